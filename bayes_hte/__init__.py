@@ -1,0 +1,66 @@
+"""Bayesian heterogeneous treatment effects for applied health research.
+
+For whom does the treatment work, through what, and how sure are we? ``fit`` a :class:`Study`, take
+its effects, find subgroups with :func:`m_learner`, and write a :func:`report`. Names are imported
+when first used, so ``import bayes_hte`` loads neither PyMC nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib import metadata
+from typing import Any
+
+_EXPORTS: dict[str, tuple[str, ...]] = {
+    "study": ("Roles", "Study"),
+    "spec": ("Spec", "load_spec"),
+    "fitting": ("Fit", "Plan", "fit"),
+    "effects": (
+        "average",
+        "cate",
+        "controlled_direct_effect",
+        "decompose",
+        "group_average",
+        "probability_of_benefit",
+        "proportion_mediated",
+        "pure_natural_direct",
+        "pure_natural_indirect",
+        "total_effect",
+        "total_natural_direct",
+        "total_natural_indirect",
+    ),
+    "summaries": ("interval_words", "summarize"),
+    "subgroups": ("Subgroups", "m_learner"),
+    "datasets": ("load_frame", "load_jobs2"),
+    "results": ("Results",),
+    "run": ("Run", "report_from_saved", "run_study"),
+    "reporting": ("report",),
+    "errors": (
+        "BayesHTEError",
+        "DataError",
+        "MissingDependencyError",
+        "NotIdentifiedError",
+        "SamplingError",
+        "SavedResultError",
+        "SpecError",
+        "UnsupportedError",
+    ),
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+
+__version__ = metadata.version("bayes-hte")
+__all__ = [*sorted(_HOME), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'bayes_hte' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"bayes_hte.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

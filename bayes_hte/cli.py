@@ -1,0 +1,168 @@
+"""The command line: ``bayes-hte run | check | report | models``.
+
+Exit status 0: done; 2: the request cannot be carried out (one or two lines say why); 3: done, but
+the sampling failed its health checks, so the results must not be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayes_hte.errors import BayesHTEError, unknown_name
+
+if TYPE_CHECKING:
+    from bayes_hte.results import Results
+    from bayes_hte.spec import Spec
+
+DONE, REFUSED, UNHEALTHY, INTERRUPTED = 0, 2, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        The exit status; see the module.
+    """
+    options = _parser().parse_args(arguments)
+    commands = {"run": _run, "check": _check, "report": _report, "models": _models}
+    try:
+        return commands[options.command](options)
+    except BayesHTEError as error:
+        if options.debug:
+            raise
+        print(f"bayes-hte: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("bayes-hte: interrupted; finished stages are kept.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bayes-hte",
+        description="For whom does the treatment work, through what, and how sure are we?",
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a study file from data to report")
+    run.add_argument("study", help="path of a study file, or the name of a shipped one")
+    run.add_argument("-o", "--output", help="folder for results (default: results/<study>)")
+    run.add_argument("--quiet", action="store_true", help="no progress bars")
+    check = commands.add_parser("check", help="check a study file and its data; samples nothing")
+    check.add_argument("study", help="path of a study file, or the name of a shipped one")
+    report = commands.add_parser("report", help="write the report again from saved results")
+    report.add_argument("folder", help="folder of a finished run")
+    commands.add_parser("models", help="list the shipped study files")
+    return parser
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Return the study files that come with the package, by name.
+
+    Returns
+    -------
+    dict of str to Path
+    """
+    installed = Path(str(resources.files("bayes_hte"))) / "models"
+    # In a checkout the files stand beside the package; the wheel carries them inside it.
+    folder = installed if installed.is_dir() else installed.parent.parent / "models"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _load(study: str) -> Spec:
+    from bayes_hte.spec import load_spec
+
+    path = Path(study)
+    if path.suffix == ".toml" or path.exists():
+        return load_spec(path)
+    shipped = shipped_studies()
+    if study not in shipped:
+        raise unknown_name("study (a path ending in .toml, or a shipped name)", study, shipped)
+    return load_spec(shipped[study])
+
+
+def _run(options: argparse.Namespace) -> int:
+    spec = _load(options.study)
+    folder = Path(options.output or Path("results") / spec.name)
+    print(f"{spec.title}\nresults go to {folder}")
+    from bayes_hte.run import run_study
+
+    command = f"bayes-hte run {options.study}" + (f" -o {options.output}" if options.output else "")
+    done = run_study(spec, folder, progress=not options.quiet, command=command)
+    _print_answer(done.results)
+    print(f"report: {folder / 'report.html'}")
+    return _status(done.results)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from bayes_hte.run import report_from_saved
+
+    done = report_from_saved(options.folder)
+    print(f"report: {done.folder / 'report.html'}")
+    return _status(done.results)
+
+
+def _check(options: argparse.Namespace) -> int:
+    spec = _load(options.study)
+    from bayes_hte.analysis import study_from_spec
+    from bayes_hte.datasets import load_frame
+    from bayes_hte.fitting import Plan, check_plan
+
+    study = study_from_spec(spec, load_frame(spec.data.source, spec.folder))
+    check_plan(study, Plan.from_spec(spec))
+    counts = study.frame[study.roles.treatment].value_counts()
+    print(f"{spec.title}")
+    print(f"{study.n_units} units: " + ", ".join(f"{counts[a]} {a}" for a in study.arms))
+    print(f"roles: {', '.join(study.roles.columns)}")
+    print(f"spec {spec.hash()[:12]}, data {study.fingerprint()[:12]}: ready to run")
+    return DONE
+
+
+def _models(options: argparse.Namespace) -> int:
+    from bayes_hte.spec import load_spec
+
+    for name, path in shipped_studies().items():
+        print(f"{name:12} {load_spec(path).title}")
+    return DONE
+
+
+def _print_answer(results: Results) -> None:
+    from bayes_hte.summaries import interval_words, summarize
+
+    spec = results.spec
+    table = summarize(results.averages, ci_prob=spec.report.ci_prob, ci_kind=spec.report.ci_kind)
+    words = interval_words(spec.report.ci_prob, spec.report.ci_kind)
+    print(f"\naverage effects over the units studied (SATE), {results.study.contrast}; {words}")
+    for name, row in table.iterrows():
+        print(f"  {name:5} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]")
+    for name, groups in results.subgroups.items():
+        print(f"subgroups of {name}: {'declared' if groups.declared else 'none declared'}")
+    for check in results.checks:
+        print(f"check {check.verdict:11} {check.name}")
+
+
+def _status(results: Results) -> int:
+    if results.healthy:
+        return DONE
+    print(
+        "bayes-hte: the sampling failed its health checks; the results are saved, but must not be "
+        "used. See the top of the report.",
+        file=sys.stderr,
+    )
+    return UNHEALTHY
+
+
+if __name__ == "__main__":
+    sys.exit(main())

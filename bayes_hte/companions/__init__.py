@@ -1,0 +1,27 @@
+"""Classical companions of a Bayesian analysis: overlap, matching, weighting, balance.
+
+They take a plain frame with a 0/1 treatment and a propensity, from any model, and answer in a
+table; with posterior draws of the propensity the weighted estimate has draws as well.
+"""
+
+from __future__ import annotations
+
+from bayes_hte.companions.balance import balance_table, compare_balance
+from bayes_hte.companions.matching import MatchedEffect, match_nearest
+from bayes_hte.companions.overlap import OverlapReport, Trimmed, overlap_report, trim
+from bayes_hte.companions.scores import effect_scores
+from bayes_hte.companions.weighting import WeightedEffect, iptw
+
+__all__ = [
+    "MatchedEffect",
+    "OverlapReport",
+    "Trimmed",
+    "WeightedEffect",
+    "balance_table",
+    "compare_balance",
+    "effect_scores",
+    "iptw",
+    "match_nearest",
+    "overlap_report",
+    "trim",
+]

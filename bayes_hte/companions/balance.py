@@ -1,0 +1,150 @@
+"""Covariate balance between the arms: raw, matched, weighted.
+
+References
+----------
+Austin, P. C. (2009). Balance diagnostics for comparing the distribution of baseline covariates
+between treatment groups in propensity-score matched samples. Statistics in Medicine 28, 3083-3107.
+doi:10.1002/sim.3697
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from bayes_hte.companions.inputs import ARMS, UnitValues, column, treated, unit_values
+from bayes_hte.errors import DataError
+from bayes_hte.study import is_numeric, numeric_column
+
+
+def balance_table(
+    frame: pd.DataFrame,
+    *,
+    treatment: str,
+    covariates: Sequence[str],
+    weights: UnitValues | None = None,
+) -> pd.DataFrame:
+    """Compare the covariates of the arms, raw or weighted.
+
+    The standardised mean difference (SMD) is the mean of the treated minus the mean of the
+    controls over the square root of the average of the two variances. Without weights these are
+    sample variances (divisor n - 1); with weights, weighted variances around weighted means
+    (divisor: sum of weights), each arm on its own weights.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (unit, ...)
+        One row a unit.
+    treatment : str
+        Column coded 0/1.
+    covariates : sequence of str
+        Columns; strings and categories give one 0/1 row a level, named ``column=level``.
+    weights : str, Series, ndarray or DataArray, shape (unit,), optional
+        Non-negative weights, for instance ``iptw(...).weights`` or ``match_nearest(...).weights``.
+
+    Returns
+    -------
+    DataFrame, index covariate
+        ``mean_control``, ``mean_treated`` (units of the covariate), ``smd`` (standard deviations),
+        ``variance_ratio`` (treated over control) and ``note``, which says why a number is NaN.
+
+    Raises
+    ------
+    DataError
+        If a column or the weights cannot be used (missing, infinite or negative values, an arm of
+        one unit or without weight).
+    """
+    arm = treated(frame, treatment)
+    values = _numeric_covariates(frame, covariates)
+    means, variances = zip(
+        *(_moments(values[group], weights, frame, group) for group in (~arm, arm)), strict=True
+    )
+    table = pd.DataFrame(
+        {f"mean_{name}": mean for name, mean in zip(ARMS, means, strict=True)}, index=values.columns
+    )
+    spread = np.sqrt((variances[0] + variances[1]) / 2)
+    difference = means[1] - means[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table["smd"] = np.where(spread > 0, difference / spread, np.nan)
+        table["variance_ratio"] = np.where(variances[0] > 0, variances[1] / variances[0], np.nan)
+    table["note"] = np.select(
+        [spread == 0, variances[0] == 0],
+        ["constant within both arms: no SMD", "constant among controls: no variance ratio"],
+        default="",
+    )
+    return table.rename_axis("covariate")
+
+
+def compare_balance(
+    frame: pd.DataFrame,
+    *,
+    treatment: str,
+    covariates: Sequence[str],
+    weights: Mapping[str, UnitValues],
+) -> pd.DataFrame:
+    """Put the SMDs of several weightings side by side, as a love plot needs them.
+
+    Parameters
+    ----------
+    frame, treatment, covariates
+        As in :func:`balance_table`.
+    weights : mapping of str to weights
+        Column name of the result to weights, e.g.
+        ``{"matched": matched.weights, "weighted": weighted.weights}``.
+
+    Returns
+    -------
+    DataFrame, index covariate
+        SMDs in the columns ``raw`` and the names of `weights`, in standard deviations.
+
+    Raises
+    ------
+    DataError
+        As :func:`balance_table`.
+    """
+    options: dict[str, UnitValues | None] = {"raw": None, **weights}
+    return pd.DataFrame(
+        {
+            name: balance_table(frame, treatment=treatment, covariates=covariates, weights=w)["smd"]
+            for name, w in options.items()
+        }
+    )
+
+
+def _numeric_covariates(frame: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
+    if isinstance(covariates, str) or not len(covariates):
+        raise DataError(f"covariates must be a non-empty list of column names, got {covariates!r}.")
+    columns: dict[str, np.ndarray] = {}
+    for name in covariates:
+        values = column(frame, name, "covariate")
+        if is_numeric(values):
+            columns[name] = numeric_column(values, "covariate")
+        else:
+            levels = values.cat.categories if hasattr(values, "cat") else sorted(values.unique())
+            columns |= {f"{name}={level}": (values == level).to_numpy(float) for level in levels}
+    table = pd.DataFrame(columns, index=frame.index)
+    infinite = table.columns[~np.isfinite(table.to_numpy()).all(axis=0)]
+    if len(infinite):
+        raise DataError(f"infinite values in {', '.join(infinite)}. Replace or drop them.")
+    return table
+
+
+def _moments(
+    values: pd.DataFrame, weights: UnitValues | None, frame: pd.DataFrame, group: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means and variances of the covariates in one arm, each shape (covariate,)."""
+    x = values.to_numpy()
+    if weights is None:
+        if len(x) < 2:
+            raise DataError("an arm has a single unit; variances need two.")
+        return x.mean(axis=0), x.var(axis=0, ddof=1)
+    w = unit_values(frame, weights, "weights")
+    if w.min() < 0:
+        raise DataError(f"weights must not be negative, got {w.min():g}.")
+    w = w[group]
+    if not w.sum() > 0:
+        raise DataError("an arm has no weight at all: nobody in it is matched or weighted.")
+    mean = np.average(x, axis=0, weights=w)
+    return mean, np.average((x - mean) ** 2, axis=0, weights=w)

@@ -1,0 +1,1 @@
+"""Components: the PyMC models of outcome, mediator and propensity."""

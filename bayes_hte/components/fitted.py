@@ -1,0 +1,135 @@
+"""A sampled component: posterior draws, stored trees, and predictions aligned with the draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+from bayes_hte.components.component import is_forest, variable_name
+from bayes_hte.components.families import Family, get_family
+from bayes_hte.design import Design
+from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
+from bayes_hte.surfaces.forest import predict_forest
+from bayes_hte.surfaces.linear import predict_linear
+from bayes_hte.surfaces.terms import Term
+
+
+@dataclass(frozen=True)
+class LinearPredictor:
+    """Draws of a linear predictor under both arms, affine in the centred mediator.
+
+    Under arm t and mediator value m it is ``base[t] + slope[t] (m - center)``.
+
+    Attributes
+    ----------
+    base : DataArray, dims (chain, draw, unit, arm)
+        On the link scale.
+    slope : DataArray, dims (chain, draw, unit, arm), or None
+        None in a component without mediator.
+    """
+
+    base: xr.DataArray
+    slope: xr.DataArray | None
+
+
+@dataclass(frozen=True)
+class FittedComponent:
+    """One sampled component.
+
+    Attributes
+    ----------
+    role : str
+        ``"outcome"``, ``"mediator"`` or ``"propensity"``.
+    family_name, surface : str
+        As built.
+    terms : tuple of Term
+        The linear predictor.
+    design : Design
+        The rows of the study with the encoding learned on them.
+    offset : float
+        Constant of the linear predictor.
+    posterior : Dataset
+        Draws of the scalar and coefficient variables, dims (chain, draw, ...).
+    stats : Dataset
+        Sampler statistics, dims (chain, draw).
+    trees : mapping of str to Dataset
+        Stored trees of each forest term, by term name.
+    at_units : mapping of str to ndarray
+        Values of forest terms at the rows of the study as the sampler left them,
+        shape (chain, draw, unit); empty after loading (they are predicted again then).
+    """
+
+    role: str
+    family_name: str
+    surface: str
+    terms: tuple[Term, ...]
+    design: Design
+    offset: float
+    posterior: xr.Dataset
+    stats: xr.Dataset
+    trees: Mapping[str, xr.Dataset]
+    at_units: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def family(self) -> Family:
+        """The family object."""
+        return get_family(self.family_name)
+
+    @property
+    def sigma(self) -> xr.DataArray | None:
+        """Noise scale, dims (chain, draw), of a gaussian component."""
+        return self.posterior.get(f"{self.role}_sigma")
+
+    def function(self, term: Term, design: Design) -> np.ndarray:
+        """Evaluate one term's function at rows, shape (chain, draw, row)."""
+        if not is_forest(self.surface, term):
+            return predict_linear(self.posterior, variable_name(self.role, term), term, design)
+        if design is self.design and term.name in self.at_units:
+            return self.at_units[term.name]
+        return predict_forest(self.trees[term.name], term, design)
+
+    def linear_predictor(self, design: Design | None = None) -> LinearPredictor:
+        """Return the linear predictor under both arms.
+
+        Parameters
+        ----------
+        design : Design, optional
+            Rows to predict; default the rows of the study.
+
+        Returns
+        -------
+        LinearPredictor
+        """
+        design = self.design if design is None else design
+        shape = (self.posterior.sizes[CHAIN], self.posterior.sizes[DRAW], design.n_rows, 2)
+        base, slope = np.full(shape, self.offset), np.zeros(shape)
+        for term in self.terms:
+            for arm, function in self._by_arm(term, design):
+                (slope if term.on_mediator else base)[..., arm] += function
+        mediated = any(term.on_mediator for term in self.terms)
+        return LinearPredictor(
+            self._labelled(base, design), self._labelled(slope, design) if mediated else None
+        )
+
+    def mean(self, design: Design | None = None) -> xr.DataArray:
+        """Expected value of a component without mediator, dims (chain, draw, unit, arm)."""
+        base = self.linear_predictor(design).base
+        return base.copy(data=self.family.inverse_link(base.to_numpy()))
+
+    def _by_arm(self, term: Term, design: Design) -> list[tuple[int, np.ndarray]]:
+        """Return (arm, function) for each arm the term acts in."""
+        if term.features == "covariates+arm":
+            return [(arm, self.function(term, design.under(arm))) for arm in (0, 1)]
+        function = self.function(term, design)
+        return [(arm, function) for arm in (0, 1) if term.acts_in(arm)]
+
+    def _labelled(self, values: np.ndarray, design: Design) -> xr.DataArray:
+        coords = {
+            CHAIN: self.posterior[CHAIN].to_numpy(),
+            DRAW: self.posterior[DRAW].to_numpy(),
+            UNIT: design.units.to_numpy(),
+        }
+        return xr.DataArray(values, dims=(*SAMPLE, UNIT, ARM), coords=coords)

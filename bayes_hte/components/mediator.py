@@ -1,0 +1,51 @@
+"""The mediator model: distribution of the mediator given arm and covariates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bayes_hte.components.component import Component, build_component
+from bayes_hte.components.families import get_family
+from bayes_hte.design import Design
+from bayes_hte.learners.priors import term_priors
+from bayes_hte.learners.structure import learner_terms
+from bayes_hte.spec import PriorSpec
+from bayes_hte.study import Study
+
+
+def build_mediator(
+    study: Study,
+    design: Design,
+    *,
+    family: str = "gaussian",
+    surface: str = "forest",
+    learner: str = "hierarchical",
+    priors: Iterable[PriorSpec] = (),
+) -> Component:
+    """Build the PyMC model of the mediator.
+
+    Parameters
+    ----------
+    study : Study
+        A study with a mediator.
+    design, family, surface, learner, priors
+        As in :func:`bayes_hte.components.outcome.build_outcome`.
+
+    Returns
+    -------
+    Component
+
+    Raises
+    ------
+    DataError
+        If the study has no mediator, or a value of it is impossible under the family.
+    """
+    return build_component(
+        "mediator",
+        study.mediator(),
+        design=design,
+        family=get_family(family),
+        surface=surface,
+        terms=learner_terms(learner, mediated=False),
+        priors=term_priors("mediator", priors),
+    )

@@ -1,0 +1,62 @@
+"""The outcome model: expected outcome given arm, covariates and, where there is one, mediator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from bayes_hte.components.component import Component, build_component
+from bayes_hte.components.families import get_family
+from bayes_hte.design import Design
+from bayes_hte.learners.priors import term_priors
+from bayes_hte.learners.structure import learner_terms
+from bayes_hte.spec import PriorSpec
+from bayes_hte.study import Study
+
+
+def build_outcome(
+    study: Study,
+    design: Design,
+    *,
+    family: str = "gaussian",
+    surface: str = "forest",
+    learner: str = "hierarchical",
+    center: np.ndarray | None = None,
+    priors: Iterable[PriorSpec] = (),
+) -> Component:
+    """Build the PyMC model of the outcome.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    design : Design
+        Its rows, learned with the estimated propensity if that is to be a covariate.
+    family : {"gaussian", "bernoulli", "poisson"}
+        Distribution of the outcome.
+    surface : {"forest", "linear"}
+        Form of the functions.
+    learner : str
+        See :mod:`bayes_hte.learners.structure`.
+    center : ndarray, shape (unit,), optional
+        What is subtracted from the mediator (its expected value): a reparametrisation that keeps
+        the shared part and the mediator's part apart. Needed if the study has a mediator.
+    priors : iterable of PriorSpec
+        Declared changes of the default priors.
+
+    Returns
+    -------
+    Component
+    """
+    mediated = study.roles.mediator is not None
+    return build_component(
+        "outcome",
+        study.outcome(),
+        design=design,
+        family=get_family(family),
+        surface=surface,
+        terms=learner_terms(learner, mediated=mediated),
+        priors=term_priors("outcome", priors),
+        mediator=study.mediator() - center if mediated else None,
+    )

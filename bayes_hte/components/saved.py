@@ -1,0 +1,93 @@
+"""A fitted component as a DataTree of plain arrays, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import xarray as xr
+
+from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.design import PROPENSITY_COLUMN, Design
+from bayes_hte.encoding import Encoding
+from bayes_hte.errors import SavedResultError
+from bayes_hte.study import Study
+from bayes_hte.surfaces.terms import Term
+
+
+def to_tree(component: FittedComponent) -> xr.DataTree:
+    """Return everything a component needs to predict again.
+
+    Parameters
+    ----------
+    component : FittedComponent
+
+    Returns
+    -------
+    DataTree
+        Groups ``posterior``, ``sample_stats``, ``trees/<term>``; the rest as JSON in the attribute
+        ``component``. The rows of the study are not stored, but the propensity they were given is.
+    """
+    design = component.design
+    state = {
+        "role": component.role,
+        "family": component.family_name,
+        "surface": component.surface,
+        "terms": [dataclasses.asdict(term) for term in component.terms],
+        "offset": component.offset,
+        "encoding": design.encoding.to_state(),
+    }
+    groups = {
+        "/posterior": component.posterior,
+        "/sample_stats": component.stats,
+        **{f"/trees/{name}": trees for name, trees in component.trees.items()},
+    }
+    if design.has_propensity:
+        values = design.frame[PROPENSITY_COLUMN].to_numpy()
+        groups["/design"] = xr.Dataset({"propensity": ("unit", values)})
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs["component"] = json.dumps(state)
+    return tree
+
+
+def from_tree(tree: xr.DataTree, study: Study) -> FittedComponent:
+    """Rebuild a component from :func:`to_tree` and the study it was fitted to.
+
+    Parameters
+    ----------
+    tree : DataTree
+        The saved component.
+    study : Study
+        The same study.
+
+    Returns
+    -------
+    FittedComponent
+
+    Raises
+    ------
+    SavedResultError
+        If the tree does not hold a component.
+    """
+    try:
+        state = json.loads(tree.attrs["component"])
+    except (KeyError, ValueError) as error:
+        raise SavedResultError("this is not a saved component; run the study again.") from error
+    propensity = tree["design/propensity"].to_numpy() if "design" in tree else None
+    learned = Design.learn(study, propensity=propensity)
+    trees = (
+        {name: node.to_dataset() for name, node in tree["trees"].children.items()}
+        if ("trees" in tree)
+        else {}
+    )
+    return FittedComponent(
+        role=state["role"],
+        family_name=state["family"],
+        surface=state["surface"],
+        terms=tuple(Term(**term) for term in state["terms"]),
+        design=dataclasses.replace(learned, encoding=Encoding.from_state(state["encoding"])),
+        offset=state["offset"],
+        posterior=tree["posterior"].to_dataset(),
+        stats=tree["sample_stats"].to_dataset(),
+        trees=trees,
+    )

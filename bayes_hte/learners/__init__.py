@@ -1,0 +1,1 @@
+"""Learners: which terms make up a component, and what their priors are by default."""

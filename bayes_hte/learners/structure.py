@@ -1,0 +1,102 @@
+"""Learners as lists of terms.
+
+========================  ==========================================================================
+hierarchical (default)    shared g(x) plus a more strongly shrunk deviation h_t(x) for each arm;
+                          symmetric in the arms
+prognostic_effect         shared g(x) plus an effect tau(x) in the non-reference arm
+t                         one function for each arm, nothing shared (T-learner)
+s                         one function of covariates and arm (S-learner)
+homogeneous               shared g(x) plus a constant effect: the model of no heterogeneity
+========================  ==========================================================================
+
+With a mediator each learner adds slopes of the centred mediator in the same pattern; the outcome
+model is then linear in the mediator on the link scale, with slopes that vary with the covariates.
+
+References
+----------
+Kuenzel, S. R., Sekhon, J. S., Bickel, P. J., Yu, B. (2019). Metalearners for estimating
+heterogeneous treatment effects. PNAS 116, 4156-4165. doi:10.1073/pnas.1804597116
+Hahn, P. R., Murray, J. S., Carvalho, C. M. (2020). Bayesian regression tree models for causal
+inference. Bayesian Analysis 15, 965-1056. doi:10.1214/19-BA1195
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bayes_hte.errors import unknown_name
+from bayes_hte.surfaces.terms import Term
+
+ARMS = (0, 1)
+# The shared part may use the estimated propensity (against regularisation-induced confounding).
+SHARED = Term("shared", "shared", "covariates+propensity")
+SLOPE = Term("mediator", "mediator", on_mediator=True)
+
+
+def _hierarchical(mediated: bool) -> tuple[Term, ...]:
+    terms = (SHARED, *(Term(f"arm_{a}", "arm", arm=a) for a in ARMS))
+    if not mediated:
+        return terms
+    slopes = (Term(f"mediator_arm_{a}", "mediator_arm", arm=a, on_mediator=True) for a in ARMS)
+    return (*terms, SLOPE, *slopes)
+
+
+def _prognostic_effect(mediated: bool) -> tuple[Term, ...]:
+    terms = (SHARED, Term("effect", "effect", arm=1))
+    if not mediated:
+        return terms
+    return (*terms, SLOPE, Term("mediator_effect", "mediator_arm", arm=1, on_mediator=True))
+
+
+def _t(mediated: bool) -> tuple[Term, ...]:
+    terms = tuple(Term(f"arm_{a}", "shared", arm=a) for a in ARMS)
+    if not mediated:
+        return terms
+    return terms + tuple(
+        Term(f"mediator_arm_{a}", "mediator", arm=a, on_mediator=True) for a in ARMS
+    )
+
+
+def _s(mediated: bool) -> tuple[Term, ...]:
+    terms = (Term("shared", "shared", "covariates+arm"),)
+    slope = Term("mediator", "mediator", "covariates+arm", on_mediator=True)
+    return (*terms, slope) if mediated else terms
+
+
+def _homogeneous(mediated: bool) -> tuple[Term, ...]:
+    terms = (SHARED, Term("effect", "effect", "none", arm=1))
+    slope = Term("mediator", "mediator", "none", on_mediator=True)
+    return (*terms, slope) if mediated else terms
+
+
+LEARNERS: dict[str, Callable[[bool], tuple[Term, ...]]] = {
+    "hierarchical": _hierarchical,
+    "prognostic_effect": _prognostic_effect,
+    "t": _t,
+    "s": _s,
+    "homogeneous": _homogeneous,
+}
+
+
+def learner_terms(learner: str, *, mediated: bool) -> tuple[Term, ...]:
+    """Return the terms of a learner.
+
+    Parameters
+    ----------
+    learner : str
+        A key of the table above.
+    mediated : bool
+        Whether the component sees the mediator (the outcome of a study with one).
+
+    Returns
+    -------
+    tuple of Term
+
+    Raises
+    ------
+    SpecError
+        If the learner is unknown.
+    """
+    if learner not in LEARNERS:
+        raise unknown_name("learner", learner, LEARNERS)
+    return LEARNERS[learner](mediated)

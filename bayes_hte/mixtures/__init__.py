@@ -1,0 +1,57 @@
+"""Mixtures of treatment effects: latent classes found from averages of two groups of proxies.
+
+Some heterogeneity is latent: every unit belongs to a class that nobody measured, and the class may
+confound treatment and outcome. With proxies of the class on the treatment side (Z) and on the
+outcome side (X), averages by arm identify the class effects and class probabilities, provided the
+declared graph allows it; a class effect is a mean, and says nothing about variation within the
+class.
+
+Start with :func:`identifiability` (what the declared graph identifies), then
+:func:`mixture_data` and :func:`moment_posterior`. :func:`solve_moments` solves given tables.
+Exports are resolved on first use, so this package is light to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_EXPORTS = {
+    "MixtureData": "data",
+    "MixtureDesign": "design",
+    "MixtureDiagnostics": "diagnostics",
+    "MixtureSolution": "moments",
+    "MomentPosterior": "posterior",
+    "Moments": "moments",
+    "Identifiability": "hierarchy",
+    "QuantileBins": "bases",
+    "Ranks": "bases",
+    "Splines": "bases",
+    "StartingValues": "start",
+    "draw_frame": "design",
+    "empirical_moments": "data",
+    "identifiability": "hierarchy",
+    "mixture_arrays": "data",
+    "mixture_data": "data",
+    "moment_posterior": "posterior",
+    "paper_design": "design",
+    "population_moments": "design",
+    "solve_mixture": "moments",
+    "solve_moments": "moments",
+    "solve_moments_pencil": "pencil",
+    "starting_values": "start",
+}
+
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    """Import an exported name on first use."""
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the exported names."""
+    return __all__

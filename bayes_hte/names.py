@@ -1,0 +1,77 @@
+"""The vocabulary: every dimension and every reported quantity, with its one definition.
+
+The glossary of the documentation is generated from the tables of this module, so a word that is
+used in the code, on an axis or in a report means the same thing everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CHAIN: Final = "chain"
+DRAW: Final = "draw"
+UNIT: Final = "unit"
+ARM: Final = "arm"
+MEDIATOR_ARM: Final = "mediator_arm"
+SUBGROUP: Final = "subgroup"
+CLASS: Final = "class"
+SAMPLE: Final = (CHAIN, DRAW)
+
+DIMS: Final[dict[str, str]] = {
+    CHAIN: "independent run of the sampler",
+    DRAW: "posterior draw within a chain",
+    UNIT: "row of the study frame; its coordinate is the index of the frame",
+    ARM: "level of the treatment the unit is given; the reference arm comes first",
+    MEDIATOR_ARM: "level of the treatment under which the mediator takes its value",
+    SUBGROUP: "observed group of units found by the M-learner, ordered by its mean effect",
+    CLASS: "latent class of a mixture of treatment effects, ordered by its effect",
+}
+
+EFFECTS: Final[dict[str, tuple[str, str]]] = {
+    "te": ("total effect", "mu[1,1] - mu[0,0]: the treatment with its own mediator value"),
+    "tnie": ("total natural indirect effect", "mu[1,1] - mu[1,0]: the mediator moves, arm 1"),
+    "pnde": ("pure natural direct effect", "mu[1,0] - mu[0,0]: the arm moves, mediator of arm 0"),
+    "pnie": ("pure natural indirect effect", "mu[0,1] - mu[0,0]: the mediator moves, arm 0"),
+    "tnde": ("total natural direct effect", "mu[1,1] - mu[0,1]: the arm moves, mediator of arm 1"),
+    "cde": ("controlled direct effect", "E[Y(1,m) - Y(0,m)]: the arm moves, mediator set to m"),
+    "cate": ("conditional average treatment effect", "E[Y(1) - Y(0) | x] of a unit's covariates"),
+}
+
+POPULATIONS: Final[dict[str, str]] = {
+    "SATE": "average over the units of the study (sample average treatment effect)",
+    "PATE": "average over the population the units were drawn from (Bayesian bootstrap)",
+    "ATT": "average over the units that received the treatment",
+    "ATC": "average over the units that received the reference arm",
+}
+
+WORDS: Final[dict[str, str]] = {
+    "outcome": "the column whose expectation the effects are about",
+    "treatment": "the column that says which arm a unit received",
+    "arm": "a level of the treatment",
+    "reference arm": "the arm every contrast is taken against",
+    "contrast": "a difference between two arms, written 'B vs A'",
+    "covariate": "a column measured before treatment that the models may use",
+    "modifier": "a covariate along which the effect may differ",
+    "mediator": "a column between treatment and outcome through which the effect may pass",
+    "propensity": "probability of receiving the treatment given covariates",
+    "cluster": "a sampling unit of the data (family, clinic); not a subgroup",
+    "subgroup": "observed group of units with similar effects, found by the M-learner",
+    "class": "latent group of a mixture; nobody can see who is in it",
+    "membership": "posterior probability that a unit belongs to a subgroup or class",
+    "profile": "the tree that says in words who is in which subgroup",
+    "surface": "the form of a mean function (linear, forest, ...)",
+    "learner": "the way surfaces are combined into potential outcomes",
+    "check": "a test of the fit or the design that can fail",
+}
+
+
+def glossary() -> dict[str, str]:
+    """Return every term of the package with its definition.
+
+    Returns
+    -------
+    dict of str to str
+        Term to definition; dimensions, effects, populations and words together.
+    """
+    effects = {f"{abbr.upper()}": f"{name}: {text}" for abbr, (name, text) in EFFECTS.items()}
+    return {**WORDS, **{f"`{d}`": t for d, t in DIMS.items()}, **effects, **POPULATIONS}

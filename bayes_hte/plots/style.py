@@ -1,0 +1,214 @@
+"""One look for every figure: palette, sizes, reference lines, and the words of an axis.
+
+Colours are those of Okabe and Ito, which people with the common colour-vision deficiencies can
+tell apart; still, nothing is said by colour alone: marker, line style, hatch or a label repeats it.
+
+References
+----------
+Okabe, M., Ito, K. (2008). Color universal design: how to make figures and presentations that are
+friendly to colorblind people. University of Tokyo.
+"""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Callable
+from typing import Final, Literal, cast
+
+# pyplot is not used to draw (it would keep every figure alive); importing it is what tells a
+# notebook how to show a Figure that a function returns.
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bayes_hte.errors import DataError
+from bayes_hte.summaries import CiKind, interval_words
+
+Better = Literal["higher", "lower"]
+
+INK: Final = "#1a1a1a"
+MUTED: Final = "#595959"
+RULE: Final = "#d9d9d9"
+BLUE: Final = "#0072B2"
+VERMILLION: Final = "#D55E00"
+GREEN: Final = "#009E73"
+ORANGE: Final = "#E69F00"
+SKY: Final = "#56B4E9"
+PURPLE: Final = "#CC79A7"
+YELLOW: Final = "#F0E442"
+
+# Series in the order they are given out. There are fewer markers and hatches than colours, so that
+# the pairs stay different when the colours come round again.
+COLOURS: Final = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, YELLOW)
+MARKERS: Final = ("o", "s", "D", "^", "v", "P")
+HATCHES: Final = ("", "////", "....", "\\\\\\\\", "xx", "++")
+
+WIDTH: Final = 4.6
+_LABEL_CHARACTERS: Final = 44
+
+_STYLE: Final = {
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "font.size": 10.5,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10.5,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "hatch.linewidth": 0.6,
+    "hatch.color": "white",
+    # Column names and labels are the user's: a dollar sign in one is a dollar sign.
+    "text.parse_math": False,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+}
+
+
+def styled[**P](plot: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw under the style of the package, leaving the caller's matplotlib settings alone."""
+
+    @functools.wraps(plot)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with plt.rc_context(_STYLE):
+            return plot(*args, **kwargs)
+
+    return inner
+
+
+def new_axes(ax: Axes | None, *, height: float, title: str | None) -> tuple[Figure, Axes]:
+    """Return the axes to draw on, made if none were given, with the title set.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes or None
+        Axes of the caller; their figure is left at its own size.
+    height : float
+        Height of a new figure, in inches; the width is always :data:`WIDTH`.
+    title : str or None
+        Title of the axes.
+
+    Returns
+    -------
+    Figure, Axes
+    """
+    if ax is None:
+        ax = Figure(figsize=(WIDTH, height), layout="constrained").subplots()
+    if title is not None:
+        ax.set_title(title)
+    return cast(Figure, ax.get_figure(root=True)), ax
+
+
+def interval_of(table: pd.DataFrame) -> str:
+    """Say in words which interval a table of summaries holds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With the columns ``ci_prob`` and ``ci_kind`` of :func:`bayes_hte.summarize`.
+
+    Returns
+    -------
+    str
+        For instance ``"95% posterior interval, equal-tailed"``.
+
+    Raises
+    ------
+    DataError
+        If the columns are absent, or the rows mix different intervals.
+    """
+    need_columns(table, ("ci_prob", "ci_kind"))
+    kinds = table[["ci_prob", "ci_kind"]].drop_duplicates()
+    if len(kinds) != 1:
+        raise DataError(
+            f"a figure shows one kind of interval, the table holds {len(kinds)}; summarise all "
+            "rows with the same ci_prob and ci_kind, and give at least one row."
+        )
+    return interval_words(float(kinds["ci_prob"].iloc[0]), cast(CiKind, kinds["ci_kind"].iloc[0]))
+
+
+def need_columns(table: pd.DataFrame, columns: tuple[str, ...]) -> None:
+    """Raise unless a table has every column a figure draws.
+
+    Raises
+    ------
+    DataError
+        If one is absent; the message lists what was got.
+    """
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        raise DataError(
+            f"the table lacks {', '.join(missing)}; got {', '.join(map(str, table.columns))}."
+        )
+
+
+def effect_axis(
+    ax: Axes,
+    *,
+    label: str,
+    note: str = "",
+    better: Better | None = None,
+    important: float | None = None,
+    limits: tuple[float, float] | None = None,
+) -> None:
+    """Dress an x axis that carries an effect: zero, the important difference, directions, words.
+
+    Parameters
+    ----------
+    ax : Axes
+        Axes whose x is an effect, in outcome units.
+    label : str
+        What the axis shows; broken into lines where it is long.
+    note : str
+        A line under the label, usually which interval is drawn.
+    better : {"higher", "lower"}, optional
+        Which direction of the outcome is good; adds "benefit" and "harm" to the axis.
+    important : float, optional
+        Minimal important difference (a size); drawn dotted on the side of benefit.
+    limits : (float, float), optional
+        Ends of the axis, to make several figures comparable.
+    """
+    ax.axvline(0, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
+    if important and better:
+        at = important if better == "higher" else -important
+        ax.axvline(at, color=MUTED, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
+    lines = [wrap(label), directions(better), note]
+    # Flush right, so that a long label runs under the row labels and not out of the figure.
+    ax.set_xlabel("\n".join(line for line in lines if line), loc="right")
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    if limits is not None:
+        ax.set_xlim(*limits)
+    ax.grid(axis="x", color=RULE, linewidth=0.6)
+
+
+def wrap(label: str, width: int = _LABEL_CHARACTERS) -> str:
+    """Break a long label into lines that fit a figure."""
+    return textwrap.fill(label, width, break_long_words=False)
+
+
+def directions(better: Better | None) -> str:
+    """Return the arrows that say which side of zero is good, for a horizontal effect axis."""
+    words = {
+        "higher": "\N{LEFTWARDS ARROW} harm  |  benefit \N{RIGHTWARDS ARROW}",
+        "lower": "\N{LEFTWARDS ARROW} benefit  |  harm \N{RIGHTWARDS ARROW}",
+    }
+    return words[better] if better else ""
+
+
+def rows_axis(ax: Axes, labels: list[str]) -> None:
+    """Put one label a row on the y axis, the first row on top."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)

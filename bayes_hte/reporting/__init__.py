@@ -1,0 +1,31 @@
+"""The posterior report: one HTML file and the CSV tables behind it."""
+
+from bayes_hte.reporting.document import report
+from bayes_hte.reporting.methods_text import MethodsText, methods
+from bayes_hte.reporting.tables import (
+    all_tables,
+    average_effects,
+    effect_distribution,
+    individual_effects,
+    modifier_effects,
+    propensity_shares,
+    who_benefits,
+    write_tables,
+)
+from bayes_hte.reporting.verdict import Verdict, trust
+
+__all__ = [
+    "MethodsText",
+    "Verdict",
+    "all_tables",
+    "average_effects",
+    "effect_distribution",
+    "individual_effects",
+    "methods",
+    "modifier_effects",
+    "propensity_shares",
+    "report",
+    "trust",
+    "who_benefits",
+    "write_tables",
+]

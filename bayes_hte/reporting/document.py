@@ -1,0 +1,99 @@
+"""The report: one HTML file that needs nothing else, and its numbers as CSV files beside it."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from bayes_hte.errors import SpecError
+from bayes_hte.reporting.markup import text, unordered
+from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.sections.averages import averages
+from bayes_hte.reporting.sections.individuals import individuals
+from bayes_hte.reporting.sections.methods import methods
+from bayes_hte.reporting.sections.question import question
+from bayes_hte.reporting.sections.subgroups import subgroups
+from bayes_hte.reporting.sections.trust import trust
+from bayes_hte.reporting.tables import all_tables, save
+from bayes_hte.reporting.verdict import trust as trust_verdict
+from bayes_hte.results import Results
+from bayes_hte.store import write_text
+
+# In the order a reader decides; a section may return None.
+SECTIONS = (question, averages, individuals, subgroups, trust, methods)
+
+# Tells the browser to refuse anything from elsewhere, should a text ever smuggle it in.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def report(results: Results, *, to: str | Path) -> Path:
+    """Write the report of a run, and its tables into the folder ``tables`` beside it.
+
+    Parameters
+    ----------
+    results : Results
+        A finished run; an unhealthy one is reported under a warning.
+    to : str or Path
+        The HTML file to write; replaced if it exists. Its folder is made if absent.
+
+    Returns
+    -------
+    Path
+        The file written. The same results give the same bytes.
+
+    Raises
+    ------
+    SpecError
+        If `to` does not end in ``.html``.
+    """
+    path = Path(to)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise SpecError(f"the report is an HTML file, got {path.name!r}; use {path.stem}.html.")
+    material = Material(results, all_tables(results), trust_verdict(results))
+    page = _page(material)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(material.tables, path.parent / "tables")
+    write_text(path, page)
+    return path
+
+
+def _page(material: Material) -> str:
+    sections = [made for section in SECTIONS if (made := section(material)) is not None]
+    title = text(material.results.spec.title)
+    style = resources.files("bayes_hte.reporting").joinpath("report.css").read_text("utf-8")
+    body = "".join(_section(number, s) for number, s in enumerate(sections, start=1))
+    contents = unordered(
+        f'<a href="#{s.key}">{number}. {text(s.heading)}</a>'
+        for number, s in enumerate(sections, start=1)
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f"<title>{title}</title><style>{style}</style></head><body>"
+        f'<a class="skip" href="#{sections[0].key}">Skip to the answer</a>'
+        f"{_banner(material)}<header><h1>{title}</h1>"
+        '<p class="kind">Posterior report. Every number stands in a CSV file in the folder '
+        f'<code>tables</code> beside this page.</p></header><nav aria-label="Contents">{contents}'
+        f"</nav><main>{body}</main></body></html>\n"
+    )
+
+
+def _section(number: int, section: Section) -> str:
+    heading = f"{number}. {text(section.heading)}"
+    return (
+        f'<section id="{section.key}" aria-labelledby="{section.key}-heading">'
+        f'<h2 id="{section.key}-heading">{heading}</h2>{section.body}</section>'
+    )
+
+
+def _banner(material: Material) -> str:
+    if material.results.healthy:
+        return ""
+    failed = unordered(
+        f"<strong>{text(c.name)}</strong>: {text(c.text)}" for c in material.verdict.decided_by
+    )
+    return (
+        '<div class="banner" role="alert"><p><strong>The sampling failed its health checks. The '
+        f"numbers in this report must not be used.</strong></p><p>Failed:</p>{failed}</div>"
+    )

@@ -1,0 +1,128 @@
+"""Pieces of HTML; everything that comes from outside passes through :func:`text`."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+def text(value: object) -> str:
+    """Escape a value for use as text or inside a quoted attribute."""
+    return html.escape(str(value), quote=True)
+
+
+def paragraph(inner: str, *, cls: str = "") -> str:
+    """Return a paragraph of HTML that is already safe."""
+    return f"<p{_class(cls)}>{inner}</p>"
+
+
+def unordered(items: Iterable[str]) -> str:
+    """Return a bullet list of pieces of safe HTML."""
+    return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"
+
+
+def definitions(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return a list of terms (plain text) and what they are (safe HTML)."""
+    rows = "".join(f"<div><dt>{text(t)}</dt><dd>{d}</dd></div>" for t, d in pairs)
+    return f"<dl>{rows}</dl>"
+
+
+class Html(str):
+    """A piece of safe HTML where plain text would be escaped."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a shown table: its heading (plain text), and whether it holds numbers."""
+
+    heading: str
+    numeric: bool = True
+
+
+def table(
+    caption: str,
+    columns: Sequence[Column],
+    groups: Sequence[tuple[str | None, Sequence[Sequence[str]]]],
+    *,
+    source: str,
+) -> str:
+    """Return a table in a box that scrolls on its own where the page is narrow.
+
+    Parameters
+    ----------
+    caption : str
+        Plain text above the table.
+    columns : sequence of Column
+        The first one heads the rows.
+    groups : sequence of (heading or None, rows)
+        Rows are sequences of plain text (or :class:`Html`), one a column; a heading spans its
+        rows.
+    source : str
+        Key of the CSV file that holds the numbers.
+
+    Returns
+    -------
+    str
+        HTML with scoped headers and a caption that names the file.
+    """
+    head = "".join(
+        f'<th scope="col"{_class("num" if c.numeric else "")}>{text(c.heading)}</th>'
+        for c in columns
+    )
+    bodies = []
+    for heading, rows in groups:
+        label = ""
+        if heading:
+            label = (
+                f'<tr><th scope="rowgroup" colspan="{len(columns)}" class="group">'
+                f'<span class="stay">{text(heading)}</span></th></tr>'
+            )
+        bodies.append(f"<tbody>{label}{''.join(_row(row, columns) for row in rows)}</tbody>")
+    return (
+        f'<div class="scroll" role="region" aria-label="{text(caption)}" tabindex="0"><table>'
+        f'<caption><span class="stay">{text(caption)} {csv_link(source)}</span></caption>'
+        f"<thead><tr>{head}</tr></thead>{''.join(bodies)}</table></div>"
+    )
+
+
+def csv_link(key: str) -> str:
+    """Return the small link that says in which CSV file the numbers are."""
+    return f'<span class="source">Numbers: <a href="tables/{key}.csv">tables/{key}.csv</a></span>'
+
+
+def figure(svg: str, caption: str, *, source: str) -> str:
+    """Return an inline figure with its caption (plain text) and the file of its numbers."""
+    return f"<figure>{svg}<figcaption>{text(caption)} {csv_link(source)}</figcaption></figure>"
+
+
+def grid(figures: Iterable[str]) -> str:
+    """Return figures side by side where the page is wide enough."""
+    return f'<div class="grid">{"".join(figures)}</div>'
+
+
+def details(summary: str, inner: str, *, is_open: bool) -> str:
+    """Return a block that opens on a click, open from the start if asked."""
+    return (
+        f"<details{' open' if is_open else ''}><summary>{text(summary)}</summary>{inner}</details>"
+    )
+
+
+def _row(cells: Sequence[str], columns: Sequence[Column]) -> str:
+    first, *rest = cells
+    numeric = [c.numeric for c in columns[1:]]
+    tail = "".join(
+        f"<td{_class('num' if is_number else '')}>{_cell(cell)}</td>"
+        for cell, is_number in zip(rest, numeric, strict=True)
+    )
+    return f'<tr><th scope="row">{text(first)}</th>{tail}</tr>'
+
+
+def _cell(value: str) -> str:
+    return value if isinstance(value, Html) else text(value)
+
+
+def _class(name: str) -> str:
+    return f' class="{name}"' if name else ""

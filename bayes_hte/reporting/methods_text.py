@@ -1,0 +1,257 @@
+"""The methods paragraphs, written from the specification, and the works they cite.
+
+A sentence cites a work as ``[@key]``; the bibliography is the list of keys found, so it holds
+exactly what the text cites.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bayes_hte.checks.sampling_health import PREFIX
+from bayes_hte.reporting.prior_table import TERM_WORDS
+from bayes_hte.reporting.references import REFERENCES, Reference
+from bayes_hte.reporting.tables import arm_names
+from bayes_hte.reporting.words import important, interval_phrase, unit_phrase
+from bayes_hte.results import Results
+
+_CITE = re.compile(r"\[@([a-z]+)\]")
+
+_FAMILY = {
+    "gaussian": "a Gaussian model with identity link",
+    "bernoulli": "a Bernoulli model with logit link",
+    "poisson": "a Poisson model with log link",
+}
+_SURFACE = {
+    "forest": "Bayesian sums of regression trees [@bart]",
+    "linear": "linear functions of the covariates",
+}
+_LEARNER = {
+    "hierarchical": "one function of the covariates shared by both arms plus a more strongly "
+    "shrunk deviation for each arm",
+    "prognostic_effect": "a prognostic function of the covariates plus a more strongly shrunk "
+    "function for the effect [@bcf]",
+    "t": "a separate function of the covariates in each arm (T-learner) [@metalearners]",
+    "s": "one function of the covariates and the treatment (S-learner) [@metalearners]",
+    "homogeneous": "one function of the covariates plus an effect that is the same for everyone",
+}
+
+
+@dataclass(frozen=True)
+class MethodsText:
+    """Methods paragraphs as plain text, and the works they cite in alphabetical order."""
+
+    paragraphs: tuple[str, ...]
+    references: tuple[Reference, ...]
+
+
+def methods(results: Results) -> MethodsText:
+    """Write the methods of a run.
+
+    Parameters
+    ----------
+    results : Results
+        A finished run.
+
+    Returns
+    -------
+    MethodsText
+    """
+    drafts = [_design(results), _models(results), _effects(results)]
+    if results.subgroups:
+        drafts.append(_subgroups(results))
+    drafts.append(_computation(results))
+    cited = {key for draft in drafts for key in _CITE.findall(draft) if key in REFERENCES}
+    references = sorted((REFERENCES[key] for key in cited), key=lambda r: r.full.casefold())
+    return MethodsText(tuple(_cite(draft) for draft in drafts), tuple(references))
+
+
+def _cite(draft: str) -> str:
+    """Replace citation marks; neighbours share one pair of brackets."""
+    shown = _CITE.sub(
+        lambda m: f"({REFERENCES[m[1]].short})" if m[1] in REFERENCES else m[0], draft
+    )
+    return shown.replace(")(", "; ")
+
+
+def _design(results: Results) -> str:
+    spec, study = results.spec, results.study
+    reference, other = arm_names(results)
+    n_other = int(study.arm_index().sum())
+    sentences = [
+        f"We analysed {study.n_units} people, {n_other} in the arm {other} and "
+        f"{study.n_units - n_other} in the arm {reference}, which is the reference.",
+        f"The outcome was {spec.roles.outcome} ({unit_phrase(results)}; {spec.outcome.better} is "
+        "better).",
+    ]
+    if spec.roles.mediator is not None and spec.mediator is not None:
+        unit = f" ({spec.mediator.unit})" if spec.mediator.unit else ""
+        sentences.append(f"The mediator was {spec.roles.mediator}{unit}.")
+    sentences.append(
+        f"Covariates, measured before treatment, were {', '.join(study.roles.covariates)}."
+    )
+    if spec.propensity.assignment == "randomised":
+        sentences.append("The treatment was randomised.")
+    else:
+        sentences.append(
+            "The treatment was not randomised; all effects assume no unmeasured confounding given "
+            "the covariates."
+        )
+    if important(results) > 0:
+        sentences.append(
+            f"The minimal important difference was set to {important(results):g} "
+            f"({spec.outcome.because})."
+        )
+    return " ".join(sentences)
+
+
+def _models(results: Results) -> str:
+    spec = results.spec
+    sentences = [
+        f"The outcome was modelled with {_FAMILY[spec.outcome.family]}; its predictor was built "
+        f"from {_LEARNER[spec.learner.name]}, using {_SURFACE[spec.outcome.surface]}."
+    ]
+    if spec.mediator is not None:
+        slopes = (
+            "one slope for everyone"
+            if spec.learner.name == "homogeneous"
+            else "slopes that vary with the covariates and the arm"
+        )
+        sentences += [
+            f"The outcome predictor is linear in the mediator, with {slopes}.",
+            f"The mediator was modelled with {_FAMILY[spec.mediator.family]} of the same "
+            f"structure, using {_SURFACE[spec.mediator.surface]}.",
+        ]
+    if spec.learner.because:
+        sentences.append(f"Reason for this structure: {spec.learner.because}.")
+    models = "outcome and mediator models" if spec.mediator else "outcome model"
+    use = (
+        f"its posterior mean was a further covariate of the {models}"
+        if spec.propensity.as_covariate
+        else f"it was not used in the {models}"
+    )
+    sentences.append(
+        "The propensity of treatment [@propensity] was modelled with a Bernoulli model with logit "
+        f"link, using {_SURFACE[spec.propensity.surface]}; {use}."
+    )
+    if spec.prior:
+        sentences.append("Priors that differ from the defaults of the package, and why:")
+        sentences += [
+            f"{p.component}, {TERM_WORDS[p.term]}: {_prior_words(p.scale, p.trees)} ({p.because})."
+            for p in spec.prior
+        ]
+    else:
+        sentences.append("All priors were the defaults of the package.")
+    return " ".join(sentences)
+
+
+def _prior_words(scale: float | None, trees: int | None) -> str:
+    words = [] if scale is None else [f"prior standard deviation {scale:g} in standardised units"]
+    words += [] if trees is None else [f"{trees} trees"]
+    return " and ".join(words) or "default"
+
+
+def _effects(results: Results) -> str:
+    sentences = []
+    if "tnie" in results.effects:
+        sentences.append(
+            "For every posterior draw and person we computed the expected outcome under each arm "
+            "with the mediator as it would be under each arm, integrating over the modelled "
+            "distribution of the mediator (g-formula), and from these the total, the total and "
+            "pure natural indirect, and the pure and total natural direct effects "
+            "[@explanation][@mediation]. The outcome and mediator models share no parameters, "
+            "so their draws were paired by index. Natural effects assume sequential ignorability of "
+            "the mediator [@ignorability], which randomising the treatment does not provide."
+        )
+        if results.controlled is not None:
+            values = ", ".join(f"{v:g}" for v in results.controlled["mediator_value"].to_numpy())
+            sentences.append(
+                f"Controlled direct effects hold {results.spec.roles.mediator} at {values}."
+            )
+    else:
+        sentences.append(
+            "For every posterior draw and person we computed the expected outcome under each arm; "
+            "the effect is their difference."
+        )
+    populations = {
+        "SATE": "the people of the study (SATE)",
+        "PATE": "the population they come from (PATE), by the Bayesian bootstrap [@bootstrap]",
+        "ATT": "the treated (ATT)",
+        "ATC": "the controls (ATC)",
+    }
+    over = ", ".join(populations[str(name)] for name in results.populations.data_vars)
+    sentences.append(
+        f"Effects were averaged within each draw over {over}. Draws were averaged first and "
+        f"summarised last. We report posterior means, the {interval_phrase(results)}, and "
+        "posterior probabilities."
+    )
+    return " ".join(sentences)
+
+
+def _subgroups(results: Results) -> str:
+    found = list(results.subgroups.values())
+    first = found[0]
+    mapped = ", mapped by t-SNE [@tsne]," if first.embedding is not None else ""
+    names = " and ".join(name.upper() for name in results.subgroups)
+    margins = "; ".join(f"{name.upper()} {g.margin:.3g}" for name, g in results.subgroups.items())
+    sentences = [
+        f"Subgroups by the individual {names} were sought with a form of the M-learner "
+        f"[@mlearner]: the posterior-mean effects{mapped} were clustered by K-means with "
+        f"2 to {results.spec.subgroups.largest_k} clusters, clusters were described by a "
+        "classification tree on the covariates [@cart], and the number of clusters was chosen by "
+        "the held-out fit of the tree less a price for each leaf.",
+        "Subgroups are declared if the posterior probability that the mean effects of the most "
+        f"different subgroups differ by more than a margin ({margins}) is at least "
+        f"{first.required_probability:g}.",
+        "Subgroups were found and judged on the same data, so this probability is not a calibrated "
+        "error rate.",
+    ]
+    if results.spec.subgroups.because:
+        sentences.append(f"Reason for these settings: {results.spec.subgroups.because}.")
+    return " ".join(sentences)
+
+
+def _computation(results: Results) -> str:
+    spec = results.spec
+    # The propensity model is always Bernoulli.
+    models = [(spec.outcome.surface, spec.outcome.family), (spec.propensity.surface, "bernoulli")]
+    if spec.mediator is not None:
+        models.append((spec.mediator.surface, spec.mediator.family))
+    surfaces = {surface for surface, _ in models}
+    sentences = [
+        "Models were written in PyMC [@pymc] and sampled with "
+        f"{spec.sampler.chains} chains of {spec.sampler.draws} draws after {spec.sampler.tune} "
+        f"tuning draws, seed {spec.sampler.seed}."
+    ]
+    if "forest" in surfaces:
+        sentences.append(
+            "Trees were updated one at a time by Metropolis-Hastings steps with conjugate leaf "
+            "draws [@bart], with the stochtree package, started from trees grown from the root "
+            "[@xbart]; the other parameters of these models by the No-U-Turn sampler [@nuts]."
+        )
+    if ("forest", "bernoulli") in models:
+        sentences.append("Binary columns used Polya-Gamma augmentation [@polyagamma].")
+    if "linear" in surfaces:
+        sentences.append("Linear models were sampled by the No-U-Turn sampler of nutpie [@nuts].")
+    sentences.append(_checks(results))
+    packages = results.provenance.get("versions", {})
+    if packages:
+        listed = ", ".join(f"{name} {version}" for name, version in packages.items())
+        sentences.append(f"Software: {listed}.")
+    return " ".join(sentences)
+
+
+def _checks(results: Results) -> str:
+    """Name the checks that were run, with the works behind them."""
+    works = {
+        PREFIX: " (R-hat and effective sample sizes [@rhat], computed with ArviZ [@arviz])",
+        "overlap": " [@overlap]",
+        "posterior predictive": " [@predictive]",
+    }
+    named = []
+    for check in results.checks:
+        work = next((w for start, w in works.items() if check.name.startswith(start)), "")
+        # A work is cited with the first check that rests on it.
+        named.append(check.name + (work if not any(work in n for n in named if work) else ""))
+    return f"Checks: {'; '.join(named)}." if named else "No checks were run."

@@ -1,0 +1,143 @@
+"""The works a methods paragraph may cite, as data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bayes_hte.reporting.markup import text
+
+_DOI = re.compile(r"doi:\s*(10\.\S*[^\s.,;)])")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published work.
+
+    Attributes
+    ----------
+    short : str
+        As cited in a text, e.g. ``"Rubin 1981"``.
+    full : str
+        As listed, with ``doi:...`` where there is one.
+    """
+
+    short: str
+    full: str
+
+
+REFERENCES: dict[str, Reference] = {
+    "bart": Reference(
+        "Chipman et al. 2010",
+        "Chipman, H. A., George, E. I., McCulloch, R. E. (2010). BART: Bayesian additive "
+        "regression trees. Annals of Applied Statistics 4, 266-298. doi:10.1214/09-AOAS285",
+    ),
+    "bcf": Reference(
+        "Hahn et al. 2020",
+        "Hahn, P. R., Murray, J. S., Carvalho, C. M. (2020). Bayesian regression tree models for "
+        "causal inference. Bayesian Analysis 15, 965-1056. doi:10.1214/19-BA1195",
+    ),
+    "metalearners": Reference(
+        "Künzel et al. 2019",
+        "Künzel, S. R., Sekhon, J. S., Bickel, P. J., Yu, B. (2019). Metalearners for estimating "
+        "heterogeneous treatment effects using machine learning. Proceedings of the National "
+        "Academy of Sciences 116, 4156-4165. doi:10.1073/pnas.1804597116",
+    ),
+    "propensity": Reference(
+        "Rosenbaum and Rubin 1983",
+        "Rosenbaum, P. R., Rubin, D. B. (1983). The central role of the propensity score in "
+        "observational studies for causal effects. Biometrika 70, 41-55. "
+        "doi:10.1093/biomet/70.1.41",
+    ),
+    "mediation": Reference(
+        "Imai et al. 2010a",
+        "Imai, K., Keele, L., Tingley, D. (2010a). A general approach to causal mediation "
+        "analysis. Psychological Methods 15, 309-334. doi:10.1037/a0020761",
+    ),
+    "ignorability": Reference(
+        "Imai et al. 2010b",
+        "Imai, K., Keele, L., Yamamoto, T. (2010b). Identification, inference and sensitivity "
+        "analysis for causal mediation effects. Statistical Science 25, 51-71. "
+        "doi:10.1214/10-STS321",
+    ),
+    "explanation": Reference(
+        "VanderWeele 2015",
+        "VanderWeele, T. J. (2015). Explanation in Causal Inference. Oxford University Press.",
+    ),
+    "bootstrap": Reference(
+        "Rubin 1981",
+        "Rubin, D. B. (1981). The Bayesian bootstrap. Annals of Statistics 9, 130-134. "
+        "doi:10.1214/aos/1176345338",
+    ),
+    "mlearner": Reference(
+        "Li et al. 2025",
+        "Li, X., Liu, Y., Jiang, Z., Xia, L., Hobbs, B. P., Wei, P. (2025). M-learner: a flexible "
+        "and powerful framework to study heterogeneous treatment effect in mediation model. arXiv "
+        "2505.17917. doi:10.48550/arXiv.2505.17917",
+    ),
+    "tsne": Reference(
+        "van der Maaten and Hinton 2008",
+        "van der Maaten, L., Hinton, G. (2008). Visualizing data using t-SNE. Journal of Machine "
+        "Learning Research 9, 2579-2605.",
+    ),
+    "cart": Reference(
+        "Breiman et al. 1984",
+        "Breiman, L., Friedman, J. H., Olshen, R. A., Stone, C. J. (1984). Classification and "
+        "Regression Trees. Wadsworth.",
+    ),
+    "pymc": Reference(
+        "Abril-Pla et al. 2023",
+        "Abril-Pla, O., Andreani, V., Carroll, C., et al. (2023). PyMC: a modern, and "
+        "comprehensive probabilistic programming framework in Python. PeerJ Computer Science 9, "
+        "e1516. doi:10.7717/peerj-cs.1516",
+    ),
+    "arviz": Reference(
+        "Kumar et al. 2019",
+        "Kumar, R., Carroll, C., Hartikainen, A., Martin, O. (2019). ArviZ a unified library for "
+        "exploratory analysis of Bayesian models in Python. Journal of Open Source Software 4, "
+        "1143. doi:10.21105/joss.01143",
+    ),
+    "xbart": Reference(
+        "He and Hahn 2023",
+        "He, J., Hahn, P. R. (2023). Stochastic tree ensembles for regularized nonlinear "
+        "regression. Journal of the American Statistical Association 118, 551-570. "
+        "doi:10.1080/01621459.2021.1942012",
+    ),
+    "polyagamma": Reference(
+        "Polson et al. 2013",
+        "Polson, N. G., Scott, J. G., Windle, J. (2013). Bayesian inference for logistic models "
+        "using Polya-Gamma latent variables. Journal of the American Statistical Association 108, "
+        "1339-1349. doi:10.1080/01621459.2013.829001",
+    ),
+    "nuts": Reference(
+        "Hoffman and Gelman 2014",
+        "Hoffman, M. D., Gelman, A. (2014). The No-U-Turn sampler: adaptively setting path lengths "
+        "in Hamiltonian Monte Carlo. Journal of Machine Learning Research 15, 1593-1623.",
+    ),
+    "overlap": Reference(
+        "Crump et al. 2009",
+        "Crump, R. K., Hotz, V. J., Imbens, G. W., Mitnik, O. A. (2009). Dealing with limited "
+        "overlap in estimation of average treatment effects. Biometrika 96, 187-199. "
+        "doi:10.1093/biomet/asn055",
+    ),
+    "predictive": Reference(
+        "Gelman et al. 1996",
+        "Gelman, A., Meng, X.-L., Stern, H. (1996). Posterior predictive assessment of model "
+        "fitness via realized discrepancies. Statistica Sinica 6, 733-807.",
+    ),
+    "rhat": Reference(
+        "Vehtari et al. 2021",
+        "Vehtari, A., Gelman, A., Simpson, D., Carpenter, B., Bürkner, P.-C. (2021). "
+        "Rank-normalization, folding, and localization: an improved R-hat for assessing "
+        "convergence of MCMC. Bayesian Analysis 16, 667-718. doi:10.1214/20-BA1221",
+    ),
+}
+
+
+def linked(reference: str) -> str:
+    """Return a reference as safe HTML, its DOI a link."""
+    parts = _DOI.split(reference)
+    pieces = [text(parts[0])]
+    for doi, rest in zip(parts[1::2], parts[2::2], strict=True):
+        pieces.append(f'<a href="https://doi.org/{text(doi)}">doi:{text(doi)}</a>{text(rest)}')
+    return "".join(pieces)

@@ -1,0 +1,168 @@
+"""Average effects: the total effect by population, and its decompositions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from bayes_hte.names import POPULATIONS
+from bayes_hte.plots import plot_densities
+from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
+from bayes_hte.reporting.numbers import number, percent, probability, span
+from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.svg import inline_svg
+from bayes_hte.reporting.tables import DECOMPOSITIONS, PROPORTION, arm_names
+from bayes_hte.reporting.words import (
+    effect_label,
+    effect_name,
+    good_direction,
+    important,
+    interval_phrase,
+    mean_and_interval,
+)
+
+_KEY = "average_effects"
+
+
+def averages(material: Material) -> Section:
+    """Build the section on average effects."""
+    parts = [_introduction(material), _table(material)]
+    figures = [_population_figure(material)]
+    if "tnie" in material.results.averages:
+        figures.append(_decomposition_figure(material))
+    parts.append(grid(figures))
+    if "tnie" in material.results.averages:
+        parts += ["<h3>Share of the effect that is mediated</h3>", _share_mediated(material)]
+    return Section("averages", "Average effects", "".join(parts))
+
+
+def _introduction(material: Material) -> str:
+    results = material.results
+    reference, other = arm_names(results)
+    sign = "negative" if results.spec.outcome.better == "lower" else "positive"
+    return paragraph(
+        f"All effects are differences in {text(results.spec.roles.outcome)}, {text(other)} minus "
+        f"{text(reference)}. A {sign} effect is a benefit ({text(good_direction(results))} is "
+        f"better). Intervals: {interval_phrase(results)}. Effects were averaged over people in "
+        "every posterior draw first and summarised last."
+    )
+
+
+def _table(material: Material) -> str:
+    frame = material.tables[_KEY]
+    columns = [
+        Column("Effect", numeric=False),
+        Column("Mean"),
+        Column(interval_phrase(material.results)),
+        Column("Probability of benefit"),
+    ]
+    if important(material.results) > 0:
+        columns.append(Column(f"Probability of benefit beyond {important(material.results):g}"))
+    columns.append(Column("Monte Carlo error of the mean"))
+    headings = {
+        "total": "Total effect (TE), by population",
+        "first": "First decomposition: TE = TNIE + PNDE, people of the study",
+        "second": "Second decomposition: TE = PNIE + TNDE, people of the study",
+        "controlled": "Controlled direct effect (CDE), mediator held at a value",
+    }
+    groups = []
+    for group, heading in headings.items():
+        rows = frame[frame["group"] == group].to_dict("records")
+        if rows:
+            groups.append((heading, [_cells(row, material) for row in rows]))
+    return table("Average effects.", columns, groups, source=_KEY)
+
+
+def _cells(row: dict[str, Any], material: Material) -> list[str]:
+    d = material.decimals
+    names = {
+        "total": f"{row['population']}: {POPULATIONS[row['population']]}",
+        "controlled": f"{material.results.spec.roles.mediator} = {row['mediator_value']:g}",
+    }
+    cells = [
+        names.get(row["group"], effect_name(row["effect"])),
+        number(row["mean"], d),
+        span(row["ci_lower"], row["ci_upper"], d),
+        probability(row["prob_benefit"]),
+    ]
+    if important(material.results) > 0:
+        cells.append(probability(row["prob_important"]))
+    return [*cells, number(row["mcse"], d + 1)]
+
+
+def _population_figure(material: Material) -> str:
+    results = material.results
+    rows = material.tables[_KEY].query("group == 'total'").set_index("population")
+    return _densities(
+        material,
+        key="fig-populations",
+        draws=results.populations,
+        rows=rows,
+        labels={name: name for name in rows.index},
+        title="Total effect by population",
+    )
+
+
+def _decomposition_figure(material: Material) -> str:
+    results = material.results
+    names = [name for pair in DECOMPOSITIONS for name in pair if name in results.averages]
+    rows = material.tables[_KEY].query("group in ('first', 'second')").set_index("effect")
+    return _densities(
+        material,
+        key="fig-decomposition",
+        draws=results.averages[names],
+        rows=rows,
+        labels={name: name.upper() for name in names},
+        title="Direct and indirect effects",
+    )
+
+
+def _densities(
+    material: Material, *, key: str, draws: Any, rows: pd.DataFrame, labels: dict, title: str
+) -> str:
+    results, d = material.results, material.decimals
+    drawn = plot_densities(
+        draws,
+        rows,
+        labels=labels,
+        better=results.spec.outcome.better,
+        important=important(results),
+        xlabel=effect_label(results),
+        title=title,
+    )
+    said = "; ".join(
+        f"{labels[str(name)]} {mean_and_interval(row, d)}" for name, row in rows.iterrows()
+    )
+    dotted = (
+        f" Dotted line: minimal important difference of {important(results):g}, on the side of "
+        "benefit."
+        if important(results) > 0
+        else ""
+    )
+    caption = (
+        f"{title}. Shaded: posterior density. Point: posterior mean. Black line: "
+        f"{interval_phrase(results)}. Dashed line: no effect.{dotted}"
+    )
+    alt = f"{title}, posterior densities with mean and {interval_phrase(results)}: {said}."
+    return figure(inline_svg(drawn, key=key, alt=alt), caption, source=_KEY)
+
+
+def _share_mediated(material: Material) -> str:
+    results = material.results
+    beyond = f"{important(results):g}"
+    if PROPORTION not in material.tables:
+        return paragraph(
+            "The proportion mediated (TNIE divided by TE) is undefined here: it divides by the "
+            f"total effect, which does not lie beyond {beyond} in one direction with posterior "
+            "probability 0.95. A ratio to an effect that may be near zero means nothing."
+        )
+    row = material.tables[PROPORTION].iloc[0]
+    return paragraph(
+        f"The proportion mediated (TNIE divided by TE, draw by draw) has posterior median "
+        f"{percent(row['median'])} ({interval_phrase(results)}: {percent(row['ci_lower'])} to "
+        f"{percent(row['ci_upper'])}). It is reported because the total effect lies beyond "
+        f"{beyond} in one direction with posterior probability at least 0.95. It can lie below 0% "
+        f"or above 100% where direct and indirect effects have opposite signs. "
+        f"{csv_link(PROPORTION)}"
+    )

@@ -1,0 +1,188 @@
+"""Who benefits: individual effects, and effects along each modifier."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bayes_hte.plots import plot_caterpillar, plot_distribution, plot_modifier
+from bayes_hte.reporting.markup import (
+    Column,
+    csv_link,
+    figure,
+    grid,
+    paragraph,
+    table,
+    text,
+    unordered,
+)
+from bayes_hte.reporting.numbers import percent, span
+from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.svg import inline_svg
+from bayes_hte.reporting.tables import N_BUCKETS, SURE, focus, modifier_keys
+from bayes_hte.reporting.words import (
+    effect_label,
+    effect_name,
+    good_direction,
+    important,
+    interval_phrase,
+    mean_and_interval,
+    shown_of,
+    title_case,
+)
+
+
+def individuals(material: Material) -> Section:
+    """Build the section on who benefits."""
+    names = focus(material.results)
+    body = [
+        paragraph(
+            "An individual effect is the expected effect for a person with these covariates. What "
+            "would have happened to one person under the other arm is never observed, so these "
+            "effects are less certain than the averages, and their order is uncertain too."
+        ),
+        _table(material),
+        grid([_distribution(material, name) for name in names]),
+        grid([_caterpillar(material, name) for name in names]),
+        "<h3>Effect along each modifier</h3>",
+        _modifiers(material),
+    ]
+    return Section("individuals", "Who benefits", "".join(body))
+
+
+def _table(material: Material) -> str:
+    results = material.results
+    frame = material.tables["who_benefits"]
+    columns = [
+        Column("People of the study with", numeric=False),
+        Column("Share, posterior mean"),
+        Column(interval_phrase(results)),
+        Column(f"People with posterior probability at least {SURE:g}"),
+    ]
+    beyond = f"beyond {important(results):g}"
+    words = {
+        "benefit": f"a benefit ({good_direction(results)})",
+        "important_benefit": f"a benefit {beyond}",
+        "important_harm": f"a harm {beyond}",
+    }
+    if not important(results) > 0:
+        words = {"benefit": words["benefit"], "important_harm": "a harm"}
+    groups = []
+    for name in focus(results):
+        rows = frame[(frame["effect"] == name) & frame["statement"].isin(list(words))]
+        cells = [
+            [
+                words[row["statement"]],
+                percent(row["mean"]),
+                f"{percent(row['ci_lower'])} to {percent(row['ci_upper'])}",
+                f"{row['n_sure']} of {row['n_units']}",
+            ]
+            for row in rows.to_dict("records")
+        ]
+        groups.append((title_case(effect_name(name)), cells))
+    return table("Who benefits.", columns, groups, source="who_benefits")
+
+
+def _distribution(material: Material, name: str) -> str:
+    results = material.results
+    key = f"effect_distribution_{name}"
+    frame = material.tables[key]
+    drawn = plot_distribution(
+        frame,
+        better=results.spec.outcome.better,
+        important=important(results),
+        xlabel=effect_label(results),
+        title=f"Individual effects: {name.upper()}",
+    )
+    outside = percent(max(0.0, 1 - float(frame["mean"].sum())))
+    caption = (
+        f"Spread of the individual {effect_name(name)} over people. Bar: share of people, counted "
+        f"in every draw and averaged. Whisker: {interval_phrase(results)} of the share. "
+        f"{outside} of the values lie outside the axis."
+    )
+    ends = span(frame["bin_lower"].iloc[0], frame["bin_upper"].iloc[-1], material.decimals)
+    peak = frame.loc[frame["mean"].idxmax()]
+    alt = (
+        f"Histogram of the individual {effect_name(name)}, from {ends}; most people lie between "
+        f"{span(peak['bin_lower'], peak['bin_upper'], material.decimals)}."
+    )
+    return figure(inline_svg(drawn, key=f"fig-distribution-{name}", alt=alt), caption, source=key)
+
+
+def _caterpillar(material: Material, name: str) -> str:
+    results, d = material.results, material.decimals
+    key = f"individual_effects_{name}"
+    frame = material.tables[key]
+    lines = frame[frame["drawn"]]
+    drawn = plot_caterpillar(
+        lines,
+        better=results.spec.outcome.better,
+        important=important(results),
+        xlabel=effect_label(results),
+        title=f"Person by person: {name.upper()}",
+    )
+    caption = (
+        f"Individual {effect_name(name)}, one line a person. Point: posterior mean. Line: "
+        f"{interval_phrase(results)}. {shown_of(len(lines), len(frame))}"
+    )
+    alt = (
+        f"Individual {effect_name(name)} of {len(frame)} people in order: posterior means from "
+        f"{span(frame['mean'].iloc[0], frame['mean'].iloc[-1], d)}."
+    )
+    return figure(inline_svg(drawn, key=f"fig-caterpillar-{name}", alt=alt), caption, source=key)
+
+
+def _modifiers(material: Material) -> str:
+    results = material.results
+    both = " and ".join(effect_name(name) for name in focus(results))
+    introduction = paragraph(
+        f"Average {both} over groups of people, with the {interval_phrase(results)}. Covariates "
+        f"with many values are cut into up to {N_BUCKETS} groups of about equal size. One "
+        "covariate is shown at a time: people who differ in it differ in other covariates as well. "
+        "The axis of the effect is the same in every figure."
+    )
+    keys = {c: k for c, k in modifier_keys(results).items() if k in material.tables}
+    limits = _common_limits([material.tables[key] for key in keys.values()])
+    figures = [_modifier(material, c, key, limits) for c, key in keys.items()]
+    refused = ""
+    if "modifiers_not_shown" in material.tables:
+        rows = material.tables["modifiers_not_shown"].to_dict("records")
+        refused = paragraph(f"Not shown: {csv_link('modifiers_not_shown')}") + unordered(
+            f"{text(row['covariate'])}: {text(row['reason'])}" for row in rows
+        )
+    return introduction + grid(figures) + refused
+
+
+def _common_limits(frames: list[pd.DataFrame]) -> tuple[float, float] | None:
+    """Return the ends of an axis on which every interval and zero fit, with some room."""
+    if not frames:
+        return None
+    low = min(0.0, *(float(frame["ci_lower"].min()) for frame in frames))
+    high = max(0.0, *(float(frame["ci_upper"].max()) for frame in frames))
+    room = 0.05 * (high - low)
+    return low - room, high + room
+
+
+def _modifier(
+    material: Material, covariate: str, key: str, limits: tuple[float, float] | None
+) -> str:
+    results, d = material.results, material.decimals
+    frame = material.tables[key]
+    levels = frame["position"].isna().all()
+    drawn = plot_modifier(
+        frame,
+        labels={name: name.upper() for name in focus(results)},
+        better=results.spec.outcome.better,
+        xlabel=covariate,
+        ylabel=effect_label(results),
+        limits=limits,
+        title=covariate,
+    )
+    said = "; ".join(
+        f"{row['effect'].upper()}, {row['group']}: {mean_and_interval(row, d)}"
+        for row in frame.to_dict("records")
+    )
+    reading = f"Point: posterior mean. {'Line' if levels else 'Band'}: {interval_phrase(results)}."
+    sizes = " Number of people in brackets." if levels else ""
+    caption = f"Average effect along {covariate}. {reading}{sizes}"
+    alt = f"Average effect by {covariate}, mean and {interval_phrase(results)}. {said}."
+    return figure(inline_svg(drawn, key=f"fig-{key}", alt=alt), caption, source=key)

@@ -1,0 +1,75 @@
+"""How it was done, ready to paste, and how to do it again."""
+
+from __future__ import annotations
+
+from bayes_hte.reporting.markup import Column, details, paragraph, table, text, unordered
+from bayes_hte.reporting.methods_text import methods as write_methods
+from bayes_hte.reporting.numbers import plain
+from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.references import linked
+
+
+def methods(material: Material) -> Section:
+    """Build the section on methods."""
+    results = material.results
+    written = write_methods(results)
+    body = [
+        paragraph(
+            "These paragraphs are written from the study file and may be pasted as they are."
+        ),
+        '<div class="paste">',
+        *(paragraph(text(p)) for p in written.paragraphs),
+        "</div>",
+        "<h3>Priors and their reasons</h3>",
+        _priors(material),
+        "<h3>References of the methods used</h3>",
+        unordered(linked(reference.full) for reference in written.references),
+    ]
+    if results.spec.about.references:
+        body += [
+            "<h3>References of the study</h3>",
+            unordered(linked(reference) for reference in results.spec.about.references),
+        ]
+    body += ["<h3>To repeat this run</h3>", _reproducibility(material)]
+    return Section("methods", "Methods", "".join(body))
+
+
+def _priors(material: Material) -> str:
+    columns = [
+        Column("Model and term", numeric=False),
+        Column("Scale"),
+        Column("Trees"),
+        Column("Set by", numeric=False),
+        Column("Because", numeric=False),
+    ]
+    rows = [
+        [
+            f"{row['component']}: {row['words']}",
+            f"{row['scale']:g}",
+            plain(row["trees"]),
+            "study file" if row["declared"] else "package",
+            row["because"],
+        ]
+        for row in material.tables["priors"].to_dict("records")
+    ]
+    slopes = (
+        "; for slopes of the mediator, divided by the standard deviation of the mediator"
+        if material.results.spec.mediator is not None
+        else ""
+    )
+    explained = paragraph(
+        "Scale: prior standard deviation of the term at any covariates, in units of what is "
+        "modelled: standard deviations of a gaussian column, 1.5 on the logit scale, 1 on the log "
+        f"scale{slopes}."
+    )
+    return explained + table("Priors.", columns, [(None, rows)], source="priors")
+
+
+def _reproducibility(material: Material) -> str:
+    rows = material.tables["provenance"].to_numpy().tolist()
+    columns = [Column("What", numeric=False), Column("Value", numeric=False)]
+    block = table("Record of the run.", columns, [(None, rows)], source="provenance")
+    spec = material.results.spec
+    if spec.text:
+        block += details("The study file", f"<pre>{text(spec.text)}</pre>", is_open=False)
+    return block

@@ -1,0 +1,194 @@
+"""What was asked, the answer in three sentences, and whether to believe it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayes_hte.reporting.markup import definitions, paragraph, text, unordered
+from bayes_hte.reporting.numbers import number, percent, probability_words, span
+from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.subgroup_tables import count
+from bayes_hte.reporting.tables import SURE, arm_names
+from bayes_hte.reporting.words import (
+    chance,
+    effect_name,
+    important,
+    interval_phrase,
+    title_case,
+    unit_phrase,
+)
+
+_MARK = {"green": "\N{CHECK MARK}", "amber": "!", "red": "\N{MULTIPLICATION SIGN}"}
+_COLOUR = {"green": "Green", "amber": "Amber", "red": "Red"}
+
+
+def question(material: Material) -> Section:
+    """Build the section every reader reads."""
+    body = (
+        paragraph(text(material.results.spec.about.question), cls="question")
+        + "<h3>The answer</h3>"
+        + _answer(material)
+        + "<h3>Can it be trusted?</h3>"
+        + trust_box(material)
+        + "<h3>The study</h3>"
+        + _facts(material)
+    )
+    return Section("question", "What was asked, and the answer", body)
+
+
+def trust_box(material: Material) -> str:
+    """Return the verdict with the checks that decided it, in words and colour."""
+    verdict = material.verdict
+    if verdict.level == "green":
+        reasons = paragraph("Passed: " + text("; ".join(c.name for c in verdict.decided_by)) + ".")
+    else:
+        reasons = unordered(
+            f"<strong>{text(c.name)}</strong>: {text(c.text)}" for c in verdict.decided_by
+        )
+        if not verdict.decided_by:
+            reasons = paragraph("No check of the sampling is among the results.")
+    warning = ""
+    if "tnie" in material.results.effects:
+        warning = paragraph(
+            "No check of the data can show that the mediator is free of confounding: direct and "
+            'indirect effects rest on an assumption, stated under <a href="#trust">the checks</a>.'
+        )
+    return (
+        f'<div class="trust {verdict.level}"><p class="headline">'
+        f'<span class="mark" aria-hidden="true">{_MARK[verdict.level]}</span> '
+        f"{_COLOUR[verdict.level]}. {text(verdict.headline)}</p>{reasons}{warning}</div>"
+    )
+
+
+def _answer(material: Material) -> str:
+    if material.verdict.level == "red":
+        return paragraph(
+            "This run gives no answer: its sampling failed the health checks. The sections below "
+            "show what came out only to help find the fault."
+        )
+    sentences = [_overall(material)]
+    if "tnie" in material.results.effects:
+        sentences.append(_through_mediator(material))
+    else:
+        sentences.append(_person_by_person(material))
+    if material.results.subgroups:
+        sentences.append(_between_people(material))
+    return '<ol class="answer">' + "".join(f"<li>{s}</li>" for s in sentences) + "</ol>"
+
+
+def _row(material: Material, effect: str, group: str, population: str = "SATE") -> dict[str, Any]:
+    table = material.tables["average_effects"]
+    keep = (
+        (table["effect"] == effect)
+        & (table["group"] == group)
+        & (table["population"] == population)
+    )
+    return table[keep].iloc[0].to_dict()
+
+
+def _overall(material: Material) -> str:
+    results = material.results
+    reference, other = arm_names(results)
+    row = _row(material, "te", "total")
+    condition = ""
+    if results.spec.propensity.assignment == "observational":
+        condition = ", if the listed covariates account for all confounding"
+    return (
+        f"<strong>Overall.</strong> Compared with {text(reference)}, {text(other)} changes "
+        f"{text(results.spec.roles.outcome)} by {_estimate(row, material)} on average over the "
+        f"people of the study{condition}; {text(chance(row, results))}."
+    )
+
+
+def _through_mediator(material: Material) -> str:
+    results = material.results
+    row = _row(material, "tnie", "first")
+    mediator, outcome = text(results.spec.roles.mediator), text(results.spec.roles.outcome)
+    return (
+        f"<strong>Through {mediator}.</strong> If nothing unmeasured affects both {mediator} and "
+        f"{outcome}, the part of this change that passes through {mediator}, the "
+        f"{effect_name('tnie')}, is {_estimate(row, material)}; {text(chance(row, results))}."
+    )
+
+
+def _person_by_person(material: Material) -> str:
+    table = material.tables["who_benefits"].set_index("statement")
+    row = table.loc["benefit"].to_dict()
+    return (
+        f"<strong>Person by person.</strong> The effect is beneficial for an estimated "
+        f"<b>{percent(row['mean'])}</b> of the people of the study "
+        f"({interval_phrase(material.results)}: {percent(row['ci_lower'])} to "
+        f"{percent(row['ci_upper'])}), and for {row['n_sure']} of {row['n_units']} of them the "
+        f"posterior probability of benefit is at least {SURE:g}."
+    )
+
+
+def _between_people(material: Material) -> str:
+    findings = []
+    for name, groups in material.results.subgroups.items():
+        margin = f"{groups.margin:.3g}"
+        verdict = "subgroups are declared" if groups.declared else "no subgroups are declared"
+        reason = (
+            "no division of the people by their covariates says enough about it"
+            if count(groups) == 1
+            else "the in-sample posterior probability that mean effects of subgroups differ by "
+            f"more than {margin} is {probability_words(groups.probability)} "
+            f"({groups.required_probability:g} is required)"
+        )
+        findings.append(f"{verdict} for the {effect_name(name)}, as {reason}")
+    return (
+        f"<strong>Between people.</strong> {title_case('; '.join(findings))}. This probability is "
+        '<a href="#subgroups">not an error rate</a>.'
+    )
+
+
+def _estimate(row: dict[str, Any], material: Material) -> str:
+    results, decimals = material.results, material.decimals
+    return (
+        f"<b>{number(row['mean'], decimals)}</b> {text(unit_phrase(results))} "
+        f"({interval_phrase(results)}: {span(row['ci_lower'], row['ci_upper'], decimals)})"
+    )
+
+
+def _facts(material: Material) -> str:
+    results = material.results
+    spec, study = results.spec, results.study
+    reference, other = arm_names(results)
+    n_other = int(study.arm_index().sum())
+    outcome = f"{spec.roles.outcome}, in {unit_phrase(results)}; {spec.outcome.better} is better"
+    assignment = {"randomised": "randomised", "observational": "not randomised (observational)"}
+    pairs = [
+        ("People", f"{study.n_units} in the analysis"),
+        (
+            "Treatment",
+            text(f"{other} ({n_other} people), {assignment[spec.propensity.assignment]}"),
+        ),
+        ("Compared with", text(f"{reference} ({study.n_units - n_other} people)")),
+        ("Outcome", text(outcome)),
+    ]
+    if spec.roles.mediator is not None and spec.mediator is not None:
+        unit = f", in {spec.mediator.unit}" if spec.mediator.unit else ""
+        pairs.append(("Mediator", text(spec.roles.mediator + unit)))
+    if important(results) > 0:
+        pairs.append(
+            (
+                "Minimal important difference",
+                text(f"{important(results):g}: {spec.outcome.because}"),
+            )
+        )
+    pairs += [
+        ("Covariates", text(", ".join(study.roles.covariates))),
+        ("Estimands", text(_estimands(results))),
+        ("Suitable for", text(spec.about.suitable_for)),
+        ("Not suitable for", text(spec.about.not_suitable_for)),
+    ]
+    return definitions(pairs)
+
+
+def _estimands(results: Any) -> str:
+    scale = results.effects["te"].attrs.get("scale", "response")
+    natural = ", natural direct and indirect effects" if "tnie" in results.effects else ""
+    return (
+        f"differences of expected outcomes on the {scale} scale: total effect{natural}, averaged "
+        "over the people of the study unless another population is named"
+    )

@@ -1,0 +1,191 @@
+"""The numbers of the subgroups of one effect, as tidy tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_hte.effects import Better, probability_of_benefit
+from bayes_hte.names import SUBGROUP, UNIT
+from bayes_hte.reporting.thinning import evenly_spaced
+from bayes_hte.summaries import CiKind, summarize
+
+if TYPE_CHECKING:
+    from bayes_hte.subgroups import Subgroups
+    from bayes_hte.subgroups.profile import Node, Profile
+
+MOST_COLUMNS = 400
+
+
+def subgroup_tables(
+    groups: Subgroups,
+    name: str,
+    *,
+    everyone: xr.DataArray,
+    better: Better,
+    important: float,
+    ci_prob: float,
+    ci_kind: CiKind,
+) -> dict[str, pd.DataFrame]:
+    """Compute the tables of the subgroups of one effect.
+
+    Parameters
+    ----------
+    groups : Subgroups
+        What the M-learner returned.
+    name : str
+        Short name of the effect, the end of every key.
+    everyone : DataArray, dims (chain, draw)
+        The same effect averaged over all units, for comparison.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good.
+    important : float
+        Minimal important difference, in outcome units.
+    ci_prob, ci_kind
+        The interval.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``subgroup_decision_``, ``subgroup_candidates_``, and with two subgroups or more
+        ``subgroups_``, ``subgroup_profile_``, ``subgroup_tree_`` and ``subgroup_membership_``,
+        each followed by `name`.
+    """
+    how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
+    tables = {
+        f"subgroup_decision_{name}": _decision(groups, **how),
+        f"subgroup_candidates_{name}": groups.candidates.reset_index(),
+    }
+    if count(groups) > 1:
+        tables |= {
+            f"subgroups_{name}": _effects(groups, everyone, better, important, **how),
+            f"subgroup_profile_{name}": groups.profile.leaves.reset_index(),
+            f"subgroup_tree_{name}": tree_outline(groups.profile),
+            f"subgroup_membership_{name}": membership_strip(groups.membership),
+        }
+    return tables
+
+
+def count(groups: Subgroups) -> int:
+    """Return the number of subgroups found."""
+    return groups.effects.sizes[SUBGROUP]
+
+
+def label(subgroup: int) -> str:
+    """Return the name of a subgroup for a reader."""
+    return f"Subgroup {subgroup}"
+
+
+def _effects(
+    groups: Subgroups,
+    everyone: xr.DataArray,
+    better: Better,
+    important: float,
+    *,
+    ci_prob: float,
+    ci_kind: CiKind,
+) -> pd.DataFrame:
+    """One row a subgroup, then one for everyone, as the forest figure draws them."""
+    inside = groups.summary(ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
+    inside.insert(0, "group", [label(s) for s in groups.effects[SUBGROUP].to_numpy()])
+    inside.insert(1, "is_subgroup", True)
+    overall = summarize(everyone, ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
+    n_units = groups.labels.sizes[UNIT]
+    overall = overall.assign(group="Everyone", is_subgroup=False, n=n_units, share=1.0)
+    table = pd.concat([inside, overall], ignore_index=True).rename(columns={"n": "n_units"})
+    for column, beyond in (("prob_benefit", 0.0), ("prob_important", important)):
+        table[column] = [
+            *probability_of_benefit(groups.effects, better=better, beyond=beyond).to_numpy(),
+            float(probability_of_benefit(everyone, better=better, beyond=beyond)),
+        ]
+    return table
+
+
+def _decision(groups: Subgroups, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFrame:
+    """One row: the contrast of the extreme subgroups and the verdict on it."""
+    contrast = summarize(groups.contrast, ci_prob=ci_prob, ci_kind=ci_kind)
+    return contrast.reset_index(drop=True).assign(
+        effect=groups.effect_name,
+        n_subgroups=count(groups),
+        margin=groups.margin,
+        probability=groups.probability,
+        required_probability=groups.required_probability,
+        declared=groups.declared,
+        clear_membership=groups.clear_membership,
+        uncertain_share=groups.uncertain_share,
+        reason=groups.reason,
+    )
+
+
+def tree_outline(profile: Profile) -> pd.DataFrame:
+    """List the nodes of a profile in reading order, as the tree figure draws them.
+
+    Parameters
+    ----------
+    profile : Profile
+        Profile of the subgroups.
+
+    Returns
+    -------
+    DataFrame
+        One row a node, depth first: ``node``, ``depth``, ``condition`` (the step from the parent
+        in words), ``rule`` (the whole path), ``n_units``, ``mean_effect``, ``group`` and
+        ``group_number`` (of a leaf; None and -1 elsewhere).
+    """
+    rows: list[dict[str, object]] = []
+
+    def walk(node: Node, depth: int) -> None:
+        leaf = node.subgroup is not None
+        rows.append(
+            {
+                "node": node.number,
+                "depth": depth,
+                "condition": _step(profile, node),
+                "rule": node.rule,
+                "n_units": node.n,
+                "mean_effect": node.mean_effect,
+                "group": label(node.subgroup) if leaf else None,
+                "group_number": node.subgroup if leaf else -1,
+            }
+        )
+        for child in (node.yes, node.no):
+            if child is not None:
+                walk(profile.nodes[child], depth + 1)
+
+    walk(profile.nodes[0], 0)
+    return pd.DataFrame(rows)
+
+
+def _step(profile: Profile, node: Node) -> str:
+    """Say in words which answer led from the parent to a node."""
+    from bayes_hte.subgroups.conditions import rule_text
+
+    if node.parent is None:
+        return "everyone"
+    parent = profile.nodes[node.parent]
+    return rule_text([(parent.condition, node.number == parent.yes)])
+
+
+def membership_strip(membership: xr.DataArray) -> pd.DataFrame:
+    """Order the membership probabilities of the units for a strip.
+
+    Parameters
+    ----------
+    membership : DataArray, dims (unit, subgroup)
+        Rows sum to 1.
+
+    Returns
+    -------
+    DataFrame, shape (unit, 2 + subgroup)
+        ``unit``, ``drawn`` (whether the figure draws it) and one column a subgroup; units by their
+        expected subgroup number: from surely in the first to surely in the last.
+    """
+    values = membership.transpose(UNIT, SUBGROUP).to_numpy()
+    order = np.argsort(values @ np.arange(values.shape[1]), kind="stable")
+    table = pd.DataFrame(values[order], columns=[label(s) for s in membership[SUBGROUP].to_numpy()])
+    table.insert(0, "unit", membership[UNIT].to_numpy()[order])
+    table.insert(1, "drawn", evenly_spaced(len(table), MOST_COLUMNS))
+    return table

@@ -1,0 +1,73 @@
+"""Phrases about a study that several sections share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bayes_hte.names import EFFECTS
+from bayes_hte.reporting.numbers import number, probability_words, span
+from bayes_hte.results import Results
+from bayes_hte.summaries import interval_words
+
+
+def interval_phrase(results: Results) -> str:
+    """Return the interval of the report in words."""
+    return interval_words(results.spec.report.ci_prob, results.spec.report.ci_kind)
+
+
+def unit_phrase(results: Results) -> str:
+    """Return the unit of the outcome, or what stands in for it."""
+    return results.spec.outcome.unit or "units of the outcome"
+
+
+def effect_label(results: Results) -> str:
+    """Return the label of an axis that carries an effect on the outcome."""
+    return f"effect on {results.spec.roles.outcome}, {unit_phrase(results)}"
+
+
+def effect_name(effect: str) -> str:
+    """Return an effect in words with its abbreviation, e.g. ``"total effect (TE)"``."""
+    return f"{EFFECTS[effect][0]} ({effect.upper()})"
+
+
+def title_case(phrase: str) -> str:
+    """Raise the first letter and leave the others, among them abbreviations, as they are."""
+    return phrase[:1].upper() + phrase[1:]
+
+
+def good_direction(results: Results) -> str:
+    """Return what counts as benefit, e.g. ``"lower depress2"``."""
+    return f"{results.spec.outcome.better} {results.spec.roles.outcome}"
+
+
+def important(results: Results) -> float:
+    """Return the minimal important difference."""
+    return results.spec.outcome.minimal_important_difference
+
+
+def mean_and_interval(row: Mapping[str, Any], decimals: int) -> str:
+    """Return a mean with its interval in brackets, for the alternative text of a figure."""
+    bounds = span(row["ci_lower"], row["ci_upper"], decimals)
+    return f"{number(row['mean'], decimals)} ({bounds})"
+
+
+def shown_of(n_drawn: int, n: int) -> str:
+    """Say whether a figure draws all people."""
+    if n_drawn == n:
+        return "Every person is drawn."
+    return f"{n_drawn} of {n} people are drawn, evenly spaced in the order; the file has all."
+
+
+def chance(row: Mapping[str, Any], results: Results) -> str:
+    """Say the posterior probabilities of benefit, and of important benefit where it is declared."""
+    words = (
+        f"the posterior probability of benefit ({good_direction(results)}) is "
+        f"{probability_words(row['prob_benefit'])}"
+    )
+    if important(results) > 0:
+        words += (
+            f", and of a benefit beyond the minimal important difference of {important(results):g} "
+            f"it is {probability_words(row['prob_important'])}"
+        )
+    return words

@@ -1,0 +1,63 @@
+"""Everything a finished run has computed, as one frozen object the report and the plots read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.spec import Spec
+from bayes_hte.study import Study
+
+if TYPE_CHECKING:
+    from bayes_hte.subgroups import Subgroups
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one study, computed; nothing here samples or summarises.
+
+    Attributes
+    ----------
+    spec : Spec
+        What was declared.
+    study : Study
+        The data and roles.
+    effects : Dataset
+        Unit-level draws, dims (chain, draw, unit), in outcome units: ``te`` and, with a mediator,
+        ``tnie``, ``pnde``, ``pnie``, ``tnde``.
+    averages : Dataset
+        The same variables averaged over the units of the study (SATE), dims (chain, draw).
+    populations : Dataset
+        The total effect averaged over each population: ``SATE``, ``PATE``, ``ATT``, ``ATC``,
+        dims (chain, draw).
+    controlled : DataArray or None
+        Controlled direct effects averaged over units, dims (chain, draw, mediator_value).
+    propensity : DataArray
+        Probability of the non-reference arm, dims (chain, draw, unit).
+    subgroups : mapping of str to Subgroups
+        M-learner results by effect name (``"tnie"``, ``"te"``).
+    checks : tuple of CheckResult
+        Every check that was run, sampling health first.
+    provenance : mapping
+        Spec hash, data fingerprint, seed, package versions, seconds by stage, command.
+    """
+
+    spec: Spec
+    study: Study
+    effects: xr.Dataset
+    averages: xr.Dataset
+    populations: xr.Dataset
+    controlled: xr.DataArray | None
+    propensity: xr.DataArray
+    subgroups: Mapping[str, Subgroups]
+    checks: tuple[CheckResult, ...]
+    provenance: Mapping[str, Any]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every sampling-health check passed."""
+        return all(c.passed for c in self.checks if c.name.startswith("sampling health"))

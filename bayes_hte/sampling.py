@@ -1,0 +1,175 @@
+"""From a component to posterior draws: sampler choice, seeds by stage, progress.
+
+Linear surfaces are sampled by nutpie, forests by our step method with NUTS for what is left. One
+seed at the front door gives every stage a seed of its own, derived from the stage's name, so adding
+a stage changes no other stage's numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+
+from bayes_hte.components.component import Component, is_forest, variable_name
+from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.errors import SamplingError
+from bayes_hte.names import SAMPLE
+from bayes_hte.surfaces.forest_step import STAT
+from bayes_hte.surfaces.trees import stack
+
+
+@dataclass(frozen=True)
+class SamplerSize:
+    """How much to sample.
+
+    Attributes
+    ----------
+    chains, draws, tune : int
+        Chains, kept draws and tuning iterations of each.
+    cores : int
+        Processes; the draws do not depend on it.
+    progress : bool
+        Whether to show PyMC's progress bar.
+    """
+
+    chains: int = 4
+    draws: int = 500
+    tune: int = 300
+    cores: int = max(1, min(4, os.cpu_count() or 1))
+    progress: bool = True
+
+
+def stage_seed(seed: int, stage: str) -> int:
+    """Return the seed of a named stage: equal inputs, equal seed; other stages unaffected.
+
+    Parameters
+    ----------
+    seed : int
+        The seed at the front door.
+    stage : str
+        Name of the stage.
+
+    Returns
+    -------
+    int
+        Below 2**31.
+    """
+    sequence = np.random.SeedSequence([seed, zlib.crc32(stage.encode())])
+    return int(sequence.generate_state(1)[0] >> 1)
+
+
+def sample_component(component: Component, *, seed: int, size: SamplerSize) -> FittedComponent:
+    """Sample a component's posterior.
+
+    Parameters
+    ----------
+    component : Component
+        What to sample.
+    seed : int
+        Seed at the front door; the component's role names the stage.
+    size : SamplerSize
+        How much to sample.
+
+    Returns
+    -------
+    FittedComponent
+
+    Raises
+    ------
+    SamplingError
+        If two chains are identical, or a draw is not finite.
+    """
+    options = {
+        "draws": size.draws,
+        "tune": size.tune,
+        "chains": size.chains,
+        "cores": min(size.cores, size.chains),
+        "random_seed": stage_seed(seed, component.role),
+        "progressbar": size.progress,
+        # The health gate judges convergence, on the effects as well as on the parameters.
+        "compute_convergence_checks": False,
+    }
+    with component.model, _quiet():
+        if component.forests:
+            tree = pm.sample(step=[component.step()], **options)
+        else:
+            tree = pm.sample(nuts_sampler="nutpie", **options)
+    posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+    _check_draws(posterior, component.role)
+    return _fitted(component, posterior, stats)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the samplers' announcements and warnings; the health gate judges instead."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Fork after threads: the workers only run the compiled step, and never join threads.
+            warnings.filterwarnings(
+                "ignore", message=".*use of fork.*", category=DeprecationWarning
+            )
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _check_draws(posterior: xr.Dataset, role: str) -> None:
+    for name, draws in posterior.data_vars.items():
+        if not bool(np.isfinite(draws).all()):
+            raise SamplingError(
+                f"{role}: draws of {name} are not finite; check the scale of the columns."
+            )
+    first = next(iter(posterior.data_vars.values())).to_numpy()
+    for a in range(first.shape[0]):
+        for b in range(a):
+            if np.array_equal(first[a], first[b]):
+                raise SamplingError(
+                    f"{role}: chains {b} and {a} are identical, so the seeds did not reach the "
+                    "sampler; the draws cannot be used. Please report this."
+                )
+
+
+def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> FittedComponent:
+    trees, at_units, extra = {}, {}, {}
+    forest_terms = [t for t in component.terms if is_forest(component.surface, t)]
+    if forest_terms:
+        kept = stats[STAT].to_numpy().reshape(stats.sizes["chain"], stats.sizes["draw"])
+        order = list(component.forests)
+        for term in forest_terms:
+            name = variable_name(component.role, term)
+            i = order.index(name)
+            trees[term.name] = stack([[draw.forests[i] for draw in chain] for chain in kept])
+            at_units[term.name] = posterior[name].to_numpy()
+            extra[f"{name}_leaf_sd"] = (SAMPLE, _collect(kept, "leaf_sd", i))
+            extra[f"{name}_leaves"] = (SAMPLE, _collect(kept, "leaves", i))
+        posterior = posterior.drop_vars(order).drop_vars("unit", errors="ignore").assign(extra)
+        stats = stats[[v for v in stats.data_vars if v != STAT]]
+    stats = stats[[v for v in stats.data_vars if stats[v].dims == SAMPLE]]
+    return FittedComponent(
+        role=component.role,
+        family_name=component.family.name,
+        surface=component.surface,
+        terms=component.terms,
+        design=component.design,
+        offset=component.offset,
+        posterior=posterior,
+        stats=stats,
+        trees=trees,
+        at_units=at_units,
+    )
+
+
+def _collect(kept: np.ndarray, what: str, i: int) -> np.ndarray:
+    return np.array([[getattr(draw, what)[i] for draw in chain] for chain in kept])

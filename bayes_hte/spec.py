@@ -1,0 +1,305 @@
+"""A study file (TOML) as a frozen, strictly checked specification.
+
+One file is one reproducible analysis: data, roles, models, priors with their reasons, sampler,
+report. Unknown keys are errors that name the nearest known key; every value is checked against its
+type and its closed list of choices before any data is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+import types
+import typing
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bayes_hte.errors import SpecError, unknown_name
+
+FamilyName = Literal["gaussian", "bernoulli", "poisson"]
+SurfaceName = Literal["forest", "linear"]
+LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "homogeneous"]
+EffectName = Literal["tnie", "te"]
+ComponentName = Literal["outcome", "mediator", "propensity"]
+TermName = Literal["shared", "arm", "effect", "mediator", "mediator_arm"]
+
+
+@dataclass(frozen=True)
+class About:
+    """What the study is for, for the reader of the file and of the report."""
+
+    question: str
+    suitable_for: str
+    not_suitable_for: str
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the frame comes from: a loader of `bayes_hte.datasets`, or a CSV file."""
+
+    source: str
+    keep_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RoleSpec:
+    """Column names by role; `reference` is the arm contrasts are taken against."""
+
+    outcome: str
+    treatment: str
+    covariates: tuple[str, ...]
+    mediator: str | None = None
+    reference: str | int | float | bool | None = None
+    arm_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OutcomeSpec:
+    """The outcome model, and how its effects are to be read."""
+
+    better: Literal["higher", "lower"]
+    minimal_important_difference: float
+    because: str
+    family: FamilyName = "gaussian"
+    surface: SurfaceName = "forest"
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class MediatorSpec:
+    """The mediator model; `controlled_at` are the values of controlled direct effects."""
+
+    family: FamilyName = "gaussian"
+    surface: SurfaceName = "forest"
+    unit: str = ""
+    controlled_at: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class PropensitySpec:
+    """The propensity model, and whether its estimate enters the shared part of the others."""
+
+    assignment: Literal["randomised", "observational"]
+    surface: SurfaceName = "linear"
+    as_covariate: bool = True
+
+
+@dataclass(frozen=True)
+class LearnerSpec:
+    """How surfaces are combined into potential outcomes."""
+
+    name: LearnerName = "hierarchical"
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class PriorSpec:
+    """A prior that differs from the default, with its reason.
+
+    `scale` is the prior standard deviation of the term in units of the sd of what is modelled
+    (of the ratio of the sds, for mediator slopes).
+    """
+
+    component: ComponentName
+    term: TermName
+    because: str
+    scale: float | None = None
+    trees: int | None = None
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """Size and seed of the sampling."""
+
+    seed: int
+    chains: int = 4
+    draws: int = 500
+    tune: int = 300
+
+
+@dataclass(frozen=True)
+class SubgroupSpec:
+    """The M-learner: which effects to cluster and how, and when subgroups are declared."""
+
+    effects: tuple[EffectName, ...] = ("te",)
+    embed: Literal["none", "tsne"] = "none"
+    margin: float | None = None
+    probability: float = 0.95
+    largest_k: int = 5
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """Intervals used throughout the report."""
+
+    ci_prob: float = 0.95
+    ci_kind: Literal["eti", "hdi"] = "eti"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One whole analysis, as declared in a study file.
+
+    Attributes
+    ----------
+    text : str
+        The file as read; hashed and stored with the results.
+    folder : pathlib.Path
+        Where the file stands; relative data paths start here.
+    """
+
+    title: str
+    about: About
+    data: Data
+    roles: RoleSpec
+    outcome: OutcomeSpec
+    propensity: PropensitySpec
+    sampler: SamplerSpec
+    mediator: MediatorSpec | None = None
+    learner: LearnerSpec = field(default_factory=LearnerSpec)
+    prior: tuple[PriorSpec, ...] = ()
+    subgroups: SubgroupSpec = field(default_factory=SubgroupSpec)
+    report: ReportSpec = field(default_factory=ReportSpec)
+    name: str = "study"
+    text: str = ""
+    folder: Path = Path()
+
+    def hash(self) -> str:
+        """Return the SHA-256 of the file's text: the identity of the declared analysis."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+# Set by the reader, never by the file.
+_NOT_IN_FILE = ("text", "folder", "name")
+
+
+def load_spec(path: str | Path) -> Spec:
+    """Read and check a study file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+
+    Returns
+    -------
+    Spec
+
+    Raises
+    ------
+    SpecError
+        If the file does not exist, is not TOML, or holds an unknown key, a missing key or a value
+        that is not allowed; the message names the place.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read study file {path}: {error}.") from error
+    return parse_spec(text, name=path.stem, folder=path.parent)
+
+
+def parse_spec(text: str, *, name: str = "study", folder: Path = Path()) -> Spec:
+    """Parse the text of a study file; see :func:`load_spec`."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{name}: not valid TOML: {error}.") from error
+    for key in _NOT_IN_FILE:
+        if key in table:
+            raise unknown_name(f"key in {name}", key, _keys(Spec))
+    spec = _build(Spec, table, name, extra={"text": text, "folder": folder, "name": name})
+    _check(spec)
+    return spec
+
+
+def _keys(cls: type) -> list[str]:
+    return [f.name for f in fields(cls) if not (cls is Spec and f.name in _NOT_IN_FILE)]
+
+
+def _build(cls: type, table: Any, where: str, extra: dict[str, Any] | None = None) -> Any:
+    """Turn a TOML table into a dataclass, refusing what it does not know."""
+    if not isinstance(table, dict):
+        raise SpecError(f"[{where}] must be a table, got {type(table).__name__}.")
+    hints = typing.get_type_hints(cls)
+    for key in table:
+        if key not in _keys(cls):
+            raise unknown_name(f"key in [{where}]", key, _keys(cls))
+    missing = [
+        f.name
+        for f in fields(cls)
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in table
+    ]
+    if missing:
+        raise SpecError(f"[{where}] lacks {', '.join(missing)}; add {missing[0]} = ...")
+    values = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in table.items()}
+    return cls(**values, **(extra or {}))
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = [o for o in typing.get_args(hint) if o is not type(None)]
+        if len(options) == 1:
+            return _convert(options[0], value, where)
+        if type(value) not in options:
+            raise SpecError(f"{where} must be one of {_type_names(options)}, got {value!r}.")
+        return value
+    if origin is Literal:
+        if value not in typing.get_args(hint):
+            raise unknown_name(where, str(value), typing.get_args(hint))
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise SpecError(f"{where} must be a list, got {value!r}.")
+        item = typing.get_args(hint)[0]
+        return tuple(_convert(item, v, f"{where}[{i}]") for i, v in enumerate(value))
+    if is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, where)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise SpecError(f"{where} must be {_type_names([hint])}, got {value!r}.")
+    return value
+
+
+def _type_names(hints: list[Any]) -> str:
+    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    return " or ".join(words.get(h, getattr(h, "__name__", str(h))) for h in hints)
+
+
+def _check(spec: Spec) -> None:
+    """Check what types cannot say: ranges and contradictions between tables."""
+    ranges = {
+        "sampler.chains (2 to 64; convergence needs at least two)": 2 <= spec.sampler.chains <= 64,
+        "sampler.draws (at least 50)": spec.sampler.draws >= 50,
+        "sampler.tune (at least 50)": spec.sampler.tune >= 50,
+        "sampler.seed (0 or more)": spec.sampler.seed >= 0,
+        "outcome.minimal_important_difference (0 or more)": (
+            spec.outcome.minimal_important_difference >= 0
+        ),
+        "report.ci_prob (between 0 and 1)": 0 < spec.report.ci_prob < 1,
+        "subgroups.probability (between 0.5 and 1)": 0.5 < spec.subgroups.probability < 1,
+        "subgroups.largest_k (2 to 10)": 2 <= spec.subgroups.largest_k <= 10,
+        "subgroups.margin (0 or more)": (spec.subgroups.margin or 0) >= 0,
+        "roles.arm_names (two names, reference first)": len(spec.roles.arm_names) in (0, 2),
+    }
+    for what, fine in ranges.items():
+        if not fine:
+            raise SpecError(f"{spec.name}: out of range: {what}.")
+    if (spec.roles.mediator is None) != (spec.mediator is None):
+        raise SpecError(
+            f"{spec.name}: roles.mediator and the [mediator] table go together; give both or none."
+        )
+    if spec.mediator is None and "tnie" in spec.subgroups.effects:
+        raise SpecError(
+            f"{spec.name}: subgroups.effects asks for 'tnie', which needs a mediator; use ['te']."
+        )
+    for prior in spec.prior:
+        if prior.scale is not None and not prior.scale > 0:
+            raise SpecError(f"{spec.name}: prior scale must be positive, got {prior.scale}.")
+        if prior.trees is not None and not prior.trees > 0:
+            raise SpecError(f"{spec.name}: prior trees must be positive, got {prior.trees}.")

@@ -1,0 +1,330 @@
+"""A study: the data of one question, with the role of every column, checked at the door.
+
+Everything downstream may rely on what :meth:`Study.from_frame` has established: unique column
+names, two arms, no missing or infinite value in any used column, covariates that vary, enough rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_hte.errors import DataError, unknown_name
+
+MIN_UNITS_PER_ARM = 5
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column plays which part.
+
+    Attributes
+    ----------
+    outcome, treatment : str
+        Column names.
+    covariates : tuple of str
+        Columns measured before treatment, in the order the models will see them.
+    mediator : str or None
+        Column between treatment and outcome, if the question has one.
+    """
+
+    outcome: str
+    treatment: str
+    covariates: tuple[str, ...]
+    mediator: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every used column: outcome, treatment, mediator (if any), covariates."""
+        mediator = () if self.mediator is None else (self.mediator,)
+        return (self.outcome, self.treatment, *mediator, *self.covariates)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated frame with roles and arms; build it with :meth:`from_frame`.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame, shape (unit, used columns)
+        A private copy holding only the used columns; its index labels the units.
+    roles : Roles
+        The part each column plays.
+    arms : tuple
+        The two levels of the treatment, reference arm first.
+    """
+
+    frame: pd.DataFrame
+    roles: Roles
+    arms: tuple[Any, Any]
+
+    @classmethod
+    def from_frame(
+        cls,
+        df: pd.DataFrame,
+        *,
+        outcome: str,
+        treatment: str,
+        covariates: Sequence[str],
+        mediator: str | None = None,
+        reference: Any = None,
+    ) -> Study:
+        """Check a frame and bind the roles of its columns.
+
+        Parameters
+        ----------
+        df : pandas.DataFrame
+            One row a unit. Copied, never changed.
+        outcome, treatment : str
+            Column names. The treatment has exactly two distinct values.
+        covariates : sequence of str
+            Columns measured before treatment; numeric, boolean, string or categorical.
+        mediator : str, optional
+            Column between treatment and outcome.
+        reference : optional
+            The level of `treatment` that contrasts are taken against. Default: the smaller level.
+
+        Returns
+        -------
+        Study
+
+        Raises
+        ------
+        DataError
+            If a column is absent, doubled or plays two parts; if the treatment has not exactly two
+            levels or an arm has fewer than five units; if any used value is missing or infinite;
+            if a covariate or the outcome does not vary. The message says what to try.
+        """
+        roles = Roles(outcome, treatment, _as_names(covariates), mediator)
+        _check_frame(df, roles)
+        frame = df.loc[:, list(roles.columns)].copy()
+        _check_index(frame)
+        _check_complete(frame)
+        arms = _arms(frame[treatment], reference)
+        _check_variation(frame, roles)
+        _check_size(frame[treatment], arms, len(roles.covariates))
+        return cls(frame=frame, roles=roles, arms=arms)
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return len(self.frame)
+
+    @property
+    def units(self) -> pd.Index:
+        """Labels of the units (the index of the frame)."""
+        return self.frame.index
+
+    @property
+    def contrast(self) -> str:
+        """The contrast in words, ``"treated vs reference"``."""
+        return f"{self.arms[1]} vs {self.arms[0]}"
+
+    def outcome(self) -> np.ndarray:
+        """Return the outcome as numbers, shape (unit,).
+
+        Raises
+        ------
+        DataError
+            If the outcome is not numeric.
+        """
+        return numeric_column(self.frame[self.roles.outcome], "outcome")
+
+    def mediator(self) -> np.ndarray:
+        """Return the mediator as numbers, shape (unit,).
+
+        Raises
+        ------
+        DataError
+            If the study has no mediator, or it is not numeric.
+        """
+        if self.roles.mediator is None:
+            raise DataError(
+                "this study declares no mediator; pass mediator=<column> to from_frame."
+            )
+        return numeric_column(self.frame[self.roles.mediator], "mediator")
+
+    def arm_index(self) -> np.ndarray:
+        """Return the arm each unit received, shape (unit,): 0 reference, 1 the other."""
+        return (self.frame[self.roles.treatment] == self.arms[1]).to_numpy(dtype=np.int64)
+
+    def covariate_frame(self) -> pd.DataFrame:
+        """Return the covariate columns, shape (unit, covariate)."""
+        return self.frame.loc[:, list(self.roles.covariates)]
+
+    def subset(self, rows: np.ndarray) -> Study:
+        """Return the study restricted to some rows, checked again.
+
+        Parameters
+        ----------
+        rows : ndarray of bool or int, shape (unit,) or (kept,)
+            Mask or positions of the rows to keep.
+
+        Returns
+        -------
+        Study
+        """
+        roles = self.roles
+        return Study.from_frame(
+            self.frame.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows],
+            outcome=roles.outcome,
+            treatment=roles.treatment,
+            covariates=roles.covariates,
+            mediator=roles.mediator,
+            reference=self.arms[0],
+        )
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of roles, arms, units and values: equal data, equal fingerprint."""
+        digest = hashlib.sha256(repr((self.roles, [str(a) for a in self.arms])).encode())
+        # Strings are hashed by value; categories would otherwise hash by their codes.
+        plain = self.frame.astype(
+            {c: str for c in self.frame.columns if not is_numeric(self.frame[c])}
+        )
+        digest.update(pd.util.hash_pandas_object(plain, index=True).to_numpy().tobytes())
+        return digest.hexdigest()
+
+
+def is_numeric(column: pd.Series) -> bool:
+    """Whether a column holds numbers (booleans count: False is 0, True is 1)."""
+    return pd.api.types.is_numeric_dtype(column)
+
+
+def numeric_column(column: pd.Series, role: str) -> np.ndarray:
+    """Return a column as float64.
+
+    Parameters
+    ----------
+    column : pandas.Series, shape (unit,)
+        The values.
+    role : str
+        What the column is, for the message.
+
+    Returns
+    -------
+    ndarray of float64, shape (unit,)
+
+    Raises
+    ------
+    DataError
+        If the column does not hold numbers.
+    """
+    if not is_numeric(column):
+        seen = ", ".join(repr(v) for v in column.unique()[:3])
+        raise DataError(
+            f"{role} {column.name!r} must be numeric, got {column.dtype} (e.g. {seen}). "
+            "Recode it as numbers, for a yes/no column as 0 and 1."
+        )
+    return column.to_numpy(dtype=np.float64)
+
+
+def _as_names(covariates: Iterable[str] | str) -> tuple[str, ...]:
+    if isinstance(covariates, str):
+        raise DataError(
+            f"covariates must be a list of column names, got the string {covariates!r}; "
+            f"write [{covariates!r}]."
+        )
+    names = tuple(covariates)
+    if not names:
+        raise DataError("covariates is empty: name at least one column measured before treatment.")
+    return names
+
+
+def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
+    if not isinstance(df, pd.DataFrame):
+        raise DataError(f"df must be a pandas DataFrame, got {type(df).__name__}.")
+    if df.empty:
+        raise DataError(f"the frame is empty: {len(df)} rows, {df.shape[1]} columns.")
+    doubled = sorted({str(c) for c in df.columns[df.columns.duplicated()]})
+    if doubled:
+        raise DataError(
+            f"duplicate column names: {', '.join(doubled)}. Rename or drop them before "
+            "building the study."
+        )
+    for name in roles.columns:
+        if name not in df.columns:
+            raise unknown_name("column", name, df.columns, DataError)
+    repeated = sorted({c for c in roles.columns if roles.columns.count(c) > 1})
+    if repeated:
+        raise DataError(
+            f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator and "
+            "covariates must be different columns, each named once."
+        )
+
+
+def _check_index(frame: pd.DataFrame) -> None:
+    if not frame.index.is_unique:
+        n = int(frame.index.duplicated().sum())
+        raise DataError(
+            f"the index labels the units and must be unique; {n} labels are repeated. "
+            "Call df.reset_index(drop=True) first."
+        )
+
+
+def _check_complete(frame: pd.DataFrame) -> None:
+    missing = frame.isna().sum()
+    missing = missing[missing > 0]
+    if len(missing):
+        counts = ", ".join(f"{name} ({count})" for name, count in missing.items())
+        rows = int(frame.isna().any(axis=1).sum())
+        raise DataError(
+            f"missing values in {counts}; {rows} of {len(frame)} rows are affected. "
+            "Impute them, or drop the rows with df.dropna(subset=[...]) if that is defensible."
+        )
+    numeric = frame.select_dtypes(include="number")
+    infinite = (~np.isfinite(numeric.to_numpy(dtype=np.float64))).sum(axis=0)
+    if infinite.any():
+        counts = ", ".join(
+            f"{c} ({k})" for c, k in zip(numeric.columns, infinite, strict=True) if k
+        )
+        raise DataError(f"infinite values in {counts}. Replace or drop them.")
+
+
+def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
+    levels = treatment.unique().tolist()
+    try:
+        levels = sorted(levels)
+    except TypeError:
+        levels = sorted(levels, key=str)
+    if len(levels) != 2:
+        shown = ", ".join(repr(v) for v in levels[:5]) + (", ..." if len(levels) > 5 else "")
+        raise DataError(
+            f"treatment {treatment.name!r} must have exactly two levels, got {len(levels)}: "
+            f"{shown}. Keep the rows of two arms, or recode the column."
+        )
+    if reference is None:
+        return levels[0], levels[1]
+    if reference not in levels:
+        raise DataError(
+            f"reference {reference!r} is not a level of treatment {treatment.name!r}: "
+            f"{levels[0]!r}, {levels[1]!r}."
+        )
+    other = levels[1] if levels[0] == reference else levels[0]
+    return (levels[0] if levels[0] == reference else levels[1]), other
+
+
+def _check_variation(frame: pd.DataFrame, roles: Roles) -> None:
+    constant = [c for c in roles.columns if frame[c].nunique() < 2]
+    if constant:
+        raise DataError(
+            f"constant column{'s' * (len(constant) > 1)}: {', '.join(constant)}. A column with one "
+            "value carries no information; remove it from the roles."
+        )
+
+
+def _check_size(treatment: pd.Series, arms: tuple[Any, Any], n_covariates: int) -> None:
+    counts = {arm: int((treatment == arm).sum()) for arm in arms}
+    small = {arm: n for arm, n in counts.items() if n < MIN_UNITS_PER_ARM}
+    needed = n_covariates + 2
+    if small or len(treatment) < needed:
+        shown = ", ".join(f"{arm!r}: {n}" for arm, n in counts.items())
+        raise DataError(
+            f"too few units for the model: {len(treatment)} ({shown}). At least "
+            f"{MIN_UNITS_PER_ARM} an arm and {needed} in all are needed for {n_covariates} "
+            "covariates; collect more, or declare fewer covariates."
+        )

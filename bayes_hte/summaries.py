@@ -1,0 +1,139 @@
+"""Draws to tidy tables, with the kind and probability of every interval beside the numbers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.names import SAMPLE
+
+CiKind = Literal["eti", "hdi"]
+CI_WORDS: dict[str, str] = {"eti": "equal-tailed", "hdi": "highest-density"}
+
+
+def check_interval(ci_prob: float, ci_kind: str) -> None:
+    """Raise unless an interval request is meaningful.
+
+    Raises
+    ------
+    SpecError
+        If `ci_prob` is not strictly between 0 and 1 or `ci_kind` is unknown.
+    """
+    if not 0 < ci_prob < 1:
+        raise SpecError(f"ci_prob must be between 0 and 1, got {ci_prob}; try 0.95.")
+    if ci_kind not in CI_WORDS:
+        raise unknown_name("ci_kind", ci_kind, CI_WORDS)
+
+
+def interval_words(ci_prob: float, ci_kind: CiKind = "eti") -> str:
+    """Say an interval in words, e.g. ``"95% posterior interval, equal-tailed"``."""
+    check_interval(ci_prob, ci_kind)
+    return f"{100 * ci_prob:g}% posterior interval, {CI_WORDS[ci_kind]}"
+
+
+def interval(
+    draws: xr.DataArray, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti"
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the bounds of a posterior interval.
+
+    Parameters
+    ----------
+    draws : DataArray, dims (chain, draw, ...)
+        Posterior draws of one quantity.
+    ci_prob : float, default 0.95
+        Posterior probability inside.
+    ci_kind : {"eti", "hdi"}
+        Equal-tailed or highest-density.
+
+    Returns
+    -------
+    lower, upper : DataArray, dims of `draws` without chain and draw
+    """
+    check_interval(ci_prob, ci_kind)
+    if ci_kind == "eti":
+        tail = (1 - ci_prob) / 2
+        bounds = draws.quantile([tail, 1 - tail], dim=SAMPLE)
+        return (
+            bounds.isel(quantile=0, drop=True),
+            bounds.isel(quantile=1, drop=True),
+        )
+    import arviz_stats  # slow to import, and only needed for this kind
+
+    bounds = arviz_stats.hdi(draws, prob=ci_prob, dim=list(SAMPLE))
+    return bounds.sel(ci_bound="lower", drop=True), bounds.sel(ci_bound="upper", drop=True)
+
+
+def summarize(
+    draws: xr.DataArray | xr.Dataset, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti"
+) -> pd.DataFrame:
+    """Summarise posterior draws in one tidy table.
+
+    Parameters
+    ----------
+    draws : DataArray or Dataset, dims (chain, draw, ...)
+        Draws of one or several quantities.
+    ci_prob : float, default 0.95
+        Posterior probability of the interval.
+    ci_kind : {"eti", "hdi"}
+        Equal-tailed or highest-density interval.
+
+    Returns
+    -------
+    DataFrame
+        One row a quantity and coordinate: ``mean``, ``median``, ``sd``, ``ci_lower``,
+        ``ci_upper``, ``prob_positive``, ``ci_prob``, ``ci_kind``. The index is the name of the
+        variable (for a Dataset) and the remaining coordinates.
+
+    Raises
+    ------
+    SpecError
+        If the interval request is not meaningful.
+    """
+    check_interval(ci_prob, ci_kind)
+    if isinstance(draws, xr.Dataset):
+        tables = {
+            str(name): summarize(draws[name], ci_prob=ci_prob, ci_kind=ci_kind)
+            for name in draws.data_vars
+        }
+        if all(draws[name].ndim == len(SAMPLE) for name in draws.data_vars):
+            return pd.concat(tables.values()).rename_axis("quantity")
+        return pd.concat(tables, names=["quantity"])
+    lower, upper = interval(draws, ci_prob=ci_prob, ci_kind=ci_kind)
+    columns = {
+        "mean": draws.mean(SAMPLE),
+        "median": draws.median(SAMPLE),
+        "sd": draws.std(SAMPLE, ddof=1),
+        "ci_lower": lower,
+        "ci_upper": upper,
+        "prob_positive": (draws > 0).mean(SAMPLE),
+    }
+    name = str(draws.name or "quantity")
+    if draws.ndim == len(SAMPLE):
+        table = pd.DataFrame({k: [float(v)] for k, v in columns.items()}, index=[name])
+        table.index.name = "quantity"
+    else:
+        keep = [d for d in draws.dims if d not in SAMPLE]
+        stacked = {k: v.drop_vars(set(v.coords) - set(keep)) for k, v in columns.items()}
+        table = xr.Dataset(stacked).to_dataframe(dim_order=keep)
+    return table.assign(ci_prob=ci_prob, ci_kind=ci_kind)
+
+
+def monte_carlo_error(draws: xr.DataArray) -> float:
+    """Return the Monte Carlo standard error of a scalar posterior mean.
+
+    Parameters
+    ----------
+    draws : DataArray, dims (chain, draw)
+
+    Returns
+    -------
+    float
+        Posterior sd over the square root of the effective sample size.
+    """
+    import arviz_stats
+
+    return float(np.asarray(arviz_stats.mcse(draws, method="mean")))

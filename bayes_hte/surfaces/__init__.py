@@ -1,0 +1,1 @@
+"""Surfaces: the forms a function of covariates can take, as PyMC terms."""

@@ -1,0 +1,68 @@
+"""Terms: the pieces of a linear predictor, whatever surface draws them.
+
+A linear predictor is ``eta_i = offset + sum_k b_k(arm_i, m_i) f_k(x_i)``: each term k is a function
+of covariates (a surface) times a basis that is 1, an arm's indicator, the centred mediator, or
+their product. Learners are lists of terms; potential outcomes follow by setting the arm and the
+mediator in the bases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_hte.design import FeatureSet
+from bayes_hte.spec import TermName
+
+
+@dataclass(frozen=True)
+class Term:
+    """One function of covariates with its place in the linear predictor.
+
+    Attributes
+    ----------
+    name : str
+        Unique within a component, e.g. ``"arm_1"``.
+    kind : {"shared", "arm", "effect", "mediator", "mediator_arm"}
+        Which prior it takes.
+    features : FeatureSet
+        What the function sees; ``"none"`` makes it a constant.
+    arm : int or None
+        The arm it belongs to (0 or 1); None is both.
+    on_mediator : bool
+        Whether it multiplies the centred mediator.
+    """
+
+    name: str
+    kind: TermName
+    features: FeatureSet = "covariates"
+    arm: int | None = None
+    on_mediator: bool = False
+
+    def basis(self, arm: np.ndarray, mediator: np.ndarray | None) -> np.ndarray | None:
+        """Return what multiplies the function at observed rows; None is 1 everywhere.
+
+        Parameters
+        ----------
+        arm : ndarray of int, shape (row,)
+            Arm of each row.
+        mediator : ndarray, shape (row,), or None
+            Centred mediator of each row.
+
+        Returns
+        -------
+        ndarray, shape (row,), or None
+        """
+        if self.arm is None and not self.on_mediator:
+            return None
+        basis = np.ones(arm.shape) if self.arm is None else (arm == self.arm).astype(np.float64)
+        if self.on_mediator:
+            if mediator is None:
+                raise ValueError(f"term {self.name!r} needs a mediator")
+            basis = basis * mediator
+        return basis
+
+    def acts_in(self, arm: int) -> bool:
+        """Whether the term is part of the potential outcome under an arm."""
+        return self.arm is None or self.arm == arm

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.errors import SpecError
+from bayes_hte.reporting import all_tables, report, trust
+from bayes_hte.reporting.page import Material
+from bayes_hte.reporting.sections.averages import averages
+from bayes_hte.reporting.sections.question import question
+from bayes_hte.reporting.sections.subgroups import subgroups
+from bayes_hte.reporting.sections.trust import trust as trust_section
+from bayes_hte.reporting.svg import inline_svg
+
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Page(HTMLParser):
+    """Checks nesting while parsing, and keeps what the tests ask about."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self.open, self.elements, self.words = [], [], []
+        self.tables: dict[str, list[list[str]]] = {}
+        self._cell, self._rows, self._caption = None, [], None
+        self.feed(source)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self._rows, self._caption = [], []
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in ("td", "th"):
+            self._cell = []
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+        if tag in ("td", "th"):
+            self._rows[-1].append("".join(self._cell))
+            self._cell = None
+        elif tag == "table":
+            self.tables["".join(self._caption).split(" Numbers:")[0]] = self._rows
+
+    def handle_data(self, data):
+        if "style" in self.open:
+            return
+        self.words.append(data)
+        if self._cell is not None:
+            self._cell.append(data)
+        elif "caption" in self.open:
+            self._caption.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, *tags):
+        return [(tag, attrs) for tag, attrs in self.elements if tag in tags]
+
+
+@pytest.fixture(scope="module")
+def written(results, tmp_path_factory):
+    path = report(results, to=tmp_path_factory.mktemp("report") / "report.html")
+    return path, Page(path.read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def unmediated(build, tmp_path_factory):
+    other = build(mediator=False, healthy=False, assignment="observational", better="lower")
+    path = report(other, to=tmp_path_factory.mktemp("other") / "report.html")
+    return path, Page(path.read_text("utf-8"))
+
+
+def material(results):
+    return Material(results, all_tables(results), trust(results))
+
+
+def as_number(text: str) -> float:
+    return float(text.replace("\u2212", "-"))
+
+
+def test_the_page_needs_nothing_from_elsewhere(written):
+    path, page = written
+    assert not page.all("script", "link", "img", "iframe", "object", "embed", "base", "form")
+    for tag, attrs in page.elements:
+        assert not any(name.startswith("on") for name in attrs)
+        for name in ("href", "src", "xlink:href", "action"):
+            target = attrs.get(name)
+            if target is not None:
+                assert target.startswith(("#", "tables/", "https://doi.org/")), (tag, target)
+    style = re.search(r"<style>(.*?)</style>", path.read_text("utf-8"), re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert len(re.findall("http", path.read_text("utf-8"))) == len(
+        re.findall(r'href="https://doi\.org/', path.read_text("utf-8"))
+    ) + len(re.findall("http-equiv", path.read_text("utf-8")))
+
+
+def test_the_page_can_be_used_without_eyes(written):
+    _, page = written
+    assert page.all("html")[0][1]["lang"] == "en"
+    assert page.all("svg")
+    for _, attrs in page.all("svg"):
+        assert attrs["role"] == "img"
+        assert len(attrs["aria-label"]) > 30
+    assert all("scope" in attrs for _, attrs in page.all("th"))
+    levels = [int(tag[1]) for tag, _ in page.all("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    targets = [a["href"][1:] for _, a in page.elements if a.get("href", "").startswith("#")]
+    assert set(targets) <= set(ids)
+
+
+def test_references_inside_figures_stay_inside_the_page(written):
+    path, page = written
+    ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+    used = set(re.findall(r"url\(#([^)]*)\)", path.read_text("utf-8")))
+    assert used
+    assert used <= ids
+
+
+def test_every_table_is_named_and_lies_beside_the_page(written, tables):
+    path, page = written
+    named = {a["href"] for _, a in page.all("a") if a["href"].startswith("tables/")}
+    assert named == {f"tables/{key}.csv" for key in tables}
+    for name in named:
+        assert not pd.read_csv(path.parent / name).empty
+
+
+def test_the_average_effects_shown_are_those_of_the_file(written):
+    path, page = written
+    frame = pd.read_csv(path.parent / "tables" / "average_effects.csv")
+    shown = [row for row in page.tables["Average effects."] if len(row) == 6][1:]
+    assert len(shown) == len(frame) == 10
+    for cells, row in zip(shown, frame.to_dict("records"), strict=True):
+        half = 0.5 * 10.0 ** -len(cells[1].split(".")[1]) + 1e-12
+        assert abs(as_number(cells[1]) - row["mean"]) <= half
+        lower, upper = (as_number(part) for part in cells[2].split(" to "))
+        assert abs(lower - row["ci_lower"]) <= half
+        assert abs(upper - row["ci_upper"]) <= half
+        if not cells[3].startswith(("<", ">")):
+            assert abs(float(cells[3]) - row["prob_benefit"]) <= 0.0005 + 1e-12
+
+
+def test_the_answer_repeats_the_average_effect(written):
+    path, page = written
+    frame = pd.read_csv(path.parent / "tables" / "average_effects.csv")
+    said = re.search(r"changes y by (\S+) points & more", page.text)[1]
+    mean = frame.query("population == 'SATE' and effect == 'te'")["mean"].item()
+    assert abs(as_number(said) - mean) <= 0.5 * 10.0 ** -len(said.split(".")[1])
+    assert "90% posterior interval, equal-tailed" in page.text
+    assert "Subgroups are declared for the total natural indirect effect (TNIE)" in page.text
+
+
+def test_subgroup_figures_shown_are_those_of_the_file(written):
+    path, page = written
+    frame = pd.read_csv(path.parent / "tables" / "subgroups_te.csv")
+    shown = page.tables["Mean total effect (TE) by subgroup."][1:]
+    assert [row[0] for row in shown] == frame["group"].tolist()
+    for cells, row in zip(shown, frame.to_dict("records"), strict=True):
+        assert cells[1].startswith(f"{row['n_units']} (")
+        assert abs(as_number(cells[2]) - row["mean"]) <= 0.006
+
+
+def test_sections_are_numbered_as_shown_and_skip_what_is_absent(written, unmediated, results):
+    for path, _ in (written, unmediated):
+        source = path.read_text("utf-8")
+        assert re.findall(r'<h2 id="[^"]*">(\d+)\. ', source) == list("123456")
+        assert re.findall(r'<li><a href="#[^"]*">(\d+)\. ', source) == list("123456")
+    nothing = Material(replace(results, subgroups={}), {}, trust(results))
+    assert subgroups(nothing) is None
+
+
+def test_text_of_the_user_is_escaped(written):
+    path, page = written
+    source = path.read_text("utf-8")
+    assert "<script" not in source
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in source
+    assert "Does <b>it</b> help & whom?" in page.text
+    assert "usual <care>" in page.text
+    assert "run <fake>" in page.text
+    assert "<care>" not in source
+
+
+def test_no_banner_where_the_sampling_is_healthy(written):
+    path, page = written
+    assert 'class="banner"' not in path.read_text("utf-8")
+    assert "must not be used" not in page.text
+    assert "Green. All checks that judge this run passed." in page.text
+
+
+def test_an_unhealthy_run_opens_with_a_warning_and_gives_no_answer(unmediated):
+    path, page = unmediated
+    body = path.read_text("utf-8").split("<body>")[1]
+    assert body.index('class="banner" role="alert"') < body.index("<h1>")
+    assert page.text.index("must not be used") < page.text.index("1. What was asked")
+    assert "R-hat is 1.4 & that is <it>." in page.text
+    assert "This run gives no answer" in page.text
+    assert "Compared with usual <care>, new $care$ changes" not in page.text
+    assert 'class="trust red"' in body
+
+
+def test_a_study_without_mediator_says_nothing_of_one(unmediated):
+    path, page = unmediated
+    for word in ("TNIE", "mediator", "ignorab", "indirect"):
+        assert word not in page.text.split("The study file")[0]
+    assert not (path.parent / "tables" / "individual_effects_tnie.csv").exists()
+    assert "The treatment was not randomised" in page.text
+    assert "A negative effect is a benefit" in page.text
+
+
+def test_no_word_invites_a_significance_reading(written, unmediated):
+    for _, page in (written, unmediated):
+        assert not re.search(r"p-value|significan|confidence interval", page.text, re.IGNORECASE)
+
+
+def test_randomisation_is_not_said_to_free_the_mediator_of_confounding(written):
+    _, page = written
+    assert "Randomising the treatment does not make the mediator ignorable." in page.text
+    assert "not calibrated error rates" in page.text
+
+
+def test_same_results_same_bytes(written, build, tmp_path):
+    path, _ = written
+    again = report(build(), to=tmp_path / "again.html")
+    assert again.read_bytes() == path.read_bytes()
+    for table in (path.parent / "tables").iterdir():
+        assert (tmp_path / "tables" / table.name).read_bytes() == table.read_bytes()
+
+
+def test_the_report_must_be_an_html_file(results, tmp_path):
+    with pytest.raises(SpecError, match=r"use report\.html"):
+        report(results, to=tmp_path / "report.pdf")
+
+
+def check(name, passed, text="why"):
+    return CheckResult(name, passed, pd.DataFrame(), text)
+
+
+def test_the_verdict_follows_from_the_checks(with_checks):
+    health = check("sampling health: outcome", True)
+    assert trust(with_checks(health, check("overlap", True))).level == "green"
+    amber = trust(with_checks(health, check("overlap", False), check("prior", None)))
+    assert (amber.level, [c.name for c in amber.decided_by]) == ("amber", ["overlap"])
+    bad = check("sampling health: mediator", False)
+    red = trust(with_checks(health, bad, check("overlap", False)))
+    assert (red.level, red.decided_by) == ("red", (bad,))
+
+
+def test_a_run_whose_sampling_was_never_checked_is_not_green(with_checks):
+    assert trust(with_checks()).level == "amber"
+    assert trust(with_checks(check("overlap", True))).level == "amber"
+
+
+def test_a_check_without_verdict_on_the_sampling_counts_as_failed(with_checks):
+    assert trust(with_checks(check("sampling health: outcome", None))).level == "red"
+
+
+def trust_body(results, tables):
+    verdicts = pd.DataFrame(
+        [{"check": c.name, "verdict": c.verdict, "text": c.text} for c in results.checks]
+    )
+    return trust_section(Material(results, {**tables, "checks": verdicts}, trust(results))).body
+
+
+def test_prior_sensitivity_is_not_taken_for_sensitivity_to_confounding(with_checks, tables):
+    health = check("sampling health: outcome", True)
+    missing = "No sensitivity analysis for such confounding"
+    prior = trust_body(with_checks(health, check("prior sensitivity", None)), tables)
+    assert missing in prior
+    rho = check("sensitivity: mediator-outcome confounding", None, "Zero is covered at rho .1.")
+    with_rho = trust_body(with_checks(health, rho), tables)
+    assert missing not in with_rho
+    assert "Zero is covered at rho .1." in with_rho
+
+
+def test_the_proportion_mediated_is_a_number_only_where_it_means_something(respec):
+    assert "posterior median" in averages(material(respec())).body
+    undefined = averages(material(respec(important=5.0))).body
+    assert "is undefined here" in undefined
+    assert "posterior median" not in undefined
+
+
+def test_without_an_important_difference_nothing_is_said_of_one(respec):
+    none = material(respec(important=0.0))
+    for section in (question(none), averages(none)):
+        assert "important difference" not in section.body
+        assert "beyond 0" not in section.body.replace("does not lie beyond 0", "").replace(
+            "lies beyond 0", ""
+        )
+
+
+def test_the_interval_of_the_spec_is_used_and_named(respec):
+    body = averages(material(respec(ci_kind="hdi", ci_prob=0.8))).body
+    assert "80% posterior interval, highest-density" in body
+    assert "equal-tailed" not in body
+
+
+def test_inline_figures_have_no_address_date_or_shared_name():
+    from matplotlib.figure import Figure
+
+    def draw(key):
+        figure = Figure(figsize=(2, 1))
+        figure.subplots().plot([0, 1], [0, 1], "o")
+        return inline_svg(figure, key=key, alt='a "quoted" & <odd> line')
+
+    first, second = draw("one"), draw("two")
+    assert first == draw("one")
+    assert "http" not in first
+    ids = [set(re.findall(r'\sid="([^"]*)"', svg)) for svg in (first, second)]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+    assert 'aria-label="a &quot;quoted&quot; &amp; &lt;odd&gt; line"' in first

