@@ -1,4 +1,4 @@
-"""Fit a study: propensity, mediator and outcome in order, and potential outcomes from the result."""
+"""Fit a study: propensity, mediator, outcome in order; potential outcomes from the result."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def test_a_word_outside_a_closed_list_is_refused_and_the_list_shown(old, new, me
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(old, new, message):
-    with pytest.raises(SpecError, match=f"out of range: {re.escape(message)} ")):
+    with pytest.raises(SpecError, match=f"out of range: {re.escape(message)} "):
         parse_spec(edited(old, new))
 
 
@@ -271,6 +271,13 @@ def test_indirect_effects_without_a_mediator_are_refused():
     assert parse_spec(MEDIATED + subgroups).subgroups.effects == ("tnie",)
     with pytest.raises(SpecError, match=r"asks for 'tnie', which needs a mediator; use \['te'\]"):
         parse_spec(MINIMAL + subgroups)
+
+
+def test_a_prior_of_a_model_the_study_does_not_have_is_refused():
+    prior = '[[prior]]\ncomponent = "mediator"\nterm = "arm"\nbecause = "x"\nscale = 1.0\n'
+    assert parse_spec(MEDIATED + prior).prior[0].component == "mediator"
+    with pytest.raises(SpecError, match="mediator"):
+        parse_spec(MINIMAL + prior)
 
 
 # ---------------------------------------------------------------- the file and its identity

@@ -1,4 +1,4 @@
-"""Posterior predictive check by arm: could the fitted outcome model have produced these data?
+"""Posterior predictive check by arm: can the fitted outcome model reproduce these data.
 
 References
 ----------

@@ -25,6 +25,8 @@ SECTIONS = (question, averages, individuals, subgroups, trust, methods)
 # Tells the browser to refuse anything from elsewhere, should a text ever smuggle it in.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
+_WARNING = '<p class="unsafe">The sampling failed: the numbers below must not be used.</p>'
+
 
 def report(results: Results, *, to: str | Path) -> Path:
     """Write the report of a run, and its tables into the folder ``tables`` beside it.
@@ -61,7 +63,9 @@ def _page(material: Material) -> str:
     sections = [made for section in SECTIONS if (made := section(material)) is not None]
     title = text(material.results.spec.title)
     style = resources.files("bayes_hte.reporting").joinpath("report.css").read_text("utf-8")
-    body = "".join(_section(number, s) for number, s in enumerate(sections, start=1))
+    # A section may be read, printed or photographed alone, so each repeats the warning.
+    warning = "" if material.results.healthy else _WARNING
+    body = "".join(_section(number, s, warning) for number, s in enumerate(sections, start=1))
     contents = unordered(
         f'<a href="#{s.key}">{number}. {text(s.heading)}</a>'
         for number, s in enumerate(sections, start=1)
@@ -79,11 +83,11 @@ def _page(material: Material) -> str:
     )
 
 
-def _section(number: int, section: Section) -> str:
+def _section(number: int, section: Section, warning: str) -> str:
     heading = f"{number}. {text(section.heading)}"
     return (
         f'<section id="{section.key}" aria-labelledby="{section.key}-heading">'
-        f'<h2 id="{section.key}-heading">{heading}</h2>{section.body}</section>'
+        f'<h2 id="{section.key}-heading">{heading}</h2>{warning}{section.body}</section>'
     )
 
 

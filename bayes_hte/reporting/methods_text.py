@@ -161,7 +161,7 @@ def _effects(results: Results) -> str:
             "distribution of the mediator (g-formula), and from these the total, the total and "
             "pure natural indirect, and the pure and total natural direct effects "
             "[@explanation][@mediation]. The outcome and mediator models share no parameters, "
-            "so their draws were paired by index. Natural effects assume sequential ignorability of "
+            "so draws were paired by index. Natural effects assume sequential ignorability of "
             "the mediator [@ignorability], which randomising the treatment does not provide."
         )
         if results.controlled is not None:
@@ -251,7 +251,7 @@ def _checks(results: Results) -> str:
     }
     named = []
     for check in results.checks:
-        work = next((w for start, w in works.items() if check.name.startswith(start)), "")
+        start = next((start for start in works if check.name.startswith(start)), None)
         # A work is cited with the first check that rests on it.
-        named.append(check.name + (work if not any(work in n for n in named if work) else ""))
+        named.append(check.name + (works.pop(start) if start else ""))
     return f"Checks: {'; '.join(named)}." if named else "No checks were run."

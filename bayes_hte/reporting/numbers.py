@@ -10,7 +10,7 @@ _MOST_DECIMALS = 6
 
 
 def decimals_for(spreads: Iterable[float]) -> int:
-    """Return the decimals that show the smallest spread with one significant digit.
+    """Return the decimals that show the smallest spread with two significant digits.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def decimals_for(spreads: Iterable[float]) -> int:
     positive = [s for s in spreads if math.isfinite(s) and s > 0]
     if not positive:
         return 3
-    return min(max(-math.floor(math.log10(min(positive))), 0), _MOST_DECIMALS)
+    return min(max(1 - math.floor(math.log10(min(positive))), 0), _MOST_DECIMALS)
 
 
 def number(value: float, decimals: int) -> str:

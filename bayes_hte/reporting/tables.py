@@ -234,9 +234,8 @@ def effect_distribution(
     if low == high:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, n_bins + 1)
-    inside = (values >= low) & (values <= high)
-    position = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, n_bins - 1)
-    shares = np.stack([((position == b) & inside).mean(axis=-1) for b in range(n_bins)], axis=-1)
+    counts = [[np.histogram(draw, edges)[0] for draw in chain] for chain in values]
+    shares = np.array(counts) / effect.sizes[UNIT]
     draws = xr.DataArray(shares, dims=(*SAMPLE, "bin"), coords={"bin": np.arange(n_bins)})
     numbers = summarize(draws, ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
     return pd.concat(

@@ -1,6 +1,6 @@
 """Linear functions of covariates with a learned amount of shrinkage.
 
-    ``f(x) = c + z(x)' beta,   beta_j ~ Normal(0, tau),   tau ~ HalfNormal(s),   c ~ Normal(0, k s)``
+    ``f(x) = c + z(x)' beta,  beta_j ~ Normal(0, tau),  tau ~ HalfNormal(s),  c ~ Normal(0, k s)``
 
 with z the standardised columns (categories as indicators), s the prior scale of the term, and k 2.5
 for the shared term and 1 for the others. As an arm's deviation this is the treatment-by-covariate

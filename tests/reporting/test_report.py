@@ -201,6 +201,7 @@ def test_text_of_the_user_is_escaped(written):
 
 def test_no_banner_where_the_sampling_is_healthy(written):
     path, page = written
+    assert 'class="unsafe"' not in path.read_text("utf-8")
     assert 'class="banner"' not in path.read_text("utf-8")
     assert "must not be used" not in page.text
     assert "Green. All checks that judge this run passed." in page.text
@@ -215,6 +216,7 @@ def test_an_unhealthy_run_opens_with_a_warning_and_gives_no_answer(unmediated):
     assert "This run gives no answer" in page.text
     assert "Compared with usual <care>, new $care$ changes" not in page.text
     assert 'class="trust red"' in body
+    assert body.count("The sampling failed: the numbers below must not be used.") == 6
 
 
 def test_a_study_without_mediator_says_nothing_of_one(unmediated):
