@@ -110,6 +110,11 @@ class Design:
             )
         if self.has_propensity and propensity is None:
             raise DataError("this design was learned with a propensity; pass one for the new rows.")
+        if self.has_propensity and len(propensity) != len(frame):
+            raise DataError(
+                f"propensity must have one value for each of {len(frame)} rows, got "
+                f"{len(propensity)}."
+            )
         rows = frame.loc[:, list(self.covariates)].assign(**{ARM_COLUMN: 0})
         if self.has_propensity:
             rows = rows.assign(**{PROPENSITY_COLUMN: propensity})

@@ -266,11 +266,22 @@ def average[T: (xr.DataArray, xr.Dataset)](
         weights = xr.DataArray(rng.standard_exponential(shape), dims=(*SAMPLE, UNIT))
         result = (effect * weights).sum(UNIT) / weights.sum(UNIT)
     else:
-        if treated is None or len(treated) != effect.sizes[UNIT]:
-            raise SpecError(f"population={population!r} needs treated= with one value a unit.")
-        wanted = np.asarray(treated).astype(bool) == (population == "ATT")
+        wanted = _arm_mask(treated, effect.sizes[UNIT], population)
         result = effect.isel({UNIT: wanted}).mean(UNIT)
     return _with_population(result, effect, population)
+
+
+def _arm_mask(treated: np.ndarray | None, n_units: int, population: str) -> np.ndarray:
+    """Return who belongs to ATT or ATC, shape (unit,)."""
+    if treated is None or len(treated) != n_units:
+        raise SpecError(f"population={population!r} needs treated= with one value a unit.")
+    values = np.asarray(treated)
+    if not np.isin(values, (0, 1)).all():
+        raise SpecError("treated must hold only 0 and 1 (or False and True), nothing missing.")
+    wanted = values.astype(bool) == (population == "ATT")
+    if not wanted.any():
+        raise SpecError(f"population={population!r} is empty: treated has only one value.")
+    return wanted
 
 
 def _with_population[T: (xr.DataArray, xr.Dataset)](result: T, source: T, population: str) -> T:
@@ -329,11 +340,15 @@ def probability_of_benefit(
     ------
     SpecError
         If `better` is unknown or `beyond` is negative.
+    DataError
+        If a draw is NaN.
     """
     if better not in ("higher", "lower"):
         raise unknown_name("direction for better", better, ("higher", "lower"))
     if not beyond >= 0:
         raise SpecError(f"beyond must be 0 or more (a size, not a direction), got {beyond}.")
+    if bool(effect.isnull().any()):
+        raise DataError("the effect holds NaN; a probability cannot be computed from it.")
     benefit = effect if better == "higher" else -effect
     return (benefit > beyond).mean(SAMPLE).rename("probability")
 

@@ -58,8 +58,9 @@ class ColumnEncoding:
             keep = np.unique(np.linspace(0, knots.size - 1, MAX_KNOTS).astype(int))
             knots, ranks = knots[keep], ranks[keep]
         # A scale of 1 keeps a constant column of a derived frame harmless.
-        scale = float(values.std()) or 1.0
-        return cls(name, (), float(values.mean()), scale, tuple(knots), tuple(ranks))
+        scale = float(values.std()) if knots.size > 1 else 1.0
+        center = float(values.mean()) if knots.size > 1 else float(knots[0])
+        return cls(name, (), center, scale, tuple(knots), tuple(ranks))
 
     def standardized(self, column: pd.Series) -> dict[str, np.ndarray]:
         """Return the standardised columns, by feature name, each of shape (row,)."""
@@ -84,6 +85,8 @@ class ColumnEncoding:
         return values
 
     def _indicators(self, column: pd.Series, shown: Sequence[str]) -> dict[str, np.ndarray]:
+        if column.isna().any():
+            raise DataError(f"column {self.name!r} has {int(column.isna().sum())} missing values.")
         text = column.astype(str)
         unseen = sorted(set(text) - set(self.levels))
         if unseen:

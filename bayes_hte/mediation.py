@@ -4,9 +4,9 @@
 
 for each posterior draw of the outcome and the mediator model. The predicted mean of the mediator is
 plugged in only where that is exact (an outcome whose mean is linear in the mediator). Otherwise the
-mediator is integrated out: Gauss-Hermite for a gaussian, an exact sum for binary and count
-mediators. The two models share no parameters, so their posteriors are independent and draws are
-paired by index.
+mediator is integrated out: in closed form for an outcome with a log link, else by Gauss-Hermite for
+a gaussian and an exact sum for binary and count mediators. The two models share no parameters, so
+their posteriors are independent and draws are paired by index.
 
 References
 ----------
@@ -100,6 +100,9 @@ def _expected_outcome(
     """E[inverse_link(intercept + slope M)], all arrays (chain, draw, unit)."""
     if outcome_family.linear_mean:
         return intercept + slope * mediator_family.inverse_link(eta_m)
+    if outcome_family.exponential_mean:
+        # A sum over the mediator's values would cut off tails whose outcomes are the largest.
+        return np.exp(intercept) * mediator_family.mean_exponential(slope, eta_m, sigma)
     total = np.zeros_like(intercept)
     for value, weight in mediator_family.support(eta_m, sigma):
         total += weight * outcome_family.inverse_link(intercept + slope * value)

@@ -8,6 +8,7 @@ type and its closed list of choices before any data is read.
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 import types
 import typing
@@ -278,13 +279,13 @@ def _check(spec: Spec) -> None:
         "sampler.draws (at least 50)": spec.sampler.draws >= 50,
         "sampler.tune (at least 50)": spec.sampler.tune >= 50,
         "sampler.seed (0 or more)": spec.sampler.seed >= 0,
-        "outcome.minimal_important_difference (0 or more)": (
-            spec.outcome.minimal_important_difference >= 0
+        "outcome.minimal_important_difference (0 or more, finite)": (
+            0 <= spec.outcome.minimal_important_difference < math.inf
         ),
         "report.ci_prob (between 0 and 1)": 0 < spec.report.ci_prob < 1,
         "subgroups.probability (between 0.5 and 1)": 0.5 < spec.subgroups.probability < 1,
         "subgroups.largest_k (2 to 10)": 2 <= spec.subgroups.largest_k <= 10,
-        "subgroups.margin (0 or more)": (spec.subgroups.margin or 0) >= 0,
+        "subgroups.margin (0 or more, finite)": 0 <= (spec.subgroups.margin or 0) < math.inf,
         "roles.arm_names (two names, reference first)": len(spec.roles.arm_names) in (0, 2),
     }
     for what, fine in ranges.items():
@@ -299,6 +300,8 @@ def _check(spec: Spec) -> None:
             f"{spec.name}: subgroups.effects asks for 'tnie', which needs a mediator; use ['te']."
         )
     for prior in spec.prior:
+        if prior.component == "mediator" and spec.mediator is None:
+            raise SpecError(f"{spec.name}: a prior of the mediator, but the study has none.")
         if prior.scale is not None and not prior.scale > 0:
             raise SpecError(f"{spec.name}: prior scale must be positive, got {prior.scale}.")
         if prior.trees is not None and not prior.trees > 0:

@@ -1,8 +1,9 @@
 """Saved stages: atomic, keyed by what they depend on, and never half a result.
 
-A stage is a folder with a DataTree (``draws.zarr``) and a ``manifest.json`` that holds the settings
-the stage depends on and a digest of every file. It is written beside its place and renamed, so a
-killed run leaves the old stage or the new one.
+A stage is a folder with a DataTree (``draws-<digest>.zarr``) and a ``manifest.json`` that names it
+and holds the settings the stage depends on and the digest of every file. New draws are written
+beside the old ones, and replacing the manifest, one file, makes them the stage: a killed run leaves
+the old stage or the new one.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ import xarray as xr
 
 from bayes_hte.errors import SavedResultError
 
-DRAWS = "draws.zarr"
 MANIFEST = "manifest.json"
+DRAWS = "draws-"
 # Raised when the layout of saved stages changes, so that old ones are run again.
 FORMAT = 1
 
@@ -41,12 +42,15 @@ class Stage:
         What it depended on, flat; empty if there is no stage.
     exists, intact : bool
         Whether there is one, and whether every file is as it was written.
+    draws : Path or None
+        The DataTree of an intact stage.
     """
 
     path: Path
     settings: Mapping[str, Any]
     exists: bool
     intact: bool
+    draws: Path | None = None
 
     def changes(self, settings: Mapping[str, Any]) -> list[str]:
         """Return what differs from wanted settings, in words; empty if the stage can be used."""
@@ -74,7 +78,7 @@ class Stage:
                 "Run the study again, or delete that folder."
             )
         with _zarr_warnings():
-            return xr.open_datatree(self.path / DRAWS, engine="zarr", consolidated=False).load()
+            return xr.open_datatree(self.draws, engine="zarr", consolidated=False).load()
 
 
 def find_stage(folder: Path, name: str) -> Stage:
@@ -92,14 +96,15 @@ def find_stage(folder: Path, name: str) -> Stage:
     Stage
     """
     path = folder / name
-    if not path.exists():
+    if not path.is_file() and not any(path.glob("[!.]*")):
         return Stage(path, {}, False, False)
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
         settings, digest = manifest["settings"], manifest["digest"]
+        draws = path / manifest["draws"]
     except (OSError, ValueError, KeyError, TypeError):
         return Stage(path, {}, True, False)
-    return Stage(path, settings, True, _digest(path) == digest)
+    return Stage(path, settings, True, draws.is_dir() and _digest(draws) == digest, draws)
 
 
 def save_stage(folder: Path, name: str, tree: xr.DataTree, settings: Mapping[str, Any]) -> None:
@@ -116,25 +121,24 @@ def save_stage(folder: Path, name: str, tree: xr.DataTree, settings: Mapping[str
     settings : mapping
         What it depends on, flat and JSON-able.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    fresh = folder / f".{name}.new-{os.getpid()}"
+    if path.is_file():
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)
+    fresh = path / f".new-{os.getpid()}.zarr"
     with _zarr_warnings():
-        tree.map_over_datasets(_plain_dataset).to_zarr(fresh / DRAWS, mode="w", consolidated=False)
-    manifest = {"settings": _plain(settings), "digest": _digest(fresh)}
-    (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    replace_folder(fresh, path)
-
-
-def replace_folder(fresh: Path, path: Path) -> None:
-    """Put a complete folder in the place of another."""
-    if path.exists():
-        old = path.with_name(f".{path.name}.old-{os.getpid()}")
-        path.rename(old)
-        fresh.rename(path)
-        shutil.rmtree(old)
-    else:
-        fresh.rename(path)
+        tree.map_over_datasets(_plain_dataset).to_zarr(fresh, mode="w", consolidated=False)
+    digest = _digest(fresh)
+    draws = path / f"{DRAWS}{digest[:16]}.zarr"
+    if draws.exists() and _digest(draws) != digest:
+        shutil.rmtree(draws)
+    if not draws.exists():
+        fresh.rename(draws)
+    manifest = {"settings": _plain(settings), "digest": digest, "draws": draws.name}
+    write_text(path / MANIFEST, json.dumps(manifest, indent=1))
+    for old in path.glob("*.zarr"):
+        if old != draws:
+            shutil.rmtree(old)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -286,11 +286,7 @@ def _check_complete(frame: pd.DataFrame) -> None:
 
 
 def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
-    levels = treatment.unique().tolist()
-    try:
-        levels = sorted(levels)
-    except TypeError:
-        levels = sorted(levels, key=str)
+    levels = _levels(treatment)
     if len(levels) != 2:
         shown = ", ".join(repr(v) for v in levels[:5]) + (", ..." if len(levels) > 5 else "")
         raise DataError(
@@ -306,6 +302,17 @@ def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
         )
     other = levels[1] if levels[0] == reference else levels[0]
     return (levels[0] if levels[0] == reference else levels[1]), other
+
+
+def _levels(treatment: pd.Series) -> list[Any]:
+    """Return the observed levels: in an ordered categorical's order, else sorted."""
+    if isinstance(treatment.dtype, pd.CategoricalDtype) and treatment.cat.ordered:
+        return treatment.cat.remove_unused_categories().cat.categories.tolist()
+    levels = treatment.unique().tolist()
+    try:
+        return sorted(levels)
+    except TypeError:
+        return sorted(levels, key=str)
 
 
 def _check_variation(frame: pd.DataFrame, roles: Roles) -> None:

@@ -1,63 +1,10 @@
-"""Small studies shared by the tests that sample."""
+"""Fixtures shared by the tests of whole runs."""
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
 import pytest
 
-TOML = """
-title = "A small simulated trial"
-[about]
-question = "Does it help?"
-suitable_for = "tests"
-not_suitable_for = "anything else"
-[data]
-source = "trial.csv"
-[roles]
-outcome = "y"
-treatment = "treat"
-reference = 0
-arm_names = ["control", "treated"]
-mediator = "m"
-covariates = ["x1", "x2", "site"]
-[outcome]
-better = "higher"
-minimal_important_difference = 0.2
-because = "made up"
-unit = "points"
-[mediator]
-controlled_at = [0.0]
-[propensity]
-assignment = "randomised"
-as_covariate = false
-surface = "forest"
-[sampler]
-seed = 7
-chains = 2
-draws = 50
-tune = 50
-[subgroups]
-effects = ["te"]
-"""
-
-
-def trial_frame(n: int = 120, seed: int = 5) -> pd.DataFrame:
-    """Draw a trial: the effect passes through m, and is larger where x1 > 0."""
-    rng = np.random.default_rng(seed)
-    x1, x2 = rng.normal(size=(2, n))
-    arm = rng.permutation(np.arange(n) % 2)
-    m = 0.5 * x2 + arm * (0.5 + (x1 > 0)) + rng.normal(scale=0.5, size=n)
-    return pd.DataFrame(
-        {
-            "y": m + 0.3 * x2 + rng.normal(scale=0.5, size=n),
-            "treat": arm,
-            "m": m,
-            "x1": x1,
-            "x2": x2,
-            "site": rng.choice(["north", "south", "west"], size=n),
-        }
-    )
+from tests.trial import TOML, trial_frame
 
 
 @pytest.fixture

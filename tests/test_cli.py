@@ -8,10 +8,10 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import TOML, trial_frame
 
 from bayes_hte import cli
 from bayes_hte.store import MANIFEST
+from tests.trial import TOML, trial_frame
 
 
 @pytest.fixture(scope="module")

@@ -148,9 +148,7 @@ def test_the_treated_may_be_given_as_flags_or_as_numbers(treated):
 def test_the_population_average_is_centred_on_the_sample_average_with_the_dirichlet_spread():
     # With fixed unit effects the Bayesian bootstrap has variance (population variance) / (n + 1).
     truth = np.random.default_rng(6).gamma(2.0, size=30)
-    effect = fake_effect(
-        np.random.default_rng(0), truth, draws=5000, shared_sd=0.0, unit_sd=0.0
-    )
+    effect = fake_effect(np.random.default_rng(0), truth, draws=5000, shared_sd=0.0, unit_sd=0.0)
     draws = effects.average(effect, population="PATE", rng=np.random.default_rng(7)).to_numpy()
     sd = np.sqrt(truth.var() / (truth.size + 1))
     # Four standard errors of a mean of 20,000 draws; 3% is four of a standard deviation.

@@ -137,9 +137,27 @@ def test_gauss_hermite_integrates_a_logistic_to_the_stated_accuracy(scale, toler
         assert abs(got.item() - exact) < tolerance
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("slope", [-1.0, 0.0, 0.3])
+def test_the_mean_of_an_exponential_is_that_of_the_sum(name, slope):
+    # At these slopes the sum still holds; at larger ones its cut tail would count.
+    closed = get_family(name).mean_exponential(np.full(ETA.shape, slope), ETA, SIGMA)
+    np.testing.assert_allclose(closed, expectation(name, lambda y: np.exp(slope * y)), rtol=1e-8)
+
+
+def test_only_a_logarithmic_link_has_an_exponential_mean():
+    for family in FAMILIES.values():
+        product = family.inverse_link(ETA) * family.inverse_link(0.1 * ETA)
+        exponential = np.allclose(family.inverse_link(1.1 * ETA), product)
+        assert family.exponential_mean == exponential
+
+
 def test_a_gaussian_without_its_noise_is_an_error():
+    gaussian = get_family("gaussian")
     with pytest.raises(ValueError, match="needs its sigma"):
-        next(get_family("gaussian").support(ETA, None))
+        next(gaussian.support(ETA, None))
+    with pytest.raises(ValueError, match="needs its sigma"):
+        gaussian.mean_exponential(ETA, ETA, None)
 
 
 def test_counts_are_summed_until_nothing_is_left():
@@ -174,9 +192,7 @@ def test_replicated_data_have_the_moments_of_the_family(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_equal_seeds_replicate_equal_data(name):
-    first, second = (
-        get_family(name).draw(np.random.default_rng(5), ETA, SIGMA) for _ in range(2)
-    )
+    first, second = (get_family(name).draw(np.random.default_rng(5), ETA, SIGMA) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -201,7 +217,5 @@ def test_the_pymc_likelihood_is_the_density_of_the_family(name, y, logp):
         assert sigma.name == "outcome_sigma"
         point["outcome_sigma_log__"] = np.array(np.log(0.8))
     observed = model["outcome_observed"]
-    got = model.compile_fn(
-        model.logp(vars=[observed], jacobian=False), mode="FAST_COMPILE"
-    )(point)
+    got = model.compile_fn(model.logp(vars=[observed], jacobian=False), mode="FAST_COMPILE")(point)
     assert got == pytest.approx(logp(y, eta).sum())

@@ -226,16 +226,17 @@ def test_the_reference_arm_comes_first_whatever_the_coding(levels, reference, ar
     np.testing.assert_array_equal(study.arm_index(), (codes == levels.index(arms[1])))
 
 
-def test_a_categorical_treatment_ignores_levels_nobody_received():
-    values = pd.Categorical(np.where(np.arange(N) % 2, "b", "a"), categories=["c", "b", "a"])
-    assert build(good_frame().assign(treat=values)).arms == ("a", "b")
-
-
-def test_the_smaller_level_of_an_ordered_treatment_follows_its_order():
+@pytest.mark.parametrize(
+    ("ordered", "arms"), [(True, ("placebo", "drug")), (False, ("drug", "placebo"))]
+)
+def test_the_smaller_level_of_a_categorical_follows_its_order_if_it_declares_one(ordered, arms):
+    # Levels nobody received do not count.
     values = pd.Categorical(
-        np.where(np.arange(N) % 2, "drug", "placebo"), categories=["placebo", "drug"], ordered=True
+        np.where(np.arange(N) % 2, "drug", "placebo"),
+        categories=["surgery", "placebo", "drug"],
+        ordered=ordered,
     )
-    assert build(good_frame().assign(treat=values)).arms == ("placebo", "drug")
+    assert build(good_frame().assign(treat=values)).arms == arms
 
 
 # ---------------------------------------------------------------- the caller's data, identity

@@ -6,7 +6,7 @@ table; with posterior draws of the propensity the weighted estimate has draws as
 
 from __future__ import annotations
 
-from bayes_hte.companions.balance import balance_table, compare_balance
+from bayes_hte.companions.covariate_balance import balance, compare_balance
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.overlap import OverlapReport, Trimmed, overlap_report, trim
 from bayes_hte.companions.scores import effect_scores
@@ -17,7 +17,7 @@ __all__ = [
     "OverlapReport",
     "Trimmed",
     "WeightedEffect",
-    "balance_table",
+    "balance",
     "compare_balance",
     "effect_scores",
     "iptw",

@@ -28,6 +28,8 @@ class Family(ABC):
     name: str
     #: Whether the mean is the linear predictor itself, so that expectations pass through.
     linear_mean: bool = False
+    #: Whether the mean is the exponential of the linear predictor.
+    exponential_mean: bool = False
 
     @abstractmethod
     def check(self, y: np.ndarray, what: str) -> None:
@@ -64,6 +66,12 @@ class Family(ABC):
         ------
         value, weight : arrays broadcastable to `eta`
         """
+
+    @abstractmethod
+    def mean_exponential(
+        self, slope: np.ndarray, eta: np.ndarray, sigma: np.ndarray | None
+    ) -> np.ndarray:
+        """Return E[exp(slope Y)] in closed form, arrays as in :meth:`support`."""
 
     @abstractmethod
     def draw(
@@ -108,6 +116,14 @@ class Gaussian(Family):
         nodes, weights = special.roots_hermitenorm(HERMITE_NODES)
         for node, weight in zip(nodes, weights / weights.sum(), strict=True):
             yield eta + sigma * node, weight
+
+    def mean_exponential(
+        self, slope: np.ndarray, eta: np.ndarray, sigma: np.ndarray | None
+    ) -> np.ndarray:
+        """Mean of a log-normal."""
+        if sigma is None:
+            raise ValueError("a gaussian needs its sigma")
+        return np.exp(slope * eta + (slope * sigma) ** 2 / 2)
 
     def draw(
         self, rng: np.random.Generator, eta: np.ndarray, sigma: np.ndarray | None
@@ -154,6 +170,12 @@ class Bernoulli(Family):
         yield 0.0, 1 - p
         yield 1.0, p
 
+    def mean_exponential(
+        self, slope: np.ndarray, eta: np.ndarray, sigma: np.ndarray | None
+    ) -> np.ndarray:
+        """Two-term sum."""
+        return 1 + special.expit(eta) * np.expm1(slope)
+
     def draw(
         self, rng: np.random.Generator, eta: np.ndarray, sigma: np.ndarray | None
     ) -> np.ndarray:
@@ -165,6 +187,7 @@ class Poisson(Family):
     """``Y ~ Poisson(exp(eta))``."""
 
     name = "poisson"
+    exponential_mean = True
 
     def check(self, y: np.ndarray, what: str) -> None:
         """Only whole numbers from 0 up."""
@@ -203,7 +226,9 @@ class Poisson(Family):
     def support(self, eta: np.ndarray, sigma: np.ndarray | None) -> Iterator[tuple[Any, Any]]:
         """Every count up to where at most 1e-10 of the largest mean's mass is left."""
         rate = np.exp(eta)
-        largest = int(stats.poisson.isf(COUNT_TAIL, rate.max())) + 1
+        # Beyond this mean the quantile itself is out of reach of the routine, and of the sum.
+        reachable = rate.max() < LONGEST_SUPPORT
+        largest = int(stats.poisson.isf(COUNT_TAIL, rate.max())) + 1 if reachable else np.inf
         if largest > LONGEST_SUPPORT:
             raise UnsupportedError(
                 f"a count mediator with mean {rate.max():.3g} would need a sum over {largest} "
@@ -211,6 +236,12 @@ class Poisson(Family):
             )
         for count in range(largest + 1):
             yield float(count), stats.poisson.pmf(count, rate)
+
+    def mean_exponential(
+        self, slope: np.ndarray, eta: np.ndarray, sigma: np.ndarray | None
+    ) -> np.ndarray:
+        """Moment generating function of a Poisson."""
+        return np.exp(np.exp(eta) * np.expm1(slope))
 
     def draw(
         self, rng: np.random.Generator, eta: np.ndarray, sigma: np.ndarray | None

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_hte.companions import balance_table, compare_balance, iptw, match_nearest
+from bayes_hte.companions import balance, compare_balance, iptw, match_nearest
 from bayes_hte.errors import DataError
 
 
@@ -23,7 +23,7 @@ def six() -> pd.DataFrame:
 
 
 def test_hand_computed_raw_smd(six):
-    row = balance_table(six, treatment="t", covariates=["x"]).loc["x"]
+    row = balance(six, treatment="t", covariates=["x"]).loc["x"]
     assert (row["mean_control"], row["mean_treated"]) == (1, 4)
     assert row["smd"] == pytest.approx(3 / np.sqrt((1 + 4) / 2))
     assert row["variance_ratio"] == pytest.approx(4)
@@ -31,7 +31,7 @@ def test_hand_computed_raw_smd(six):
 
 def test_hand_computed_weighted_smd(six):
     weights = np.array([0.0, 1.0, 1.0, 2.0, 2.0, 0.0])
-    row = balance_table(six, treatment="t", covariates=["x"], weights=weights).loc["x"]
+    row = balance(six, treatment="t", covariates=["x"], weights=weights).loc["x"]
     assert (row["mean_control"], row["mean_treated"]) == (1.5, 3)
     assert row["smd"] == pytest.approx(1.5 / np.sqrt((0.25 + 1) / 2))
     assert row["variance_ratio"] == pytest.approx(4)
@@ -41,22 +41,22 @@ def test_weights_of_one_arm_do_not_depend_on_scale(six):
     w = np.array([1.0, 2.0, 3.0, 1.0, 1.0, 2.0])
     scaled = w * np.where(six["t"] == 1, 10, 0.1)
     a, b = (
-        balance_table(six, treatment="t", covariates=["x"], weights=v)["smd"] for v in (w, scaled)
+        balance(six, treatment="t", covariates=["x"], weights=v)["smd"] for v in (w, scaled)
     )
     pd.testing.assert_series_equal(a, b)
 
 
 def test_categories_give_a_row_a_level(six):
-    table = balance_table(six, treatment="t", covariates=["g"])
+    table = balance(six, treatment="t", covariates=["g"])
     assert table.index.tolist() == ["g=a", "g=b"]
     assert table["mean_control"].tolist() == pytest.approx([2 / 3, 1 / 3])
     assert table.loc["g=a", "smd"] == pytest.approx(-table.loc["g=b", "smd"])
     ordered = six.assign(g=pd.Categorical(six["g"], categories=["b", "a"]))
-    assert balance_table(ordered, treatment="t", covariates=["g"]).index.tolist() == ["g=b", "g=a"]
+    assert balance(ordered, treatment="t", covariates=["g"]).index.tolist() == ["g=b", "g=a"]
 
 
 def test_an_undefined_number_is_nan_with_its_reason(six):
-    table = balance_table(six.assign(c=[1, 1, 1, 0, 1, 0]), treatment="t", covariates=["k", "c"])
+    table = balance(six.assign(c=[1, 1, 1, 0, 1, 0]), treatment="t", covariates=["k", "c"])
     assert np.isnan(table.loc["k", "smd"])
     assert "no SMD" in table.loc["k", "note"]
     assert np.isfinite(table.loc["c", "smd"])
@@ -83,22 +83,22 @@ def test_matching_and_weighting_improve_balance_side_by_side(small):
 
 def test_bad_requests_are_refused(six):
     with pytest.raises(DataError, match="non-empty list"):
-        balance_table(six, treatment="t", covariates="x")
+        balance(six, treatment="t", covariates="x")
     with pytest.raises(DataError, match="unknown covariate column 'z'"):
-        balance_table(six, treatment="t", covariates=["z"])
+        balance(six, treatment="t", covariates=["z"])
     with pytest.raises(DataError, match="missing values"):
-        balance_table(six.assign(x=np.nan), treatment="t", covariates=["x"])
+        balance(six.assign(x=np.nan), treatment="t", covariates=["x"])
     with pytest.raises(DataError, match="infinite values in x"):
-        balance_table(six.assign(x=np.inf), treatment="t", covariates=["x"])
+        balance(six.assign(x=np.inf), treatment="t", covariates=["x"])
     with pytest.raises(DataError, match="must not be negative"):
-        balance_table(six, treatment="t", covariates=["x"], weights=-np.ones(6))
+        balance(six, treatment="t", covariates=["x"], weights=-np.ones(6))
     with pytest.raises(DataError, match="no weight at all"):
-        balance_table(six, treatment="t", covariates=["x"], weights=six["t"])
+        balance(six, treatment="t", covariates=["x"], weights=six["t"])
     with pytest.raises(DataError, match="single unit"):
-        balance_table(six.iloc[2:4], treatment="t", covariates=["x"])
+        balance(six.iloc[2:4], treatment="t", covariates=["x"])
     with pytest.raises(DataError, match="5 values for 6 units"):
-        balance_table(six, treatment="t", covariates=["x"], weights=np.ones(5))
+        balance(six, treatment="t", covariates=["x"], weights=np.ones(5))
     with pytest.raises(DataError, match="must be a pandas DataFrame"):
-        balance_table(six.to_numpy(), treatment="t", covariates=["x"])
+        balance(six.to_numpy(), treatment="t", covariates=["x"])
     with pytest.raises(DataError, match="occurs 2 times"):
-        balance_table(six[["t", "x", "x"]], treatment="t", covariates=["x"])
+        balance(six[["t", "x", "x"]], treatment="t", covariates=["x"])

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from bayes_hte.companions import (
-    balance_table,
+    balance,
     compare_balance,
     iptw,
     match_nearest,
@@ -120,6 +120,6 @@ def test_placebo_and_random_common_cause(randhie):
 
 
 def test_a_plan_feature_all_but_determines_the_treatment(randhie):
-    table = balance_table(randhie.train, treatment="t", covariates=COVARIATES)
+    table = balance(randhie.train, treatment="t", covariates=COVARIATES)
     assert table.loc["fmde", "smd"] < -1.6
     assert (table["note"] == "").all()

@@ -15,7 +15,14 @@ from bayes_hte.reporting.numbers import (
 
 @pytest.mark.parametrize(
     ("spreads", "expected"),
-    [([0.03, 2.0], 3), ([0.0075], 4), ([1.2], 1), ([12.0], 0), ([250.0], 0), ([0.0, float("nan")], 3)],
+    [
+        ([0.03, 2.0], 3),
+        ([0.0075], 4),
+        ([1.2], 1),
+        ([12.0], 0),
+        ([250.0], 0),
+        ([0.0, float("nan")], 3),
+    ],
 )
 def test_decimals_show_the_smallest_spread_with_two_digits(spreads, expected):
     assert decimals_for(spreads) == expected

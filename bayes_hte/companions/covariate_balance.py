@@ -19,7 +19,7 @@ from bayes_hte.errors import DataError
 from bayes_hte.study import is_numeric, numeric_column
 
 
-def balance_table(
+def balance(
     frame: pd.DataFrame,
     *,
     treatment: str,
@@ -89,7 +89,7 @@ def compare_balance(
     Parameters
     ----------
     frame, treatment, covariates
-        As in :func:`balance_table`.
+        As in :func:`balance`.
     weights : mapping of str to weights
         Column name of the result to weights, e.g.
         ``{"matched": matched.weights, "weighted": weighted.weights}``.
@@ -102,12 +102,12 @@ def compare_balance(
     Raises
     ------
     DataError
-        As :func:`balance_table`.
+        As :func:`balance`.
     """
     options: dict[str, UnitValues | None] = {"raw": None, **weights}
     return pd.DataFrame(
         {
-            name: balance_table(frame, treatment=treatment, covariates=covariates, weights=w)["smd"]
+            name: balance(frame, treatment=treatment, covariates=covariates, weights=w)["smd"]
             for name, w in options.items()
         }
     )

@@ -1,0 +1,302 @@
+"""The shape of the package: who imports whom, what an import costs, what is documented."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import bayes_hte
+
+ROOT = Path(bayes_hte.__file__).parent
+
+# Lowest first. A module imports from its own layer or a lower one.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("names", "errors"),
+    ("study", "spec", "encoding", "design"),
+    (
+        "effects",
+        "subgroups",
+        "mixtures",
+        "companions",
+        "targeting",
+        "summaries",
+        "testing",
+        "simulation",
+        "store",
+        "datasets",
+        "checks.base",
+        "results",
+    ),
+    ("surfaces", "components", "sampling", "learners", "mediation", "fitting", "latent"),
+    ("checks", "analysis"),
+    ("plots", "reporting"),
+    ("run", "cli"),
+)
+LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
+PYMC_LAYER = LAYER["surfaces"]
+SAMPLERS = {"pymc", "pytensor", "stochtree", "nutpie"}
+DRAWING = {"matplotlib"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement's target, and whether it runs when the module is imported."""
+
+    target: str
+    at_import: bool
+
+
+def layer_of(name: str) -> int | None:
+    """Return the layer of a module, by the longest name in the table; None if it has none."""
+    parts = name.removeprefix("bayes_hte.").split(".")
+    for length in range(len(parts), 0, -1):
+        if (key := ".".join(parts[:length])) in LAYER:
+            return LAYER[key]
+    return None
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+@cache
+def imports(source: str) -> tuple[Import, ...]:
+    """Return every import of a module; those for type checkers alone do not count."""
+
+    def walk(node: ast.AST, *, at_import: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (Import(alias.name, at_import) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, "the package imports itself by its full name"
+                yield from (
+                    Import(f"{child.module}.{alias.name}", at_import) for alias in child.names
+                )
+            elif not is_type_checking(child):
+                inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                yield from walk(child, at_import=at_import and not inside)
+
+    return tuple(walk(ast.parse(source), at_import=True))
+
+
+def module_name(path: Path) -> str:
+    parts = ["bayes_hte", *path.relative_to(ROOT).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def sources() -> dict[str, str]:
+    """Return the source of every module by its name."""
+    return {module_name(p): p.read_text(encoding="utf-8") for p in sorted(ROOT.rglob("*.py"))}
+
+
+def modules_run(target: str) -> set[str]:
+    """Return the modules of the package that importing a target runs: it and its packages."""
+    parts = target.split(".")
+    names = {".".join(parts[:length]) for length in range(2, len(parts) + 1)}
+    return {name for name in names if name in sources()}
+
+
+def violations(name: str, source: str) -> list[str]:
+    """Say which imports of a module break the order of layers."""
+    own = layer_of(name)
+    if own is None:
+        return [f"{name} has no layer; give it one in LAYERS"]
+    found = []
+    for item in imports(source):
+        root = item.target.split(".")[0]
+        if root == "bayes_hte":
+            # What a package's __init__ imports is imported with each of its modules.
+            run = {
+                other
+                for module in modules_run(item.target)
+                for other in (module, *package_imports(module))
+                if module != name
+            }
+            found += [
+                f"{name} (layer {own}) imports {other} (layer {layer_of(other)})"
+                for other in sorted(run)
+                # A package is no more than what its __init__ imports.
+                if not (is_package(other) and other != item.target)
+                and (layer_of(other) is None or layer_of(other) > own)
+            ]
+        elif root in SAMPLERS and own != PYMC_LAYER:
+            found.append(f"{name} (layer {own}) imports {root}; only layer {PYMC_LAYER} may")
+        elif root in DRAWING and own < LAYER["plots"]:
+            found.append(f"{name} (layer {own}) imports {root}; only plots and reporting may")
+    return found
+
+
+def is_package(name: str) -> bool:
+    return any(other.startswith(f"{name}.") for other in sources())
+
+
+def package_imports(name: str) -> set[str]:
+    """Return the modules that a package's __init__ runs."""
+    if not is_package(name):
+        return set()
+    return {m for i in imports(sources()[name]) if i.at_import for m in modules_run(i.target)}
+
+
+# ---------------------------------------------------------------- the order of imports
+
+
+@pytest.mark.parametrize("name", [name for name in sources() if name != "bayes_hte"])
+def test_a_module_imports_from_its_own_layer_or_a_lower_one(name):
+    assert violations(name, sources()[name]) == []
+
+
+def test_every_name_of_the_table_is_a_module():
+    assert {name for name in LAYER if f"bayes_hte.{name}" not in sources()} == set()
+
+
+def test_importing_the_package_runs_no_module_of_it():
+    eager = [i.target for i in imports(sources()["bayes_hte"]) if i.at_import]
+    assert not any(target.startswith("bayes_hte") for target in eager)
+    assert not {target.split(".")[0] for target in eager} & (SAMPLERS | DRAWING)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "message"),
+    [
+        ("effects", "from bayes_hte.fitting import Fit", "effects (layer 2) imports bayes_hte.fit"),
+        ("effects", "import bayes_hte.plots", "imports bayes_hte.plots (layer 5)"),
+        ("effects", "from bayes_hte.plots import plot_overlap", "bayes_hte.plots.caterpillar"),
+        ("effects", "from bayes_hte import mediation", "imports bayes_hte.mediation (layer 3)"),
+        ("study", "def f():\n    from bayes_hte import effects", "imports bayes_hte.effects"),
+        ("results", "from bayes_hte.checks.predictive import TAIL", "checks.predictive (layer 4)"),
+        ("summaries", "import pymc as pm", "imports pymc; only layer 3 may"),
+        ("checks.new", "def f():\n    import pymc", "imports pymc; only layer 3 may"),
+        ("run", "from pytensor import tensor", "imports pytensor"),
+        ("effects", "from matplotlib.figure import Figure", "imports matplotlib"),
+        ("unknown", "", "has no layer"),
+    ],
+)
+def test_an_import_against_the_order_is_found(name, source, message):
+    found = violations(f"bayes_hte.{name}", source)
+    assert found
+    assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("effects", "if TYPE_CHECKING:\n    from bayes_hte.fitting import Fit\n    import pymc"),
+        ("effects", "from bayes_hte.names import ARM\nfrom bayes_hte.summaries import interval"),
+        ("results", "from bayes_hte.checks.base import CheckResult"),
+        ("components.new", "import pymc as pm\nfrom bayes_hte.learners.priors import DEFAULTS"),
+        ("plots.new", "from matplotlib.figure import Figure"),
+    ],
+)
+def test_an_import_with_the_order_is_allowed(name, source):
+    assert violations(f"bayes_hte.{name}", source) == []
+
+
+# ---------------------------------------------------------------- what an import costs
+
+
+def everything_run(name: str) -> set[str]:
+    """Return every top-level package that importing a module loads through this package."""
+    roots: set[str] = set()
+    seen, todo = set(), [name]
+    while todo:
+        module = todo.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        for item in imports(sources()[module]):
+            if item.at_import:
+                roots.add(item.target.split(".")[0])
+                if item.target.startswith("bayes_hte."):
+                    todo += modules_run(item.target)
+    return roots
+
+
+def works_without_a_sampler(name: str) -> bool:
+    """Whether a module is right of the potential outcomes, or describes models without PyMC."""
+    others = ("plots", "reporting", "checks", "cli", "learners", "components.families")
+    level = layer_of(name)
+    return (level is not None and level < PYMC_LAYER) or name.removeprefix("bayes_hte.").startswith(
+        others
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in sources() if n != "bayes_hte" and works_without_a_sampler(n)]
+)
+def test_what_needs_no_sampler_loads_none(name):
+    assert not everything_run(name) & SAMPLERS
+
+
+def test_fitting_loads_a_sampler():
+    # The negative: if this were not seen, the test above could not fail.
+    assert {"pymc", "stochtree"} <= everything_run("bayes_hte.fitting")
+
+
+def test_importing_the_package_loads_no_sampler_and_no_plotting():
+    # In a fresh interpreter, as this one has them from other tests.
+    heavy = sorted(SAMPLERS | DRAWING | {"sklearn", "arviz_stats", "bayes_hte.study"})
+    code = f"import sys, bayes_hte; print([n for n in {heavy} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", bayes_hte.__all__)
+def test_every_public_name_can_be_imported(name):
+    assert getattr(bayes_hte, name) is not None
+
+
+# ---------------------------------------------------------------- names and documentation
+
+
+def test_a_name_that_is_not_public_is_refused():
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        bayes_hte.fitt  # noqa: B018
+
+
+def test_public_names_are_listed_once_and_sorted():
+    public = bayes_hte.__all__
+    assert len(public) == len(set(public))
+    assert set(dir(bayes_hte)) == set(public)
+
+
+def test_no_module_shares_its_name_with_a_public_name():
+    stems = {name.rpartition(".")[2] for name in sources() if name != "bayes_hte"}
+    assert stems & set(bayes_hte.__all__) == set()
+
+
+def undocumented(source: str) -> list[str]:
+    """Return public functions, classes and methods without a docstring, and the module's own."""
+    found = [] if ast.get_docstring(ast.parse(source)) else ["the module"]
+
+    def walk(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                continue
+            if child.name.startswith("_"):
+                continue
+            if not ast.get_docstring(child):
+                found.append(prefix + child.name)
+            if isinstance(child, ast.ClassDef):
+                walk(child, f"{prefix}{child.name}.")
+
+    walk(ast.parse(source), "")
+    return found
+
+
+@pytest.mark.parametrize("name", sources())
+def test_everything_public_is_documented(name):
+    assert undocumented(sources()[name]) == []
+
+
+def test_a_missing_docstring_is_found():
+    source = '"""M."""\nclass A:\n    """A."""\n    def f(self): ...\ndef g(): ...\ndef _h(): ...\n'
+    assert undocumented(source) == ["A.f", "g"]
+    assert undocumented("x = 1") == ["the module"]
