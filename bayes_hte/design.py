@@ -52,6 +52,9 @@ class Design:
         -------
         Design
         """
+        taken = {ARM_COLUMN, PROPENSITY_COLUMN} & set(study.roles.covariates)
+        if taken:
+            raise DataError(f"rename covariate {taken.pop()!r}: the design uses that name itself.")
         frame = study.covariate_frame().assign(**{ARM_COLUMN: study.arm_index()})
         if propensity is not None:
             frame = frame.assign(**{PROPENSITY_COLUMN: propensity})

@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayes_hte.errors import DataError, SpecError, unknown_name
@@ -73,7 +74,7 @@ def _contrast(
 
 
 def _label(effect: xr.DataArray, name: str, mu: xr.DataArray) -> xr.DataArray:
-    arms = mu[ARM].values
+    arms = mu[ARM].to_numpy()
     return effect.rename(name).assign_attrs(
         effect=name,
         long_name=EFFECTS[name][0],
@@ -258,16 +259,16 @@ def average[T: (xr.DataArray, xr.Dataset)](
     if population not in POPULATIONS:
         raise unknown_name("population", population, POPULATIONS)
     if population == "SATE":
-        result = effect.mean(UNIT)
+        result = effect.mean(UNIT, skipna=False)
     elif population == "PATE":
         if rng is None:
             raise SpecError("population='PATE' draws random weights: pass rng=<Generator>.")
         shape = tuple(effect.sizes[d] for d in (*SAMPLE, UNIT))
         weights = xr.DataArray(rng.standard_exponential(shape), dims=(*SAMPLE, UNIT))
-        result = (effect * weights).sum(UNIT) / weights.sum(UNIT)
+        result = (effect * weights).sum(UNIT, skipna=False) / weights.sum(UNIT)
     else:
         wanted = _arm_mask(treated, effect.sizes[UNIT], population)
-        result = effect.isel({UNIT: wanted}).mean(UNIT)
+        result = effect.isel({UNIT: wanted}).mean(UNIT, skipna=False)
     return _with_population(result, effect, population)
 
 
@@ -312,6 +313,8 @@ def group_average(effect: xr.DataArray, groups: xr.DataArray | np.ndarray) -> xr
     labels = np.asarray(groups)
     if labels.shape != (effect.sizes[UNIT],):
         raise DataError(f"groups must have shape ({effect.sizes[UNIT]},), got {labels.shape}.")
+    if pd.isna(labels).any():
+        raise DataError(f"groups: {int(pd.isna(labels).sum())} units have no label.")
     keys = xr.DataArray(labels, dims=UNIT, name="group")
     grouped = effect.drop_vars(UNIT, errors="ignore").groupby(keys).mean(UNIT)
     return grouped.transpose(*SAMPLE, "group").rename(effect.name).assign_attrs(effect.attrs)
@@ -347,8 +350,10 @@ def probability_of_benefit(
         raise unknown_name("direction for better", better, ("higher", "lower"))
     if not beyond >= 0:
         raise SpecError(f"beyond must be 0 or more (a size, not a direction), got {beyond}.")
-    if bool(effect.isnull().any()):
-        raise DataError("the effect holds NaN; a probability cannot be computed from it.")
+    if not bool(np.isfinite(effect).all()):
+        raise DataError(
+            "the effect holds NaN or infinite values; a probability cannot be computed from it."
+        )
     benefit = effect if better == "higher" else -effect
     return (benefit > beyond).mean(SAMPLE).rename("probability")
 

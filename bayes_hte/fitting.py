@@ -10,13 +10,14 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte import effects
-from bayes_hte.components.component import Component, check_column
+from bayes_hte.components.component import Component, check_column, is_forest
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.mediator import build_mediator
 from bayes_hte.components.outcome import build_outcome
+from bayes_hte.components.propensity import TERMS as PROPENSITY_TERMS
 from bayes_hte.components.propensity import build_propensity
 from bayes_hte.design import Design
-from bayes_hte.errors import DataError
+from bayes_hte.errors import DataError, SpecError
 from bayes_hte.learners.structure import learner_terms
 from bayes_hte.mediation import arm_coords, outcomes_at, potential_outcomes
 from bayes_hte.names import ARM, SAMPLE
@@ -306,7 +307,7 @@ def check_plan(study: Study, plan: Plan) -> None:
     SpecError
         If an option is unknown or a combination is not supported.
     """
-    learner_terms(plan.learner, mediated=study.roles.mediator is not None)
+    _check_priors(plan, mediated=study.roles.mediator is not None)
     check_column(study.outcome(), "outcome", family=plan.family, surface=plan.surface)
     if study.roles.mediator is not None:
         check_column(
@@ -315,6 +316,38 @@ def check_plan(study: Study, plan: Plan) -> None:
             family=plan.mediator_family,
             surface=plan.mediator_surface,
         )
+
+
+def _check_priors(plan: Plan, *, mediated: bool) -> None:
+    """Refuse declared priors that no model would use, or that are declared twice."""
+    terms = {
+        "propensity": PROPENSITY_TERMS,
+        "mediator": learner_terms(plan.learner, mediated=False),
+        "outcome": learner_terms(plan.learner, mediated=mediated),
+    }
+    surfaces = {
+        "propensity": plan.propensity_surface,
+        "mediator": plan.mediator_surface,
+        "outcome": plan.surface,
+    }
+    seen = set()
+    for prior in plan.priors:
+        used = {
+            term.kind: is_forest(surfaces[prior.component], term) for term in terms[prior.component]
+        }
+        if prior.term not in used:
+            raise SpecError(
+                f"prior: the {prior.component} model of learner {plan.learner!r} has no term "
+                f"{prior.term!r}; it has {', '.join(sorted(used))}."
+            )
+        if prior.trees is not None and not used[prior.term]:
+            raise SpecError(
+                f"prior: term {prior.term!r} of the {prior.component} is no forest, so trees = "
+                f"{prior.trees} means nothing; remove it."
+            )
+        if (prior.component, prior.term) in seen:
+            raise SpecError(f"prior: {prior.component} {prior.term!r} is declared twice.")
+        seen.add((prior.component, prior.term))
 
 
 def stages(study: Study) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte.components.families import Family
-from bayes_hte.components.fitted import LinearPredictor
+from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, MEDIATOR_ARM
 

@@ -26,7 +26,6 @@ from bayes_hte.names import SAMPLE
 from bayes_hte.surfaces.forest_step import STAT
 from bayes_hte.surfaces.trees import stack
 
-
 # Shrinkage scales have funnels: at the usual 0.8, and still at 0.95, some transitions diverge.
 TARGET_ACCEPT = 0.99
 

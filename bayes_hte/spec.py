@@ -286,6 +286,9 @@ def _check(spec: Spec) -> None:
         "subgroups.probability (between 0.5 and 1)": 0.5 < spec.subgroups.probability < 1,
         "subgroups.largest_k (2 to 10)": 2 <= spec.subgroups.largest_k <= 10,
         "subgroups.margin (0 or more, finite)": 0 <= (spec.subgroups.margin or 0) < math.inf,
+        "mediator.controlled_at (finite)": (
+            spec.mediator is None or all(map(math.isfinite, spec.mediator.controlled_at))
+        ),
         "roles.arm_names (two names, reference first)": len(spec.roles.arm_names) in (0, 2),
     }
     for what, fine in ranges.items():
@@ -302,7 +305,7 @@ def _check(spec: Spec) -> None:
     for prior in spec.prior:
         if prior.component == "mediator" and spec.mediator is None:
             raise SpecError(f"{spec.name}: a prior of the mediator, but the study has none.")
-        if prior.scale is not None and not prior.scale > 0:
+        if prior.scale is not None and not 0 < prior.scale < math.inf:
             raise SpecError(f"{spec.name}: prior scale must be positive, got {prior.scale}.")
         if prior.trees is not None and not prior.trees > 0:
             raise SpecError(f"{spec.name}: prior trees must be positive, got {prior.trees}.")

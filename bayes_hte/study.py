@@ -106,6 +106,7 @@ class Study:
         _check_index(frame)
         _check_complete(frame)
         arms = _arms(frame[treatment], reference)
+        _check_kinds(frame, roles)
         _check_variation(frame, roles)
         _check_size(frame[treatment], arms, len(roles.covariates))
         return cls(frame=frame, roles=roles, arms=arms)
@@ -193,6 +194,11 @@ class Study:
 def is_numeric(column: pd.Series) -> bool:
     """Whether a column holds numbers (booleans count: False is 0, True is 1)."""
     return pd.api.types.is_numeric_dtype(column)
+
+
+def is_real(column: pd.Series) -> bool:
+    """Whether a column holds real numbers or booleans."""
+    return is_numeric(column) and not pd.api.types.is_complex_dtype(column)
 
 
 def numeric_column(column: pd.Series, role: str) -> np.ndarray:
@@ -313,6 +319,24 @@ def _levels(treatment: pd.Series) -> list[Any]:
         return sorted(levels)
     except TypeError:
         return sorted(levels, key=str)
+
+
+def _check_kinds(frame: pd.DataFrame, roles: Roles) -> None:
+    """Refuse covariates that are neither numbers nor categories, and labels of single units."""
+    for name in roles.covariates:
+        column = frame[name]
+        categorical = isinstance(column.dtype, pd.CategoricalDtype)
+        text = categorical or all(isinstance(value, str) for value in column)
+        if not is_real(column) and not text:
+            raise DataError(
+                f"covariate {name!r} is {column.dtype}: covariates are numbers, true/false, text "
+                "or categories. Convert it, a date for instance to days since a fixed day."
+            )
+        if text and column.nunique() > len(column) / 2:
+            raise DataError(
+                f"covariate {name!r} has {column.nunique()} levels in {len(column)} units: it "
+                "looks like an identifier. Remove it, or group its levels."
+            )
 
 
 def _check_variation(frame: pd.DataFrame, roles: Roles) -> None:

@@ -11,6 +11,7 @@ import bayes_hte as hte
 from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.fitting import Fit
+from bayes_hte.spec import PriorSpec
 from bayes_hte.testing import fake_study
 
 TINY = {"seed": 3, "draws": 40, "tune": 30, "chains": 2, "cores": 1, "progress": False}
@@ -137,6 +138,26 @@ def test_options_are_checked_before_sampling(study):
             hte.Study.from_frame(counts, outcome="y", treatment="treat", covariates=["x1"]),
             family="poisson",
         )
+
+
+@pytest.mark.parametrize(
+    ("prior", "said"),
+    [
+        (PriorSpec("outcome", "effect", "x", scale=1.0), "has no term 'effect'; it has arm"),
+        (PriorSpec("mediator", "mediator", "x", scale=1.0), "has no term 'mediator'"),
+    ],
+)
+def test_a_prior_that_nothing_uses_is_refused(study, prior, said):
+    with pytest.raises(SpecError, match=said):
+        hte.fit(study, priors=[prior])
+
+
+def test_a_prior_that_says_nothing_or_is_said_twice_is_refused(study):
+    trees = PriorSpec("outcome", "arm", "x", trees=9)
+    with pytest.raises(SpecError, match="is no forest"):
+        hte.fit(study, surface="linear", priors=[trees])
+    with pytest.raises(SpecError, match="declared twice"):
+        hte.fit(study, priors=[trees, trees])
 
 
 def test_a_study_without_mediator_cannot_hold_it(study):

@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "store",
         "datasets",
         "checks.base",
+        "checks.sampling_health",
         "results",
     ),
     ("surfaces", "components", "sampling", "learners", "mediation", "fitting", "latent"),

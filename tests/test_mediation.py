@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import special
 
 from bayes_hte.components.families import get_family
-from bayes_hte.components.fitted import LinearPredictor
+from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.effects import (
     check_potential_outcomes,
     controlled_direct_effect,

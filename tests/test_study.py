@@ -347,3 +347,18 @@ def test_a_csv_file_that_cannot_be_read_is_a_data_error(tmp_path, content):
         (tmp_path / "trial.csv").write_text(content)
     with pytest.raises(DataError, match=r"cannot read .*trial\.csv"):
         load_frame("trial.csv", tmp_path)
+
+
+# ---------------------------------------------------------------- kinds of covariates
+
+
+def test_a_date_is_refused_with_what_to_do():
+    frame = good_frame().assign(day=pd.date_range("2026-01-01", periods=N))
+    with pytest.raises(DataError, match=r"covariate .day. is datetime64.*days since a fixed day"):
+        build(frame, covariates=["day"])
+
+
+def test_a_label_of_single_units_is_refused():
+    frame = good_frame().assign(name=[f"person {i}" for i in range(N)])
+    with pytest.raises(DataError, match="looks like an identifier"):
+        build(frame, covariates=["name"])

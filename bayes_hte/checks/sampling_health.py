@@ -44,7 +44,7 @@ def sampling_health(
     average, individual, divergences : CheckResult
     """
     return (
-        average_effects(effects.mean(UNIT)),
+        average_effects(effects.mean(UNIT, skipna=False)),
         individual_effects(effects.isel({UNIT: panel(effects.sizes[UNIT])})),
         divergences(stats),
     )
@@ -145,11 +145,13 @@ def _diagnostics(draws: xr.Dataset) -> pd.DataFrame:
     import arviz_stats
 
     clean = draws.drop_vars([c for c in draws.coords if c not in SAMPLE])
-    columns = {
-        "r_hat": arviz_stats.rhat(clean),
-        "ess_bulk": arviz_stats.ess(clean, method="bulk"),
-        "ess_tail": arviz_stats.ess(clean, method="tail"),
-    }
+    # Draws that cannot be judged give NaN here, and a failed check above.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        columns = {
+            "r_hat": arviz_stats.rhat(clean),
+            "ess_bulk": arviz_stats.ess(clean, method="bulk"),
+            "ess_tail": arviz_stats.ess(clean, method="tail"),
+        }
     return pd.DataFrame(
         {k: {str(n): float(v[n]) for n in clean.data_vars} for k, v in columns.items()}
     ).rename_axis("quantity")

@@ -10,29 +10,12 @@ import xarray as xr
 
 from bayes_hte.components.component import is_forest, variable_name
 from bayes_hte.components.families import Family, get_family
+from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.design import Design
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.surfaces.forest import predict_forest
 from bayes_hte.surfaces.linear import predict_linear
 from bayes_hte.surfaces.terms import Term
-
-
-@dataclass(frozen=True)
-class LinearPredictor:
-    """Draws of a linear predictor under both arms, affine in the centred mediator.
-
-    Under arm t and mediator value m it is ``base[t] + slope[t] (m - center)``.
-
-    Attributes
-    ----------
-    base : DataArray, dims (chain, draw, unit, arm)
-        On the link scale.
-    slope : DataArray, dims (chain, draw, unit, arm), or None
-        None in a component without mediator.
-    """
-
-    base: xr.DataArray
-    slope: xr.DataArray | None
 
 
 @dataclass(frozen=True)

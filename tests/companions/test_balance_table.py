@@ -40,9 +40,7 @@ def test_hand_computed_weighted_smd(six):
 def test_weights_of_one_arm_do_not_depend_on_scale(six):
     w = np.array([1.0, 2.0, 3.0, 1.0, 1.0, 2.0])
     scaled = w * np.where(six["t"] == 1, 10, 0.1)
-    a, b = (
-        balance(six, treatment="t", covariates=["x"], weights=v)["smd"] for v in (w, scaled)
-    )
+    a, b = (balance(six, treatment="t", covariates=["x"], weights=v)["smd"] for v in (w, scaled))
     pd.testing.assert_series_equal(a, b)
 
 
