@@ -31,6 +31,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     ),
     "summaries": ("interval_words", "summarize"),
     "subgroups": ("Subgroups", "m_learner"),
+    "latent": ("MixtureFit", "count_classes", "fit_mixture"),
     "datasets": ("load_frame", "load_jobs2"),
     "results": ("Results",),
     "companions": (

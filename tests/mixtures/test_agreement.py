@@ -53,8 +53,8 @@ def test_overlap_ignores_single_far_draws_and_is_bounded():
     a, b = rng.normal(size=(2, 5000))
     b[:5] = 1e6
     assert overlap_coefficient(a, b) > 0.9
-    assert overlap_coefficient(a, a) == 1
-    assert overlap_coefficient(a, b + 2e6) == 0
+    assert overlap_coefficient(a, a) == pytest.approx(1)
+    assert overlap_coefficient(a, b + 2e6) < 1e-3
 
 
 def test_posteriors_about_one_centre_agree(moments):

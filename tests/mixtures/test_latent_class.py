@@ -3,7 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pymc as pm
 import pytest
+import xarray as xr
 from scipy.special import expit
 from scipy.stats import norm
 
@@ -18,7 +20,7 @@ from bayes_hte.components.latent_class import (
     start_point,
 )
 from bayes_hte.errors import DataError, NotIdentifiedError, SpecError, UnsupportedError
-from bayes_hte.latent import count_classes, fit_mixture
+from bayes_hte.latent import count_classes, fit_mixture, fitting
 from bayes_hte.latent import membership as membership_module
 from bayes_hte.latent.class_count import maximum_likelihood
 from bayes_hte.latent.labels import label_classes
@@ -150,6 +152,18 @@ def test_start_is_the_moment_solution_in_the_parameters_of_the_model(frame, leve
     overall = (start.z_given_u * start.treated_given_zu).sum(axis=1)
     weights = start.z_given_u if level > 2 else np.ones((2, 1))
     np.testing.assert_allclose((treated * weights).sum(axis=1), overall)
+
+
+def test_a_gaussian_start_is_on_the_scale_of_its_prior(frame):
+    rng = np.random.default_rng(21)
+    score = 50 + 4 * frame["y"].to_numpy() + rng.normal(size=len(frame))
+    data = arrays(frame, score)
+    moments = empirical_moments(data)
+    start = starting_values(solve_mixture(moments, k=2), moments)
+    priors = LatentClassPriors(outcome_scale=3.0)
+    point = start_point(start, data, level=3, family="gaussian", priors=priors)
+    means = score.mean() + 3 * 2 * score.std() * point["outcome_raw"][:, 0]
+    np.testing.assert_allclose(means, start.baseline)
 
 
 def test_class_means_average_over_x_when_the_outcome_depends_on_it():
@@ -294,6 +308,51 @@ def test_what_cannot_be_fitted_is_refused_before_sampling(frame, options, error,
         fit_mixture(scored, **call)
 
 
+def prior_draws(model, start, seed, size):
+    """Stand in for the sampler: draws of the prior, which no check should pass."""
+    names = [variable.name for variable in model.unobserved_RVs]
+    shape = (size.chains, size.draws)
+    drawn = pm.draw(model.unobserved_RVs, shape[0] * shape[1], random_seed=seed, mode="FAST_RUN")
+    posterior = xr.Dataset(
+        {
+            name: (("chain", "draw", *model.named_vars_to_dims.get(name, ())), one)
+            for name, one in zip(
+                names, (one.reshape(*shape, *one.shape[1:]) for one in drawn), strict=True
+            )
+        },
+        coords={name: list(values) for name, values in model.coords.items()},
+    )
+    zeros = xr.DataArray(np.zeros(shape), dims=("chain", "draw"))
+    stats = xr.Dataset({"logp": zeros, "diverging": zeros.astype(bool)})
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+
+
+@pytest.mark.parametrize(
+    ("options", "level"),
+    [
+        ({"family": "gaussian", "outcome": "score"}, 3),
+        ({"level": 2, "edges": ()}, 2),
+        ({"edges": ("Z-T", "X-Y")}, 4),
+    ],
+)
+def test_every_model_runs_through_to_its_summary(frame, monkeypatch, options, level):
+    monkeypatch.setattr(fitting, "_sample", prior_draws)
+    scored = frame.assign(score=np.random.default_rng(0).normal(size=len(frame)))
+    fit = fit_mixture(scored, **(COLUMNS | {"k": 2, "seed": 1, "draws": 40} | options))
+    assert fit.level == level
+    assert fit.posterior["posterior"]["outcome_predictor"].shape == (
+        *(4, 40, 2),
+        *((2, 2) if level == 4 else (1, 2)),
+    )
+    assert np.isfinite(fit.summary()["mean"]).all()
+    quantities = set(fit.summary().index.get_level_values("quantity"))
+    assert quantities == ({"ate"} if level == 4 else {"ate", "effects", "probabilities"})
+    if level != 4:  # labels cannot be settled by the prior, and the fit says so
+        assert not fit.healthy
+        assert fit.agreement.verdict == "not identifiable here"
+        assert "too close" in fit.summary()["note"].iloc[0]
+
+
 def test_priors_must_be_positive():
     with pytest.raises(SpecError, match="treatment_sd"):
         LatentClassPriors(treatment_sd=0)
@@ -331,8 +390,17 @@ def test_close_effects_are_labelled_by_profile():
     got = np.take_along_axis(raw, labels.order, axis=2)
     first = 0 if truth[..., 0].mean() < truth[..., 1].mean() else 1
     np.testing.assert_array_equal(got, truth[..., [first, 1 - first]])
-    assert labels.ambiguous > 0.3  # by effect the draws would be split otherwise
-    assert not labels.check().passed
+    assert labels.ambiguous == 0
+    assert labels.check().passed
+
+
+def test_classes_that_are_not_distinct_are_not_trusted():
+    rng = np.random.default_rng(15)
+    raw, profiles, _ = switching_draws((0.3, 0.3), (0.5, 0.5), rng)
+    labels = label_classes(raw, profiles, rng.normal(size=raw.shape[:2]))
+    assert labels.ambiguous > 0.05
+    assert not labels.trusted
+    assert "fewer classes" in labels.check().text
 
 
 def test_bic_and_rank_find_the_two_classes(frame):
