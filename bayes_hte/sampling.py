@@ -89,7 +89,7 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
     Raises
     ------
     SamplingError
-        If two chains are identical, or a draw is not finite.
+        If sampling was interrupted, two chains are identical, or a draw is not finite.
     """
     options = {
         "draws": size.draws,
@@ -109,7 +109,7 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
                 nuts_sampler="nutpie", nuts={"target_accept": TARGET_ACCEPT}, **options
             )
     posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
-    _check_draws(posterior, component.role)
+    _check_draws(posterior, component.role, size)
     return _fitted(component, posterior, stats)
 
 
@@ -130,7 +130,15 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _check_draws(posterior: xr.Dataset, role: str) -> None:
+def _check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
+    # PyMC answers an interrupt with the draws it has; half a posterior must not pass for a whole.
+    got = (posterior.sizes["chain"], posterior.sizes["draw"])
+    if got != (size.chains, size.draws):
+        raise SamplingError(
+            f"{role}: sampling stopped early, with {got[0]} chains of {got[1]} draws instead of "
+            f"{size.chains} of {size.draws}. Nothing of it was kept; run again to go on from the "
+            "stages that were finished."
+        )
     for name, draws in posterior.data_vars.items():
         if not bool(np.isfinite(draws).all()):
             raise SamplingError(
