@@ -14,7 +14,8 @@ from typing import Any
 _EXPORTS: dict[str, tuple[str, ...]] = {
     "study": ("Roles", "Study"),
     "spec": ("Spec", "load_spec"),
-    "fitting": ("Fit", "Plan", "fit"),
+    "plan": ("Plan",),
+    "fitting": ("Fit", "fit"),
     "effects": (
         "average",
         "cate",

@@ -118,7 +118,7 @@ def _check(options: argparse.Namespace) -> int:
     spec = _load(options.study)
     from bayes_hte.analysis import study_from_spec
     from bayes_hte.datasets import load_frame
-    from bayes_hte.fitting import Plan, check_plan
+    from bayes_hte.plan import Plan, check_plan
 
     study = study_from_spec(spec, load_frame(spec.data.source, spec.folder))
     check_plan(study, Plan.from_spec(spec))

@@ -30,8 +30,9 @@ from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.datasets import load_frame
 from bayes_hte.errors import SavedResultError, SpecError
-from bayes_hte.fitting import Fit, Plan, fit_stage, stages
+from bayes_hte.fitting import Fit, fit_stage, stages
 from bayes_hte.names import EFFECTS, POPULATIONS
+from bayes_hte.plan import Plan
 from bayes_hte.reporting import report
 from bayes_hte.results import Results
 from bayes_hte.sampling import SamplerSize

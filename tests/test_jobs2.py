@@ -8,7 +8,8 @@ import statsmodels.formula.api as smf
 import bayes_hte as hte
 from bayes_hte.analysis import study_from_spec
 from bayes_hte.cli import shipped_studies
-from bayes_hte.fitting import Plan, build_stage, check_plan
+from bayes_hte.fitting import build_stage
+from bayes_hte.plan import Plan, check_plan
 from bayes_hte.spec import PriorSpec, load_spec
 from bayes_hte.summaries import monte_carlo_error
 

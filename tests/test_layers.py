@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "checks.sampling_health",
         "results",
     ),
-    ("surfaces", "components", "sampling", "learners", "mediation", "fitting", "latent"),
+    ("surfaces", "components", "sampling", "learners", "mediation", "plan", "fitting", "latent"),
     ("checks", "analysis"),
     ("plots", "reporting"),
     ("run", "cli"),
