@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -102,15 +103,26 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
         "compute_convergence_checks": False,
     }
     with component.model, _quiet():
-        if component.forests:
-            tree = pm.sample(step=[component.step()], **options)
-        else:
-            tree = pm.sample(
-                nuts_sampler="nutpie", nuts={"target_accept": TARGET_ACCEPT}, **options
-            )
+        tree = _sample(component, options)
     posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
     _check_draws(posterior, component.role, size)
     return _fitted(component, posterior, stats)
+
+
+def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
+    """Sample with the step or sampler that suits the surface, in the model's context."""
+    try:
+        if component.forests:
+            return pm.sample(step=[component.step()], **options)
+        return pm.sample(nuts_sampler="nutpie", nuts={"target_accept": TARGET_ACCEPT}, **options)
+    except ValueError as error:
+        # What PyMC says after an interrupt that came before the first kept draw.
+        if "Not enough samples" not in str(error):
+            raise
+        raise SamplingError(
+            f"{component.role}: sampling stopped before its first draw; run again to go on from "
+            "the stages that were finished."
+        ) from error
 
 
 @contextmanager

@@ -44,6 +44,15 @@ def test_an_interrupted_sampler_leaves_no_half_posterior(study, monkeypatch):
         hte.fit(study, **TINY)
 
 
+def test_an_interrupt_before_the_first_draw_is_said(study, monkeypatch):
+    def interrupted(*args, **options):
+        raise ValueError("Not enough samples to build a trace.")
+
+    monkeypatch.setattr(pm, "sample", interrupted)
+    with pytest.raises(SamplingError, match="stopped before its first draw"):
+        hte.fit(study, **TINY)
+
+
 def test_identical_chains_are_an_error(study, monkeypatch):
     def copy_first(posterior):
         return posterior.isel(chain=[0, 0]).assign_coords(chain=[0, 1])
