@@ -114,9 +114,11 @@ def test_two_well_separated_halves_are_found():
     truth = np.where(x[:, 0] > 1.5, 1.0, -1.0)
     y = truth + rng.normal(scale=0.3, size=200)
     draws = walk(ForestPrior(scale=1.0, trees=20), x, y, variance=0.09, sweeps=400, rng=rng)
-    error = draws[100:].mean(axis=0) - truth
-    # Knowing the split, two means of 100 rows would have error 0.03; smearing at the edge adds.
-    assert np.sqrt((error**2).mean()) < 0.2
+    # Rows within 0.02 of the edge may fall on either side; elsewhere half the noise is asked for
+    # (measured 0.07 to 0.11 over five seeds).
+    away = np.abs(x[:, 0] - 1.5) > 0.02
+    error = (draws[100:].mean(axis=0) - truth)[away]
+    assert np.sqrt((error**2).mean()) < 0.15
 
 
 def calibration_ranks(rng, *, simulations, wrong_variance=None):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import statsmodels.formula.api as smf
 
 import bayes_hte as hte
 from bayes_hte.analysis import study_from_spec
 from bayes_hte.cli import shipped_studies
+from bayes_hte.components.outcome import build_outcome
+from bayes_hte.design import Design
 from bayes_hte.fitting import build_stage
 from bayes_hte.plan import Plan, check_plan
 from bayes_hte.spec import PriorSpec, load_spec
@@ -74,5 +77,14 @@ def test_every_shipped_study_builds(name):
     study = study_from_spec(spec, hte.load_frame(spec.data.source, spec.folder))
     plan = Plan.from_spec(spec)
     check_plan(study, plan)
-    component = build_stage("propensity", study, plan, {})
-    assert component.model.observed_RVs
+    for stage in ("propensity", "mediator"):
+        assert build_stage(stage, study, plan, {}).model.observed_RVs
+    outcome = build_outcome(
+        study,
+        Design.learn(study),
+        family=plan.family,
+        surface=plan.surface,
+        learner=plan.learner,
+        center=np.full(study.n_units, study.mediator().mean()),
+    )
+    assert outcome.step().names == list(outcome.forests)
