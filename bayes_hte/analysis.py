@@ -15,7 +15,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.predictive import posterior_predictive
 from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.errors import DataError
-from bayes_hte.fitting import Fit, mediator_center
+from bayes_hte.fitted_study import Fit
 from bayes_hte.names import POPULATIONS, SAMPLE, UNIT
 from bayes_hte.results import Results
 from bayes_hte.sampling import stage_seed
@@ -53,6 +53,7 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
         treatment=roles.treatment,
         covariates=roles.covariates,
         mediator=roles.mediator,
+        cluster=roles.cluster,
         reference=roles.reference,
     )
     if not roles.arm_names:
@@ -74,10 +75,9 @@ def unit_effects(fit: Fit) -> xr.Dataset:
     Dataset, dims (chain, draw, unit)
         In outcome units.
     """
-    mu = fit.potential_outcomes()
     if "mediator" in fit.components:
-        return effects.decompose(mu)
-    te = effects.cate(mu).rename("te")
+        return effects.decompose(fit.potential_outcomes())
+    te = fit.cate().rename("te")
     return te.assign_attrs(effect="te", long_name="total effect").to_dataset()
 
 
@@ -147,29 +147,19 @@ def run_checks(fit: Fit, unit: xr.Dataset) -> tuple[CheckResult, ...]:
 def predictive_check(fit: Fit) -> CheckResult:
     """Posterior predictive check of the outcome model by arm."""
     study, outcome = fit.study, fit.components["outcome"]
-    predictor, arm = outcome.linear_predictor(), study.arm_index()
-    eta = _at_own_arm(predictor.base, arm)
-    if predictor.slope is not None:
-        shift = study.mediator() - mediator_center(fit.components["mediator"])
-        eta = eta + _at_own_arm(predictor.slope, arm) * shift
-    eta = eta.reshape(-1, study.n_units)
+    eta = fit.observed_predictor().to_numpy().reshape(-1, study.n_units)
     rng = np.random.default_rng(stage_seed(fit.seed, "predictive"))
     chosen = rng.choice(len(eta), size=min(REPLICATES, len(eta)), replace=False)
-    sigma = None if outcome.sigma is None else outcome.sigma.to_numpy().ravel()[chosen]
+    noise = {k: v.reshape(-1, v.shape[-1])[chosen] for k, v in outcome.noise().items()}
     return posterior_predictive(
         eta[chosen],
-        sigma,
+        noise,
         study.outcome(),
-        arm=arm,
+        arm=study.arm_index(),
         arm_names=(str(study.arms[0]), str(study.arms[1])),
         family=outcome.family,
         rng=rng,
     )
-
-
-def _at_own_arm(values: xr.DataArray, arm: np.ndarray) -> np.ndarray:
-    """Pick each unit's own arm: (chain, draw, unit, arm) to (chain, draw, unit)."""
-    return np.take_along_axis(values.to_numpy(), arm[None, None, :, None], axis=3)[..., 0]
 
 
 def find_subgroups(

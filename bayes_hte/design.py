@@ -15,6 +15,7 @@ from bayes_hte.study import Study
 # Derived columns; the parentheses keep them apart from a user's own.
 PROPENSITY_COLUMN = "(propensity)"
 ARM_COLUMN = "(arm)"
+CLUSTER_COLUMN = "(cluster)"
 
 FeatureSet = Literal["none", "covariates", "covariates+propensity", "covariates+arm"]
 
@@ -28,14 +29,20 @@ class Design:
     encoding : Encoding
         State learned on the study; the same for every replay.
     frame : DataFrame, shape (row, column)
-        Covariates, and the derived columns ``(arm)`` and perhaps ``(propensity)``.
+        Covariates, and the derived columns ``(arm)`` and perhaps ``(propensity)``, ``(cluster)``.
     covariates : tuple of str
         Names of the covariates, without the derived columns.
+    cluster : str or None
+        Column of the users' frames that labels clusters, if the study has them.
+    clusters : tuple of str
+        The clusters of the study, sorted.
     """
 
     encoding: Encoding
     frame: pd.DataFrame
     covariates: tuple[str, ...]
+    cluster: str | None = None
+    clusters: tuple[str, ...] = ()
 
     @classmethod
     def learn(cls, study: Study, *, propensity: np.ndarray | None = None) -> Design:
@@ -52,13 +59,23 @@ class Design:
         -------
         Design
         """
-        taken = {ARM_COLUMN, PROPENSITY_COLUMN} & set(study.roles.covariates)
+        derived = {ARM_COLUMN, PROPENSITY_COLUMN, CLUSTER_COLUMN}
+        taken = derived & set(study.roles.covariates)
         if taken:
             raise DataError(f"rename covariate {taken.pop()!r}: the design uses that name itself.")
         frame = study.covariate_frame().assign(**{ARM_COLUMN: study.arm_index()})
         if propensity is not None:
             frame = frame.assign(**{PROPENSITY_COLUMN: propensity})
-        return cls(Encoding.learn(frame), frame, study.roles.covariates)
+        encoding, labels = Encoding.learn(frame), study.clusters()
+        if labels is None:
+            return cls(encoding, frame, study.roles.covariates)
+        return cls(
+            encoding,
+            frame.assign(**{CLUSTER_COLUMN: labels}),
+            study.roles.covariates,
+            study.roles.cluster,
+            tuple(sorted(set(labels))),
+        )
 
     @property
     def units(self) -> pd.Index:
@@ -80,6 +97,16 @@ class Design:
         """Whether an estimated propensity is among the columns."""
         return PROPENSITY_COLUMN in self.frame.columns
 
+    @property
+    def cluster_index(self) -> np.ndarray:
+        """Position of each row's cluster in `clusters`, shape (row,); -1 for an unseen one."""
+        return pd.Index(self.clusters).get_indexer(self.frame[CLUSTER_COLUMN])
+
+    @property
+    def cluster_labels(self) -> np.ndarray:
+        """Label of each row's cluster, shape (row,)."""
+        return self.frame[CLUSTER_COLUMN].to_numpy(dtype=object)
+
     def under(self, arm: int) -> Design:
         """Return the same rows, every one given the same arm (0 or 1)."""
         return replace(self, frame=self.frame.assign(**{ARM_COLUMN: arm}))
@@ -90,7 +117,8 @@ class Design:
         Parameters
         ----------
         frame : DataFrame
-            Must hold every covariate; other columns are ignored.
+            Must hold every covariate, and the cluster if the study has one; a cluster it never
+            saw is one more draw of the population of clusters. Other columns are ignored.
         propensity : ndarray, shape (row,), optional
             Needed if the design was learned with one.
 
@@ -105,11 +133,12 @@ class Design:
             If a covariate is missing, has other levels or missing values, or the propensity is
             missing.
         """
-        absent = [c for c in self.covariates if c not in frame.columns]
+        wanted = (*self.covariates, *([] if self.cluster is None else [self.cluster]))
+        absent = [c for c in wanted if c not in frame.columns]
         if absent:
             raise DataError(
-                f"new rows lack {', '.join(absent)}; they must hold every covariate of the study: "
-                f"{', '.join(self.covariates)}."
+                f"new rows lack {', '.join(absent)}; they must hold every covariate of the study"
+                f"{' and its cluster' if self.cluster else ''}: {', '.join(wanted)}."
             )
         if self.has_propensity and propensity is None:
             raise DataError("this design was learned with a propensity; pass one for the new rows.")
@@ -121,15 +150,21 @@ class Design:
         rows = frame.loc[:, list(self.covariates)].assign(**{ARM_COLUMN: 0})
         if self.has_propensity:
             rows = rows.assign(**{PROPENSITY_COLUMN: propensity})
+        if self.cluster is not None:
+            rows = rows.assign(**{CLUSTER_COLUMN: frame[self.cluster].astype(str)})
         return replace(self, frame=rows)
 
     def standardized(self, features: FeatureSet) -> pd.DataFrame:
         """Return standardised columns of a feature set, shape (row, feature)."""
         return self._select(features).standardized(self.frame)
 
-    def ranked(self, features: FeatureSet) -> pd.DataFrame:
-        """Return rank columns of a feature set, shape (row, feature), values in [1, 2]."""
-        return self._select(features).ranked(self.frame)
+    def split_columns(self, features: FeatureSet) -> pd.DataFrame:
+        """Return the columns trees split on, shape (row, feature)."""
+        return self._select(features).split_columns(self.frame)
+
+    def split_levels(self, features: FeatureSet) -> np.ndarray:
+        """Return the number of levels of each split column, shape (feature,); 0 if numeric."""
+        return self._select(features).split_levels
 
     def _select(self, features: FeatureSet) -> Encoding:
         wanted = set() if features == "none" else set(self.covariates)

@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from bayes_hte.errors import DataError, SpecError, unknown_name
@@ -293,31 +292,6 @@ def _with_population[T: (xr.DataArray, xr.Dataset)](result: T, source: T, popula
         result = result.rename(source.name)
         result.attrs = {**source.attrs, "population": population}
     return result
-
-
-def group_average(effect: xr.DataArray, groups: xr.DataArray | np.ndarray) -> xr.DataArray:
-    """Average an effect within groups of units, draw by draw (GATE).
-
-    Parameters
-    ----------
-    effect : DataArray, dims (chain, draw, unit)
-        Unit-level effects.
-    groups : array, shape (unit,)
-        Group label of each unit.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, group)
-        In outcome units; groups in sorted order.
-    """
-    labels = np.asarray(groups)
-    if labels.shape != (effect.sizes[UNIT],):
-        raise DataError(f"groups must have shape ({effect.sizes[UNIT]},), got {labels.shape}.")
-    if pd.isna(labels).any():
-        raise DataError(f"groups: {int(pd.isna(labels).sum())} units have no label.")
-    keys = xr.DataArray(labels, dims=UNIT, name="group")
-    grouped = effect.drop_vars(UNIT, errors="ignore").groupby(keys).mean(UNIT)
-    return grouped.transpose(*SAMPLE, "group").rename(effect.name).assign_attrs(effect.attrs)
 
 
 def probability_of_benefit(

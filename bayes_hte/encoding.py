@@ -1,9 +1,10 @@
 """Columns to matrices, with stored state that replays the same encoding on new rows.
 
 Two encodings share one state: *standardised* (numeric columns centred and scaled, categories as
-indicators without the first level) for linear surfaces, and *ranks* (every column through its
-empirical distribution function into [1, 2], categories as indicators of every level) for forests.
-Ranks make a forest invariant to monotone transformations of a covariate.
+indicators without the first level) for smooth surfaces, and *split columns* for forests (numeric
+columns through their empirical distribution function into [0, 1], categories as codes that a tree
+splits into any two sets of levels). Ranks make a forest invariant to monotone transformations of a
+covariate.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from bayes_hte.study import is_numeric
 
 # Interpolation points kept of a numeric column's distribution; more change no rank visibly.
 MAX_KNOTS = 2000
+# A tree holds a set of levels in the bits of one integer; columns with more levels are indicators.
+MAX_SPLIT_LEVELS = 63
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,23 @@ class ColumnEncoding:
             return self._indicators(column, self.levels[1:])
         return {self.name: (self._numbers(column) - self.center) / self.scale}
 
-    def ranked(self, column: pd.Series) -> dict[str, np.ndarray]:
-        """Return the rank columns, by feature name, each of shape (row,), values in [1, 2]."""
-        if self.levels:
+    def split_columns(self, column: pd.Series) -> dict[str, np.ndarray]:
+        """Return what trees split on, by feature name, each of shape (row,)."""
+        if not self.levels:
+            return {self.name: np.interp(self._numbers(column), self.knots, self.ranks)}
+        if self.split_levels[0] == 0:
             shown = self.levels[1:] if len(self.levels) == 2 else self.levels
-            return {name: 1 + flag for name, flag in self._indicators(column, shown).items()}
-        return {self.name: 1 + np.interp(self._numbers(column), self.knots, self.ranks)}
+            return self._indicators(column, shown)
+        return {self.name: np.searchsorted(self.levels, self._known(column)).astype(np.float64)}
+
+    @property
+    def split_levels(self) -> tuple[int, ...]:
+        """Number of levels of each split column that holds codes; 0 for numbers and indicators."""
+        if not self.levels or len(self.levels) == 2:
+            return (0,)
+        if len(self.levels) > MAX_SPLIT_LEVELS:
+            return (0,) * len(self.levels)
+        return (len(self.levels),)
 
     def _numbers(self, column: pd.Series) -> np.ndarray:
         if not is_numeric(column):
@@ -85,6 +99,11 @@ class ColumnEncoding:
         return values
 
     def _indicators(self, column: pd.Series, shown: Sequence[str]) -> dict[str, np.ndarray]:
+        text = self._known(column)
+        return {f"{self.name}={v}": (text == v).astype(np.float64) for v in shown}
+
+    def _known(self, column: pd.Series) -> np.ndarray:
+        """Return the column as text, every value a level that was learned."""
         if column.isna().any():
             raise DataError(f"column {self.name!r} has {int(column.isna().sum())} missing values.")
         text = column.astype(str)
@@ -94,7 +113,7 @@ class ColumnEncoding:
                 f"column {self.name!r} has levels the model never saw: {', '.join(unseen[:5])}. "
                 f"Known: {', '.join(self.levels)}."
             )
-        return {f"{self.name}={v}": (text == v).to_numpy(dtype=np.float64) for v in shown}
+        return text.to_numpy(dtype=str)
 
 
 @dataclass(frozen=True)
@@ -123,9 +142,14 @@ class Encoding:
         """Return the standardised matrix, shape (row, feature); see the module."""
         return self._apply(frame, "standardized")
 
-    def ranked(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the rank matrix, shape (row, feature), values in [1, 2]; see the module."""
-        return self._apply(frame, "ranked")
+    def split_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the matrix that trees split on, shape (row, feature); see the module."""
+        return self._apply(frame, "split_columns")
+
+    @property
+    def split_levels(self) -> np.ndarray:
+        """Levels of each split column, shape (feature,): 0 unless it holds category codes."""
+        return np.array([k for c in self.columns for k in c.split_levels], dtype=np.int64)
 
     def _apply(self, frame: pd.DataFrame, how: str) -> pd.DataFrame:
         features: dict[str, np.ndarray] = {}

@@ -1,196 +1,49 @@
-"""Fit a study: propensity, mediator, outcome in order; potential outcomes from the result."""
+"""Fit a study: propensity, mediator, outcome in order, and what a learner adds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 
-from bayes_hte import effects
 from bayes_hte.components.component import Component
+from bayes_hte.components.effect import build_effect, imputed_effects
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.mediator import build_mediator
 from bayes_hte.components.outcome import build_outcome
 from bayes_hte.components.propensity import build_propensity
+from bayes_hte.components.stacked import stack_candidates
 from bayes_hte.design import Design
-from bayes_hte.errors import DataError
-from bayes_hte.mediation import arm_coords, outcomes_at, potential_outcomes
-from bayes_hte.names import ARM, SAMPLE
+from bayes_hte.fitted_study import AnyComponent, Fit, as_covariate, mediator_center
+from bayes_hte.names import ARM
 from bayes_hte.plan import Plan, check_plan
 from bayes_hte.sampling import SamplerSize, sample_component
 from bayes_hte.spec import PriorSpec
 from bayes_hte.study import Study
 
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted study.
-
-    Attributes
-    ----------
-    study : Study
-        The data.
-    plan : Plan
-        What was fitted.
-    seed : int
-        The seed at the front door.
-    components : mapping of str to FittedComponent
-        ``"propensity"``, ``"outcome"`` and, with a mediator, ``"mediator"``.
-    """
-
-    study: Study
-    plan: Plan
-    seed: int
-    components: Mapping[str, FittedComponent] = field(repr=False)
-
-    @property
-    def posterior(self) -> xr.DataTree:
-        """Draws of every component's parameters as an ArviZ DataTree.
-
-        Groups: ``posterior`` (all variables start with their component's name), ``sample_stats``
-        (those of the outcome), ``mediator_stats`` and ``propensity_stats``, ``observed_data``.
-        Forest values at units are left out; :meth:`potential_outcomes` has what they mean.
-        """
-        groups = {"posterior": xr.merge([c.posterior for c in self.components.values()])}
-        for role, component in self.components.items():
-            name = "sample_stats" if role == "outcome" else f"{role}_stats"
-            groups[name] = component.stats
-        roles = self.study.roles
-        observed = [c for c in (roles.outcome, roles.mediator) if c is not None]
-        frame = self.study.frame[observed].rename_axis("unit")
-        groups["observed_data"] = frame.to_xarray()
-        return xr.DataTree.from_dict(groups)
-
-    def propensity(self, newdata: pd.DataFrame | None = None) -> xr.DataArray:
-        """Probability of the non-reference arm, dims (chain, draw, unit)."""
-        component = self.components["propensity"]
-        design = None if newdata is None else component.design.replay(newdata)
-        return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
-
-    def potential_outcomes(
-        self, newdata: pd.DataFrame | None = None, *, mediator_value: float | None = None
-    ) -> xr.DataArray:
-        """Return expected outcomes under each arm, draw by draw.
-
-        Parameters
-        ----------
-        newdata : DataFrame, optional
-            Rows with every covariate; default the study's units.
-        mediator_value : float, optional
-            Hold the mediator at this value for everybody (for controlled direct effects).
-
-        Returns
-        -------
-        DataArray, dims (chain, draw, unit, arm[, mediator_arm])
-            On the response scale; ``mediator_arm`` only in a mediated study whose mediator is not
-            held.
-
-        Raises
-        ------
-        DataError
-            If `newdata` lacks a covariate or has unseen levels or missing values, or a mediator
-            value is given for a study without mediator.
-        """
-        outcome, mediator = self.components["outcome"], self.components.get("mediator")
-        if mediator is None and mediator_value is not None:
-            raise DataError("this study has no mediator to hold at a value.")
-        propensity = self._propensity_covariate(newdata)
-        design = _rows(outcome, newdata, propensity)
-        predictor = outcome.linear_predictor(design)
-        if mediator is None:
-            mu = predictor.base.copy(data=outcome.family.inverse_link(predictor.base.to_numpy()))
-            mu = mu.rename("mu").assign_attrs(scale="response")
-        else:
-            eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
-            center = mediator_center(mediator, eta_m)
-            if mediator_value is not None:
-                mu = outcomes_at(predictor, outcome.family, mediator_value, center=center)
-            else:
-                mu = potential_outcomes(
-                    predictor,
-                    outcome.family,
-                    eta_m,
-                    mediator.family,
-                    center=center,
-                    sigma=mediator.sigma,
-                )
-        return arm_coords(mu, self.study.arms)
-
-    def cate(self, newdata: pd.DataFrame | None = None) -> xr.DataArray:
-        """Conditional average treatment effect (total effect), dims (chain, draw, unit)."""
-        return effects.cate(self.potential_outcomes(newdata))
-
-    def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
-        """Average effects over the units of the study (SATE), one row each."""
-        from bayes_hte.summaries import summarize
-
-        mu = self.potential_outcomes()
-        if "mediator" in self.components:
-            draws = effects.decompose(mu)
-        else:
-            draws = effects.cate(mu).to_dataset()
-        return summarize(effects.average(draws), ci_prob=ci_prob)
-
-    def _propensity_covariate(self, newdata: pd.DataFrame | None) -> np.ndarray | None:
-        if newdata is None or not self.components["outcome"].design.has_propensity:
-            return None
-        return _as_covariate(self.propensity(newdata))
+Sampler = Callable[[Component], FittedComponent]
 
 
-def _as_covariate(propensity: xr.DataArray) -> np.ndarray:
-    """Posterior-mean propensity as a column, shape (unit,).
-
-    Rounded, because a tree may split exactly at an observed value: the same unit predicted twice
-    must get the same number, whatever the order of summation.
-    """
-    return np.round(propensity.mean(SAMPLE).to_numpy(), 6)
-
-
-def _rows(
-    component: FittedComponent, newdata: pd.DataFrame | None, propensity: np.ndarray | None
-) -> Design:
-    if newdata is None:
-        return component.design
-    return component.design.replay(newdata, propensity=propensity)
-
-
-def mediator_center(mediator: FittedComponent, eta: xr.DataArray | None = None) -> np.ndarray:
-    """Return what the outcome model subtracts from the mediator.
-
-    Parameters
-    ----------
-    mediator : FittedComponent
-        The mediator model.
-    eta : DataArray, dims (chain, draw, unit, arm), optional
-        Its linear predictor at the wanted rows; default the study's.
-
-    Returns
-    -------
-    ndarray, shape (unit,)
-        Posterior mean of the expected mediator, averaged over the arms. It depends on covariates
-        only, so subtracting it is a reparametrisation.
-    """
-    eta = mediator.linear_predictor().base if eta is None else eta
-    return mediator.family.inverse_link(eta.to_numpy()).mean(axis=(0, 1, 3))
+def stages(study: Study, plan: Plan) -> tuple[str, ...]:
+    """Return the components of a study in the order they are fitted."""
+    mediator = () if study.roles.mediator is None else ("mediator",)
+    effect = ("effect",) if plan.learner == "x" else ()
+    return ("propensity", *mediator, "outcome", *effect)
 
 
 def fit_stage(
     stage: str,
     study: Study,
     plan: Plan,
-    done: Mapping[str, FittedComponent],
-    *,
-    seed: int,
-    size: SamplerSize,
-) -> FittedComponent:
+    done: Mapping[str, AnyComponent],
+    sample: Sampler,
+) -> AnyComponent:
     """Fit one component, given those before it.
 
     Parameters
     ----------
-    stage : {"propensity", "mediator", "outcome"}
+    stage : {"propensity", "mediator", "outcome", "effect"}
         Which.
     study : Study
         The data.
@@ -198,21 +51,26 @@ def fit_stage(
         What to fit.
     done : mapping of str to FittedComponent
         The stages before it.
-    seed : int
-        Seed at the front door.
-    size : SamplerSize
-        How much to sample.
+    sample : callable
+        Turns a component into draws; see :func:`posterior_sampler`.
 
     Returns
     -------
-    FittedComponent
+    FittedComponent, or StackedComponent for an outcome with several candidates
     """
-    component = build_stage(stage, study, plan, done)
-    return sample_component(component, seed=seed, size=size)
+    if stage != "outcome" or not plan.stack_with:
+        return sample(build_stage(stage, study, plan, done))
+    candidates, scores = {}, {}
+    for label, candidate in plan.candidates().items():
+        component = build_stage(stage, study, candidate, done)
+        fitted = sample(component)
+        fit = Fit(study, candidate, 0, {**done, "outcome": fitted})
+        candidates[label], scores[label] = fitted, fit.log_likelihood().to_numpy()
+    return stack_candidates(candidates, scores)
 
 
 def build_stage(
-    stage: str, study: Study, plan: Plan, done: Mapping[str, FittedComponent]
+    stage: str, study: Study, plan: Plan, done: Mapping[str, AnyComponent]
 ) -> Component:
     """Build one component without sampling it; see :func:`fit_stage`."""
     if stage == "propensity":
@@ -220,7 +78,7 @@ def build_stage(
         return build_propensity(study, design, surface=plan.propensity_surface, priors=plan.priors)
     propensity = None
     if plan.propensity_covariate:
-        propensity = _as_covariate(done["propensity"].mean().isel({ARM: 0}))
+        propensity = as_covariate(done["propensity"].mean().isel({ARM: 0}))
     design = Design.learn(study, propensity=propensity)
     if stage == "mediator":
         return build_mediator(
@@ -231,22 +89,49 @@ def build_stage(
             learner=plan.learner,
             priors=plan.priors,
         )
+    if stage == "effect":
+        imputed = imputed_effects(done["outcome"].mean(), study.outcome(), study.arm_index())
+        return build_effect(design, imputed, surface=plan.surface, priors=plan.priors)
     return build_outcome(
         study,
         design,
         family=plan.family,
         surface=plan.surface,
         learner=plan.learner,
+        noise=plan.noise,
         center=mediator_center(done["mediator"]) if study.roles.mediator is not None else None,
         priors=plan.priors,
     )
 
 
-def stages(study: Study) -> tuple[str, ...]:
-    """Return the components of a study in the order they are fitted."""
-    if study.roles.mediator is None:
-        return ("propensity", "outcome")
-    return ("propensity", "mediator", "outcome")
+def posterior_sampler(*, seed: int, size: SamplerSize) -> Sampler:
+    """Return what samples a component's posterior with a seed and a size."""
+    return lambda component: sample_component(component, seed=seed, size=size)
+
+
+def fit_plan(study: Study, plan: Plan, *, seed: int, sample: Sampler) -> Fit:
+    """Fit every stage of a plan.
+
+    Parameters
+    ----------
+    study : Study
+        The data.
+    plan : Plan
+        What to fit; checked before anything is sampled.
+    seed : int
+        The seed at the front door, kept in the result.
+    sample : callable
+        See :func:`posterior_sampler`.
+
+    Returns
+    -------
+    Fit
+    """
+    check_plan(study, plan)
+    done: dict[str, AnyComponent] = {}
+    for stage in stages(study, plan):
+        done[stage] = fit_stage(stage, study, plan, done, sample)
+    return Fit(study=study, plan=plan, seed=seed, components=done)
 
 
 def fit(
@@ -254,7 +139,9 @@ def fit(
     *,
     learner: str = "hierarchical",
     surface: str = "forest",
+    stack_with: Iterable[str] = (),
     family: str = "gaussian",
+    noise: str = "constant",
     mediator_family: str = "gaussian",
     propensity_covariate: bool = True,
     priors: Iterable[PriorSpec] = (),
@@ -271,12 +158,19 @@ def fit(
     ----------
     study : Study
         The data and roles.
-    learner : {"hierarchical", "prognostic_effect", "t", "s", "homogeneous"}
+    learner : {"hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"}
         How functions of covariates are combined; see :mod:`bayes_hte.learners.structure`.
-    surface : {"forest", "linear"}
+    surface : {"forest", "gp", "additive", "linear"}
         Form of the functions, in every component.
-    family, mediator_family : {"gaussian", "bernoulli", "poisson"}
-        Distribution of outcome and mediator.
+    stack_with : iterable of str
+        Other candidates for the outcome, each a surface (``"gp"``) or a learner on a surface
+        (``"t/linear"``); the candidates are mixed by stacking weights.
+    family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"}
+        Distribution of the outcome.
+    noise : {"constant", "by_arm", "varying"}
+        Whether the noise scale of the outcome differs between arms, or with covariates too.
+    mediator_family : str
+        Distribution of the mediator, named as `family`.
     propensity_covariate : bool, default True
         Whether the estimated propensity is a covariate of the shared part.
     priors : iterable of PriorSpec
@@ -307,20 +201,18 @@ def fit(
     plan = Plan(
         learner=learner,
         surface=surface,
+        stack_with=tuple(stack_with),
         family=family,
+        noise=noise,
         mediator_family=mediator_family,
         mediator_surface=surface,
         propensity_surface=surface,
         propensity_covariate=propensity_covariate,
         priors=tuple(priors),
     )
-    check_plan(study, plan)
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
     size = SamplerSize(chains=chains, draws=draws, tune=tune, progress=progress)
     if cores is not None:
-        size = SamplerSize(chains, draws, tune, cores, progress)
-    done: dict[str, FittedComponent] = {}
-    for stage in stages(study):
-        done[stage] = fit_stage(stage, study, plan, done, seed=seed, size=size)
-    return Fit(study=study, plan=plan, seed=seed, components=done)
+        size = replace(size, cores=cores)
+    return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))

@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayes_hte.components.families import Family
+from bayes_hte.components.families import Family, Noise
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, MEDIATOR_ARM
@@ -33,7 +33,7 @@ def potential_outcomes(
     mediator_family: Family,
     *,
     center: np.ndarray,
-    sigma: xr.DataArray | None,
+    noise: Noise,
 ) -> xr.DataArray:
     """Fill the contract array of a mediated study.
 
@@ -49,8 +49,8 @@ def potential_outcomes(
         Family of the mediator.
     center : ndarray, shape (unit,)
         What the outcome model subtracts from the mediator.
-    sigma : DataArray, dims (chain, draw), or None
-        Noise scale of a gaussian mediator.
+    noise : mapping of str to ndarray, shape (chain, draw, 1)
+        The mediator family's other parameters.
 
     Returns
     -------
@@ -71,7 +71,6 @@ def potential_outcomes(
         )
     base, slope = outcome.base.to_numpy(), outcome.slope.to_numpy()
     eta_m = mediator.to_numpy()
-    noise = None if sigma is None else sigma.to_numpy()[..., None]
     mu = np.empty((*base.shape, 2))
     for arm in (0, 1):
         for mediator_arm in (0, 1):
@@ -95,16 +94,16 @@ def _expected_outcome(
     outcome_family: Family,
     eta_m: np.ndarray,
     mediator_family: Family,
-    sigma: np.ndarray | None,
+    noise: Noise,
 ) -> np.ndarray:
     """E[inverse_link(intercept + slope M)], all arrays (chain, draw, unit)."""
     if outcome_family.linear_mean:
         return intercept + slope * mediator_family.inverse_link(eta_m)
     if outcome_family.exponential_mean:
         # A sum over the mediator's values would cut off tails whose outcomes are the largest.
-        return np.exp(intercept) * mediator_family.mean_exponential(slope, eta_m, sigma)
+        return np.exp(intercept) * mediator_family.mean_exponential(slope, eta_m, noise)
     total = np.zeros_like(intercept)
-    for value, weight in mediator_family.support(eta_m, sigma):
+    for value, weight in mediator_family.support(eta_m, noise):
         total += weight * outcome_family.inverse_link(intercept + slope * value)
     return total
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bayes_hte.components.component import check_column, is_forest
 from bayes_hte.components.propensity import TERMS as PROPENSITY_TERMS
-from bayes_hte.errors import SpecError
-from bayes_hte.learners.structure import learner_terms
+from bayes_hte.errors import SpecError, UnsupportedError
+from bayes_hte.learners.structure import EFFECT_TERMS, learner_terms
 from bayes_hte.spec import PriorSpec, Spec
 from bayes_hte.study import Study
 
@@ -21,9 +21,13 @@ class Plan:
     learner : str
         See :mod:`bayes_hte.learners.structure`.
     surface, mediator_surface, propensity_surface : str
-        ``"forest"`` or ``"linear"``.
+        See :mod:`bayes_hte.surfaces.registry`.
+    stack_with : tuple of str
+        Further candidates for the outcome: ``"surface"`` or ``"learner/surface"``.
     family, mediator_family : str
-        ``"gaussian"``, ``"bernoulli"`` or ``"poisson"``.
+        See :mod:`bayes_hte.components.families`.
+    noise : str
+        Noise scale of the outcome; see :mod:`bayes_hte.components.noise`.
     propensity_covariate : bool
         Whether the posterior-mean propensity is a covariate of the shared part.
     priors : tuple of PriorSpec
@@ -32,7 +36,9 @@ class Plan:
 
     learner: str = "hierarchical"
     surface: str = "forest"
+    stack_with: tuple[str, ...] = ()
     family: str = "gaussian"
+    noise: str = "constant"
     mediator_family: str = "gaussian"
     mediator_surface: str = "forest"
     propensity_surface: str = "forest"
@@ -51,12 +57,33 @@ class Plan:
         return cls(
             learner=spec.learner.name,
             surface=spec.outcome.surface,
+            stack_with=spec.outcome.stack_with,
             family=spec.outcome.family,
+            noise=spec.outcome.noise,
             propensity_surface=spec.propensity.surface,
             propensity_covariate=spec.propensity.as_covariate,
             priors=spec.prior,
             **mediator,
         )
+
+    def candidates(self) -> dict[str, Plan]:
+        """Return one plan for each candidate of the outcome, by label, the main one first.
+
+        Raises
+        ------
+        SpecError
+            If a candidate is named twice.
+        """
+        found = {}
+        for label in (f"{self.learner}/{self.surface}", *self.stack_with):
+            learner, _, surface = label.rpartition("/")
+            learner = learner or self.learner
+            candidate = replace(self, learner=learner, surface=surface, stack_with=())
+            name = surface if learner == self.learner else f"{learner}/{surface}"
+            if name in found:
+                raise SpecError(f"stack_with: candidate {name!r} is named twice.")
+            found[name] = candidate
+        return found
 
 
 def check_plan(study: Study, plan: Plan) -> None:
@@ -76,14 +103,46 @@ def check_plan(study: Study, plan: Plan) -> None:
     SpecError
         If an option is unknown or a combination is not supported.
     """
-    _check_priors(plan, mediated=study.roles.mediator is not None)
-    check_column(study.outcome(), "outcome", family=plan.family, surface=plan.surface)
-    if study.roles.mediator is not None:
+    mediated = study.roles.mediator is not None
+    _check_priors(plan, mediated=mediated)
+    for candidate in plan.candidates().values():
+        _check_candidate(candidate, mediated=mediated, stacked=bool(plan.stack_with))
+        check_column(
+            study.outcome(),
+            "outcome",
+            family=plan.family,
+            surface=candidate.surface,
+            noise=plan.noise,
+        )
+    if mediated:
         check_column(
             study.mediator(),
             "mediator",
             family=plan.mediator_family,
             surface=plan.mediator_surface,
+        )
+
+
+def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool) -> None:
+    """Refuse learners and surfaces that do not go together."""
+    learner_terms(plan.learner, mediated=mediated)
+    if plan.learner != "x":
+        return
+    if mediated:
+        raise UnsupportedError(
+            "learner 'x' models the total effect alone and cannot split it into direct and "
+            "indirect parts; use learner='t', its first stage, or leave the mediator out."
+        )
+    if stacked:
+        raise UnsupportedError(
+            "learner 'x' has no likelihood of the observed outcome, so it cannot be weighed "
+            "against others; stack its first stage, learner 't'."
+        )
+    if plan.surface == "gp":
+        raise UnsupportedError(
+            "learner 'x' on surface 'gp' is not supported: its second stage changes its outcome at "
+            "every draw, which the collapsed sampler cannot follow; use surface='additive' or "
+            "'forest'."
         )
 
 
@@ -93,11 +152,13 @@ def _check_priors(plan: Plan, *, mediated: bool) -> None:
         "propensity": PROPENSITY_TERMS,
         "mediator": learner_terms(plan.learner, mediated=False),
         "outcome": learner_terms(plan.learner, mediated=mediated),
+        "effect": EFFECT_TERMS if plan.learner == "x" else (),
     }
     surfaces = {
         "propensity": plan.propensity_surface,
         "mediator": plan.mediator_surface,
         "outcome": plan.surface,
+        "effect": plan.surface,
     }
     seen = set()
     for prior in plan.priors:

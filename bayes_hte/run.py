@@ -26,11 +26,11 @@ import xarray as xr
 
 from bayes_hte import analysis
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.datasets import load_frame
 from bayes_hte.errors import SavedResultError, SpecError
-from bayes_hte.fitting import Fit, fit_stage, stages
+from bayes_hte.fitted_study import AnyComponent, Fit
+from bayes_hte.fitting import fit_stage, posterior_sampler, stages
 from bayes_hte.names import EFFECTS, POPULATIONS
 from bayes_hte.plan import Plan
 from bayes_hte.reporting import report
@@ -47,7 +47,6 @@ PACKAGES = (
     "bayes-hte",
     "pymc",
     "pytensor",
-    "stochtree",
     "nutpie",
     "arviz",
     "numpy",
@@ -112,7 +111,7 @@ def run_study(
     study = clock.time("data", lambda: analysis.study_from_spec(spec, _frame(spec)))
     plan = Plan.from_spec(spec)
     components, sampled = {}, []
-    for stage in stages(study):
+    for stage in stages(study, plan):
         component, fresh = clock.time(
             stage,
             lambda stage=stage: _component(
@@ -232,13 +231,13 @@ def _component(
     name: str,
     study: Study,
     plan: Plan,
-    done: Mapping[str, FittedComponent],
+    done: Mapping[str, AnyComponent],
     spec: Spec,
     folder: Path,
     *,
     progress: bool,
     say: Say,
-) -> tuple[FittedComponent, bool]:
+) -> tuple[AnyComponent, bool]:
     """Load a component if its saved stage can be used, else sample and save it."""
     settings = sampling_settings(spec, study)
     stage = find_stage(folder / STAGE_FOLDER, name)
@@ -252,7 +251,8 @@ def _component(
         progress=progress,
     )
     say(f"{name}: sampling {size.chains} chains of {size.tune} + {size.draws}")
-    component = fit_stage(name, study, plan, done, seed=spec.sampler.seed, size=size)
+    sample = posterior_sampler(seed=spec.sampler.seed, size=size)
+    component = fit_stage(name, study, plan, done, sample)
     save_stage(folder / STAGE_FOLDER, name, to_tree(component), settings)
     return component, True
 

@@ -1,6 +1,7 @@
 """From a component to posterior draws: sampler choice, seeds by stage, progress.
 
-Linear surfaces are sampled by nutpie, forests by our step method with NUTS for what is left. One
+Components are sampled by nutpie unless they need a step method of ours (forests, imputations), with
+PyMC's NUTS for what is left. One
 seed at the front door gives every stage a seed of its own, derived from the stage's name, so adding
 a stage changes no other stage's numbers.
 """
@@ -20,7 +21,12 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 
-from bayes_hte.components.component import Component, is_forest, variable_name
+from bayes_hte.components.component import (
+    Component,
+    imputation_name,
+    is_forest,
+    variable_name,
+)
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.errors import SamplingError
 from bayes_hte.names import SAMPLE
@@ -112,8 +118,10 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
 def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
     """Sample with the step or sampler that suits the surface, in the model's context."""
     try:
-        if component.forests:
-            return pm.sample(step=[component.step()], **options)
+        steps = component.steps()
+        if steps:
+            starts = _starts(component, options["chains"])
+            return pm.sample(step=steps, initvals=starts, **options)
         return pm.sample(nuts_sampler="nutpie", nuts={"target_accept": TARGET_ACCEPT}, **options)
     except ValueError as error:
         # What PyMC says after an interrupt that came before the first kept draw.
@@ -123,6 +131,14 @@ def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
             f"{component.role}: sampling stopped before its first draw; run again to go on from "
             "the stages that were finished."
         ) from error
+
+
+def _starts(component: Component, chains: int) -> list[dict[str, int]] | None:
+    """Start each chain at the first imputation that its own chain of the stage before made."""
+    if component.imputations is None:
+        return None
+    name, draws = imputation_name(component.role), component.imputations.draws
+    return [{name: chain * draws} for chain in range(chains)]
 
 
 @contextmanager
@@ -156,7 +172,9 @@ def _check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
             raise SamplingError(
                 f"{role}: draws of {name} are not finite; check the scale of the columns."
             )
-    first = next(iter(posterior.data_vars.values())).to_numpy()
+    # Whole numbers (an imputation's index) may rightly agree or differ between chains.
+    real = [v for v in posterior.data_vars.values() if v.dtype.kind == "f"]
+    first = real[0].to_numpy()
     for a in range(first.shape[0]):
         for b in range(a):
             if np.array_equal(first[a], first[b]):
@@ -186,9 +204,11 @@ def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> F
         role=component.role,
         family_name=component.family.name,
         surface=component.surface,
+        noise_model=component.noise_model,
         terms=component.terms,
         design=component.design,
         offset=component.offset,
+        clustered=any(name.endswith("_cluster_sd") for name in posterior.data_vars),
         posterior=posterior,
         stats=stats,
         trees=trees,

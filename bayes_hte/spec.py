@@ -18,11 +18,12 @@ from typing import Any, Literal
 
 from bayes_hte.errors import SpecError, unknown_name
 
-FamilyName = Literal["gaussian", "bernoulli", "poisson"]
-SurfaceName = Literal["forest", "linear"]
-LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "homogeneous"]
+FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
+SurfaceName = Literal["forest", "gp", "additive", "linear"]
+NoiseName = Literal["constant", "by_arm", "varying"]
+LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"]
 EffectName = Literal["tnie", "te"]
-ComponentName = Literal["outcome", "mediator", "propensity"]
+ComponentName = Literal["outcome", "mediator", "propensity", "effect"]
 TermName = Literal["shared", "arm", "effect", "mediator", "mediator_arm"]
 
 
@@ -52,19 +53,26 @@ class RoleSpec:
     treatment: str
     covariates: tuple[str, ...]
     mediator: str | None = None
+    cluster: str | None = None
     reference: str | int | float | bool | None = None
     arm_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class OutcomeSpec:
-    """The outcome model, and how its effects are to be read."""
+    """The outcome model, and how its effects are to be read.
+
+    `stack_with` names further candidates, each a surface or "learner/surface"; the outcome model
+    is then their mixture, weighted by stacking.
+    """
 
     better: Literal["higher", "lower"]
     minimal_important_difference: float
     because: str
     family: FamilyName = "gaussian"
     surface: SurfaceName = "forest"
+    stack_with: tuple[str, ...] = ()
+    noise: NoiseName = "constant"
     unit: str = ""
 
 

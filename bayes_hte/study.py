@@ -31,18 +31,21 @@ class Roles:
         Columns measured before treatment, in the order the models will see them.
     mediator : str or None
         Column between treatment and outcome, if the question has one.
+    cluster : str or None
+        Column of the sampling units that rows come from (clinics, families), if there are any.
     """
 
     outcome: str
     treatment: str
     covariates: tuple[str, ...]
     mediator: str | None = None
+    cluster: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every used column: outcome, treatment, mediator (if any), covariates."""
-        mediator = () if self.mediator is None else (self.mediator,)
-        return (self.outcome, self.treatment, *mediator, *self.covariates)
+        """Every used column: outcome, treatment, mediator and cluster (if any), covariates."""
+        optional = tuple(c for c in (self.mediator, self.cluster) if c is not None)
+        return (self.outcome, self.treatment, *optional, *self.covariates)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Study:
         treatment: str,
         covariates: Sequence[str],
         mediator: str | None = None,
+        cluster: str | None = None,
         reference: Any = None,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
@@ -86,6 +90,9 @@ class Study:
             Columns measured before treatment; numeric, boolean, string or categorical.
         mediator : str, optional
             Column between treatment and outcome.
+        cluster : str, optional
+            Column that labels the sampling units rows come from (clinics, families): outcome and
+            mediator models then have an intercept for each, drawn from a common normal.
         reference : optional
             The level of `treatment` that contrasts are taken against. Default: the smaller level.
 
@@ -100,7 +107,7 @@ class Study:
             levels or an arm has fewer than five units; if any used value is missing or infinite;
             if a covariate or the outcome does not vary. The message says what to try.
         """
-        roles = Roles(outcome, treatment, _as_names(covariates), mediator)
+        roles = Roles(outcome, treatment, _as_names(covariates), mediator, cluster)
         _check_frame(df, roles)
         frame = df.loc[:, list(roles.columns)].copy()
         _check_index(frame)
@@ -154,6 +161,12 @@ class Study:
         """Return the arm each unit received, shape (unit,): 0 reference, 1 the other."""
         return (self.frame[self.roles.treatment] == self.arms[1]).to_numpy(dtype=np.int64)
 
+    def clusters(self) -> np.ndarray | None:
+        """Return the label of each unit's cluster as text, shape (unit,); None without clusters."""
+        if self.roles.cluster is None:
+            return None
+        return self.frame[self.roles.cluster].astype(str).to_numpy(dtype=object)
+
     def covariate_frame(self) -> pd.DataFrame:
         """Return the covariate columns, shape (unit, covariate)."""
         return self.frame.loc[:, list(self.roles.covariates)]
@@ -177,6 +190,7 @@ class Study:
             treatment=roles.treatment,
             covariates=roles.covariates,
             mediator=roles.mediator,
+            cluster=roles.cluster,
             reference=self.arms[0],
         )
 
@@ -258,8 +272,8 @@ def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
     repeated = sorted({c for c in roles.columns if roles.columns.count(c) > 1})
     if repeated:
         raise DataError(
-            f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator and "
-            "covariates must be different columns, each named once."
+            f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator, cluster "
+            "and covariates must be different columns, each named once."
         )
 
 

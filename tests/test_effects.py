@@ -8,6 +8,7 @@ import xarray as xr
 
 from bayes_hte import effects
 from bayes_hte.errors import BayesHTEError, DataError, SpecError
+from bayes_hte.groups import group_average
 from bayes_hte.names import ARM, EFFECTS, MEDIATOR_ARM, POPULATIONS, SAMPLE, UNIT, glossary
 from bayes_hte.testing import fake_effect, fake_potential_outcomes
 
@@ -189,7 +190,7 @@ def test_averages_say_their_population(mu, population):
 def test_group_averages_are_the_averages_of_their_units():
     effect = fake_effect(np.random.default_rng(11), np.arange(6.0))
     groups = np.array(["b", "a", "b", "a", "a", "c"])
-    gate = effects.group_average(effect, groups)
+    gate = group_average(effect, groups)
     assert gate.dims == (*SAMPLE, "group")
     assert list(gate["group"].values) == ["a", "b", "c"]
     for name in "abc":
@@ -234,7 +235,7 @@ def test_a_treatment_not_coded_zero_and_one_is_refused(mu, treated):
 
 def test_groups_of_the_wrong_length_are_refused(mu):
     with pytest.raises(DataError, match=r"groups must have shape \(40,\), got \(3,\)"):
-        effects.group_average(effects.total_effect(mu), np.zeros(3))
+        group_average(effects.total_effect(mu), np.zeros(3))
 
 
 # ---------------------------------------------------------------- probability of benefit

@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("study", "spec", "encoding", "design"),
     (
         "effects",
+        "groups",
         "subgroups",
         "mixtures",
         "companions",
@@ -35,14 +36,26 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "checks.sampling_health",
         "results",
     ),
-    ("surfaces", "components", "sampling", "learners", "mediation", "plan", "fitting", "latent"),
+    (
+        "surfaces",
+        "components",
+        "sampling",
+        "learners",
+        "mediation",
+        "plan",
+        "fitted_study",
+        "fitting",
+        "saved_fit",
+        "prior_fit",
+        "latent",
+    ),
     ("checks", "analysis"),
     ("plots", "reporting"),
     ("run", "cli"),
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 PYMC_LAYER = LAYER["surfaces"]
-SAMPLERS = {"pymc", "pytensor", "stochtree", "nutpie"}
+SAMPLERS = {"pymc", "pytensor", "nutpie"}
 DRAWING = {"matplotlib"}
 
 
@@ -167,7 +180,7 @@ def test_importing_the_package_runs_no_module_of_it():
 @pytest.mark.parametrize(
     ("name", "source", "message"),
     [
-        ("effects", "from bayes_hte.fitting import Fit", "effects (layer 2) imports bayes_hte.fit"),
+        ("effects", "from bayes_hte.fitted_study import Fit", "effects (layer 2) imports bayes_hte.fit"),
         ("effects", "import bayes_hte.plots", "imports bayes_hte.plots (layer 5)"),
         ("effects", "from bayes_hte.plots import plot_overlap", "bayes_hte.plots.caterpillar"),
         ("effects", "from bayes_hte import mediation", "imports bayes_hte.mediation (layer 3)"),
@@ -189,7 +202,7 @@ def test_an_import_against_the_order_is_found(name, source, message):
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("effects", "if TYPE_CHECKING:\n    from bayes_hte.fitting import Fit\n    import pymc"),
+        ("effects", "if TYPE_CHECKING:\n    from bayes_hte.fitted_study import Fit\n    import pymc"),
         ("effects", "from bayes_hte.names import ARM\nfrom bayes_hte.summaries import interval"),
         ("results", "from bayes_hte.checks.base import CheckResult"),
         ("components.new", "import pymc as pm\nfrom bayes_hte.learners.priors import DEFAULTS"),
@@ -238,7 +251,7 @@ def test_what_needs_no_sampler_loads_none(name):
 
 def test_fitting_loads_a_sampler():
     # The negative: if this were not seen, the test above could not fail.
-    assert {"pymc", "stochtree"} <= everything_run("bayes_hte.fitting")
+    assert {"pymc", "pytensor"} <= everything_run("bayes_hte.fitting")
 
 
 def test_importing_the_package_loads_no_sampler_and_no_plotting():

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.components.families import Family
+from bayes_hte.components.families import Family, Noise
 
 # A statistic outside the central 99% of its replicates would be rare under a model that fits.
 TAIL = 0.005
@@ -31,7 +31,7 @@ JUDGED = ("mean", "sd")
 
 def posterior_predictive(
     eta: np.ndarray,
-    sigma: np.ndarray | None,
+    noise: Noise,
     y: np.ndarray,
     *,
     arm: np.ndarray,
@@ -45,8 +45,8 @@ def posterior_predictive(
     ----------
     eta : ndarray, shape (sample, unit)
         Linear predictor at each unit's own arm (and mediator).
-    sigma : ndarray, shape (sample,), or None
-        Noise scale.
+    noise : mapping of str to ndarray, shape (sample, 1) or (sample, unit)
+        The family's other parameters.
     y : ndarray, shape (unit,)
         Observed outcome.
     arm : ndarray of int, shape (unit,)
@@ -63,7 +63,7 @@ def posterior_predictive(
     CheckResult
         Fails if a mean or sd lies outside the central 99% of its replicates.
     """
-    replicated = family.draw(rng, eta, None if sigma is None else sigma[:, None])
+    replicated = family.draw(rng, eta, noise)
     rows = []
     for a, arm_name in enumerate(arm_names):
         for name, statistic in STATISTICS.items():

@@ -3,24 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pymc as pm
+import pytensor
 from pytensor.tensor.variable import TensorVariable
 
+from bayes_hte.components.clusters import cluster_intercepts
 from bayes_hte.components.families import Family, get_family
+from bayes_hte.components.imputation_step import ImputationStep
+from bayes_hte.components.noise import check_noise, noise_parameters
 from bayes_hte.design import Design
-from bayes_hte.errors import UnsupportedError, unknown_name
+from bayes_hte.errors import unknown_name
 from bayes_hte.learners.priors import TermPrior
 from bayes_hte.spec import TermName
-from bayes_hte.surfaces import forest_step
 from bayes_hte.surfaces.forest import forest_data, forest_function
 from bayes_hte.surfaces.forest_step import ForestData, ForestStep
-from bayes_hte.surfaces.linear import linear_function
+from bayes_hte.surfaces.registry import FOREST, SURFACE_NAMES, surface_of
 from bayes_hte.surfaces.terms import Term
 
-SURFACES = ("forest", "linear")
+
+@dataclass(frozen=True)
+class PlacedTerm:
+    """A term with its place in one component.
+
+    Attributes
+    ----------
+    term : Term
+        The term.
+    name : str
+        Name, or start of the names, of its variables.
+    scale : float
+        Prior standard deviation of the function, in its units.
+    trees : int
+        Number of trees if it is a forest.
+    basis : ndarray, shape (unit,), or None
+        What multiplies it at the rows of the study; None is 1.
+    """
+
+    term: Term
+    name: str
+    scale: float
+    trees: int
+    basis: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Imputations:
+    """Outcomes as the draws of an earlier stage impute them.
+
+    Attributes
+    ----------
+    table : ndarray, shape (chain * draw, unit)
+        One imputed column a draw, chain by chain.
+    draws : int
+        Draws of a chain.
+    """
+
+    table: np.ndarray = field(repr=False)
+    draws: int
 
 
 @dataclass(frozen=True)
@@ -30,52 +72,74 @@ class Component:
     Attributes
     ----------
     role : str
-        ``"outcome"``, ``"mediator"`` or ``"propensity"``; starts the name of every variable.
+        ``"outcome"``, ``"mediator"``, ``"propensity"`` or ``"effect"``; starts the name of every
+        variable.
     family : Family
         Distribution of the column.
     surface : str
-        ``"forest"`` or ``"linear"``.
-    terms : tuple of Term
+        Form of its functions.
+    placed : tuple of PlacedTerm
         The linear predictor.
     design : Design
         The rows of the study.
     y : ndarray, shape (unit,)
-        The modelled column.
+        The modelled column; the mean of its imputations if there are several.
     offset : float
         Constant of the linear predictor.
+    noise_model : str
+        See :mod:`bayes_hte.components.noise`.
     model : pymc.Model
         Samples and prior-predictively samples as any PyMC model.
     eta : TensorVariable, shape (unit,)
         Linear predictor.
-    sigma : TensorVariable or None
-        Noise scale of a gaussian.
+    noise : mapping of str to TensorVariable
+        The family's other parameters.
+    observed : ndarray or TensorVariable, shape (unit,)
+        What the likelihood sees: `y`, or the imputation of the moment.
     forests : mapping of str to ForestData
-        The forest variables by name; empty for a linear surface.
+        The forest variables by name; empty for another surface.
+    imputations : Imputations or None
+        Of a second stage.
     """
 
     role: str
     family: Family
     surface: str
-    terms: tuple[Term, ...]
+    placed: tuple[PlacedTerm, ...]
     design: Design
     y: np.ndarray
     offset: float
+    noise_model: str
     model: pm.Model
     eta: TensorVariable
-    sigma: TensorVariable | None
+    noise: Mapping[str, TensorVariable]
+    observed: np.ndarray | TensorVariable
     forests: Mapping[str, ForestData]
+    imputations: Imputations | None = None
 
-    def step(self) -> ForestStep:
-        """Build the step method of the forest variables."""
-        with self.model:
-            return ForestStep(
-                [self.model[name] for name in self.forests],
-                forests=self.forests,
-                eta=self.eta,
-                sigma=self.sigma,
-                y=self.y,
-                family=self.family.name,
-            )
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms of the linear predictor."""
+        return tuple(p.term for p in self.placed)
+
+    def steps(self) -> list[ForestStep | ImputationStep]:
+        """Build the step methods of the variables that NUTS cannot sample."""
+        steps: list[ForestStep | ImputationStep] = []
+        with self.model as model:
+            if self.imputations is not None:
+                index = model.rvs_to_values[model[imputation_name(self.role)]]
+                steps.append(ImputationStep(index, draws=self.imputations.draws))
+            if self.forests:
+                forest = ForestStep(
+                    [model[name] for name in self.forests],
+                    forests=self.forests,
+                    eta=self.eta,
+                    noise=self.noise,
+                    y=self.observed,
+                    family=self.family.name,
+                )
+                steps.append(forest)
+        return steps
 
 
 def variable_name(role: str, term: Term) -> str:
@@ -83,13 +147,20 @@ def variable_name(role: str, term: Term) -> str:
     return f"{role}_{term.name}"
 
 
+def imputation_name(role: str) -> str:
+    """Return the name of the variable that picks the imputation."""
+    return f"{role}_imputation"
+
+
 def is_forest(surface: str, term: Term) -> bool:
     """Whether a term is a forest: constants stay constants on every surface."""
-    return surface == "forest" and term.features != "none"
+    return surface == FOREST and term.features != "none"
 
 
-def check_column(y: np.ndarray, role: str, *, family: str, surface: str) -> None:
-    """Check that a column suits its family, and that its surface can be sampled.
+def check_column(
+    y: np.ndarray, role: str, *, family: str, surface: str, noise: str = "constant"
+) -> None:
+    """Check that a column suits its family, and that the names are known.
 
     Parameters
     ----------
@@ -97,7 +168,7 @@ def check_column(y: np.ndarray, role: str, *, family: str, surface: str) -> None
         The column.
     role : str
         What it is, for the message.
-    family, surface : str
+    family, surface, noise : str
         Names.
 
     Raises
@@ -105,18 +176,14 @@ def check_column(y: np.ndarray, role: str, *, family: str, surface: str) -> None
     DataError
         If the family does not allow a value.
     SpecError
-        If family or surface is unknown.
+        If a name is unknown.
     UnsupportedError
-        If forests have no exact update for the family.
+        If the family has no scale that could vary.
     """
-    if surface not in SURFACES:
-        raise unknown_name("surface", surface, SURFACES)
+    if surface not in SURFACE_NAMES:
+        raise unknown_name("surface", surface, SURFACE_NAMES)
     get_family(family).check(y, role)
-    if surface == "forest" and family not in forest_step.FAMILIES:
-        raise UnsupportedError(
-            f"{role}: surface='forest' has no exact sampler for family={family!r} yet; use "
-            f"surface='linear', or a family of {', '.join(forest_step.FAMILIES)}."
-        )
+    check_noise(noise, get_family(family), role)
 
 
 def build_component(
@@ -129,27 +196,36 @@ def build_component(
     terms: tuple[Term, ...],
     priors: Mapping[TermName, TermPrior],
     mediator: np.ndarray | None = None,
+    noise: str = "constant",
+    clustered: bool = False,
+    imputations: Imputations | None = None,
 ) -> Component:
     """Build the PyMC model of one column.
 
     Parameters
     ----------
     role : str
-        ``"outcome"``, ``"mediator"`` or ``"propensity"``.
+        Starts the name of every variable.
     y : ndarray, shape (unit,)
         The column.
     design : Design
         The rows.
     family : Family
         Its distribution.
-    surface : {"forest", "linear"}
-        Form of the functions.
+    surface : str
+        Form of the functions; see :mod:`bayes_hte.surfaces.registry`.
     terms : tuple of Term
         The linear predictor.
     priors : mapping of term kind to TermPrior
         Prior of each kind of term.
     mediator : ndarray, shape (unit,), optional
         The *centred* mediator, for terms that multiply it.
+    noise : {"constant", "by_arm", "varying"}
+        Whether the noise scale differs between units.
+    clustered : bool, default False
+        Whether to add an intercept for each cluster of the design, if it has clusters.
+    imputations : Imputations, optional
+        Columns to be modelled in turn in place of `y`.
 
     Returns
     -------
@@ -160,28 +236,78 @@ def build_component(
     DataError
         If the family does not allow a value of `y`.
     SpecError
-        If the surface is unknown.
+        If the surface or the noise is unknown.
     UnsupportedError
-        If forests have no exact update for the family.
+        If the family has no scale that could vary.
     """
-    check_column(y, role, family=family.name, surface=surface)
-    forests: dict[str, ForestData] = {}
+    check_column(y, role, family=family.name, surface=surface, noise=noise)
+    placed = tuple(_place(role, t, priors[t.kind], family, y, design, mediator) for t in terms)
+    forests = {
+        p.name: forest_data(p.term, design, scale=p.scale, trees=p.trees, basis=p.basis)
+        for p in placed
+        if is_forest(surface, p.term)
+    }
     offset = family.offset(y)
     with pm.Model(coords={"unit": design.units.to_numpy()}) as model:
         eta = offset
-        for term in terms:
-            basis = term.basis(design.arm, mediator)
-            name, prior = variable_name(role, term), priors[term.kind]
-            scale = prior.scale * family.latent_sd(y)
-            if term.on_mediator:
-                scale /= mediator.std()
-            if is_forest(surface, term):
-                forests[name] = forest_data(
-                    term, design, scale=scale, trees=prior.trees, basis=basis
-                )
-                function = forest_function(name, forests[name])
-            else:
-                function = linear_function(name, term, design, scale=scale)
-            eta = eta + (function if basis is None else function * basis)
-        sigma = family.observe(role, eta, y)
-    return Component(role, family, surface, terms, design, y, offset, model, eta, sigma, forests)
+        for p in placed:
+            function = (
+                forest_function(p.name, forests[p.name])
+                if p.name in forests
+                else surface_of(surface, p.term).function(p.name, p.term, design, scale=p.scale)
+            )
+            eta = eta + (function if p.basis is None else function * p.basis)
+        if clustered and design.cluster is not None:
+            eta = eta + cluster_intercepts(role, design, scale=family.latent_sd(y))
+        parameters = noise_parameters(role, family, y, design, noise)
+        observed = _observe(role, family.distribution(eta, parameters), y, imputations)
+    return Component(
+        role,
+        family,
+        surface,
+        placed,
+        design,
+        y,
+        offset,
+        noise,
+        model,
+        eta,
+        parameters,
+        observed,
+        forests,
+        imputations,
+    )
+
+
+def _place(
+    role: str,
+    term: Term,
+    prior: TermPrior,
+    family: Family,
+    y: np.ndarray,
+    design: Design,
+    mediator: np.ndarray | None,
+) -> PlacedTerm:
+    scale = prior.scale * family.latent_sd(y)
+    if term.on_mediator:
+        if mediator is None:
+            raise ValueError(f"term {term.name!r} needs a mediator")
+        scale /= mediator.std()
+    basis = term.basis(design.arm, mediator)
+    return PlacedTerm(term, variable_name(role, term), scale, prior.trees, basis)
+
+
+def _observe(
+    role: str, distribution: TensorVariable, y: np.ndarray, imputations: Imputations | None
+) -> np.ndarray | TensorVariable:
+    """Add the likelihood to the PyMC model in context; return what it sees."""
+    name = f"{role}_observed"
+    if imputations is None:
+        values = y.astype(np.int64) if "int" in distribution.dtype else y
+        pm.modelcontext(None).register_rv(distribution, name, observed=values, dims=("unit",))
+        return y
+    index = pm.DiscreteUniform(imputation_name(role), 0, len(imputations.table) - 1)
+    # Shared, not constant: a compiled function with a large constant could not be cached.
+    observed = pytensor.shared(imputations.table, name=f"{role}_imputed")[index]
+    pm.Potential(name, pm.logp(distribution, observed).sum())
+    return observed

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
 
+from bayes_hte.components.clusters import predict_clusters
 from bayes_hte.components.component import is_forest, variable_name
 from bayes_hte.components.families import Family, get_family
+from bayes_hte.components.noise import noise_at
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.design import Design
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.surfaces.forest import predict_forest
-from bayes_hte.surfaces.linear import predict_linear
+from bayes_hte.surfaces.registry import surface_of
 from bayes_hte.surfaces.terms import Term
 
 
@@ -25,8 +27,8 @@ class FittedComponent:
     Attributes
     ----------
     role : str
-        ``"outcome"``, ``"mediator"`` or ``"propensity"``.
-    family_name, surface : str
+        ``"outcome"``, ``"mediator"``, ``"propensity"`` or ``"effect"``.
+    family_name, surface, noise_model : str
         As built.
     terms : tuple of Term
         The linear predictor.
@@ -34,6 +36,8 @@ class FittedComponent:
         The rows of the study with the encoding learned on them.
     offset : float
         Constant of the linear predictor.
+    clustered : bool
+        Whether the linear predictor has an intercept for each cluster.
     posterior : Dataset
         Draws of the scalar and coefficient variables, dims (chain, draw, ...).
     stats : Dataset
@@ -48,9 +52,11 @@ class FittedComponent:
     role: str
     family_name: str
     surface: str
+    noise_model: str
     terms: tuple[Term, ...]
     design: Design
     offset: float
+    clustered: bool
     posterior: xr.Dataset
     stats: xr.Dataset
     trees: Mapping[str, xr.Dataset]
@@ -61,15 +67,26 @@ class FittedComponent:
         """The family object."""
         return get_family(self.family_name)
 
-    @property
-    def sigma(self) -> xr.DataArray | None:
-        """Noise scale, dims (chain, draw), of a gaussian component."""
-        return self.posterior.get(f"{self.role}_sigma")
+    def noise(self, design: Design | None = None) -> Mapping[str, np.ndarray]:
+        """Return the family's other parameters at rows in their own arms.
+
+        Parameters
+        ----------
+        design : Design, optional
+            Rows; default the rows of the study.
+
+        Returns
+        -------
+        mapping of str to ndarray, shape (chain, draw, 1) or (chain, draw, unit)
+        """
+        design = self.design if design is None else design
+        return noise_at(self.posterior, self.role, self.family, design, self.noise_model)
 
     def function(self, term: Term, design: Design) -> np.ndarray:
         """Evaluate one term's function at rows, shape (chain, draw, row)."""
         if not is_forest(self.surface, term):
-            return predict_linear(self.posterior, variable_name(self.role, term), term, design)
+            surface, name = surface_of(self.surface, term), variable_name(self.role, term)
+            return surface.predict(self.posterior, name, term, self.design, design)
         if design is self.design and term.name in self.at_units:
             return self.at_units[term.name]
         return predict_forest(self.trees[term.name], term, design)
@@ -89,6 +106,8 @@ class FittedComponent:
         design = self.design if design is None else design
         shape = (self.posterior.sizes[CHAIN], self.posterior.sizes[DRAW], design.n_rows, 2)
         base, slope = np.full(shape, self.offset), np.zeros(shape)
+        if self.clustered:
+            base += predict_clusters(self.posterior, self.role, design)[..., None]
         for term in self.terms:
             for arm, function in self._by_arm(term, design):
                 (slope if term.on_mediator else base)[..., arm] += function
@@ -101,6 +120,27 @@ class FittedComponent:
         """Expected value of a component without mediator, dims (chain, draw, unit, arm)."""
         base = self.linear_predictor(design).base
         return base.copy(data=self.family.inverse_link(base.to_numpy()))
+
+    def keep_draws(self, draws: np.ndarray) -> FittedComponent:
+        """Return the component with some draws of each chain only.
+
+        Parameters
+        ----------
+        draws : ndarray of int, shape (chain, kept)
+            Positions of the draws to keep, chain by chain.
+
+        Returns
+        -------
+        FittedComponent
+            Its draws are numbered from 0.
+        """
+        rows = np.arange(len(draws))[:, None]
+        return replace(
+            self,
+            posterior=_keep(self.posterior, draws),
+            trees={name: _keep(trees, draws) for name, trees in self.trees.items()},
+            at_units={name: values[rows, draws] for name, values in self.at_units.items()},
+        )
 
     def _by_arm(self, term: Term, design: Design) -> list[tuple[int, np.ndarray]]:
         """Return (arm, function) for each arm the term acts in."""
@@ -116,3 +156,11 @@ class FittedComponent:
             UNIT: design.units.to_numpy(),
         }
         return xr.DataArray(values, dims=(*SAMPLE, UNIT, ARM), coords=coords)
+
+
+def _keep(dataset: xr.Dataset, draws: np.ndarray) -> xr.Dataset:
+    chosen = xr.DataArray(draws, dims=SAMPLE)
+    chains = xr.DataArray(np.arange(len(draws)), dims=CHAIN)
+    plain = dataset.drop_vars([c for c in SAMPLE if c in dataset.coords])
+    kept = plain.isel({CHAIN: chains, DRAW: chosen})
+    return kept.assign_coords({CHAIN: np.arange(len(draws)), DRAW: np.arange(draws.shape[1])})

@@ -48,4 +48,5 @@ def build_mediator(
         surface=surface,
         terms=learner_terms(learner, mediated=False),
         priors=term_priors("mediator", priors),
+        clustered=True,
     )

@@ -22,6 +22,7 @@ def build_outcome(
     family: str = "gaussian",
     surface: str = "forest",
     learner: str = "hierarchical",
+    noise: str = "constant",
     center: np.ndarray | None = None,
     priors: Iterable[PriorSpec] = (),
 ) -> Component:
@@ -33,12 +34,14 @@ def build_outcome(
         The study.
     design : Design
         Its rows, learned with the estimated propensity if that is to be a covariate.
-    family : {"gaussian", "bernoulli", "poisson"}
-        Distribution of the outcome.
-    surface : {"forest", "linear"}
-        Form of the functions.
+    family : str
+        Distribution of the outcome; see :mod:`bayes_hte.components.families`.
+    surface : str
+        Form of the functions; see :mod:`bayes_hte.surfaces.registry`.
     learner : str
         See :mod:`bayes_hte.learners.structure`.
+    noise : {"constant", "by_arm", "varying"}
+        See :mod:`bayes_hte.components.noise`.
     center : ndarray, shape (unit,), optional
         What is subtracted from the mediator (its expected value): a reparametrisation that keeps
         the shared part and the mediator's part apart. Needed if the study has a mediator.
@@ -59,4 +62,6 @@ def build_outcome(
         terms=learner_terms(learner, mediated=mediated),
         priors=term_priors("outcome", priors),
         mediator=study.mediator() - center if mediated else None,
+        noise=noise,
+        clustered=True,
     )

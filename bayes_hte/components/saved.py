@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from io import StringIO
 
+import pandas as pd
 import xarray as xr
 
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.design import PROPENSITY_COLUMN, Design
 from bayes_hte.encoding import Encoding
 from bayes_hte.errors import SavedResultError
@@ -15,24 +18,38 @@ from bayes_hte.study import Study
 from bayes_hte.surfaces.terms import Term
 
 
-def to_tree(component: FittedComponent) -> xr.DataTree:
+def to_tree(component: FittedComponent | StackedComponent) -> xr.DataTree:
     """Return everything a component needs to predict again.
 
     Parameters
     ----------
-    component : FittedComponent
+    component : FittedComponent or StackedComponent
 
     Returns
     -------
     DataTree
         Groups ``posterior``, ``sample_stats``, ``trees/<term>``; the rest as JSON in the attribute
         ``component``. The rows of the study are not stored, but the propensity they were given is.
+        Stacked candidates are groups ``candidate_0``, ..., with their table in the attribute
+        ``stacking``.
     """
+    if isinstance(component, FittedComponent):
+        return _fitted_tree(component)
+    tree = xr.DataTree.from_dict(
+        {f"/candidate_{i}": _fitted_tree(c) for i, c in enumerate(component.candidates.values())}
+    )
+    tree.attrs["stacking"] = component.table.to_json(orient="table", double_precision=15)
+    return tree
+
+
+def _fitted_tree(component: FittedComponent) -> xr.DataTree:
     design = component.design
     state = {
         "role": component.role,
         "family": component.family_name,
         "surface": component.surface,
+        "noise": component.noise_model,
+        "clustered": component.clustered,
         "terms": [dataclasses.asdict(term) for term in component.terms],
         "offset": component.offset,
         "encoding": design.encoding.to_state(),
@@ -50,7 +67,7 @@ def to_tree(component: FittedComponent) -> xr.DataTree:
     return tree
 
 
-def from_tree(tree: xr.DataTree, study: Study) -> FittedComponent:
+def from_tree(tree: xr.DataTree, study: Study) -> FittedComponent | StackedComponent:
     """Rebuild a component from :func:`to_tree` and the study it was fitted to.
 
     Parameters
@@ -62,13 +79,21 @@ def from_tree(tree: xr.DataTree, study: Study) -> FittedComponent:
 
     Returns
     -------
-    FittedComponent
+    FittedComponent or StackedComponent
 
     Raises
     ------
     SavedResultError
         If the tree does not hold a component.
     """
+    if "stacking" not in tree.attrs:
+        return _fitted_from(tree, study)
+    table = pd.read_json(StringIO(tree.attrs["stacking"]), orient="table", precise_float=True)
+    parts = [_fitted_from(tree[f"candidate_{i}"], study) for i in range(len(table))]
+    return StackedComponent(dict(zip(table.index, parts, strict=True)), table)
+
+
+def _fitted_from(tree: xr.DataTree, study: Study) -> FittedComponent:
     try:
         state = json.loads(tree.attrs["component"])
     except (KeyError, ValueError) as error:
@@ -84,6 +109,8 @@ def from_tree(tree: xr.DataTree, study: Study) -> FittedComponent:
         role=state["role"],
         family_name=state["family"],
         surface=state["surface"],
+        noise_model=state["noise"],
+        clustered=state["clustered"],
         terms=tuple(Term(**term) for term in state["terms"]),
         design=dataclasses.replace(learned, encoding=Encoding.from_state(state["encoding"])),
         offset=state["offset"],

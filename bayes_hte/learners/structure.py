@@ -6,6 +6,8 @@ hierarchical (default)    shared g(x) plus a more strongly shrunk deviation h_t(
 prognostic_effect         shared g(x) plus an effect tau(x) in the non-reference arm
 t                         one function for each arm, nothing shared (T-learner)
 s                         one function of covariates and arm (S-learner)
+x                         as t, then a model of the imputed effects themselves (X-learner);
+                          see :mod:`bayes_hte.components.effect`
 homogeneous               shared g(x) plus a constant effect: the model of no heterogeneity
 ========================  ==========================================================================
 
@@ -31,6 +33,8 @@ ARMS = (0, 1)
 # The shared part may use the estimated propensity (against regularisation-induced confounding).
 SHARED = Term("shared", "shared", "covariates+propensity")
 SLOPE = Term("mediator", "mediator", on_mediator=True)
+# Second stage of the X-learner: the effect as learned in each arm.
+EFFECT_TERMS = tuple(Term(f"arm_{a}", "effect", arm=a) for a in ARMS)
 
 
 def _hierarchical(mediated: bool) -> tuple[Term, ...]:
@@ -74,6 +78,7 @@ LEARNERS: dict[str, Callable[[bool], tuple[Term, ...]]] = {
     "prognostic_effect": _prognostic_effect,
     "t": _t,
     "s": _s,
+    "x": _t,
     "homogeneous": _homogeneous,
 }
 

@@ -20,12 +20,18 @@ _CITE = re.compile(r"\[@([a-z]+)\]")
 
 _FAMILY = {
     "gaussian": "a Gaussian model with identity link",
+    "student_t": "a Student-t model with identity link, whose degrees of freedom were estimated",
     "bernoulli": "a Bernoulli model with logit link",
     "poisson": "a Poisson model with log link",
+    "negative_binomial": "a negative binomial model with log link, whose overdispersion was "
+    "estimated",
 }
 _SURFACE = {
     "forest": "Bayesian sums of regression trees [@bart]",
-    "linear": "linear functions of the covariates",
+    "gp": "Gaussian processes with a length scale for each covariate and inducing points [@fitc]",
+    "additive": "a smooth curve for each continuous covariate [@hsgp], with shrinkage between "
+    "covariates",
+    "linear": "linear functions of the covariates with regularised horseshoe priors [@horseshoe]",
 }
 _LEARNER = {
     "hierarchical": "one function of the covariates shared by both arms plus a more strongly "
@@ -34,7 +40,14 @@ _LEARNER = {
     "function for the effect [@bcf]",
     "t": "a separate function of the covariates in each arm (T-learner) [@metalearners]",
     "s": "one function of the covariates and the treatment (S-learner) [@metalearners]",
+    "x": "a separate function of the covariates in each arm, from which the effect of each unit "
+    "was imputed and modelled in turn (X-learner) [@metalearners]",
     "homogeneous": "one function of the covariates plus an effect that is the same for everyone",
+}
+
+_NOISE = {
+    "by_arm": "The noise scale was allowed to differ between the arms.",
+    "varying": "The logarithm of the noise scale was a linear function of arm and covariates.",
 }
 
 
@@ -112,6 +125,18 @@ def _models(results: Results) -> str:
         f"The outcome was modelled with {_FAMILY[spec.outcome.family]}; its predictor was built "
         f"from {_LEARNER[spec.learner.name]}, using {_SURFACE[spec.outcome.surface]}."
     ]
+    if spec.outcome.stack_with:
+        sentences.append(
+            f"Further candidates ({', '.join(spec.outcome.stack_with)}) were fitted, and the draws "
+            "of all candidates mixed by weights that maximise the leave-one-out predictive score "
+            "[@stacking][@psis]."
+        )
+    if spec.outcome.noise != "constant":
+        sentences.append(_NOISE[spec.outcome.noise])
+    if spec.roles.cluster is not None:
+        sentences.append(
+            f"Each {spec.roles.cluster} had an intercept of its own, drawn from a common normal."
+        )
     if spec.mediator is not None:
         slopes = (
             "one slope for everyone"
@@ -215,7 +240,9 @@ def _subgroups(results: Results) -> str:
 def _computation(results: Results) -> str:
     spec = results.spec
     # The propensity model is always Bernoulli.
-    models = [(spec.outcome.surface, spec.outcome.family), (spec.propensity.surface, "bernoulli")]
+    surfaces_used = [spec.outcome.surface, *(c.split("/")[-1] for c in spec.outcome.stack_with)]
+    models = [(surface, spec.outcome.family) for surface in surfaces_used]
+    models.append((spec.propensity.surface, "bernoulli"))
     if spec.mediator is not None:
         models.append((spec.mediator.surface, spec.mediator.family))
     surfaces = {surface for surface, _ in models}
@@ -227,13 +254,24 @@ def _computation(results: Results) -> str:
     if "forest" in surfaces:
         sentences.append(
             "Trees were updated one at a time by Metropolis-Hastings steps with conjugate leaf "
-            "draws [@bart], with the stochtree package, started from trees grown from the root "
-            "[@xbart]; the other parameters of these models by the No-U-Turn sampler [@nuts]."
+            "draws [@bart]; the other parameters of these models by the No-U-Turn sampler [@nuts]."
         )
-    if ("forest", "bernoulli") in models:
-        sentences.append("Binary columns used Polya-Gamma augmentation [@polyagamma].")
-    if "linear" in surfaces:
-        sentences.append("Linear models were sampled by the No-U-Turn sampler of nutpie [@nuts].")
+    forests = {family for surface, family in models if surface == "forest"}
+    if forests & {"bernoulli", "negative_binomial"}:
+        sentences.append(
+            "Their binary and overdispersed columns used Polya-Gamma augmentation [@polyagamma]."
+        )
+    if "poisson" in forests:
+        sentences.append(
+            "Their counts used an auxiliary mixture of normals for the Poisson likelihood "
+            "[@auxiliary]."
+        )
+    if ("gp", "gaussian") in models:
+        sentences.append(
+            "Gaussian processes of Gaussian columns were sampled with their weights integrated out."
+        )
+    if surfaces - {"forest"}:
+        sentences.append("Other models were sampled by the No-U-Turn sampler of nutpie [@nuts].")
     sentences.append(_checks(results))
     packages = results.provenance.get("versions", {})
     if packages:

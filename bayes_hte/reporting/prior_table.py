@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from bayes_hte.learners.priors import term_priors
-from bayes_hte.learners.structure import SHARED, learner_terms
+from bayes_hte.learners.structure import EFFECT_TERMS, SHARED, learner_terms
 from bayes_hte.spec import ComponentName, Spec
 from bayes_hte.surfaces.terms import Term
 
@@ -65,4 +65,6 @@ def _components(spec: Spec) -> list[tuple[ComponentName, str, tuple[Term, ...]]]
     ]
     if spec.mediator is not None:
         parts.append(("mediator", spec.mediator.surface, learner_terms(learner, mediated=False)))
+    if learner == "x":
+        parts.append(("effect", spec.outcome.surface, EFFECT_TERMS))
     return [*parts, ("propensity", spec.propensity.surface, (SHARED,))]

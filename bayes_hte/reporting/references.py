@@ -97,11 +97,39 @@ REFERENCES: dict[str, Reference] = {
         "exploratory analysis of Bayesian models in Python. Journal of Open Source Software 4, "
         "1143. doi:10.21105/joss.01143",
     ),
-    "xbart": Reference(
-        "He and Hahn 2023",
-        "He, J., Hahn, P. R. (2023). Stochastic tree ensembles for regularized nonlinear "
-        "regression. Journal of the American Statistical Association 118, 551-570. "
-        "doi:10.1080/01621459.2021.1942012",
+    "horseshoe": Reference(
+        "Piironen and Vehtari 2017",
+        "Piironen, J., Vehtari, A. (2017). Sparsity information and regularization in the "
+        "horseshoe and other shrinkage priors. Electronic Journal of Statistics 11, 5018-5051. "
+        "doi:10.1214/17-EJS1337SI",
+    ),
+    "hsgp": Reference(
+        "Riutort-Mayol et al. 2023",
+        "Riutort-Mayol, G., Bürkner, P.-C., Andersen, M. R., Solin, A., Vehtari, A. (2023). "
+        "Practical Hilbert space approximate Bayesian Gaussian processes for probabilistic "
+        "programming. Statistics and Computing 33, 17. doi:10.1007/s11222-022-10167-2",
+    ),
+    "fitc": Reference(
+        "Quiñonero-Candela and Rasmussen 2005",
+        "Quiñonero-Candela, J., Rasmussen, C. E. (2005). A unifying view of sparse approximate "
+        "Gaussian process regression. Journal of Machine Learning Research 6, 1939-1959.",
+    ),
+    "stacking": Reference(
+        "Yao et al. 2018",
+        "Yao, Y., Vehtari, A., Simpson, D., Gelman, A. (2018). Using stacking to average Bayesian "
+        "predictive distributions. Bayesian Analysis 13, 917-1007. doi:10.1214/17-BA1091",
+    ),
+    "psis": Reference(
+        "Vehtari et al. 2017",
+        "Vehtari, A., Gelman, A., Gabry, J. (2017). Practical Bayesian model evaluation using "
+        "leave-one-out cross-validation and WAIC. Statistics and Computing 27, 1413-1432. "
+        "doi:10.1007/s11222-016-9696-4",
+    ),
+    "auxiliary": Reference(
+        "Frühwirth-Schnatter et al. 2009",
+        "Frühwirth-Schnatter, S., Frühwirth, R., Held, L., Rue, H. (2009). Improved auxiliary "
+        "mixture sampling for hierarchical models of non-Gaussian data. Statistics and Computing "
+        "19, 479-492. doi:10.1007/s11222-008-9109-4",
     ),
     "polyagamma": Reference(
         "Polson et al. 2013",

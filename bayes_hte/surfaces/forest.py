@@ -39,7 +39,7 @@ def forest_function(name: str, data: ForestData) -> TensorVariable:
     return pm.CustomDist(
         name,
         logp=_flat,
-        random=partial(_random, prior=data.prior, x=data.x),
+        random=partial(_random, data=data),
         support_point=partial(_zeros, rows=rows),
         shape=rows,
         dims="unit",
@@ -73,8 +73,9 @@ def forest_data(
     -------
     ForestData
     """
-    x = design.ranked(term.features).to_numpy()
-    return ForestData(ForestPrior(scale=scale, trees=trees), x, basis)
+    x = design.split_columns(term.features).to_numpy()
+    levels = design.split_levels(term.features)
+    return ForestData(ForestPrior(scale=scale, trees=trees), x, levels, basis)
 
 
 def predict_forest(trees: xr.Dataset, term: Term, design: Design) -> np.ndarray:
@@ -93,7 +94,7 @@ def predict_forest(trees: xr.Dataset, term: Term, design: Design) -> np.ndarray:
     -------
     ndarray, shape (chain, draw, row)
     """
-    return predict(trees, design.ranked(term.features).to_numpy())
+    return predict(trees, design.split_columns(term.features).to_numpy())
 
 
 def _flat(value: TensorVariable) -> TensorVariable:
@@ -104,7 +105,6 @@ def _zeros(rv: TensorVariable, size: object, *, rows: int) -> TensorVariable:
     return pt.zeros(rows)
 
 
-def _random(
-    rng: np.random.Generator, size: object = None, *, prior: ForestPrior, x: np.ndarray
-) -> np.ndarray:
-    return prior_draws(prior, x, draws=1, seed=int(rng.integers(2**31)))[0]
+def _random(rng: np.random.Generator, size: object = None, *, data: ForestData) -> np.ndarray:
+    seed = int(rng.integers(2**31))
+    return prior_draws(data.prior, data.x, draws=1, seed=seed, levels=data.levels)[0]

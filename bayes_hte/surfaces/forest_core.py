@@ -1,54 +1,64 @@
-"""One sum-of-trees function and its conditional updates, on stochtree's low-level C++ sampler.
+"""One sum-of-trees function and its conditional updates.
 
 The forest of a term is ``f(x) = sum_j g(x; T_j, M_j)`` with independent trees ``T_j`` and leaf
 values ``M_j``; it enters a Gaussian working model
 
-    ``r_i = b_i f(x_i) + e_i,   e_i ~ Normal(0, v w_i)``
+    ``r_i = b_i f(x_i) + e_i,   e_i ~ Normal(0, 1 / p_i)``
 
-through a fixed basis ``b``. One sweep draws, for each tree in turn,
+through a fixed basis ``b`` and precisions ``p``. One sweep draws, for each tree in turn,
 
-- ``T_j | rest``: one grow or prune Metropolis-Hastings step, leaf values integrated out;
-- each leaf value ``m | T_j, rest ~ Normal(V sum_i b_i r_i / (v w_i), V)`` with
-  ``1/V = 1/s2 + sum_i b_i^2 / (v w_i)`` over the rows of the leaf, ``r`` the partial residual;
+- ``T_j | rest``: one Metropolis-Hastings move with the leaf values integrated out, namely grow
+  (split a leaf), prune (undo a split whose children are leaves) or change (a new rule for such a
+  split), with probabilities .3, .3, .4; a lone root can only grow;
+- each leaf value ``m | T_j, rest ~ Normal(V sum_i p_i b_i r_i, V)`` with
+  ``1/V = 1/s2 + sum_i p_i b_i^2`` over the rows of the leaf, ``r`` the partial residual;
 
 and then the leaf variance ``s2 | M ~ InverseGamma(a + L/2, b + sum m^2 / 2)``, L leaves in all.
 
-The tree prior is that of Chipman, George and McCulloch as the core implements it: a node at depth d
-splits with prior weight ``alpha (1+d)^-beta``; the column is uniform, the threshold uniform between
-the node's smallest and largest value, both sides keep `min_leaf` rows. The core's proposal ratio
-leaves out two counts (stochtree 0.4.5: the forced grow move from a root, and the leaf parents after
-a split next to a leaf), so trees with two leaves get more prior weight than the formula says, .73
-instead of .56 at the defaults; :func:`prior_draws` draws from what the core really targets.
+The tree prior is that of Chipman, George and McCulloch, restricted to valid trees. Unrestricted, a
+node at depth d (0 at the root) splits with probability ``alpha (1+d)^-beta`` if at least one column
+still has a rule there, and not otherwise. The column is uniform over the columns that still have a
+rule. On a numeric column the cut is uniform over the cuts of the column's grid that lie in the
+interval left open by the splits above on that column; the grid holds the midpoints between
+neighbouring distinct values of the study rows, or 255 of them at evenly spaced ranks. On a
+categorical column every level that the splits above leave possible goes left with probability 1/2,
+given that both sides get at least one. A tree is valid if each leaf of a split holds `min_leaf`
+rows of the study, none lies deeper than `max_depth`, and there are at most 128 leaves. The prior is
+the unrestricted one conditional on validity: its density is the product of the terms above times
+one constant, and the moves target exactly that.
 
 References
 ----------
+Chipman, H. A., George, E. I., McCulloch, R. E. (1998). Bayesian CART model search. Journal of the
+American Statistical Association 93, 935-948. doi:10.1080/01621459.1998.10473750
 Chipman, H. A., George, E. I., McCulloch, R. E. (2010). BART: Bayesian additive regression trees.
 Annals of Applied Statistics 4, 266-298. doi:10.1214/09-AOAS285
-He, J., Hahn, P. R. (2023). Stochastic tree ensembles for regularized nonlinear regression.
-Journal of the American Statistical Association 118, 551-570. doi:10.1080/01621459.2021.1942012
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from stochtree import (
-    RNG,
-    Dataset,
-    Forest,
-    ForestContainer,
-    ForestModelConfig,
-    ForestSampler,
-    GlobalModelConfig,
-    Residual,
-)
 
 from bayes_hte.errors import SpecError
+from bayes_hte.surfaces.forest_kernel import (
+    FREE,
+    LEAF,
+    NODE,
+    SLOTS,
+    Grid,
+    Law,
+    draw_trees,
+    sweep_trees,
+    write_preorder,
+)
+from bayes_hte.surfaces.trees import PackedForest
 
-CONSTANT_LEAF, REGRESSION_LEAF = 0, 1
-# A noise variance at which the data say nothing: sweeps then walk through the prior.
-UNINFORMATIVE_VARIANCE = 1e12
+MAX_CUTS = 255  # codes of a numeric column are bytes
+MAX_LEVELS = 63
+MAX_COLUMNS = 32_000  # columns of stored splits are 16-bit integers
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class ForestPrior:
     trees : int
         Number of trees.
     alpha, beta : float
-        A node at depth d splits with prior weight ``alpha (1+d)^-beta``.
+        A node at depth d splits with prior probability ``alpha (1+d)^-beta``.
     min_leaf : int
         Fewest rows in a leaf.
     max_depth : int
@@ -107,34 +117,54 @@ class ForestPrior:
         return self.scale**2 / self.trees
 
 
-@dataclass(frozen=True)
-class ChainRandomness:
-    """The two generators of one chain: the C++ core's and numpy's."""
-
-    core: RNG
-    numpy: np.random.Generator
-
-    @classmethod
-    def seeded_by(cls, rng: np.random.Generator) -> ChainRandomness:
-        """Seed the core's generator from numpy's."""
-        return cls(core=RNG(int(rng.integers(1, 2**31 - 1))), numpy=rng)
-
-
 @dataclass
 class LiveForest:
-    """The mutable state of one forest in one chain; made by :func:`plant`."""
+    """The mutable state of one forest in one chain; made by :func:`plant`.
+
+    Attributes
+    ----------
+    prior : ForestPrior
+        Its prior.
+    leaf_variance : float
+        Current variance of the leaf values.
+    leaves : int
+        Current number of leaves of all trees.
+    f : ndarray, shape (row,)
+        Current values, without the basis.
+    basis : ndarray, shape (row,)
+        What multiplies f.
+    grid, law : Grid, Law
+        The rows and the tree prior as the kernel sees them.
+    thresholds : ndarray, shape (feature, 255)
+        The cuts of the numeric columns, in their units.
+    nodes : structured ndarray, shape (tree, slot)
+        The trees.
+    tops : ndarray, shape (tree,)
+        Slots in use of each tree.
+    slots : ndarray of uint8, shape (tree, row)
+        Leaf of each row.
+    """
 
     prior: ForestPrior
     leaf_variance: float
-    dataset: Dataset
-    config: ForestModelConfig
-    sampler: ForestSampler
-    forest: Forest
-    container: ForestContainer
-    constant: bool
+    leaves: int
+    f: np.ndarray
+    basis: np.ndarray
+    grid: Grid
+    law: Law
+    thresholds: np.ndarray
+    nodes: np.ndarray
+    tops: np.ndarray
+    slots: np.ndarray
 
 
-def plant(prior: ForestPrior, x: np.ndarray, basis: np.ndarray | None) -> LiveForest:
+def plant(
+    prior: ForestPrior,
+    x: np.ndarray,
+    basis: np.ndarray | None = None,
+    *,
+    levels: np.ndarray | None = None,
+) -> LiveForest:
     """Create a forest of roots with value 0.
 
     Parameters
@@ -142,62 +172,104 @@ def plant(prior: ForestPrior, x: np.ndarray, basis: np.ndarray | None) -> LiveFo
     prior : ForestPrior
         Its prior.
     x : ndarray, shape (row, feature)
-        Columns to split on; positive (the core's search for a node's largest value starts just
-        above 0, so thresholds for negative columns would be drawn from the wrong range).
-    basis : ndarray, shape (row,), or None
+        Columns to split on.
+    basis : ndarray, shape (row,), optional
         Multiplies the forest; None means 1 everywhere.
+    levels : ndarray of int, shape (feature,), optional
+        0 for a numeric column (all of them if not given); K for an unordered categorical column
+        that holds the codes 0, ..., K-1.
 
     Returns
     -------
     LiveForest
+
+    Raises
+    ------
+    SpecError
+        If there are no rows or too many columns, values that are not finite, a categorical column
+        of fewer than 2 or more than 63 levels, or codes that are not its levels.
     """
-    if x.min() <= 0:
-        raise SpecError("forest columns must be positive; use the rank encoding of the design.")
+    x = np.asarray(x, dtype=np.float64)
     rows, features = x.shape
-    dataset = Dataset()
-    dataset.add_covariates(np.ascontiguousarray(x, dtype=np.float64))
-    if basis is not None:
-        dataset.add_basis(np.ascontiguousarray(basis, dtype=np.float64)[:, None])
-    leaf_model = CONSTANT_LEAF if basis is None else REGRESSION_LEAF
-    config = ForestModelConfig(
-        num_trees=prior.trees,
-        num_features=features,
-        num_observations=rows,
-        feature_types=np.zeros(features, dtype=int),
-        variable_weights=np.full(features, 1 / features),
-        alpha=prior.alpha,
-        beta=prior.beta,
-        min_samples_leaf=prior.min_leaf,
-        max_depth=prior.max_depth,
-        leaf_model_type=leaf_model,
-        leaf_model_scale=float(prior.leaf_variance),
-        num_features_subsample=features,
-    )
-    sampler = ForestSampler(dataset, GlobalModelConfig(global_error_variance=1.0), config)
-    forest = Forest(prior.trees, 1, basis is None, False)
-    sampler.prepare_for_sampler(
-        dataset, Residual(np.zeros(rows)), forest, leaf_model, np.array([0.0])
-    )
+    levels = np.zeros(features, np.int64) if levels is None else np.asarray(levels, np.int64)
+    _check_columns(x, levels)
+    codes = np.empty((features, rows), dtype=np.uint8)
+    cuts = np.zeros(features, dtype=np.int64)
+    thresholds = np.zeros((features, MAX_CUTS))
+    for j in range(features):
+        if levels[j] > 0:
+            codes[j] = x[:, j]
+            continue
+        grid = _cut_grid(x[:, j])
+        cuts[j] = grid.size
+        thresholds[j, : grid.size] = grid
+        codes[j] = np.searchsorted(grid, x[:, j], side="left")
+    columns = np.flatnonzero((cuts > 0) | (levels > 0))
+    nodes = np.zeros((prior.trees, SLOTS), dtype=NODE)
+    nodes["feature"] = FREE
+    nodes["feature"][:, 0] = LEAF
+    nodes["parent"][:, 0] = -1
+    nodes["count"][:, 0] = rows
+    nodes["open"][:, 0] = columns.size
+    split = prior.alpha * (1.0 + np.arange(prior.max_depth + 2)) ** -float(prior.beta)
     return LiveForest(
         prior=prior,
         leaf_variance=prior.leaf_variance,
-        dataset=dataset,
-        config=config,
-        sampler=sampler,
-        forest=forest,
-        container=ForestContainer(prior.trees, 1, basis is None, False),
-        constant=basis is None,
+        leaves=prior.trees,
+        f=np.zeros(rows),
+        basis=np.ones(rows) if basis is None else np.array(basis, dtype=np.float64),
+        grid=Grid(codes=codes, cuts=cuts, levels=levels, columns=columns),
+        law=Law(split=split, min_leaf=int(prior.min_leaf), max_depth=int(prior.max_depth)),
+        thresholds=thresholds,
+        nodes=nodes,
+        tops=np.ones(prior.trees, dtype=np.int64),
+        slots=np.zeros((prior.trees, rows), dtype=np.uint8),
     )
+
+
+def _check_columns(x: np.ndarray, levels: np.ndarray) -> None:
+    rows, features = x.shape
+    if rows == 0 or features > MAX_COLUMNS:
+        raise SpecError(
+            f"a forest needs at least one row and at most {MAX_COLUMNS} columns, got {rows} rows "
+            f"and {features} columns."
+        )
+    if levels.shape != (features,):
+        raise SpecError(f"levels must have one entry for each of {features} columns.")
+    if not np.isfinite(x).all():
+        raise SpecError("forest columns must be finite; encode missing values before the forest.")
+    for j in np.flatnonzero(levels):
+        k = int(levels[j])
+        if not 2 <= k <= MAX_LEVELS:
+            raise SpecError(
+                f"column {j} has {k} levels; a forest splits categories of 2 to {MAX_LEVELS} "
+                "levels. Group the rare levels, or give the column as numbers."
+            )
+        if not np.isin(x[:, j], np.arange(k)).all():
+            raise SpecError(f"column {j} is categorical and must hold whole codes 0 to {k - 1}.")
+
+
+def _cut_grid(column: np.ndarray) -> np.ndarray:
+    # Midpoints between distinct values; ranks choose among them where there are too many.
+    distinct, counts = np.unique(column, return_counts=True)
+    lower, upper = distinct[:-1], distinct[1:]
+    if lower.size > MAX_CUTS:
+        reached = np.cumsum(counts)[:-1]
+        wanted = column.size * np.arange(1, MAX_CUTS + 1) / (MAX_CUTS + 1)
+        chosen = np.unique(np.searchsorted(reached, wanted).clip(max=lower.size - 1))
+        lower, upper = lower[chosen], upper[chosen]
+    middle = lower / 2 + upper / 2
+    # Between neighbouring floats the midpoint rounds to one of them.
+    return np.where((lower <= middle) & (middle < upper), middle, lower)
 
 
 def sweep(
     live: LiveForest,
-    residual: Residual,
-    variance: float,
-    random: ChainRandomness,
+    residual: np.ndarray,
+    precision: np.ndarray,
+    rng: np.random.Generator,
     *,
-    weights: np.ndarray | None = None,
-    grow_from_root: bool = False,
+    update_leaf_variance: bool = True,
 ) -> None:
     """Update every tree and the leaf variance of a forest once, in place.
 
@@ -205,87 +277,157 @@ def sweep(
     ----------
     live : LiveForest
         The forest.
-    residual : stochtree.Residual
+    residual : ndarray of float64, shape (row,)
         Working outcome minus *all* terms including this forest; brought up to date.
-    variance : float
-        ``v`` of the working model.
-    random : ChainRandomness
-        The generators of the chain.
-    weights : ndarray, shape (row,), optional
-        ``w`` of the working model (default 1).
-    grow_from_root : bool, default False
-        Regrow every tree greedily instead (a warm start, not a posterior update).
+    precision : ndarray of float64, shape (row,)
+        One over the variance of each row's working noise; 0 where a row says nothing.
+    rng : Generator
+        The generator of the chain.
+    update_leaf_variance : bool, default True
+        Whether to draw the leaf variance too. A prior with ``leaf_shape=inf`` fixes it anyway.
     """
-    if weights is not None:
-        if live.dataset.has_variance_weights():
-            live.dataset.update_variance_weights(weights)
-        else:
-            live.dataset.add_variance_weights(weights)
-    live.sampler.sample_one_iteration(
-        live.container,
-        live.forest,
-        live.dataset,
-        residual,
-        random.core,
-        GlobalModelConfig(global_error_variance=float(variance)),
-        live.config,
-        False,
-        grow_from_root,
+    before = live.f.copy()
+    u = precision * live.basis * residual
+    w = precision * live.basis**2
+    live.leaves, squares = sweep_trees(
+        live.nodes,
+        live.tops,
+        live.slots,
+        live.grid,
+        live.law,
+        u,
+        w,
+        live.f,
+        live.leaf_variance,
+        rng,
     )
-    if np.isfinite(live.prior.leaf_shape):
-        live.leaf_variance = _draw_leaf_variance(live, random.numpy)
-        live.config.update_leaf_model_scale(live.leaf_variance)
+    residual -= live.basis * (live.f - before)
+    if update_leaf_variance:
+        live.leaf_variance = _draw_leaf_variance(live.prior, live.leaves, squares, rng)
 
 
-def _draw_leaf_variance(live: LiveForest, rng: np.random.Generator) -> float:
-    # Drawn here: the core's own update halves shape and rate (measured with stochtree 0.4.5).
-    shape = live.prior.leaf_shape + live.forest.num_forest_leaves() / 2
-    rate = (live.prior.leaf_shape - 1) * live.prior.leaf_variance
-    # The binding takes an argument it does not use; its Python wrapper passes none and fails.
-    squares = live.forest.forest_cpp.SumLeafSquared(0)
-    return (rate + squares / 2) / rng.standard_gamma(shape)
+def _draw_leaf_variance(
+    prior: ForestPrior, leaves: int, squares: float, rng: np.random.Generator
+) -> float:
+    if np.isinf(prior.leaf_shape):
+        return prior.leaf_variance
+    rate = (prior.leaf_shape - 1) * prior.leaf_variance + squares / 2
+    return rate / rng.standard_gamma(prior.leaf_shape + leaves / 2)
 
 
 def values(live: LiveForest) -> np.ndarray:
     """Return f at the rows the forest was planted on, without its basis, shape (row,)."""
-    if live.constant:
-        return np.asarray(live.sampler.get_cached_forest_predictions())
-    return live.forest.predict_raw(live.dataset).ravel()
+    return live.f.copy()
 
 
 def mean_leaves(live: LiveForest) -> float:
     """Return the mean number of leaves of a tree."""
-    return live.forest.num_forest_leaves() / live.prior.trees
+    return live.leaves / live.prior.trees
+
+
+def pack(live: LiveForest) -> PackedForest:
+    """Copy the trees of a live forest into arrays that predict at any rows.
+
+    Parameters
+    ----------
+    live : LiveForest
+        The forest.
+
+    Returns
+    -------
+    PackedForest
+    """
+    splits = live.leaves - live.prior.trees
+    feature = np.empty(live.leaves + splits, dtype=np.int16)
+    number = np.empty(live.leaves + splits)
+    root = np.empty(live.prior.trees, dtype=np.int32)
+    mask = np.empty(splits, dtype=np.uint64)
+    masks = write_preorder(
+        live.nodes, live.thresholds, live.grid.levels, feature, number, root, mask
+    )
+    return PackedForest(feature=feature, number=number, mask=mask[:masks].copy(), root=root)
+
+
+def compile_kernel() -> None:
+    """Compile the kernel, or load it from numba's cache on disk.
+
+    The first call on a machine takes some ten seconds. Made before chains are started in forked
+    processes, it is made once and not by each of them.
+    """
+    live = plant(ForestPrior(scale=1.0, trees=1), np.zeros((1, 1)))
+    sweep(live, np.zeros(1), np.ones(1), np.random.default_rng(0))
+    pack(live)
 
 
 def prior_draws(
-    prior: ForestPrior, x: np.ndarray, *, draws: int, seed: int, between: int = 20
+    prior: ForestPrior,
+    x: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+    levels: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draw functions from the prior, by running the updates on data that say nothing.
+    """Draw functions from the prior and evaluate them at the rows that define it.
 
     Parameters
     ----------
     prior : ForestPrior
         The prior.
     x : ndarray, shape (row, feature)
-        Positive columns; the rows at which f is wanted.
+        Columns of the study; they define cuts and valid trees.
     draws : int
-        Number of functions.
+        Number of functions; they are independent.
     seed : int
         Seed of the generator.
-    between : int, default 20
-        Sweeps between two kept draws; the first draw follows ten times as many.
+    levels : ndarray of int, shape (feature,), optional
+        As in :func:`plant`.
 
     Returns
     -------
     ndarray, shape (draw, row)
     """
-    live = plant(prior, x, None)
-    random = ChainRandomness.seeded_by(np.random.default_rng(seed))
-    nothing = np.zeros(x.shape[0])
-    kept = np.empty((draws, x.shape[0]))
-    for i in range(draws):
-        for _ in range(between * (10 if i == 0 else 1)):
-            sweep(live, Residual(nothing - values(live)), UNINFORMATIVE_VARIANCE, random)
-        kept[i] = values(live)
-    return kept
+    lives = _prior_lives(prior, x, draws=draws, seed=seed, levels=levels)
+    return np.stack([values(live) for live in lives])
+
+
+def prior_forests(
+    prior: ForestPrior,
+    x: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+    levels: np.ndarray | None = None,
+) -> list[PackedForest]:
+    """Draw the functions of :func:`prior_draws` as trees, to be evaluated at any rows.
+
+    Parameters
+    ----------
+    prior, x, draws, seed, levels
+        As in :func:`prior_draws`; the same seed gives the same functions.
+
+    Returns
+    -------
+    list (draw) of PackedForest
+    """
+    return [pack(live) for live in _prior_lives(prior, x, draws=draws, seed=seed, levels=levels)]
+
+
+def _prior_lives(
+    prior: ForestPrior, x: np.ndarray, *, draws: int, seed: int, levels: np.ndarray | None
+) -> Iterator[LiveForest]:
+    # The same live forest again and again, with new trees.
+    live = plant(prior, x, levels=levels)
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        live.leaf_variance = _draw_leaf_variance(prior, 0, 0.0, rng)
+        live.leaves = draw_trees(
+            live.nodes,
+            live.tops,
+            live.slots,
+            live.grid,
+            live.law,
+            live.f,
+            live.leaf_variance,
+            rng,
+        )
+        yield live

@@ -2,18 +2,10 @@
 
 The model holds each forest as a vector over the rows of the data, with a flat log-density, inside
 a linear predictor ``eta = offset + sum_k b_k f_k(x) + ...``. Given everything else in the model
-(noise scale, coefficients: left to NUTS in the same compound step) one step samples
-
-- family gaussian, ``y ~ Normal(eta, sigma)``: every forest in turn from its full conditional, the
-  working model of :mod:`bayes_hte.surfaces.forest_core` with ``r = y - eta``, ``v = sigma^2``;
-- family bernoulli, ``y ~ Bernoulli(logit^-1(eta))``: first ``omega_i ~ PolyaGamma(1, eta_i)``, then
-  every forest given omega: ``r = (y - 1/2)/omega - eta``, ``v = 1``, ``w = 1/omega``. The
-  augmentation is drawn and forgotten within the step, so the posterior of the forests is exact.
-
-References
-----------
-Polson, N. G., Scott, J. G., Windle, J. (2013). Bayesian inference for logistic models using
-Polya-Gamma latent variables. JASA 108, 1339-1349. doi:10.1080/01621459.2013.829001
+(noise scale, coefficients: left to NUTS in the same compound step) one sweep draws the augmentation
+that makes the outcome gaussian (:mod:`bayes_hte.surfaces.working_models`) and then samples every
+forest in turn from its full conditional (:mod:`bayes_hte.surfaces.forest_core`). The augmentation
+is forgotten within the sweep, so the posterior of the forests is that of the model.
 """
 
 from __future__ import annotations
@@ -25,19 +17,20 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor
-from polyagamma import random_polyagamma
+import pytensor.tensor as pt
 from pymc.step_methods.arraystep import BlockedStep
 from pytensor.tensor.variable import TensorVariable
-from stochtree import Residual
 
-from bayes_hte.errors import SpecError, UnsupportedError
+from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.surfaces import forest_core
-from bayes_hte.surfaces.forest_core import ChainRandomness, ForestPrior, LiveForest
-from bayes_hte.surfaces.trees import ForestDraw, pack
+from bayes_hte.surfaces.forest_core import ForestPrior, LiveForest
+from bayes_hte.surfaces.trees import ForestDraw
+from bayes_hte.surfaces.working_models import FAMILIES, working_model
 
-FAMILIES = ("gaussian", "bernoulli")
 # Name of the sampler statistic that carries the trees of each draw out of the worker process.
 STAT = "forest_draw"
+# Sweeps of every forest in one iteration of PyMC; chosen by tests/benchmarks/mixing.py.
+SWEEPS = 2
 
 
 @dataclass(frozen=True)
@@ -49,13 +42,17 @@ class ForestData:
     prior : ForestPrior
         Its prior.
     x : ndarray, shape (row, feature)
-        Positive columns to split on.
+        Columns to split on.
+    levels : ndarray of int, shape (feature,), or None
+        Number of levels of a categorical column (which holds their codes), 0 for a numeric one;
+        None if all are numeric.
     basis : ndarray, shape (row,), or None
         What multiplies the forest in the linear predictor; None is 1.
     """
 
     prior: ForestPrior
     x: np.ndarray
+    levels: np.ndarray | None = None
     basis: np.ndarray | None = None
 
 
@@ -70,21 +67,20 @@ class ForestStep(BlockedStep):
         By variable name, what each stands for.
     eta : TensorVariable, shape (row,)
         Linear predictor of the observed variable; affine in each forest with the declared basis.
-    y : ndarray, shape (row,)
-        Observed outcome.
-    family : {"gaussian", "bernoulli"}
-        Distribution of `y` given `eta`.
-    sigma : TensorVariable, scalar or shape (row,), optional
-        Noise scale; needed for family gaussian.
-    warm_sweeps : int, default 10
-        Grow-from-root sweeps at the start of tuning.
+    y : ndarray or TensorVariable, shape (row,)
+        Observed outcome; a graph if it depends on another variable of the model (imputations).
+    family : str
+        Distribution of `y` given `eta`; one of those with a working model.
+    noise : mapping of str to TensorVariable, scalar or shape (row,)
+        The family's other parameters.
+    sweeps : int
+        Sweeps of every forest in one iteration.
 
     Raises
     ------
-    UnsupportedError
-        If the family has no conjugate update here.
     SpecError
-        If `eta` is not affine in a forest with the basis that was declared for it.
+        If the family is unknown, or `eta` is not affine in a forest with the basis that was
+        declared for it.
     """
 
     name = "forest"
@@ -98,33 +94,30 @@ class ForestStep(BlockedStep):
         *,
         forests: Mapping[str, ForestData],
         eta: TensorVariable,
-        y: np.ndarray,
+        y: np.ndarray | TensorVariable,
         family: str,
-        sigma: TensorVariable | None = None,
-        warm_sweeps: int = 10,
+        noise: Mapping[str, TensorVariable],
+        sweeps: int = SWEEPS,
         model: pm.Model | None = None,
         blocked: bool = True,
         rng: np.random.Generator | None = None,
     ) -> None:
         if family not in FAMILIES:
-            raise UnsupportedError(
-                f"forests have no exact update for family {family!r}; use one of "
-                f"{', '.join(FAMILIES)}, or surface='linear'."
-            )
+            raise unknown_name("family of a forest", family, FAMILIES)
         model = pm.modelcontext(model)
         self.vars = [model.rvs_to_values.get(v, v) for v in vars]
         self.names = [v.name for v in self.vars]
         self.forests = {name: forests[name] for name in self.names}
-        self.y = np.asarray(y, dtype=np.float64)
         self.family = family
-        self.warm_sweeps = warm_sweeps
+        self.sweeps = sweeps
         self.tune = True
         self.rng = np.random.default_rng() if rng is None else rng
-        outputs = [eta] if sigma is None else [eta, sigma]
+        self.noise_names = tuple(noise)
         self.inputs = [v.name for v in model.value_vars]
+        outputs = [eta, pt.as_tensor_variable(y), *noise.values()]
         self._evaluate = pytensor.function(
             model.value_vars,
-            model.replace_rvs_by_values(outputs),
+            model.replace_rvs_by_values([pt.cast(out, "float64") for out in outputs]),
             on_unused_input="ignore",
         )
         self._live: dict[str, LiveForest] = {}
@@ -136,48 +129,36 @@ class ForestStep(BlockedStep):
         return 0
 
     def setup_chain(self, rng: Any, tune: int, draws: int) -> None:
-        """Plant new forests and seed both generators for one chain."""
+        """Plant new forests for one chain."""
         super().setup_chain(rng, tune, draws)
-        self._random = ChainRandomness.seeded_by(self.rng)
         self._live = {
-            name: forest_core.plant(f.prior, f.x, f.basis) for name, f in self.forests.items()
+            name: forest_core.plant(f.prior, f.x, f.basis, levels=f.levels)
+            for name, f in self.forests.items()
         }
         self._values = {name: forest_core.values(live) for name, live in self._live.items()}
-        self._sweeps = 0
-        self._warm = min(self.warm_sweeps, tune)
 
     def step(self, point: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[dict]]:
-        """Sweep every forest once and write its values into the point."""
+        """Sweep every forest and write its values into the point."""
         # The trees are the truth: a jittered or copied start value of a forest is not.
         point = point | self._values
-        residual, variance, weights = self._working_model(point)
-        working = Residual(residual)
-        for name, live in self._live.items():
-            forest_core.sweep(
-                live,
-                working,
-                variance,
-                self._random,
-                weights=weights,
-                grow_from_root=self._sweeps < self._warm,
-            )
-            self._values[name] = forest_core.values(live)
-        self._sweeps += 1
+        eta, y, *noise = self._at(point)
+        noise = dict(zip(self.noise_names, noise, strict=True))
+        for _ in range(self.sweeps):
+            working = working_model(self.family, y, eta, noise, self.rng)
+            residual = working.residual.copy()
+            for live in self._live.values():
+                forest_core.sweep(live, residual, working.precision, self.rng)
+            eta = eta + (working.residual - residual)
+        self._values = {name: forest_core.values(live) for name, live in self._live.items()}
         return point | self._values, [self._stats()]
 
-    def _working_model(
-        self, point: dict[str, np.ndarray]
-    ) -> tuple[np.ndarray, float, np.ndarray | None]:
-        eta, *sigma = self._evaluate(*[point[name] for name in self.inputs])
-        if self.family == "gaussian":
-            return self.y - eta, float(sigma[0]) ** 2, None
-        omega = random_polyagamma(1, eta, random_state=self._random.numpy)
-        return (self.y - 0.5) / omega - eta, 1.0, 1 / omega
+    def _at(self, point: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        return self._evaluate(*[point[name] for name in self.inputs])
 
     def _stats(self) -> dict[str, ForestDraw]:
         live = list(self._live.values())
         kept = ForestDraw(
-            forests=() if self.tune else tuple(pack(f.forest.forest_cpp) for f in live),
+            forests=() if self.tune else tuple(forest_core.pack(f) for f in live),
             leaf_sd=np.sqrt([f.leaf_variance for f in live]),
             leaves=np.array([forest_core.mean_leaves(f) for f in live]),
         )
@@ -186,13 +167,13 @@ class ForestStep(BlockedStep):
     def _check_affine(self, start: dict[str, np.ndarray]) -> None:
         """Move each forest alone, and see that eta moves by the declared basis."""
         rng = np.random.default_rng(0)
-        base = self._evaluate(*[start[name] for name in self.inputs])[0]
+        base = self._at(start)[0]
         for name, forest in self.forests.items():
-            shift = rng.normal(size=self.y.size)
-            moved = self._evaluate(*[(start | {name: start[name] + shift})[k] for k in self.inputs])
+            shift = rng.normal(size=base.size)
+            moved = self._at(start | {name: start[name] + shift})[0]
             expected = shift if forest.basis is None else shift * forest.basis
             scale = 1e-6 * (1 + np.abs(base).max() + np.abs(expected).max())
-            if not np.allclose(moved[0] - base, expected, atol=scale):
+            if not np.allclose(moved - base, expected, atol=scale):
                 raise SpecError(
                     f"the linear predictor is not affine in forest {name!r} with its declared "
                     "basis; a forest step cannot sample it. Declare the basis that multiplies it."

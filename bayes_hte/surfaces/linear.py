@@ -1,23 +1,55 @@
-"""Linear functions of covariates with a learned amount of shrinkage.
+"""Linear functions of covariates under a regularised horseshoe prior.
 
-    ``f(x) = c + z(x)' beta,  beta_j ~ Normal(0, tau),  tau ~ HalfNormal(s),  c ~ Normal(0, k s)``
+    ``f(x) = c + z(x)' beta,   c ~ Normal(0, k s)``
+    ``beta_j ~ Normal(0, sd_j),   sd_j^2 = s^2 u_j^2 / (s^2 + u_j^2),   u_j = tau lambda_j``
+    ``lambda_j ~ HalfCauchy(1),   tau ~ HalfStudentT(3, tau0)``
 
 with z the standardised columns (categories as indicators), s the prior scale of the term, and k 2.5
-for the shared term and 1 for the others. As an arm's deviation this is the treatment-by-covariate
-interaction, as a mediator's coefficient it is a slope that varies with the covariates.
+for the shared term and 1 for the others. Most coefficients are pulled to zero by the common tau;
+one the data insist on escapes through its lambda, and then has the prior Normal(0, s). With p
+columns
+
+    ``tau0 = 4 s / sqrt(n) * p0 / (p - p0),   p0 = min(5, p / 2)``
+
+n being the rows the term acts on: Piironen and Vehtari's guess for p0 effects that matter, with 4 s
+for the noise scale. The 4 is there because arm terms have half the scale of the outcome and each
+holds half of a difference between the arms; at 1 the intervals of effects that vary under-cover.
+
+As an arm's deviation the function is the treatment-by-covariate interaction, as a mediator's
+coefficient a slope that varies with the covariates. A function that sees the arm as a column (the
+S-learner) gets the products of the arm with every other column too: without them it could not
+express an effect that varies. The coefficients of the arm and of the estimated propensity have the
+prior Normal(0, s): a horseshoe on them would shrink the average effect, or leave confounding in it.
+
+References
+----------
+Piironen, J., Vehtari, A. (2017). Sparsity information and regularization in the horseshoe and other
+shrinkage priors. Electronic Journal of Statistics 11, 5018-5051. doi:10.1214/17-EJS1337SI
+Hahn, P. R., Carvalho, C. M., Puelz, D., He, J. (2018). Regularization and confounding in linear
+regression for treatment effect estimation. Bayesian Analysis 13, 163-182. doi:10.1214/16-BA1044
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 import pymc as pm
+import pytensor.tensor as pt
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.design import Design
+from bayes_hte.design import ARM_COLUMN, PROPENSITY_COLUMN, Design
 from bayes_hte.surfaces.terms import Term
 
 SHARED_CONSTANT = 2.5
+# Most coefficients that are expected to matter.
+EXPECTED = 5
+# Noise scale in units of the term's scale; see the module.
+NOISE = 4.0
+GLOBAL_DF = 3
+UNSHRUNK = (ARM_COLUMN, PROPENSITY_COLUMN)
 
 
 def linear_function(prefix: str, term: Term, design: Design, *, scale: float) -> TensorVariable:
@@ -26,7 +58,9 @@ def linear_function(prefix: str, term: Term, design: Design, *, scale: float) ->
     Parameters
     ----------
     prefix : str
-        Start of the variables' names: ``<prefix>_const``, ``<prefix>_tau``, ``<prefix>_coef``.
+        Start of the variables' names: ``<prefix>_const``, ``<prefix>_coef`` (dims
+        ``<prefix>_feature``), and those of the horseshoe: ``<prefix>_tau``, ``<prefix>_local`` and
+        ``<prefix>_raw``.
     term : Term
         What the function stands for.
     design : Design
@@ -38,16 +72,11 @@ def linear_function(prefix: str, term: Term, design: Design, *, scale: float) ->
     -------
     TensorVariable, shape (unit,)
     """
-    spread = SHARED_CONSTANT if term.kind == "shared" else 1.0
-    constant = pm.Normal(f"{prefix}_const", 0, spread * scale)
-    z = design.standardized(term.features)
+    constant = constant_of(prefix, term, scale=scale)
+    z = features_of(term, design)
     if z.shape[1] == 0:
         return constant * np.ones(design.n_rows)
-    feature = f"{prefix}_feature"
-    pm.modelcontext(None).add_coord(feature, list(z.columns))
-    tau = pm.HalfNormal(f"{prefix}_tau", scale)
-    raw = pm.Normal(f"{prefix}_raw", 0, 1, dims=feature)
-    beta = pm.Deterministic(f"{prefix}_coef", tau * raw, dims=feature)
+    beta = coefficients(prefix, z.columns, scale=scale, rows=rows_of(term, design))
     return constant + pm.math.dot(z.to_numpy(), beta)
 
 
@@ -66,7 +95,103 @@ def predict_linear(posterior: xr.Dataset, prefix: str, term: Term, design: Desig
     ndarray, shape (chain, draw, row)
     """
     constant = posterior[f"{prefix}_const"].to_numpy()[..., None]
-    z = design.standardized(term.features).to_numpy()
+    z = features_of(term, design).to_numpy()
     if z.shape[1] == 0:
         return np.broadcast_to(constant, (*constant.shape[:2], design.n_rows))
     return constant + posterior[f"{prefix}_coef"].to_numpy() @ z.T
+
+
+def features_of(term: Term, design: Design) -> pd.DataFrame:
+    """Return the columns of a term's linear function, shape (row, feature).
+
+    Parameters
+    ----------
+    term : Term
+        The term.
+    design : Design
+        The rows; a function that sees the arm sees the arm of these rows.
+
+    Returns
+    -------
+    DataFrame
+        Standardised columns; if the arm is one, then also its products with all others.
+    """
+    z = design.standardized(term.features)
+    if ARM_COLUMN not in z.columns:
+        return z
+    products = z.drop(columns=ARM_COLUMN).mul(z[ARM_COLUMN], axis=0)
+    return pd.concat([z, products.add_prefix(f"{ARM_COLUMN} x ")], axis=1)
+
+
+def rows_of(term: Term, design: Design) -> int:
+    """Return the number of rows a term acts on."""
+    return design.n_rows if term.arm is None else int((design.arm == term.arm).sum())
+
+
+def constant_of(prefix: str, term: Term, *, scale: float) -> TensorVariable:
+    """Add the constant of a function to the model in context; see the module for its prior."""
+    spread = SHARED_CONSTANT if term.kind == "shared" else 1.0
+    return pm.Normal(f"{prefix}_const", 0, spread * scale)
+
+
+def coefficients(
+    prefix: str, features: Sequence[str], *, scale: float, rows: int
+) -> TensorVariable:
+    """Add coefficients with the prior of the module to the PyMC model in context.
+
+    Parameters
+    ----------
+    prefix : str
+        Start of the variables' names, as in :func:`linear_function`.
+    features : sequence of str
+        Names of the columns, the arm and the propensity (if there) by their own.
+    scale : float
+        Prior scale ``s`` of a coefficient.
+    rows : int
+        Rows that inform the coefficients.
+
+    Returns
+    -------
+    TensorVariable, shape (feature,)
+    """
+    dim, names = f"{prefix}_feature", list(features)
+    pm.modelcontext(None).add_coord(dim, names)
+    shrunk = np.array([name not in UNSHRUNK for name in names])
+    spread = pt.as_tensor(np.full(len(names), float(scale)))
+    if shrunk.any():
+        sd = horseshoe(prefix, int(shrunk.sum()), scale=scale, rows=rows)
+        spread = pt.set_subtensor(spread[np.flatnonzero(shrunk)], sd)
+    raw = pm.Normal(f"{prefix}_raw", 0, 1, dims=dim)
+    return pm.Deterministic(f"{prefix}_coef", spread * raw, dims=dim)
+
+
+def horseshoe(prefix: str, size: int, *, scale: float, rows: int) -> TensorVariable:
+    """Add the standard deviations of a regularised horseshoe to the PyMC model in context.
+
+    Parameters
+    ----------
+    prefix : str
+        Start of the names: ``<prefix>_tau`` (scalar) and ``<prefix>_local``, shape (size,).
+    size : int
+        How many are shrunk together.
+    scale : float
+        Slab: no standard deviation is larger.
+    rows : int
+        Rows that inform them.
+
+    Returns
+    -------
+    TensorVariable, shape (size,)
+        Values in (0, scale).
+    """
+    tau = pm.HalfStudentT(
+        f"{prefix}_tau", nu=GLOBAL_DF, sigma=global_scale(size, scale=scale, rows=rows)
+    )
+    local = pm.HalfCauchy(f"{prefix}_local", 1, shape=size)
+    return scale * tau * local / pt.sqrt(scale**2 + (tau * local) ** 2)
+
+
+def global_scale(size: int, *, scale: float, rows: int) -> float:
+    """Return ``tau0`` of the module for `size` coefficients informed by `rows` rows."""
+    expected = min(EXPECTED, size / 2)
+    return NOISE * scale / np.sqrt(rows) * expected / (size - expected)

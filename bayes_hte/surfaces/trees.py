@@ -1,15 +1,17 @@
 """Posterior draws of forests as plain arrays: pack, store, and predict aligned with the draws.
 
-Trees are kept in preorder: the left child of a split follows it, the right child stands `right`
-nodes further on. This needs 14 bytes a node, pickles between processes, goes to zarr as it is, and
-predicts without the library that grew the trees.
+Trees are kept in preorder: the left child of a split follows it, and the right child follows when
+the left one's descendants are done. That takes 10 bytes a node, pickles between processes, goes to
+zarr as it is, and predicts without the sampler that grew the trees.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numba
 import numpy as np
@@ -19,6 +21,9 @@ from bayes_hte.errors import SavedResultError
 from bayes_hte.names import CHAIN, DRAW
 
 LEAF = -1
+CATEGORICAL = -2
+DEEPEST = 128  # a tree has at most 128 leaves
+BLOCK = 1024  # rows handled together, so that what is known of them stays in the nearest cache
 
 
 @dataclass(frozen=True)
@@ -28,18 +33,19 @@ class PackedForest:
     Attributes
     ----------
     feature : ndarray of int16, shape (node,)
-        Column a split looks at, or -1 at a leaf.
+        -1 at a leaf, j at a split on numeric column j, -2 - j at a split on categorical column j.
     number : ndarray of float64, shape (node,)
-        Threshold of a split (a row goes left where its value is at most this), value of a leaf.
-    right : ndarray of int32, shape (node,)
-        Distance to the right child; 0 at a leaf.
+        Value of a leaf; threshold of a numeric split (a row goes left where its value is at most
+        this); position in `mask` of a categorical split.
+    mask : ndarray of uint64, shape (category_split,)
+        Bit k is set where level k goes left.
     root : ndarray of int32, shape (tree,)
         Position of each tree's root.
     """
 
     feature: np.ndarray
     number: np.ndarray
-    right: np.ndarray
+    mask: np.ndarray
     root: np.ndarray
 
 
@@ -65,50 +71,6 @@ class ForestDraw:
     leaves: np.ndarray
 
 
-def pack(forest: Any) -> PackedForest:
-    """Copy the trees of a live stochtree forest into arrays.
-
-    Parameters
-    ----------
-    forest : stochtree_cpp.ForestCpp
-        The forest of the sampler (``Forest.forest_cpp``), univariate leaves, numeric splits.
-
-    Returns
-    -------
-    PackedForest
-    """
-    feature: list[int] = []
-    number: list[float] = []
-    right: list[int] = []
-    root: list[int] = []
-    for tree in range(forest.NumTrees()):
-        root.append(len(feature))
-        _pack_node(forest, tree, 0, feature, number, right)
-    return PackedForest(
-        np.array(feature, dtype=np.int16),
-        np.array(number, dtype=np.float64),
-        np.array(right, dtype=np.int32),
-        np.array(root, dtype=np.int32),
-    )
-
-
-def _pack_node(
-    forest: Any, tree: int, node: int, feature: list[int], number: list[float], right: list[int]
-) -> None:
-    if forest.IsLeafNode(tree, node):
-        feature.append(LEAF)
-        number.append(forest.NodeLeafValues(tree, node)[0])
-        right.append(0)
-        return
-    here = len(feature)
-    feature.append(forest.SplitIndex(tree, node))
-    number.append(forest.SplitThreshold(tree, node))
-    right.append(0)
-    _pack_node(forest, tree, forest.LeftChildNode(tree, node), feature, number, right)
-    right[here] = len(feature) - here
-    _pack_node(forest, tree, forest.RightChildNode(tree, node), feature, number, right)
-
-
 def stack(draws: Sequence[Sequence[PackedForest]]) -> xr.Dataset:
     """Join the draws of one forest over chains.
 
@@ -120,25 +82,36 @@ def stack(draws: Sequence[Sequence[PackedForest]]) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``feature``, ``number``, ``right`` over ``node``; ``root`` over (chain, draw, tree), the
-        position of each tree among all nodes.
+        ``feature``, ``number`` over ``node``; ``mask`` over ``category_split``; ``root`` over
+        (chain, draw, tree), the position of each tree among all nodes.
     """
     flat = [forest for chain in draws for forest in chain]
-    sizes = np.array([f.feature.size for f in flat], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    roots = np.stack([f.root + s for f, s in zip(flat, starts, strict=True)])
+    feature = np.concatenate([f.feature for f in flat])
+    number = np.concatenate([f.number for f in flat])
+    sizes = [f.feature.size for f in flat]
+    # Positions in the arrays of one draw become positions in those of all draws.
+    masks_before = np.repeat(_starts([f.mask.size for f in flat]), sizes)
+    number = number + np.where(feature <= CATEGORICAL, masks_before, 0)
+    roots = np.stack([f.root + s for f, s in zip(flat, _starts(sizes), strict=True)])
     return xr.Dataset(
         {
-            "feature": ("node", np.concatenate([f.feature for f in flat])),
-            "number": ("node", np.concatenate([f.number for f in flat])),
-            "right": ("node", np.concatenate([f.right for f in flat])),
+            "feature": ("node", feature),
+            "number": ("node", number),
+            "mask": ("category_split", np.concatenate([f.mask for f in flat])),
             "root": ((CHAIN, DRAW, "tree"), roots.reshape(len(draws), -1, roots.shape[1])),
         }
     )
 
 
+def _starts(sizes: Sequence[int]) -> np.ndarray:
+    return np.cumsum([0, *sizes[:-1]], dtype=np.int64)
+
+
 def predict(trees: xr.Dataset, x: np.ndarray) -> np.ndarray:
     """Evaluate stored forests at rows, draw by draw.
+
+    The draws are shared out over threads, one for each available core; every draw is evaluated by
+    one thread in one order, so that the result does not depend on their number.
 
     Parameters
     ----------
@@ -157,34 +130,92 @@ def predict(trees: xr.Dataset, x: np.ndarray) -> np.ndarray:
         If the trees look at a column that `x` does not have.
     """
     feature = trees["feature"].to_numpy()
-    if feature.size and int(feature.max()) >= x.shape[1]:
-        raise SavedResultError(
-            f"stored trees look at column {int(feature.max())}, but only {x.shape[1]} columns were "
-            "given; encode the new rows with the design the model was fitted with."
-        )
+    _check_columns(feature, x.shape[1])
+    number, mask = trees["number"].to_numpy(), trees["mask"].to_numpy()
     root = trees["root"].to_numpy()
-    out = np.zeros((root.shape[0] * root.shape[1], x.shape[0]))
-    _predict(
-        feature,
-        trees["number"].to_numpy(),
-        trees["right"].to_numpy(),
-        root.reshape(-1, root.shape[2]),
-        np.ascontiguousarray(x, dtype=np.float64),
-        out,
-    )
+    flat = root.reshape(-1, root.shape[2])
+    columns = np.ascontiguousarray(x.T, dtype=np.float64)
+    out = np.zeros((flat.shape[0], x.shape[0]))
+
+    def evaluate(part: slice) -> None:
+        _predict(feature, number, mask, flat[part], columns, out[part])
+
+    workers = _available_cores()
+    edges = np.linspace(0, flat.shape[0], workers + 1).astype(int)
+    with ThreadPoolExecutor(workers) as pool:
+        # A list, because an error in a thread is raised when its result is asked for.
+        list(pool.map(evaluate, [slice(*edge) for edge in itertools.pairwise(edges)]))
     return out.reshape(*root.shape[:2], x.shape[0])
 
 
+def _check_columns(feature: np.ndarray, columns: int) -> None:
+    if feature.size == 0:
+        return
+    furthest = max(int(feature.max()), CATEGORICAL - int(feature.min()))
+    if furthest >= columns:
+        raise SavedResultError(
+            f"stored trees look at column {furthest}, but only {columns} columns were given; "
+            "encode the new rows with the design the model was fitted with."
+        )
+
+
+def _available_cores() -> int:
+    # Where a process is pinned to some cores, only those; not every system can tell.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @numba.njit(cache=True, nogil=True)
-def _predict(feature, number, right, root, x, out):
+def _predict(feature, number, mask, root, x, out):
+    # Whole blocks of rows walk through a tree together, in preorder. inside[d] marks the rows of
+    # the node being visited at depth d: comparisons without branches, which become vector code.
+    rows = out.shape[1]
+    inside = np.ones((DEEPEST, BLOCK), np.bool_)
+    above = np.empty(DEEPEST, np.int64)
     for draw in range(root.shape[0]):
-        for tree in range(root.shape[1]):
-            start = root[draw, tree]
-            for row in range(x.shape[0]):
-                node = start
-                while feature[node] >= 0:
-                    if x[row, feature[node]] <= number[node]:
-                        node += 1
+        for start in range(0, rows, BLOCK):
+            stop = min(start + BLOCK, rows)
+            for tree in range(root.shape[1]):
+                node, depth = root[draw, tree], 0
+                while True:
+                    if feature[node] != LEAF:
+                        above[depth] = node
+                        _narrow(feature[node], number[node], mask, x, start, stop, inside, depth)
+                        depth += 1
                     else:
-                        node += right[node]
-                out[draw, row] += number[node]
+                        _add(number[node], inside[depth], out[draw, start:stop])
+                        # Back to the nearest split of which the right side is still to come.
+                        while depth > 0 and above[depth - 1] < 0:
+                            depth -= 1
+                        if depth == 0:
+                            break
+                        above[depth - 1] = -1
+                        _turn(inside, depth, stop - start)
+                    node += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _narrow(feature, number, mask, x, start, stop, inside, depth):
+    # The rows that go left.
+    if feature >= 0:
+        for i in range(stop - start):
+            inside[depth + 1, i] = inside[depth, i] & (x[feature, start + i] <= number)
+    else:
+        column, levels = CATEGORICAL - feature, mask[int(number)]
+        for i in range(stop - start):
+            left = (levels >> np.uint64(x[column, start + i])) & np.uint64(1) != np.uint64(0)
+            inside[depth + 1, i] = inside[depth, i] & left
+
+
+@numba.njit(cache=True, nogil=True)
+def _turn(inside, depth, rows):
+    # From the rows of a left child to those of its sibling; the parent's stand one level up.
+    for i in range(rows):
+        inside[depth, i] = inside[depth - 1, i] & ~inside[depth, i]
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(value, inside, out):
+    for i in range(out.size):
+        out[i] += value if inside[i] else 0.0

@@ -1,0 +1,27 @@
+"""Outcome families by name."""
+
+from __future__ import annotations
+
+from bayes_hte.components.families.base import Family, Noise
+from bayes_hte.components.families.continuous import Gaussian, StudentT
+from bayes_hte.components.families.discrete import Bernoulli, NegativeBinomial, Poisson
+from bayes_hte.errors import unknown_name
+
+FAMILIES: dict[str, Family] = {
+    f.name: f for f in (Gaussian(), StudentT(), Bernoulli(), Poisson(), NegativeBinomial())
+}
+
+__all__ = ["FAMILIES", "Family", "Noise", "get_family"]
+
+
+def get_family(name: str) -> Family:
+    """Return a family by name.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown.
+    """
+    if name not in FAMILIES:
+        raise unknown_name("family", name, FAMILIES)
+    return FAMILIES[name]

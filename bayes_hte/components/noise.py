@@ -1,0 +1,114 @@
+"""Noise that differs between units: the log of its scale is linear in arm and covariates.
+
+===========  =======================================================================================
+constant     one scale for all units
+by_arm       a scale for each arm
+varying      ``log sigma_i = log sigma + g_0 arm_i + z_i' g``, z the standardised covariates
+===========  =======================================================================================
+
+with ``g_0 ~ Normal(0, 0.5)`` and ``g ~ Normal(0, 0.25)``: one standard deviation of a covariate
+changes the noise by less than half or double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import xarray as xr
+
+from bayes_hte.components.families import Family
+from bayes_hte.design import ARM_COLUMN, Design
+from bayes_hte.errors import UnsupportedError, unknown_name
+
+NOISE_MODELS = ("constant", "by_arm", "varying")
+ARM_SD, COVARIATE_SD = 0.5, 0.25
+
+
+def check_noise(noise: str, family: Family, role: str) -> None:
+    """Check that a family can have the noise that is asked for.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown.
+    UnsupportedError
+        If the family has no scale of its own.
+    """
+    if noise not in NOISE_MODELS:
+        raise unknown_name("noise", noise, NOISE_MODELS)
+    if noise != "constant" and not family.has_scale:
+        raise UnsupportedError(
+            f"{role}: the scale of a {family.name} column follows from its mean, so noise="
+            f"{noise!r} has no meaning; use noise='constant', for overdispersed counts "
+            "family='negative_binomial'."
+        )
+
+
+def noise_parameters(
+    role: str, family: Family, y: np.ndarray, design: Design, noise: str
+) -> dict[str, Any]:
+    """Add the noise parameters to the PyMC model in context.
+
+    Parameters
+    ----------
+    role : str
+        Start of the variables' names.
+    family : Family
+        Of the column.
+    y : ndarray, shape (unit,)
+        The column.
+    design : Design
+        Its rows.
+    noise : {"constant", "by_arm", "varying"}
+        See the module.
+
+    Returns
+    -------
+    dict of str to TensorVariable
+        ``sigma`` of shape (unit,) unless the noise is constant.
+    """
+    parameters = family.parameters(role, y)
+    if noise == "constant":
+        return parameters
+    columns = _columns(design, noise)
+    feature = f"{role}_log_spread_feature"
+    pm.modelcontext(None).add_coord(feature, list(columns.columns))
+    scale = np.where(columns.columns == ARM_COLUMN, ARM_SD, COVARIATE_SD)
+    slopes = pm.Normal(f"{role}_log_spread", 0, scale, dims=feature)
+    spread = pm.math.exp(pm.math.dot(columns.to_numpy(), slopes))
+    return parameters | {"sigma": parameters["sigma"] * spread}
+
+
+def noise_at(
+    posterior: xr.Dataset, role: str, family: Family, design: Design, noise: str
+) -> Mapping[str, np.ndarray]:
+    """Return draws of the noise parameters at rows, each in its own arm.
+
+    Parameters
+    ----------
+    posterior : Dataset
+        Draws of the variables of :func:`noise_parameters`.
+    role, family, design, noise
+        As there; `design` may hold new rows.
+
+    Returns
+    -------
+    mapping of str to ndarray, shape (chain, draw, 1) or (chain, draw, row)
+    """
+    values = {name: posterior[f"{role}_{name}"].to_numpy()[..., None] for name in family.noise}
+    if noise == "constant":
+        return values
+    slopes = posterior[f"{role}_log_spread"].to_numpy()
+    spread = np.exp(slopes @ _columns(design, noise).to_numpy().T)
+    return values | {"sigma": values["sigma"] * spread}
+
+
+def _columns(design: Design, noise: str) -> pd.DataFrame:
+    arm = pd.DataFrame({ARM_COLUMN: design.arm.astype(np.float64)}, index=design.units)
+    if noise == "by_arm":
+        return arm
+    return pd.concat([arm, design.standardized("covariates")], axis=1)

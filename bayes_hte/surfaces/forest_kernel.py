@@ -1,0 +1,595 @@
+"""The compiled part of the forest sampler: moves of trees, leaf draws, draws from the tree prior.
+
+A tree is a row of fixed node slots. Slot 0 is the root; the children of a split are a pair of
+neighbouring slots. `slot_of` holds the leaf of every row, so a sum over a leaf is one comparison of
+small integers a row, which the compiler turns into vector code; that is why whole passes over the
+rows are made, leaf by leaf, where a gather would touch fewer rows.
+
+During a sweep ``u_i = w_i r_i`` with ``w_i = b_i^2 p_i`` in place of the residual r: all that a
+tree needs to know of basis b, precision p and residual is in u and w.
+
+All compiled functions stand in this one file because numba's cache on disk notices a change of the
+file a function stands in, and not of the files it calls into.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+LEAF, FREE = -1, -2
+# Slots of a tree: 128 leaves. Slot 255 exists for no row, which pads lists of leaves.
+SLOTS, NOWHERE = 255, 255
+NODE = np.dtype(
+    [
+        ("mask", np.uint64),  # levels that go left, of a split on categories
+        ("value", np.float64),  # of a leaf
+        ("count", np.int32),  # rows
+        ("open", np.int32),  # columns that still have a rule here
+        ("feature", np.int16),  # column of a split, or LEAF, or FREE
+        ("cut", np.int16),  # code up to which rows go left; -1 for a split on categories
+        ("left", np.int16),  # slot of the left child; the right child is the next
+        ("parent", np.int16),
+        ("depth", np.int16),
+    ],
+    align=True,
+)
+GROW, PRUNE = 0.3, 0.3  # probability of each move; the rest changes a rule
+NUDGE = 0.5  # share of the new rules that stay near the old one
+NEAR = 8  # a cut is nudged by up to this part of the grid
+ONE, ZERO = np.uint64(1), np.uint64(0)
+# Sums may be reordered (that is what makes them vector code); NaN and infinity keep their meaning.
+FAST = {"reassoc", "contract", "nsz"}
+
+
+class Grid(NamedTuple):
+    """The rows as the kernel sees them.
+
+    Attributes
+    ----------
+    codes : ndarray of uint8, shape (feature, row)
+        Number of cuts below a value, or the level of a category.
+    cuts : ndarray of int64, shape (feature,)
+        Number of cuts of a numeric column.
+    levels : ndarray of int64, shape (feature,)
+        Number of levels of a categorical column, 0 for a numeric one.
+    columns : ndarray of int64, shape (usable,)
+        The columns that have a rule at the root.
+    """
+
+    codes: np.ndarray
+    cuts: np.ndarray
+    levels: np.ndarray
+    columns: np.ndarray
+
+
+class Law(NamedTuple):
+    """The prior of a tree: probability of a split by depth, and what makes a tree valid."""
+
+    split: np.ndarray
+    min_leaf: int
+    max_depth: int
+
+
+# --- rules -----------------------------------------------------------------------------------
+
+
+@numba.njit
+def _open_cuts(tree, node, feature, cuts):
+    # The cuts that the splits above leave open, as first and last; none if last < first.
+    first, last = 0, cuts - 1
+    while node > 0:
+        above = tree[node].parent
+        if tree[above].feature == feature:
+            if node == tree[above].left:
+                last = min(last, tree[above].cut - 1)
+            else:
+                first = max(first, tree[above].cut + 1)
+        node = above
+    return first, last
+
+
+@numba.njit
+def _open_levels(tree, node, feature, levels):
+    possible = (ONE << np.uint64(levels)) - ONE
+    while node > 0:
+        above = tree[node].parent
+        if tree[above].feature == feature:
+            if node == tree[above].left:
+                possible &= tree[above].mask
+            else:
+                possible &= ~tree[above].mask
+        node = above
+    return possible
+
+
+@numba.njit
+def _is_one_level(mask):
+    return (mask & (mask - ONE)) == ZERO
+
+
+@numba.njit
+def _draw_subset(possible, rng):
+    while True:
+        low = np.uint64(rng.random() * 4294967296.0)
+        high = np.uint64(rng.random() * 4294967296.0)
+        mask = (low | (high << np.uint64(32))) & possible
+        if mask not in (ZERO, possible):
+            return mask
+
+
+@numba.njit
+def _draw_rule(tree, node, grid, rng):
+    # From the rule prior: column, cut, mask, and the columns left open to either child.
+    here = tree[node].open
+    while True:
+        feature = grid.columns[int(rng.random() * grid.columns.size)]
+        if grid.levels[feature] > 0:
+            possible = _open_levels(tree, node, feature, grid.levels[feature])
+            if _is_one_level(possible):
+                continue
+            mask = _draw_subset(possible, rng)
+            left, right = here - _is_one_level(mask), here - _is_one_level(possible & ~mask)
+            return feature, -1, mask, left, right
+        first, last = _open_cuts(tree, node, feature, grid.cuts[feature])
+        if last < first:
+            continue
+        cut = first + int(rng.random() * (last - first + 1))
+        return feature, cut, ZERO, here - (cut == first), here - (cut == last)
+
+
+@numba.njit
+def _nudge_rule(tree, node, grid, rng):
+    # A neighbour of a split's rule on the same column, proposed as often as the way back: another
+    # side for one level, or a cut some steps away. A rule that cannot be has -2 for its cut.
+    feature, here = tree[node].feature, tree[node].open
+    if grid.levels[feature] > 0:
+        possible = _open_levels(tree, node, feature, grid.levels[feature])
+        level = ONE << np.uint64(rng.random() * grid.levels[feature])
+        mask = tree[node].mask ^ level
+        if (level & possible) == ZERO or mask in (ZERO, possible):
+            return feature, -2, mask, here, here
+        left, right = here - _is_one_level(mask), here - _is_one_level(possible & ~mask)
+        return feature, -1, mask, left, right
+    first, last = _open_cuts(tree, node, feature, grid.cuts[feature])
+    step = 1 + int(rng.random() * max(1, grid.cuts[feature] // NEAR))
+    cut = tree[node].cut + (step if rng.random() < 0.5 else -step)
+    if cut < first or cut > last:
+        cut = -2
+    return feature, cut, ZERO, here - (cut == first), here - (cut == last)
+
+
+# --- passes over the rows ----------------------------------------------------------------------
+
+
+@numba.njit
+def _count_right(leaf, slot_of, code, cut, mask):
+    leaf = np.uint8(leaf)
+    count = 0
+    if cut >= 0:
+        cut = np.uint8(cut)
+        for i in range(slot_of.size):
+            count += (slot_of[i] == leaf) & (code[i] > cut)
+    else:
+        for i in range(slot_of.size):
+            count += (slot_of[i] == leaf) & (((mask >> np.uint64(code[i])) & ONE) == ZERO)
+    return count
+
+
+@numba.njit(fastmath=FAST)
+def _sum_right(leaf, slot_of, code, cut, mask, u, w):
+    leaf = np.uint8(leaf)
+    sum_u = sum_w = 0.0
+    if cut >= 0:
+        cut = np.uint8(cut)
+        for i in range(slot_of.size):
+            if (slot_of[i] == leaf) & (code[i] > cut):
+                sum_u += u[i]
+                sum_w += w[i]
+    else:
+        for i in range(slot_of.size):
+            if (slot_of[i] == leaf) & (((mask >> np.uint64(code[i])) & ONE) == ZERO):
+                sum_u += u[i]
+                sum_w += w[i]
+    return sum_u, sum_w
+
+
+@numba.njit(fastmath=FAST)
+def _sum_leaf(leaf, slot_of, u, w):
+    leaf = np.uint8(leaf)
+    sum_u = sum_w = 0.0
+    for i in range(slot_of.size):
+        if slot_of[i] == leaf:
+            sum_u += u[i]
+            sum_w += w[i]
+    return sum_u, sum_w
+
+
+@numba.njit
+def _send(leaf, left, slot_of, code, cut, mask):
+    # Rows of a leaf go to the slots `left` and `left + 1`.
+    leaf, left, right = np.uint8(leaf), np.uint8(left), np.uint8(left + 1)
+    if cut >= 0:
+        cut = np.uint8(cut)
+        for i in range(slot_of.size):
+            to = right if code[i] > cut else left
+            slot_of[i] = to if slot_of[i] == leaf else slot_of[i]
+    else:
+        for i in range(slot_of.size):
+            to = right if ((mask >> np.uint64(code[i])) & ONE) == ZERO else left
+            slot_of[i] = to if slot_of[i] == leaf else slot_of[i]
+
+
+@numba.njit(fastmath=FAST)
+def _gather(tree, node, slot_of, u, w):
+    # Take the two leaves below a node back into it, without a value.
+    for side in range(2):
+        leaf = tree[node].left + side
+        here, up, value = np.uint8(leaf), np.uint8(node), tree[leaf].value
+        for i in range(slot_of.size):
+            inside = slot_of[i] == here
+            u[i] += w[i] * (value if inside else 0.0)
+            slot_of[i] = up if inside else slot_of[i]
+    tree[node].value = 0.0
+
+
+@numba.njit(fastmath=FAST)
+def _settle(leaves, slot_of, u, w, f, new, step):
+    # Bring u and f up to date with new leaf values; four leaves a pass.
+    for k in range(0, leaves.size, 4):
+        a, b, c, d = leaves[k], leaves[k + 1], leaves[k + 2], leaves[k + 3]
+        new_a, new_b, new_c, new_d = new[a], new[b], new[c], new[d]
+        step_a, step_b, step_c, step_d = step[a], step[b], step[c], step[d]
+        for i in range(slot_of.size):
+            slot = slot_of[i]
+            value = new_a if slot == a else 0.0
+            value = new_b if slot == b else value
+            value = new_c if slot == c else value
+            value = new_d if slot == d else value
+            change = step_a if slot == a else 0.0
+            change = step_b if slot == b else change
+            change = step_c if slot == c else change
+            change = step_d if slot == d else change
+            f[i] += value
+            u[i] -= w[i] * change
+
+
+# --- trees -------------------------------------------------------------------------------------
+
+
+@numba.njit
+def _reset(tree, rows, columns):
+    for k in range(SLOTS):
+        tree[k].feature = FREE
+    tree[0].feature, tree[0].parent, tree[0].depth = LEAF, -1, 0
+    tree[0].count, tree[0].open, tree[0].value = rows, columns, 0.0
+
+
+@numba.njit
+def _free_pair(tree, top):
+    for k in range(1, top, 2):
+        if tree[k].feature == FREE:
+            return k
+    return top
+
+
+@numba.njit
+def _split(tree, node, left, rule, count_right):
+    tree[node].feature, tree[node].cut, tree[node].mask = rule[0], rule[1], rule[2]
+    tree[node].left = left
+    for side in range(2):
+        child = left + side
+        tree[child].feature = LEAF
+        tree[child].parent = node
+        tree[child].depth = tree[node].depth + 1
+        tree[child].value = tree[node].value
+    tree[left].open, tree[left + 1].open = rule[3], rule[4]
+    tree[left].count, tree[left + 1].count = tree[node].count - count_right, count_right
+
+
+@numba.njit
+def _can_grow(tree, node, law):
+    return (
+        tree[node].feature == LEAF
+        and tree[node].count >= 2 * law.min_leaf
+        and tree[node].depth < law.max_depth
+        and tree[node].open > 0
+    )
+
+
+@numba.njit
+def _can_prune(tree, node):
+    # A split whose two children are leaves.
+    if tree[node].feature < 0:
+        return False
+    left = tree[node].left
+    return tree[left].feature == LEAF and tree[left + 1].feature == LEAF
+
+
+@numba.njit
+def _count_growable(tree, top, law):
+    count = 0
+    for k in range(top):
+        count += _can_grow(tree, k, law)
+    return count
+
+
+@numba.njit
+def _count_prunable(tree, top):
+    count = 0
+    for k in range(top):
+        count += _can_prune(tree, k)
+    return count
+
+
+@numba.njit
+def _pick_prunable(tree, top, count, rng):
+    rank = int(rng.random() * count)
+    for k in range(top):
+        if _can_prune(tree, k):
+            if rank == 0:
+                return k
+            rank -= 1
+    return -1
+
+
+@numba.njit
+def _pick_growable(tree, top, law, count, rng):
+    rank = int(rng.random() * count)
+    for k in range(top):
+        if _can_grow(tree, k, law):
+            if rank == 0:
+                return k
+            rank -= 1
+    return -1
+
+
+# --- moves -------------------------------------------------------------------------------------
+
+
+@numba.njit
+def _evidence(sum_u, sum_w, variance):
+    # Log-density of a leaf's rows with the leaf value integrated out, less that of value 0.
+    return 0.5 * (sum_u * sum_u / (sum_w + 1 / variance) - math.log1p(variance * sum_w))
+
+
+@numba.njit
+def _log_stop(columns, depth, law):
+    # Log prior probability that a node does not split; a node without rules cannot.
+    return math.log1p(-law.split[depth]) if columns > 0 else 0.0
+
+
+@numba.njit
+def _log_split_ratio(tree, node, open_left, open_right, growable, prunable, law):
+    # Prior times proposal of a split node against the same node as a leaf, the rule apart:
+    # `growable` leaves of the smaller tree, `prunable` splits of the larger one.
+    depth = tree[node].depth
+    prior = (
+        math.log(law.split[depth])
+        + _log_stop(open_left, depth + 1, law)
+        + _log_stop(open_right, depth + 1, law)
+        - _log_stop(tree[node].open, depth, law)
+    )
+    # A root can only grow.
+    forward = 1.0 if node == 0 else GROW
+    return prior + math.log(PRUNE / prunable) - math.log(forward / growable)
+
+
+@numba.njit
+def _grow(tree, top, slot_of, grid, law, u, w, sum_u, sum_w, variance, rng):
+    growable = _count_growable(tree, top, law)
+    left = _free_pair(tree, top)
+    if growable == 0 or left + 1 >= SLOTS:
+        return top
+    node = _pick_growable(tree, top, law, growable, rng)
+    rule = _draw_rule(tree, node, grid, rng)
+    feature, cut, mask = rule[0], rule[1], rule[2]
+    code = grid.codes[feature]
+    count = _count_right(node, slot_of, code, cut, mask)
+    if count < law.min_leaf or tree[node].count - count < law.min_leaf:
+        return top
+    right_u, right_w = _sum_right(node, slot_of, code, cut, mask, u, w)
+    right_u += tree[node].value * right_w
+    left_u, left_w = sum_u[node] - right_u, sum_w[node] - right_w
+    # The split adds itself to the prunable nodes and takes its parent away, if that was one.
+    prunable = _count_prunable(tree, top) + 1
+    if node > 0 and _can_prune(tree, tree[node].parent):
+        prunable -= 1
+    ratio = (
+        _log_split_ratio(tree, node, rule[3], rule[4], growable, prunable, law)
+        + _evidence(left_u, left_w, variance)
+        + _evidence(right_u, right_w, variance)
+        - _evidence(sum_u[node], sum_w[node], variance)
+    )
+    if math.log(rng.random()) >= ratio:
+        return top
+    _split(tree, node, left, rule, count)
+    _send(node, left, slot_of, code, cut, mask)
+    sum_u[left], sum_w[left] = left_u, left_w
+    sum_u[left + 1], sum_w[left + 1] = right_u, right_w
+    return max(top, left + 2)
+
+
+@numba.njit
+def _prune(tree, top, slot_of, law, u, w, sum_u, sum_w, variance, rng):
+    prunable = _count_prunable(tree, top)
+    node = _pick_prunable(tree, top, prunable, rng)
+    left = tree[node].left
+    right = left + 1
+    # Its children leave the growable leaves, and it joins them: what was split can be split.
+    growable = _count_growable(tree, top, law) + 1
+    growable -= _can_grow(tree, left, law) + _can_grow(tree, right, law)
+    both_u, both_w = sum_u[left] + sum_u[right], sum_w[left] + sum_w[right]
+    ratio = (
+        _evidence(both_u, both_w, variance)
+        - _evidence(sum_u[left], sum_w[left], variance)
+        - _evidence(sum_u[right], sum_w[right], variance)
+        - _log_split_ratio(tree, node, tree[left].open, tree[right].open, growable, prunable, law)
+    )
+    if math.log(rng.random()) >= ratio:
+        return top
+    _gather(tree, node, slot_of, u, w)
+    tree[node].feature, tree[left].feature, tree[right].feature = LEAF, FREE, FREE
+    sum_u[node], sum_w[node] = both_u, both_w
+    while top > 1 and tree[top - 1].feature == FREE:
+        top -= 2
+    return top
+
+
+@numba.njit
+def _change(tree, top, slot_of, grid, law, u, w, sum_u, sum_w, variance, rng):
+    node = _pick_prunable(tree, top, _count_prunable(tree, top), rng)
+    left = tree[node].left
+    right = left + 1
+    if rng.random() < NUDGE:
+        rule = _nudge_rule(tree, node, grid, rng)
+    else:
+        rule = _draw_rule(tree, node, grid, rng)
+    feature, cut, mask = rule[0], rule[1], rule[2]
+    if cut == -2:
+        return
+    code = grid.codes[feature]
+    count = _count_right(left, slot_of, code, cut, mask)
+    count += _count_right(right, slot_of, code, cut, mask)
+    if count < law.min_leaf or tree[node].count - count < law.min_leaf:
+        return
+    a_u, a_w = _sum_right(left, slot_of, code, cut, mask, u, w)
+    b_u, b_w = _sum_right(right, slot_of, code, cut, mask, u, w)
+    right_u = a_u + tree[left].value * a_w + b_u + tree[right].value * b_w
+    right_w = a_w + b_w
+    left_u, left_w = sum_u[left] + sum_u[right] - right_u, sum_w[left] + sum_w[right] - right_w
+    # The rule comes from its prior and the counts stay: only a child without rules can differ.
+    depth = tree[left].depth
+    ratio = (
+        _log_stop(rule[3], depth, law)
+        + _log_stop(rule[4], depth, law)
+        - _log_stop(tree[left].open, depth, law)
+        - _log_stop(tree[right].open, depth, law)
+        + _evidence(left_u, left_w, variance)
+        + _evidence(right_u, right_w, variance)
+        - _evidence(sum_u[left], sum_w[left], variance)
+        - _evidence(sum_u[right], sum_w[right], variance)
+    )
+    if math.log(rng.random()) >= ratio:
+        return
+    _gather(tree, node, slot_of, u, w)
+    _split(tree, node, left, rule, count)
+    _send(node, left, slot_of, code, cut, mask)
+    sum_u[left], sum_w[left] = left_u, left_w
+    sum_u[right], sum_w[right] = right_u, right_w
+
+
+@numba.njit(cache=True, nogil=True)
+def sweep_trees(nodes, tops, slots, grid, law, u, w, f, variance, rng):
+    """Move every tree once and redraw its leaf values; see :func:`forest_core.sweep`.
+
+    `nodes` (tree, slot), `tops` (tree,; slots in use), `slots` (tree, row) and `u` (row,) are
+    updated, `f` (row,) is filled. Returns the number of leaves and the sum of their squares.
+    """
+    new, step = np.zeros(SLOTS + 1), np.zeros(SLOTS + 1)
+    sum_u, sum_w = np.zeros(SLOTS), np.zeros(SLOTS)
+    leaves = np.empty(SLOTS + 1, np.uint8)
+    total, squares = 0, 0.0
+    f[:] = 0.0
+    for t in range(tops.size):
+        tree, top, slot_of = nodes[t], tops[t], slots[t]
+        for k in range(top):
+            if tree[k].feature == LEAF:
+                sum_u[k], sum_w[k] = _sum_leaf(k, slot_of, u, w)
+                sum_u[k] += tree[k].value * sum_w[k]
+        move = rng.random()
+        if top == 1 or move < GROW:
+            top = _grow(tree, top, slot_of, grid, law, u, w, sum_u, sum_w, variance, rng)
+        elif move < GROW + PRUNE:
+            top = _prune(tree, top, slot_of, law, u, w, sum_u, sum_w, variance, rng)
+        else:
+            _change(tree, top, slot_of, grid, law, u, w, sum_u, sum_w, variance, rng)
+        tops[t] = top
+        found = 0
+        for k in range(top):
+            if tree[k].feature == LEAF:
+                spread = 1 / (sum_w[k] + 1 / variance)
+                new[k] = spread * sum_u[k] + math.sqrt(spread) * rng.standard_normal()
+                step[k] = new[k] - tree[k].value
+                tree[k].value = new[k]
+                squares += new[k] * new[k]
+                leaves[found] = k
+                found += 1
+        total += found
+        padded = (found + 3) // 4 * 4
+        leaves[found:padded] = NOWHERE
+        _settle(leaves[:padded], slot_of, u, w, f, new, step)
+    return total, squares
+
+
+# --- the prior, and the way out ------------------------------------------------------------------
+
+
+@numba.njit
+def _draw_tree(tree, slot_of, grid, law, rng):
+    # One attempt at a tree from the untruncated prior: its top, or 0 where it is not valid.
+    _reset(tree, slot_of.size, grid.columns.size)
+    slot_of[:] = 0
+    node, top = 0, 1
+    while node < top:
+        if tree[node].open > 0 and rng.random() < law.split[tree[node].depth]:
+            if top + 2 > SLOTS or not _can_grow(tree, node, law):
+                return 0
+            rule = _draw_rule(tree, node, grid, rng)
+            code = grid.codes[rule[0]]
+            count = _count_right(node, slot_of, code, rule[1], rule[2])
+            if count < law.min_leaf or tree[node].count - count < law.min_leaf:
+                return 0
+            _split(tree, node, top, rule, count)
+            _send(node, top, slot_of, code, rule[1], rule[2])
+            top += 2
+        node += 1
+    return top
+
+
+@numba.njit(cache=True, nogil=True)
+def draw_trees(nodes, tops, slots, grid, law, f, variance, rng):
+    """Replace every tree by an independent draw from its prior; arguments as in `sweep_trees`."""
+    total = 0
+    f[:] = 0.0
+    for t in range(tops.size):
+        tops[t] = 0
+        while tops[t] == 0:
+            tops[t] = _draw_tree(nodes[t], slots[t], grid, law, rng)
+        for k in range(tops[t]):
+            if nodes[t, k].feature == LEAF:
+                nodes[t, k].value = math.sqrt(variance) * rng.standard_normal()
+                total += 1
+        for i in range(f.size):
+            f[i] += nodes[t, slots[t, i]].value
+    return total
+
+
+@numba.njit(cache=True)
+def write_preorder(nodes, thresholds, levels, feature, number, root, mask):
+    """Fill the arrays of a packed forest; returns the number of splits on categories."""
+    stack = np.empty(SLOTS, np.int64)
+    here, masks = 0, 0
+    for t in range(nodes.shape[0]):
+        root[t] = here
+        stack[0], height = 0, 1
+        while height > 0:
+            height -= 1
+            node = nodes[t, stack[height]]
+            if node.feature == LEAF:
+                feature[here], number[here] = LEAF, node.value
+            else:
+                if levels[node.feature] > 0:
+                    feature[here], number[here] = -2 - node.feature, masks
+                    mask[masks] = node.mask
+                    masks += 1
+                else:
+                    feature[here] = node.feature
+                    number[here] = thresholds[node.feature, node.cut]
+                stack[height], stack[height + 1] = node.left + 1, node.left
+                height += 2
+            here += 1
+    return masks

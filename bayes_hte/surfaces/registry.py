@@ -1,0 +1,47 @@
+"""Surfaces by name: the forms a function of covariates can take.
+
+A surface is two functions. ``function(prefix, term, design, *, scale)`` adds a function of the
+design's rows to the PyMC model in context; ``predict(posterior, prefix, term, learned, rows)``
+evaluates it at other rows, draw by draw, shape (chain, draw, row), where `learned` is the design
+the model was built with. Forests stand apart: their step method carries its own draws
+(:mod:`bayes_hte.surfaces.forest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from pytensor.tensor.variable import TensorVariable
+
+from bayes_hte.design import Design
+from bayes_hte.surfaces.linear import linear_function, predict_linear
+from bayes_hte.surfaces.terms import Term
+
+
+@dataclass(frozen=True)
+class Surface:
+    """How functions of one form enter a PyMC model and are evaluated afterwards."""
+
+    function: Callable[..., TensorVariable]
+    predict: Callable[[xr.Dataset, str, Term, Design, Design], np.ndarray]
+
+
+def _predict_linear(
+    posterior: xr.Dataset, prefix: str, term: Term, learned: Design, rows: Design
+) -> np.ndarray:
+    return predict_linear(posterior, prefix, term, rows)
+
+
+FOREST = "forest"
+LINEAR = Surface(linear_function, _predict_linear)
+# Sampled by NUTS; a constant (a term without features) is linear on every surface.
+SURFACES: dict[str, Surface] = {"linear": LINEAR}
+SURFACE_NAMES = (FOREST, *SURFACES)
+
+
+def surface_of(name: str, term: Term) -> Surface:
+    """Return the surface that draws a term that is no forest."""
+    return LINEAR if term.features == "none" or name == FOREST else SURFACES[name]
