@@ -34,6 +34,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
         "total_natural_indirect",
     ),
     "summaries": ("interval_words", "summarize"),
+    "comparison": ("compare_effects",),
     "subgroups": ("Subgroups", "m_learner"),
     "latent": ("MixtureFit", "count_classes", "fit_mixture"),
     "datasets": ("load_frame", "load_jobs2"),

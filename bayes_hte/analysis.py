@@ -12,6 +12,8 @@ import xarray as xr
 from bayes_hte import effects
 from bayes_hte.checks.arms import overlap_check
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.both_ways import propensity_both_ways
+from bayes_hte.checks.of_fit import outcome_checks, prior_checks
 from bayes_hte.checks.predictive import posterior_predictive
 from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.errors import DataError
@@ -121,7 +123,7 @@ def populations(te: xr.DataArray, study: Study, *, seed: int) -> xr.Dataset:
     )
 
 
-def run_checks(fit: Fit, unit: xr.Dataset) -> tuple[CheckResult, ...]:
+def run_checks(fit: Fit, unit: xr.Dataset, *, other: Fit | None = None) -> tuple[CheckResult, ...]:
     """Run every check that needs the fit.
 
     Parameters
@@ -130,6 +132,8 @@ def run_checks(fit: Fit, unit: xr.Dataset) -> tuple[CheckResult, ...]:
         The fit.
     unit : Dataset, dims (chain, draw, unit)
         Its unit-level effects.
+    other : Fit, optional
+        The same models with the propensity covariate switched.
 
     Returns
     -------
@@ -137,11 +141,17 @@ def run_checks(fit: Fit, unit: xr.Dataset) -> tuple[CheckResult, ...]:
         Sampling health first.
     """
     stats = {role: component.stats for role, component in fit.components.items()}
-    return (
+    checks = [
         *sampling_health(unit, stats),
         overlap_check(fit.study, fit.propensity()),
         predictive_check(fit),
-    )
+        *outcome_checks(fit),
+        *prior_checks(fit),
+    ]
+    if other is not None:
+        ways = sorted((fit, other), key=lambda f: not f.plan.propensity_covariate)
+        checks.append(propensity_both_ways(*(f.cate() for f in ways)))
+    return tuple(checks)
 
 
 def predictive_check(fit: Fit) -> CheckResult:

@@ -140,6 +140,9 @@ class Design:
                 f"new rows lack {', '.join(absent)}; they must hold every covariate of the study"
                 f"{' and its cluster' if self.cluster else ''}: {', '.join(wanted)}."
             )
+        if self.cluster is not None and frame[self.cluster].isna().any():
+            n = int(frame[self.cluster].isna().sum())
+            raise DataError(f"cluster {self.cluster!r} is missing in {n} new rows; fill it in.")
         if self.has_propensity and propensity is None:
             raise DataError("this design was learned with a propensity; pass one for the new rows.")
         if self.has_propensity and len(propensity) != len(frame):

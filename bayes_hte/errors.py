@@ -51,6 +51,10 @@ class UnhealthySamplingWarning(BayesHTEWarning):
     """The sampling health gate failed: results are kept, and must not be trusted."""
 
 
+class LargeStudyWarning(BayesHTEWarning):
+    """Sampling will be slow or mix badly at this number of units; the message says what to do."""
+
+
 def unknown_name(
     kind: str,
     got: str,

@@ -69,6 +69,8 @@ def gate(
     SpecError
         If there are too many groups, or an interval between cuts is empty.
     """
+    if column.isna().any():
+        raise DataError(f"column {column.name!r} has {int(column.isna().sum())} missing values.")
     if cuts is None:
         labels = column.astype(str) if not is_numeric(column) else column
         order = sorted(labels.unique())
@@ -81,7 +83,10 @@ def gate(
         )
     averages = group_average(effect, labels.to_numpy())
     counts = labels.value_counts()
-    return averages.sel(group=order).assign_coords(units=("group", [int(counts[g]) for g in order]))
+    # By position: to `sel`, levels that are true and false would be a mask.
+    place = averages.get_index("group").get_indexer(order)
+    units = ("group", [int(counts[g]) for g in order])
+    return averages.isel(group=place).assign_coords(units=units)
 
 
 def _cut(column: pd.Series, cuts: Sequence[float]) -> tuple[pd.Series, list[str]]:

@@ -16,10 +16,10 @@ from bayes_hte.components.component import Component
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.errors import UnsupportedError
 from bayes_hte.fitted_study import Fit
-from bayes_hte.fitting import Sampler, fit_plan
+from bayes_hte.fitting import Sampler, fit_stage, stages
 from bayes_hte.names import SAMPLE
-from bayes_hte.plan import Plan
-from bayes_hte.sampling import stage_seed
+from bayes_hte.plan import Plan, check_plan
+from bayes_hte.sampling import quiet, stage_seed
 from bayes_hte.study import Study
 from bayes_hte.surfaces.forest_core import prior_forests
 from bayes_hte.surfaces.trees import stack
@@ -33,7 +33,7 @@ def fit_prior(study: Study, plan: Plan, *, seed: int, draws: int = 500) -> Fit:
     study : Study
         The data; only their scales and covariates are used.
     plan : Plan
-        The models. The propensity is left out of them, as its estimate is not a prior matter.
+        The models. The propensity is left out: as an estimate it is not a matter of the prior.
     seed : int
         Same seed, same draws.
     draws : int, default 500
@@ -54,8 +54,13 @@ def fit_prior(study: Study, plan: Plan, *, seed: int, draws: int = 500) -> Fit:
         raise UnsupportedError(
             f"{what} no prior of its own; look at one candidate, or at learner 't', at a time."
         )
-    plan = replace(plan, propensity_covariate=False)
-    return fit_plan(study, plan, seed=seed, sample=prior_sampler(seed=seed, draws=draws))
+    plan, sample = replace(plan, propensity_covariate=False), prior_sampler(seed=seed, draws=draws)
+    check_plan(study, plan)
+    done: dict[str, FittedComponent] = {}
+    for stage in stages(study, plan):
+        if stage != "propensity":
+            done[stage] = fit_stage(stage, study, plan, done, sample)
+    return Fit(study=study, plan=plan, seed=seed, components=done)
 
 
 def prior_sampler(*, seed: int, draws: int) -> Sampler:
@@ -69,7 +74,7 @@ def _draw(component: Component, seed: int, draws: int) -> FittedComponent:
     named = [v.name for v in (*model.free_RVs, *model.deterministics) if v.name not in forests]
     posterior = xr.Dataset(coords={"chain": [0], "draw": np.arange(draws)})
     if named:
-        with model:
+        with model, quiet():
             tree = pm.sample_prior_predictive(draws, var_names=named, random_seed=seed)
         posterior = tree["prior"].to_dataset()
     trees = {}

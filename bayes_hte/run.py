@@ -14,7 +14,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from io import StringIO
@@ -26,23 +26,23 @@ import xarray as xr
 
 from bayes_hte import analysis
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.datasets import load_frame
 from bayes_hte.errors import SavedResultError, SpecError
-from bayes_hte.fitted_study import AnyComponent, Fit
-from bayes_hte.fitting import fit_stage, posterior_sampler, stages
+from bayes_hte.fitted_study import Fit
 from bayes_hte.names import EFFECTS, POPULATIONS
 from bayes_hte.plan import Plan
 from bayes_hte.reporting import report
 from bayes_hte.results import Results
-from bayes_hte.sampling import SamplerSize
 from bayes_hte.spec import Spec, parse_spec
-from bayes_hte.store import Stage, find_stage, save_stage, write_text
+from bayes_hte.stage_runner import Clock, Say, StageRunner, is_usable, sampling_settings
+from bayes_hte.store import find_stage, save_stage, write_text
 from bayes_hte.study import Study
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.html"
 STAGE_FOLDER = "posterior"
+# Stages of the same models with the propensity covariate switched.
+OTHER_WAY = "other_propensity"
 PACKAGES = (
     "bayes-hte",
     "pymc",
@@ -54,8 +54,6 @@ PACKAGES = (
     "scikit-learn",
     "xarray",
 )
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -107,21 +105,20 @@ def run_study(
         If the data do not suit the study file.
     """
     folder = _writable(Path(folder))
-    started, clock = time.time(), _Clock()
+    started, clock = time.time(), Clock()
     study = clock.time("data", lambda: analysis.study_from_spec(spec, _frame(spec)))
     plan = Plan.from_spec(spec)
-    components, sampled = {}, []
-    for stage in stages(study, plan):
-        component, fresh = clock.time(
-            stage,
-            lambda stage=stage: _component(
-                stage, study, plan, components, spec, folder, progress=progress, say=say
-            ),
-        )
-        components[stage] = component
-        sampled += [stage] if fresh else []
-    fit = Fit(study=study, plan=plan, seed=spec.sampler.seed, components=components)
-    saved, checks = clock.time("effects", lambda: _effects(fit, spec, folder, bool(sampled), say))
+    work = StageRunner(study, spec, folder / STAGE_FOLDER, clock, progress, say)
+    fit, sampled = work.fit(plan, {})
+    other = None
+    if spec.propensity.report_both:
+        elsewhere = dataclasses.replace(work, folder=work.folder / OTHER_WAY)
+        switched = dataclasses.replace(plan, propensity_covariate=not plan.propensity_covariate)
+        other, more = elsewhere.fit(switched, {"propensity": fit.components["propensity"]})
+        sampled += more
+    saved, checks = clock.time(
+        "effects", lambda: _effects(fit, other, spec, folder, bool(sampled), say)
+    )
     provenance = _provenance(spec, study, command)
     results = clock.time(
         "subgroups",
@@ -174,29 +171,6 @@ def report_from_saved(folder: str | Path) -> Run:
     return Run(results, folder, ())
 
 
-def sampling_settings(spec: Spec, study: Study) -> dict[str, Any]:
-    """Return everything the draws depend on, flat, so that a change can be named.
-
-    Parameters
-    ----------
-    spec : Spec
-        The study file.
-    study : Study
-        Its data.
-
-    Returns
-    -------
-    dict of str to plain values
-    """
-    plan = dataclasses.asdict(Plan.from_spec(spec))
-    plan["priors"] = [{k: v for k, v in p.items() if k != "because"} for p in plan["priors"]]
-    return {
-        **{f"models.{key}": value for key, value in plan.items()},
-        **{f"sampler.{key}": value for key, value in dataclasses.asdict(spec.sampler).items()},
-        "data": study.fingerprint(),
-    }
-
-
 def _frame(spec: Spec) -> pd.DataFrame:
     return load_frame(spec.data.source, spec.folder)
 
@@ -214,62 +188,23 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _usable(stage: Stage, settings: Mapping[str, Any], say: Say) -> bool:
-    """Whether a saved stage can be used again; if not, say why."""
-    if not stage.exists:
-        return False
-    if not stage.intact:
-        say(f"{stage.path.name}: the saved stage is damaged; computing it again")
-        return False
-    changes = stage.changes(settings)
-    if changes:
-        say(f"{stage.path.name}: changed since the saved run: {'; '.join(changes)}")
-    return not changes
-
-
-def _component(
-    name: str,
-    study: Study,
-    plan: Plan,
-    done: Mapping[str, AnyComponent],
-    spec: Spec,
-    folder: Path,
-    *,
-    progress: bool,
-    say: Say,
-) -> tuple[AnyComponent, bool]:
-    """Load a component if its saved stage can be used, else sample and save it."""
-    settings = sampling_settings(spec, study)
-    stage = find_stage(folder / STAGE_FOLDER, name)
-    if _usable(stage, settings, say):
-        say(f"{name}: using the saved draws")
-        return from_tree(stage.load(), study), False
-    size = SamplerSize(
-        chains=spec.sampler.chains,
-        draws=spec.sampler.draws,
-        tune=spec.sampler.tune,
-        progress=progress,
-    )
-    say(f"{name}: sampling {size.chains} chains of {size.tune} + {size.draws}")
-    sample = posterior_sampler(seed=spec.sampler.seed, size=size)
-    component = fit_stage(name, study, plan, done, sample)
-    save_stage(folder / STAGE_FOLDER, name, to_tree(component), settings)
-    return component, True
-
-
 def _effects(
-    fit: Fit, spec: Spec, folder: Path, fresh: bool, say: Say
+    fit: Fit, other: Fit | None, spec: Spec, folder: Path, fresh: bool, say: Say
 ) -> tuple[dict[str, Any], tuple[CheckResult, ...]]:
     """Load effects and checks if saved for the same draws, else compute and save them."""
     controlled = () if spec.mediator is None else spec.mediator.controlled_at
-    settings = {**sampling_settings(spec, fit.study), "mediator.controlled_at": list(controlled)}
+    settings = {
+        **sampling_settings(spec, fit.study),
+        "mediator.controlled_at": list(controlled),
+        "propensity.report_both": spec.propensity.report_both,
+    }
     stage = find_stage(folder / STAGE_FOLDER, "effects")
-    if not fresh and _usable(stage, settings, say):
+    if not fresh and is_usable(stage, settings, say):
         tree = stage.load()
         return _effect_groups(tree), tuple(_check_from(c) for c in json.loads(tree.attrs["checks"]))
     say("effects: potential outcomes, contrasts and checks")
     saved = analysis.effect_draws(fit, spec)
-    checks = analysis.run_checks(fit, saved["effects"])
+    checks = analysis.run_checks(fit, saved["effects"], other=other)
     groups = {
         "/effects": saved["effects"],
         "/populations": saved["populations"],
@@ -351,16 +286,3 @@ def _peak_memory() -> float:
     unit = 1024**3 if sys.platform == "darwin" else 1024**2
     both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return max(resource.getrusage(who).ru_maxrss for who in both) / unit
-
-
-class _Clock:
-    """Seconds spent by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    def time[T](self, stage: str, work: Callable[[], T]) -> T:
-        start = time.perf_counter()
-        result = work()
-        self.seconds[stage] = time.perf_counter() - start
-        return result

@@ -28,13 +28,16 @@ from bayes_hte.components.component import (
     variable_name,
 )
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.errors import SamplingError
+from bayes_hte.errors import LargeStudyWarning, SamplingError
 from bayes_hte.names import SAMPLE
+from bayes_hte.surfaces.forest_core import compile_kernel
 from bayes_hte.surfaces.forest_step import STAT
 from bayes_hte.surfaces.trees import stack
 
 # Shrinkage scales have funnels: at the usual 0.8, and still at 0.95, some transitions diverge.
 TARGET_ACCEPT = 0.99
+# Units beyond which the default sampling takes more than about ten minutes on two cores.
+LARGE = {"forest": 20_000, "linear": 50_000, "additive": 10_000, "gp": 5_000}
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,30 @@ def stage_seed(seed: int, stage: str) -> int:
     return int(sequence.generate_state(1)[0] >> 1)
 
 
+def warn_if_large(n_units: int, surface: str) -> None:
+    """Say so, before an hour is spent, if a surface is slow at this number of units.
+
+    Parameters
+    ----------
+    n_units : int
+        Units of the study.
+    surface : str
+        Form of the functions.
+
+    Warns
+    -----
+    LargeStudyWarning
+    """
+    if n_units > LARGE[surface]:
+        warnings.warn(
+            f"surface={surface!r} with {n_units} units: above {LARGE[surface]} sampling takes long "
+            "and chains mix slowly. Fit a part, study.sample(n_units, seed=...), and predict "
+            "for all with fit.cate(frame).",
+            LargeStudyWarning,
+            stacklevel=2,
+        )
+
+
 def sample_component(component: Component, *, seed: int, size: SamplerSize) -> FittedComponent:
     """Sample a component's posterior.
 
@@ -98,6 +125,7 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
     SamplingError
         If sampling was interrupted, two chains are identical, or a draw is not finite.
     """
+    warn_if_large(component.design.n_rows, component.surface)
     options = {
         "draws": size.draws,
         "tune": size.tune,
@@ -108,7 +136,7 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
         # The health gate judges convergence, on the effects as well as on the parameters.
         "compute_convergence_checks": False,
     }
-    with component.model, _quiet():
+    with component.model, quiet():
         tree = _sample(component, options)
     posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
     _check_draws(posterior, component.role, size)
@@ -119,6 +147,9 @@ def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
     """Sample with the step or sampler that suits the surface, in the model's context."""
     try:
         steps = component.steps()
+        if component.forests:
+            # Here, so that no worker process has to.
+            compile_kernel()
         if steps:
             starts = _starts(component, options["chains"])
             return pm.sample(step=steps, initvals=starts, **options)
@@ -142,7 +173,7 @@ def _starts(component: Component, chains: int) -> list[dict[str, int]] | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the samplers' announcements and warnings; the health gate judges instead."""
     logger = logging.getLogger("pymc")
     level = logger.level

@@ -24,7 +24,9 @@ NoiseName = Literal["constant", "by_arm", "varying"]
 LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"]
 EffectName = Literal["tnie", "te"]
 ComponentName = Literal["outcome", "mediator", "propensity", "effect"]
-TermName = Literal["shared", "arm", "effect", "mediator", "mediator_arm"]
+TermName = Literal[
+    "shared", "arm", "effect", "effect_modified", "mediator", "mediator_modified", "mediator_arm"
+]
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,15 @@ class MediatorSpec:
 
 @dataclass(frozen=True)
 class PropensitySpec:
-    """The propensity model, and whether its estimate enters the shared part of the others."""
+    """The propensity model, and whether its estimate enters the shared part of the others.
+
+    With `report_both` the outcome is fitted with and without it, and the report shows both.
+    """
 
     assignment: Literal["randomised", "observational"]
     surface: SurfaceName = "linear"
     as_covariate: bool = True
+    report_both: bool = False
 
 
 @dataclass(frozen=True)

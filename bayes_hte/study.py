@@ -194,6 +194,38 @@ class Study:
             reference=self.arms[0],
         )
 
+    def sample(self, n_units: int, *, seed: int) -> Study:
+        """Return a random part of the study with the arms in their proportions.
+
+        For studies too large to sample from whole: fit the part, then predict effects for every row
+        of the frame with ``fit.cate(frame)``.
+
+        Parameters
+        ----------
+        n_units : int
+            Units to keep.
+        seed : int
+            Same seed, same units.
+
+        Returns
+        -------
+        Study
+
+        Raises
+        ------
+        DataError
+            If the study has fewer units.
+        """
+        if not 0 < n_units <= self.n_units:
+            raise DataError(f"cannot sample {n_units} of {self.n_units} units.")
+        arm, rng = self.arm_index(), np.random.default_rng(seed)
+        treated = round(n_units * arm.mean())
+        kept = [
+            rng.choice(np.flatnonzero(arm == a), size=size, replace=False)
+            for a, size in ((0, n_units - treated), (1, treated))
+        ]
+        return self.subset(np.sort(np.concatenate(kept)))
+
     def fingerprint(self) -> str:
         """Return a SHA-256 of roles, arms, units and values: equal data, equal fingerprint."""
         digest = hashlib.sha256(repr((self.roles, [str(a) for a in self.arms])).encode())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import arviz as az
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 import bayes_hte as hte
 from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
-from bayes_hte.fitting import Fit
+from bayes_hte.fitted_study import Fit
 from bayes_hte.spec import PriorSpec
 from bayes_hte.testing import fake_study
 
@@ -58,6 +61,25 @@ def test_new_rows_in_any_number_and_order(fit, study):
     np.testing.assert_allclose(mu, fit.potential_outcomes().isel(unit=[7, 3, 3]), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("batch", [16, 30])
+def test_the_size_of_batches_changes_no_number(fit, study, batch):
+    new = study.covariate_frame().iloc[:31]
+    for predict in (fit.potential_outcomes, fit.cate):
+        whole, parts = predict(new), predict(new, batch=batch)
+        assert parts.attrs == whole.attrs
+        assert parts.dims == whole.dims
+        np.testing.assert_array_equal(parts["unit"], whole["unit"])
+        np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12)
+    held = fit.potential_outcomes(new, mediator_value=1.0, batch=batch)
+    expected = fit.potential_outcomes(new, mediator_value=1.0)
+    np.testing.assert_allclose(held, expected, rtol=0, atol=1e-12)
+
+
+def test_a_batch_holds_at_least_one_row(fit, study):
+    with pytest.raises(DataError, match="batch must be at least 1 row, got 0"):
+        fit.cate(study.covariate_frame(), batch=0)
+
+
 def test_new_rows_that_cannot_be_encoded(fit, study):
     new = study.covariate_frame()
     with pytest.raises(DataError, match="lack x1"):
@@ -81,6 +103,28 @@ def test_arviz_accepts_the_posterior(fit):
     table = az.summary(fit.posterior, var_names=["outcome_sigma", "mediator_sigma"])
     assert list(table.index) == ["outcome_sigma", "mediator_sigma"]
     assert "diverging" in fit.posterior["sample_stats"]
+
+
+def test_the_log_likelihood_is_that_of_each_unit_in_its_own_arm_with_its_own_mediator(fit, study):
+    outcome, predictor = fit.components["outcome"], fit.observed_predictor()
+    mediator = fit.components["mediator"]
+    m = study.mediator() - mediator.linear_predictor().base.mean(("chain", "draw", "arm")).values
+    parts = outcome.linear_predictor()
+    for unit in (0, 7):
+        arm = int(study.arm_index()[unit])
+        eta = parts.base[:, :, unit, arm] + parts.slope[:, :, unit, arm] * m[unit]
+        np.testing.assert_allclose(predictor[:, :, unit], eta)
+        sigma = outcome.posterior["outcome_sigma"]
+        expected = stats.norm.logpdf(study.outcome()[unit], eta, sigma)
+        np.testing.assert_allclose(fit.log_likelihood()[:, :, unit], expected)
+
+
+# 80 draws are too few for the importance weights of some units.
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto:UserWarning")
+def test_arviz_scores_the_posterior(fit, study):
+    score = az.loo(fit.posterior, pointwise=True)
+    assert np.isfinite(score.elpd)
+    assert score.elpd_i.sizes == {"unit": study.n_units}
 
 
 def test_the_mediator_held_at_a_value(fit):
@@ -123,6 +167,18 @@ def test_a_binary_outcome_stays_within_bounds():
     assert float(mu.max()) < 1
 
 
+@pytest.mark.parametrize("family", ["poisson", "negative_binomial"])
+def test_forests_take_counts(study, family):
+    counts = study.frame.assign(y=np.arange(80) % 7)
+    plain = hte.Study.from_frame(counts, outcome="y", treatment="treat", covariates=["x1"])
+    fit = hte.fit(plain, family=family, **TINY)
+    mu = fit.potential_outcomes()
+    assert float(mu.min()) > 0
+    assert float(mu.mean()) == pytest.approx(3.0, abs=0.8)
+    noise = {name: values.shape for name, values in fit.components["outcome"].noise().items()}
+    assert noise == ({} if family == "poisson" else {"size": (2, 40, 1)})
+
+
 def test_options_are_checked_before_sampling(study):
     with pytest.raises(SpecError, match="Did you mean 'hierarchical'"):
         hte.fit(study, learner="hierarchial")
@@ -132,12 +188,13 @@ def test_options_are_checked_before_sampling(study):
         hte.fit(study, family="gauss")
     with pytest.raises(DataError, match="negative"):
         hte.fit(study, family="poisson")
-    counts = study.frame.assign(y=np.arange(80))
-    with pytest.raises(UnsupportedError, match="surface='linear'"):
-        hte.fit(
-            hte.Study.from_frame(counts, outcome="y", treatment="treat", covariates=["x1"]),
-            family="poisson",
-        )
+    with pytest.raises(SpecError, match=r"unknown noise 'by_arms'.* Did you mean 'by_arm'"):
+        hte.fit(study, noise="by_arms")
+    binary = replace(study, frame=study.frame.assign(y=(study.frame["y"] > 0).astype(int)))
+    with pytest.raises(UnsupportedError, match="noise='by_arm' has no meaning"):
+        hte.fit(binary, family="bernoulli", noise="by_arm")
+    with pytest.raises(SpecError, match="unknown surface 'wood'"):
+        hte.fit(study, stack_with=["wood"])
 
 
 @pytest.mark.parametrize(

@@ -87,4 +87,5 @@ def test_every_shipped_study_builds(name):
         learner=plan.learner,
         center=np.full(study.n_units, study.mediator().mean()),
     )
-    assert outcome.step().names == list(outcome.forests)
+    (step,) = outcome.steps()
+    assert step.names == list(outcome.forests)

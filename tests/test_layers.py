@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "effects",
         "groups",
+        "comparison",
         "subgroups",
         "mixtures",
         "companions",
@@ -47,11 +48,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "fitting",
         "saved_fit",
         "prior_fit",
+        "log_prior",
         "latent",
     ),
     ("checks", "analysis"),
     ("plots", "reporting"),
-    ("run", "cli"),
+    ("stage_runner", "run", "cli"),
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 PYMC_LAYER = LAYER["surfaces"]

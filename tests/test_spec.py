@@ -56,6 +56,8 @@ def test_a_minimal_file_gets_the_documented_defaults():
     assert spec.mediator is None
     assert spec.learner.name == "hierarchical"
     assert (spec.outcome.family, spec.outcome.surface) == ("gaussian", "forest")
+    assert (spec.outcome.noise, spec.outcome.stack_with) == ("constant", ())
+    assert spec.roles.cluster is None
     assert (spec.sampler.chains, spec.sampler.draws, spec.sampler.tune) == (4, 500, 300)
     assert (spec.report.ci_prob, spec.report.ci_kind) == (0.95, "eti")
     assert spec.prior == ()
@@ -84,6 +86,14 @@ because = "few covariates"
         ("arm", 1.0, None),
         ("shared", None, 20),
     ]
+
+
+def test_noise_candidates_and_clusters_are_read():
+    text = edited("because = ", 'noise = "varying"\nstack_with = ["t/linear"]\nbecause = ')
+    text = edited('covariates = ["age", "sex"]', 'covariates = ["age"]\ncluster = "clinic"', text)
+    spec = parse_spec(text)
+    assert (spec.outcome.noise, spec.outcome.stack_with) == ("varying", ("t/linear",))
+    assert spec.roles.cluster == "clinic"
 
 
 @pytest.mark.parametrize("value", ['"placebo"', "0", "1.5", "true"])
@@ -190,6 +200,7 @@ def test_a_value_of_the_wrong_type_is_refused_with_what_was_got(old, new, messag
         ("[sampler]", '[learner]\nname = "hierarchic"\n[sampler]', "mean 'hierarchical'"),
         ('because = "stated', 'family = "gausian"\nbecause = "stated', "mean 'gaussian'"),
         ('because = "stated', 'surface = "forrest"\nbecause = "stated', "mean 'forest'"),
+        ('because = "stated', 'noise = "by_arms"\nbecause = "stated', "mean 'by_arm'"),
         ("[sampler]", '[subgroups]\neffects = ["te", "pnde"]\n[sampler]', r"effects\[1\] 'pnde'"),
     ],
 )

@@ -203,6 +203,40 @@ def test_a_study_without_mediator_has_no_mediator_values():
         build().mediator()
 
 
+# ---------------------------------------------------------------- clusters
+
+
+def test_clusters_are_labels_as_text_and_part_of_the_identity():
+    frame = good_frame().assign(clinic=np.arange(N) % 8)
+    study = build(frame, cluster="clinic")
+    assert study.roles.cluster == "clinic"
+    assert list(study.clusters()[:3]) == ["0", "1", "2"]
+    assert "clinic" not in study.covariate_frame()
+    assert study.fingerprint() != build(frame).fingerprint()
+    assert build(frame).clusters() is None
+    assert study.subset(np.arange(N) < 30).roles == study.roles
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["a"] * N, "constant column: clinic"),
+        ([None, *["a", "b", "c"] * 13], r"missing values in clinic \(1\)"),
+    ],
+    ids=["one cluster", "missing"],
+)
+def test_clusters_are_checked_at_the_door(values, message):
+    with pytest.raises(DataError, match=message):
+        build(good_frame().assign(clinic=values), cluster="clinic")
+
+
+def test_a_cluster_is_no_covariate_as_well():
+    with pytest.raises(DataError, match="region would play two parts"):
+        build(cluster="region")
+    with pytest.raises(DataError, match=r"unknown column 'regions'\. Did you mean 'region'"):
+        build(cluster="regions")
+
+
 # ---------------------------------------------------------------- arms
 
 

@@ -34,11 +34,15 @@ DEFAULTS: dict[TermName, TermPrior] = {
     "arm": TermPrior(
         0.5, 50, "arms are expected to differ less than units do, so deviations are shrunk more"
     ),
-    "effect": TermPrior(
+    "effect": TermPrior(1.0, 50, "the average effect may be as large as the outcome varies"),
+    "effect_modified": TermPrior(
         0.7, 50, "the effect is expected to vary less than the outcome, so it is shrunk more"
     ),
     "mediator": TermPrior(
         0.5, 50, "one sd of the mediator is expected to move the outcome by less than one sd"
+    ),
+    "mediator_modified": TermPrior(
+        0.35, 50, "the mediator is expected to act much alike in all units"
     ),
     "mediator_arm": TermPrior(0.25, 25, "the mediator is expected to act much alike in both arms"),
 }

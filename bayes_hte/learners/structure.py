@@ -32,24 +32,28 @@ from bayes_hte.surfaces.terms import Term
 ARMS = (0, 1)
 # The shared part may use the estimated propensity (against regularisation-induced confounding).
 SHARED = Term("shared", "shared", "covariates+propensity")
-SLOPE = Term("mediator", "mediator", on_mediator=True)
+# What is the same for all units has a term of its own, so that deviations can shrink to nothing.
+EFFECT = Term("effect", "effect", "none", arm=1)
+MEAN_SLOPE = Term("mediator", "mediator", "none", on_mediator=True)
+SLOPE = Term("mediator_modified", "mediator_modified", on_mediator=True)
 # Second stage of the X-learner: the effect as learned in each arm.
-EFFECT_TERMS = tuple(Term(f"arm_{a}", "effect", arm=a) for a in ARMS)
+EFFECT_TERMS = tuple(Term(f"arm_{a}", "effect_modified", arm=a) for a in ARMS)
 
 
 def _hierarchical(mediated: bool) -> tuple[Term, ...]:
-    terms = (SHARED, *(Term(f"arm_{a}", "arm", arm=a) for a in ARMS))
+    terms = (SHARED, EFFECT, *(Term(f"arm_{a}", "arm", arm=a) for a in ARMS))
     if not mediated:
         return terms
     slopes = (Term(f"mediator_arm_{a}", "mediator_arm", arm=a, on_mediator=True) for a in ARMS)
-    return (*terms, SLOPE, *slopes)
+    return (*terms, MEAN_SLOPE, SLOPE, *slopes)
 
 
 def _prognostic_effect(mediated: bool) -> tuple[Term, ...]:
-    terms = (SHARED, Term("effect", "effect", arm=1))
+    terms = (SHARED, EFFECT, Term("effect_modified", "effect_modified", arm=1))
     if not mediated:
         return terms
-    return (*terms, SLOPE, Term("mediator_effect", "mediator_arm", arm=1, on_mediator=True))
+    differing = Term("mediator_effect", "mediator_arm", arm=1, on_mediator=True)
+    return (*terms, MEAN_SLOPE, SLOPE, differing)
 
 
 def _t(mediated: bool) -> tuple[Term, ...]:
@@ -68,9 +72,7 @@ def _s(mediated: bool) -> tuple[Term, ...]:
 
 
 def _homogeneous(mediated: bool) -> tuple[Term, ...]:
-    terms = (SHARED, Term("effect", "effect", "none", arm=1))
-    slope = Term("mediator", "mediator", "none", on_mediator=True)
-    return (*terms, slope) if mediated else terms
+    return (SHARED, EFFECT, MEAN_SLOPE) if mediated else (SHARED, EFFECT)
 
 
 LEARNERS: dict[str, Callable[[bool], tuple[Term, ...]]] = {

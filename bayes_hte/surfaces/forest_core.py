@@ -9,11 +9,17 @@ through a fixed basis ``b`` and precisions ``p``. One sweep draws, for each tree
 
 - ``T_j | rest``: one Metropolis-Hastings move with the leaf values integrated out, namely grow
   (split a leaf), prune (undo a split whose children are leaves) or change (a new rule for such a
-  split), with probabilities .3, .3, .4; a lone root can only grow;
+  split), with probabilities .3, .3, .4; a lone root can only grow. New rules come from their
+  prior; half of the changes stay near the old rule instead, which mixes better: the same column
+  with a cut up to a twentieth of the grid away, or with one level on the other side;
 - each leaf value ``m | T_j, rest ~ Normal(V sum_i p_i b_i r_i, V)`` with
   ``1/V = 1/s2 + sum_i p_i b_i^2`` over the rows of the leaf, ``r`` the partial residual;
 
-and then the leaf variance ``s2 | M ~ InverseGamma(a + L/2, b + sum m^2 / 2)``, L leaves in all.
+and then the scale of the forest, twice. Leaf values are ``Normal(0, s2)`` with ``s2 = a^2 c / trees``,
+``c`` the square of the prior scale and ``a ~ Normal(0, 1)``, so a forest that the data do not need
+can vanish. The scale is drawn once given the leaf values (a Metropolis-Hastings step that proposes
+from the inverse gamma their density implies), and once given the leaf values in units of ``a``, when
+``a`` is the coefficient of a regression: each mixes where the other is slow (interweaving).
 
 The tree prior is that of Chipman, George and McCulloch, restricted to valid trees. Unrestricted, a
 node at depth d (0 at the root) splits with probability ``alpha (1+d)^-beta`` if at least one column
@@ -33,6 +39,8 @@ Chipman, H. A., George, E. I., McCulloch, R. E. (1998). Bayesian CART model sear
 American Statistical Association 93, 935-948. doi:10.1080/01621459.1998.10473750
 Chipman, H. A., George, E. I., McCulloch, R. E. (2010). BART: Bayesian additive regression trees.
 Annals of Applied Statistics 4, 266-298. doi:10.1214/09-AOAS285
+Yu, Y., Meng, X.-L. (2011). To center or not to center: that is not the question. Journal of
+Computational and Graphical Statistics 20, 531-570. doi:10.1198/jcgs.2011.203main
 """
 
 from __future__ import annotations
@@ -77,9 +85,9 @@ class ForestPrior:
         Fewest rows in a leaf.
     max_depth : int
         Deepest leaf.
-    leaf_shape : float
-        Shape of the inverse-gamma prior of the leaf variance, whose mean is ``scale^2 / trees``;
-        ``inf`` fixes the variance at that value.
+    adaptive : bool
+        Whether the scale is multiplied by the absolute value of a standard normal, which is
+        sampled; else it is fixed.
     """
 
     scale: float
@@ -88,7 +96,7 @@ class ForestPrior:
     beta: float = 2.0
     min_leaf: int = 5
     max_depth: int = 10
-    leaf_shape: float = 3.0
+    adaptive: bool = True
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges.
@@ -105,7 +113,6 @@ class ForestPrior:
             "beta >= 0": self.beta >= 0,
             "min_leaf >= 1": self.min_leaf >= 1,
             "max_depth >= 1": self.max_depth >= 1,
-            "leaf_shape > 1": self.leaf_shape > 1,
         }
         for rule, holds in fine.items():
             if not holds:
@@ -269,9 +276,9 @@ def sweep(
     precision: np.ndarray,
     rng: np.random.Generator,
     *,
-    update_leaf_variance: bool = True,
+    update_scale: bool = True,
 ) -> None:
-    """Update every tree and the leaf variance of a forest once, in place.
+    """Update every tree and the scale of a forest once, in place.
 
     Parameters
     ----------
@@ -283,8 +290,8 @@ def sweep(
         One over the variance of each row's working noise; 0 where a row says nothing.
     rng : Generator
         The generator of the chain.
-    update_leaf_variance : bool, default True
-        Whether to draw the leaf variance too. A prior with ``leaf_shape=inf`` fixes it anyway.
+    update_scale : bool, default True
+        Whether to draw the scale too; a prior that is not adaptive fixes it anyway.
     """
     before = live.f.copy()
     u = precision * live.basis * residual
@@ -302,17 +309,38 @@ def sweep(
         rng,
     )
     residual -= live.basis * (live.f - before)
-    if update_leaf_variance:
-        live.leaf_variance = _draw_leaf_variance(live.prior, live.leaves, squares, rng)
+    if update_scale and live.prior.adaptive:
+        _draw_scale(live, squares, rng)
+        _move_with_scale(live, residual, precision, rng)
 
 
-def _draw_leaf_variance(
-    prior: ForestPrior, leaves: int, squares: float, rng: np.random.Generator
-) -> float:
-    if np.isinf(prior.leaf_shape):
-        return prior.leaf_variance
-    rate = (prior.leaf_shape - 1) * prior.leaf_variance + squares / 2
-    return rate / rng.standard_gamma(prior.leaf_shape + leaves / 2)
+def _draw_scale(live: LiveForest, squares: float, rng: np.random.Generator) -> None:
+    """Draw the squared multiplier given the leaf values, `squares` the sum of theirs."""
+    # Density v^(-L/2) exp(-squares / (2 c v)) v^(-1/2) exp(-v/2); all but the last factor is the
+    # inverse gamma that is proposed.
+    shape, unit = (live.leaves - 1) / 2, live.prior.leaf_variance
+    if shape <= 0 or squares == 0:
+        return
+    now = live.leaf_variance / unit
+    proposed = squares / (2 * unit) / rng.standard_gamma(shape)
+    if np.log(rng.random()) < (now - proposed) / 2:
+        live.leaf_variance = proposed * unit
+
+
+def _move_with_scale(
+    live: LiveForest, residual: np.ndarray, precision: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Draw the multiplier given the leaf values in its units; the leaf values move with it."""
+    now = np.sqrt(live.leaf_variance / live.prior.leaf_variance)
+    slope = live.basis * live.f / now
+    weighted = precision * slope
+    spread = 1 / (1 + weighted @ slope)
+    centre = spread * (weighted @ residual + (weighted @ slope) * now)
+    ratio = (centre + np.sqrt(spread) * rng.standard_normal()) / now
+    residual -= live.basis * live.f * (ratio - 1)
+    live.f *= ratio
+    live.nodes["value"] *= ratio
+    live.leaf_variance *= ratio**2
 
 
 def values(live: LiveForest) -> np.ndarray:
@@ -419,7 +447,8 @@ def _prior_lives(
     live = plant(prior, x, levels=levels)
     rng = np.random.default_rng(seed)
     for _ in range(draws):
-        live.leaf_variance = _draw_leaf_variance(prior, 0, 0.0, rng)
+        multiplier = rng.standard_normal() if prior.adaptive else 1.0
+        live.leaf_variance = prior.leaf_variance * multiplier**2
         live.leaves = draw_trees(
             live.nodes,
             live.tops,

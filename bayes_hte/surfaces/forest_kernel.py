@@ -39,7 +39,7 @@ NODE = np.dtype(
 )
 GROW, PRUNE = 0.3, 0.3  # probability of each move; the rest changes a rule
 NUDGE = 0.5  # share of the new rules that stay near the old one
-NEAR = 8  # a cut is nudged by up to this part of the grid
+NEAR = 20  # a cut is nudged by up to one part in so many of the grid
 ONE, ZERO = np.uint64(1), np.uint64(0)
 # Sums may be reordered (that is what makes them vector code); NaN and infinity keep their meaning.
 FAST = {"reassoc", "contract", "nsz"}

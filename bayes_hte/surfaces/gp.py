@@ -26,6 +26,7 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
@@ -36,6 +37,7 @@ from bayes_hte.design import Design
 from bayes_hte.errors import SavedResultError
 from bayes_hte.surfaces.gp_collapsed import GPTerm
 from bayes_hte.surfaces.gp_inducing import (
+    EXACT_ROWS,
     JITTER,
     factor,
     inducing_count,
@@ -72,8 +74,8 @@ def gp_term(
     basis : ndarray, shape (unit,), optional
         What multiplies the function; default 1.
     n_inducing : int, optional
-        Largest number of inducing points; default 100 up to 625 rows, then ``4 sqrt(n)``, at most
-        300.
+        Largest number of inducing points; default all rows up to 400, then
+        :func:`bayes_hte.surfaces.gp_inducing.inducing_count`.
 
     Returns
     -------
@@ -81,15 +83,19 @@ def gp_term(
     """
     frame = design.standardized(term.features)
     z = frame.to_numpy(dtype=np.float64)
-    count = inducing_count(design.n_rows) if n_inducing is None else n_inducing
+    if n_inducing is None:
+        few = design.n_rows <= EXACT_ROWS
+        n_inducing = design.n_rows if few else inducing_count(design.n_rows)
+    points = inducing_points(z, n_inducing) if z.shape[1] else np.empty((0, 0))
     return GPTerm(
         prefix=prefix,
         features=tuple(frame.columns),
         z=z,
-        points=inducing_points(z, count) if z.shape[1] else np.empty((0, 0)),
+        points=points,
         basis=np.ones(design.n_rows) if basis is None else np.asarray(basis, dtype=np.float64),
         scale=scale,
         constant_scale=(SHARED_CONSTANT if term.kind == "shared" else 1.0) * scale,
+        exact=not z.shape[1] or len(points) == len(np.unique(z, axis=0)),
     )
 
 
@@ -140,12 +146,14 @@ def gp_function(
     scale : float
         Prior scale, in the units of f.
     n_inducing : int, optional
-        As in :func:`gp_term`.
+        Largest number of inducing points; default
+        :func:`bayes_hte.surfaces.gp_inducing.inducing_count`, as each is a variable to sample.
 
     Returns
     -------
     TensorVariable, shape (unit,)
     """
+    n_inducing = inducing_count(design.n_rows) if n_inducing is None else n_inducing
     data = gp_term(prefix, term, design, scale=scale, n_inducing=n_inducing)
     constant = pm.Normal(f"{prefix}_const", 0, data.constant_scale)
     if not data.features:
@@ -169,7 +177,6 @@ def predict_gp(
     learned: Design,
     rows: Design,
     *,
-    n_inducing: int | None = None,
     residual: bool = True,
 ) -> np.ndarray:
     """Evaluate a Gaussian-process function at rows, draw by draw.
@@ -188,8 +195,6 @@ def predict_gp(
         The rows of the study, for the inducing points.
     rows : Design
         The rows to evaluate at.
-    n_inducing : int, optional
-        As the model was built with.
     residual : bool, default True
         Whether to draw what the points leave open; without it this is the function that NUTS
         sampled.
@@ -205,23 +210,18 @@ def predict_gp(
     """
     constant = posterior[f"{prefix}_const"].to_numpy()
     shape = (*constant.shape, rows.n_rows)
-    frame = rows.standardized(term.features)
-    z = frame.to_numpy(dtype=np.float64)
+    z = rows.standardized(term.features).to_numpy(dtype=np.float64)
     if z.shape[1] == 0:
         return np.broadcast_to(constant[..., None], shape)
-    points = gp_term(prefix, term, learned, scale=1.0, n_inducing=n_inducing).points
-    _check_points(posterior, prefix, points)
+    points = _stored_points(posterior, prefix, learned.standardized(term.features))
     flat = {
         name: posterior[f"{prefix}_{name}"].to_numpy().reshape(constant.size, -1)
         for name in ("lengthscale", "amplitude", "weight", "coef")
     }
-    values = _process(flat["lengthscale"], flat["weight"], points, z)
+    process, left = _process(flat["lengthscale"], flat["weight"], points, z)
     if residual:
-        mean, left = values
-        values = mean + np.sqrt(left) * _noise(prefix, z, constant.size)
-    else:
-        values, _ = values
-    values = constant.reshape(-1, 1) + flat["coef"] @ z.T + flat["amplitude"] * values
+        process += np.sqrt(left) * _noise(prefix, z, constant.size)
+    values = constant.reshape(-1, 1) + flat["coef"] @ z.T + flat["amplitude"] * process
     return values.reshape(shape)
 
 
@@ -249,14 +249,18 @@ def _noise(prefix: str, z: np.ndarray, draws: int) -> np.ndarray:
     return np.stack(noise, axis=1)
 
 
-def _check_points(posterior: xr.Dataset, prefix: str, points: np.ndarray) -> None:
-    stored, found = posterior[f"{prefix}_inducing"].to_numpy(), point_labels(points)
+def _stored_points(posterior: xr.Dataset, prefix: str, study: pd.DataFrame) -> np.ndarray:
+    """Find the inducing points of a posterior again in the columns of its study."""
+    stored = posterior[f"{prefix}_inducing"].to_numpy()
+    points = inducing_points(study.to_numpy(dtype=np.float64), len(stored))
+    found = point_labels(points)
     if stored.shape != found.shape or not np.allclose(stored, found, rtol=0, atol=1e-4):
         raise SavedResultError(
             f"{prefix}: the inducing points found in this study are not those the posterior was "
-            "sampled with, so it cannot predict; the data, the number of points or the version of "
+            "sampled with, so it cannot predict; the data or the version of "
             "scikit-learn differ. Run the study again."
         )
+    return points
 
 
 def _symbolic_kernel(a: np.ndarray, b: np.ndarray, lengthscale: TensorVariable) -> TensorVariable:

@@ -12,10 +12,14 @@ linear scales s and sigma,
     ``y ~ N(0, Phi Phi' + diag V)``,  ``weights | y ~ N(B^-1 Phi' V^-1 y, B^-1)``,
     ``B = I + Phi' V^-1 Phi``.
 
-This is the FITC approximation: the diagonal correction d enters the likelihood. The gradient is
-written out because a whole evaluation then costs little more than its matrix products, and needs
-no compilation. Rows in which the same terms act are treated together: a term of the other arm has
-only zeros there.
+This is the FITC approximation: the diagonal correction d enters the likelihood. Where the inducing
+points are all the distinct rows, d vanishes, the model is the exact Gaussian process, and the
+likelihood is taken from the covariance matrix of y itself, which is faster as long as there are
+fewer rows than weights.
+
+The gradient is written out because a whole evaluation then costs little more than its matrix
+products, and needs no compilation. Rows in which the same terms act are treated together: a term
+of the other arm has only zeros there.
 """
 
 from __future__ import annotations
@@ -49,6 +53,8 @@ class GPTerm:
         Prior scale of amplitude and linear scale, in the units of f.
     constant_scale : float
         Prior standard deviation of the constant.
+    exact : bool
+        Whether the points are all the distinct rows.
     """
 
     prefix: str
@@ -58,6 +64,7 @@ class GPTerm:
     basis: np.ndarray
     scale: float
     constant_scale: float
+    exact: bool
 
     @property
     def n_hyper(self) -> int:
@@ -159,6 +166,8 @@ def log_likelihood(
     -------
     float
     """
+    if _is_dense(terms):
+        return _dense(terms, theta, y).value
     return _solve(terms, groups, theta, y).value
 
 
@@ -177,6 +186,8 @@ def log_likelihood_gradient(
     value : float
     gradient : ndarray, shape (hyperparameter,)
     """
+    if _is_dense(terms):
+        return _dense_gradient(terms, theta, y)
     solved = _solve(terms, groups, theta, y)
     by_phi, by_variance = _outer_gradients(groups, solved, y)
     pieces = [
@@ -214,6 +225,8 @@ def draw_weights(
         In the order of the columns of Phi: for each term those of the points, the whitened
         coefficients, the whitened constant.
     """
+    if _is_dense(terms):
+        return _dense_weights(terms, theta, y, size=size, rng=rng)
     solved = _solve(terms, groups, theta, y)
     noise = rng.standard_normal((len(solved.mean), size))
     spread = linalg.solve_triangular(solved.chol, noise, lower=True, trans=1, check_finite=False)
@@ -318,8 +331,7 @@ def _outer_gradients(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the gradients in Phi (``(alpha alpha' - C^-1) Phi``) and in V, C the covariance."""
     # B is at least the identity, so its explicit inverse is safe.
-    lower, _ = linalg.lapack.dpotri(solved.chol, lower=1)
-    inverse = np.tril(lower) + np.tril(lower, -1).T
+    inverse = _inverse(solved.chol)
     alpha = (y - solved.phi @ solved.mean) / solved.variance
     along = alpha @ solved.phi
     by_phi, by_variance = np.zeros_like(solved.phi), np.empty_like(y)
@@ -361,3 +373,99 @@ def _kernel_gradient(weighted: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.n
     """Return ``sum_mn weighted_mn (a_mj - b_nj)^2`` for each feature j."""
     squares = weighted.sum(axis=1) @ (a * a) + weighted.sum(axis=0) @ (b * b)
     return squares - 2 * (a * (weighted @ b)).sum(axis=0)
+
+
+# ---------------------------------------------------------------- exact processes, few rows
+
+
+@dataclass(frozen=True)
+class _DenseTerm:
+    """One term's part of the covariance of y; rows are the active ones."""
+
+    rows: np.ndarray
+    x: np.ndarray
+    basis: np.ndarray
+    lengthscale: np.ndarray
+    amplitude: float
+    linear: float
+    gram: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """One evaluation from the covariance of y."""
+
+    parts: tuple[_DenseTerm | None, ...]
+    chol: np.ndarray
+    alpha: np.ndarray
+    value: float
+
+
+def _is_dense(terms: Sequence[GPTerm]) -> bool:
+    weights = sum(term.n_weights for term in terms)
+    return weights >= len(terms[0].basis) and all(term.exact for term in terms)
+
+
+def _dense(terms: Sequence[GPTerm], theta: np.ndarray, y: np.ndarray) -> _Dense:
+    n = len(y)
+    covariance = np.diag(np.full(n, theta[-1] ** 2))
+    parts: list[_DenseTerm | None] = []
+    for term, hyper in zip(terms, _split(terms, theta), strict=True):
+        rows = np.flatnonzero(term.basis)
+        basis = term.basis[rows]
+        own = np.full((len(rows), len(rows)), term.constant_scale**2)
+        part = None
+        if term.features:
+            x, lengthscale, (amplitude, linear) = term.z[rows], hyper[:-2], hyper[-2:]
+            gram = kernel(x, x, lengthscale)
+            own += amplitude**2 * gram + linear**2 * (x @ x.T)
+            part = _DenseTerm(rows, x, basis, lengthscale, amplitude, linear, gram)
+        covariance[np.ix_(rows, rows)] += own * basis * basis[:, None]
+        parts.append(part)
+    chol = linalg.cholesky(covariance, lower=True, check_finite=False)
+    alpha = linalg.cho_solve((chol, True), y, check_finite=False)
+    log_determinant = 2 * np.log(np.diag(chol)).sum()
+    value = -0.5 * (log_determinant + y @ alpha + n * np.log(2 * np.pi))
+    return _Dense(tuple(parts), chol, alpha, float(value))
+
+
+def _dense_gradient(
+    terms: Sequence[GPTerm], theta: np.ndarray, y: np.ndarray
+) -> tuple[float, np.ndarray]:
+    dense = _dense(terms, theta, y)
+    by_covariance = 0.5 * (np.outer(dense.alpha, dense.alpha) - _inverse(dense.chol))
+    pieces = []
+    for part in dense.parts:
+        if part is None:
+            continue
+        own = by_covariance[np.ix_(part.rows, part.rows)] * part.basis * part.basis[:, None]
+        weighted = own * part.gram
+        by_lengthscale = part.amplitude**2 * _kernel_gradient(weighted, part.x, part.x)
+        by_amplitude = 2 * part.amplitude * weighted.sum()
+        by_linear = 2 * part.linear * (part.x * (own @ part.x)).sum()
+        pieces += [by_lengthscale / part.lengthscale**3, [by_amplitude, by_linear]]
+    by_sigma = 2 * theta[-1] * np.trace(by_covariance)
+    return dense.value, np.concatenate([*pieces, [by_sigma]])
+
+
+def _dense_weights(
+    terms: Sequence[GPTerm],
+    theta: np.ndarray,
+    y: np.ndarray,
+    *,
+    size: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw weights and data from the prior, then move the weights by what the data differ."""
+    phi, variance, _ = _features(terms, theta)
+    weights = rng.standard_normal((phi.shape[1], size))
+    noise = np.sqrt(variance)[:, None] * rng.standard_normal((len(y), size))
+    chol = _dense(terms, theta, y).chol
+    differ = y[:, None] - phi @ weights - noise
+    return (weights + phi.T @ linalg.cho_solve((chol, True), differ, check_finite=False)).T
+
+
+def _inverse(chol: np.ndarray) -> np.ndarray:
+    """Return the symmetric inverse of a matrix from its lower Cholesky factor."""
+    lower, _ = linalg.lapack.dpotri(chol, lower=1)
+    return np.tril(lower) + np.tril(lower, -1).T

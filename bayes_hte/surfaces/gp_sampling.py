@@ -22,38 +22,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
+import pytensor
 import xarray as xr
 from arviz_stats.base import array_stats
-from pytensor.gradient import grad_undefined
-from pytensor.graph.basic import Apply, Variable
-from pytensor.graph.op import Op
-from pytensor.tensor.variable import TensorVariable
 from scipy import linalg, optimize
 from threadpoolctl import threadpool_limits
 
 from bayes_hte.errors import SamplingError, unknown_name
 from bayes_hte.names import CHAIN, DRAW, SAMPLE
-from bayes_hte.surfaces.gp import gp_hyperparameters
-from bayes_hte.surfaces.gp_collapsed import (
-    GPTerm,
-    Groups,
-    draw_observations,
-    draw_weights,
-    group_rows,
-    log_likelihood_gradient,
-)
+from bayes_hte.surfaces.gp_collapsed import draw_weights, group_rows
 from bayes_hte.surfaces.gp_inducing import point_labels
+from bayes_hte.surfaces.gp_model import GPRegression
 
 Method = Literal["nuts", "laplace"]
 METHODS = ("nuts", "laplace")
 # Compiling the few scalar operations around the likelihood would cost more than it saves.
-COMPILE = {"mode": "FAST_COMPILE"}
+MODE = "FAST_COMPILE"
 OPTIMISER_STEPS = 1000
 # How far the optimiser may go from its start, in log units; further, kernels over- or underflow.
 REACH = 8.0
@@ -62,107 +50,12 @@ CURVATURE_STEP = 1e-3
 LEAST_CURVATURE = 0.1
 LARGEST_K = 0.7
 PROPOSALS_PER_DRAW = 2
+# Fewer leave too short a tail to estimate k-hat from.
+LEAST_PROPOSALS = 100
 # First step size of NUTS before its division by dimension^(1/4); near its optimum under C.
 FIRST_STEP = 1.2
-
-
-@dataclass(frozen=True)
-class GPRegression:
-    """A gaussian column with its terms.
-
-    Attributes
-    ----------
-    role : str
-        Starts the names ``<role>_sigma`` and ``<role>_observed``.
-    terms : tuple of GPTerm
-        The linear predictor.
-    y : ndarray, shape (unit,)
-        The column.
-    offset : float
-        Constant of the linear predictor.
-    sigma_scale : float
-        Scale of sigma's half-t prior with 3 degrees of freedom.
-    """
-
-    role: str
-    terms: tuple[GPTerm, ...]
-    y: np.ndarray
-    offset: float
-    sigma_scale: float
-
-
-def collapsed_model(regression: GPRegression) -> pm.Model:
-    """Build the PyMC model of a regression with every weight integrated out.
-
-    Parameters
-    ----------
-    regression : GPRegression
-
-    Returns
-    -------
-    pymc.Model
-        Free variables ``<prefix>_lengthscale``, ``<prefix>_amplitude``, ``<prefix>_tau`` of each
-        term with features and ``<role>_sigma``; observed ``<role>_observed``, with the FITC
-        marginal likelihood, whose prior predictive draws are those of the full model.
-    """
-    terms, y = regression.terms, regression.y
-    with pm.Model(coords={"unit": np.arange(len(y))}) as model:
-        theta: list[TensorVariable] = []
-        for term in terms:
-            if term.features:
-                lengthscale, amplitude, tau = gp_hyperparameters(term)
-                theta += [lengthscale, amplitude[None], tau[None]]
-        sigma = pm.HalfStudentT(f"{regression.role}_sigma", nu=3, sigma=regression.sigma_scale)
-        likelihood = MarginalLikelihood(terms, group_rows(terms))
-        pm.CustomDist(
-            f"{regression.role}_observed",
-            pt.concatenate([*theta, sigma[None]]),
-            np.full(len(y), regression.offset),
-            logp=lambda value, theta, offset: likelihood(theta, value - offset)[0],
-            random=partial(_replicate, terms=terms),
-            signature="(k),(n)->(n)",
-            observed=y,
-            dims="unit",
-        )
-    return model
-
-
-class MarginalLikelihood(Op):
-    """Log density of a gaussian column given hyperparameters, with its gradient.
-
-    Parameters
-    ----------
-    terms : sequence of GPTerm
-    groups : Groups
-    """
-
-    def __init__(self, terms: Sequence[GPTerm], groups: Groups) -> None:
-        self.terms, self.groups = terms, groups
-
-    def make_node(self, theta: Variable, y: Variable) -> Apply:
-        """Take theta and y as of :func:`log_likelihood`; give the value and the gradient."""
-        return Apply(self, [pt.as_tensor(theta), pt.as_tensor(y)], [pt.dscalar(), pt.dvector()])
-
-    def perform(self, node: Apply, inputs: Sequence[np.ndarray], outputs: Any) -> None:
-        """Evaluate; where numbers overflow the density is zero."""
-        theta, y = inputs
-        value, gradient = -np.inf, np.zeros(len(theta))
-        try:
-            with np.errstate(all="ignore"):
-                found = log_likelihood_gradient(self.terms, self.groups, theta, y)
-            if np.isfinite(found[0]) and np.isfinite(found[1]).all():
-                value, gradient = found
-        except np.linalg.LinAlgError:
-            # Not positive definite: only where hyperparameters have overflowed.
-            pass
-        outputs[0][0], outputs[1][0] = np.asarray(value), gradient
-
-    def pullback(
-        self, inputs: Sequence[Variable], outputs: Sequence[Variable], cotangents: Any
-    ) -> list[Variable]:
-        """Gradient in theta; the column is data."""
-        undefined = grad_undefined(self, 1, inputs[1], "the column is data")
-        return [cotangents[0] * outputs[1], undefined]
+# Seven steps: under C a trajectory that long has crossed the posterior.
+TREE_DEPTH = 3
 
 
 def sample_collapsed(
@@ -186,7 +79,7 @@ def sample_collapsed(
     regression : GPRegression
         The column and its terms.
     model : pymc.Model
-        From :func:`collapsed_model`.
+        From :func:`bayes_hte.surfaces.gp_model.collapsed_model`.
     chains, draws : int
         Chains, and draws of the weights in each.
     seed : int
@@ -226,8 +119,8 @@ def sample_collapsed(
     streams = np.random.SeedSequence(seed).spawn(2 * chains)
     rngs = [np.random.default_rng(s) for s in streams]
     # More threads gain nothing on matrices this small, and their sums would depend on the machine.
-    with threadpool_limits(1):
-        density = _Density(model.logp_dlogp_function(ravel_inputs=True, **COMPILE))
+    with threadpool_limits(1), pytensor.config.change_flags(mode=MODE):
+        density = _Density(model.logp_dlogp_function(ravel_inputs=True))
         laplace = find_mode(regression, density, steps=optimiser_steps)
         if method == "nuts":
             theta, stats = _nuts(
@@ -359,7 +252,8 @@ def _nuts(
             scaling=laplace.factor @ laplace.factor.T,
             is_cov=True,
             step_scale=FIRST_STEP,
-            compile_kwargs=COMPILE,
+            max_treedepth=TREE_DEPTH,
+            early_max_treedepth=TREE_DEPTH,
         )
         tree = pm.sample(
             draws=draws,
@@ -370,6 +264,7 @@ def _nuts(
             initvals=[_named(regression, start) for start in starts],
             random_seed=[int(rng.integers(2**31)) for rng in rngs],
             progressbar=progress,
+            quiet=True,
             compute_convergence_checks=False,
             blas_cores=None,
         )
@@ -392,7 +287,7 @@ def _laplace(
 ) -> tuple[np.ndarray, xr.Dataset]:
     theta, k_hat = [], []
     for rng in rngs:
-        u, log_proposal = laplace.draw(rng, PROPOSALS_PER_DRAW * draws)
+        u, log_proposal = laplace.draw(rng, max(LEAST_PROPOSALS, PROPOSALS_PER_DRAW * draws))
         log_ratio = np.array([density(row)[0] for row in u]) - log_proposal
         log_weights, k = array_stats.psislw(log_ratio)
         k_hat.append(float(k))
@@ -470,14 +365,3 @@ def _named(regression: GPRegression, theta: np.ndarray) -> dict[str, np.ndarray]
             start += term.n_hyper
     found[f"{regression.role}_sigma"] = theta[..., -1]
     return found
-
-
-def _replicate(
-    theta: np.ndarray,
-    offset: np.ndarray,
-    rng: np.random.Generator,
-    size: object = None,
-    *,
-    terms: Sequence[GPTerm],
-) -> np.ndarray:
-    return offset + draw_observations(terms, theta, rng)

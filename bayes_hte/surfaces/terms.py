@@ -24,7 +24,7 @@ class Term:
     ----------
     name : str
         Unique within a component, e.g. ``"arm_1"``.
-    kind : {"shared", "arm", "effect", "mediator", "mediator_arm"}
+    kind : str
         Which prior it takes.
     features : FeatureSet
         What the function sees; ``"none"`` makes it a constant.

@@ -91,6 +91,7 @@ class Method:
 
 OURS: dict[str, dict[str, Any]] = {
     "forest": {},
+    "forest nopc": {"propensity_covariate": False},
     "forest prognostic+effect": {"learner": "prognostic_effect"},
     "forest t": {"learner": "t"},
     "linear": {"surface": "linear"},

@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.benchmarks.effects_methods import PROBS, REFERENCE
+from tests.benchmarks.effects_data import FAMILIES
+from tests.benchmarks.effects_methods import METHODS, PROBS, REFERENCE
 
 KEY = ["family", "cell", "replication", "method"]
 
 
 def read(files: Iterable[Path]) -> pd.DataFrame:
-    """Read results; of a fit done twice the last counts."""
+    """Read results, in the order of the benchmark; of a fit done twice the last counts."""
     rows = pd.concat([pd.read_csv(f) for f in files], ignore_index=True)
-    return rows.drop_duplicates(KEY, keep="last")
+    names = [*FAMILIES, *(c for family in FAMILIES.values() for c in family.cells), *METHODS]
+    place = {name: i for i, name in enumerate(names)}
+    return rows.drop_duplicates(KEY, keep="last").sort_values(
+        ["family", "cell", "method", "replication"], key=lambda column: column.replace(place)
+    )
 
 
 def tabulate(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -91,9 +96,9 @@ def report(rows: pd.DataFrame) -> str:
     equal = rows.loc[rows["relative_to"] == "sd of outcome", ["family", "cell"]].drop_duplicates()
     names = "; ".join(f"{family} {cell}" for family, cell in equal.itertuples(index=False))
     note = (
-        "Of individual (CATE) and average (ATE) effects: c50 and c95 are the coverage of 50% and 95% "
-        "intervals, w50 and w95 their mean width. `se` is the standard error of root-PEHE over data "
-        f"sets, `/{REFERENCE}` the ratio of mean root-PEHE to that method's on the same data. "
+        "Of individual (CATE) and average (ATE) effects: c50 and c95 are the coverage of 50% and "
+        "95% intervals, w50 and w95 their mean width. `se` is the standard error of root-PEHE over "
+        f"data sets, `/{REFERENCE}` the ratio of mean root-PEHE to that method's on the same data. "
         "`relative` is root-PEHE over the standard deviation of the true effects"
         + (f", but over that of the outcome where all effects are equal: {names}" if names else "")
         + f". Software: {', '.join(sorted(rows['software'].dropna().unique()))}."
