@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bayes_hte.components.component import check_column, is_forest
+from bayes_hte.components.component import check_column
 from bayes_hte.components.propensity import TERMS as PROPENSITY_TERMS
 from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.learners.structure import EFFECT_TERMS, learner_terms
 from bayes_hte.spec import PriorSpec, Spec
 from bayes_hte.study import Study
+from bayes_hte.surfaces.registry import FOREST
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def _check_priors(plan: Plan, *, mediated: bool) -> None:
     seen = set()
     for prior in plan.priors:
         used = {
-            term.kind: is_forest(surfaces[prior.component], term) for term in terms[prior.component]
+            term.kind: surfaces[prior.component] == FOREST and term.features != "none"
+            for term in terms[prior.component]
         }
         if prior.term not in used:
             raise SpecError(

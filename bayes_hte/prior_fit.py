@@ -92,7 +92,7 @@ def _draw(component: Component, seed: int, draws: int) -> FittedComponent:
         terms=component.terms,
         design=component.design,
         offset=component.offset,
-        clustered=any(name.endswith("_cluster_sd") for name in posterior.data_vars),
+        clustered=component.clustered,
         posterior=posterior,
         stats=xr.Dataset({"diverging": (SAMPLE, np.zeros((1, draws), dtype=bool))}),
         trees=trees,

@@ -24,14 +24,15 @@ import xarray as xr
 from bayes_hte.components.component import (
     Component,
     imputation_name,
-    is_forest,
-    variable_name,
 )
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.errors import LargeStudyWarning, SamplingError
 from bayes_hte.names import SAMPLE
 from bayes_hte.surfaces.forest_core import compile_kernel
 from bayes_hte.surfaces.forest_step import STAT
+from bayes_hte.surfaces.gp import gp_term
+from bayes_hte.surfaces.gp_model import GPRegression, collapsed_model
+from bayes_hte.surfaces.gp_sampling import sample_collapsed
 from bayes_hte.surfaces.trees import stack
 
 # Shrinkage scales have funnels: at the usual 0.8, and still at 0.95, some transitions diverge.
@@ -136,9 +137,13 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
         # The health gate judges convergence, on the effects as well as on the parameters.
         "compute_convergence_checks": False,
     }
-    with component.model, quiet():
-        tree = _sample(component, options)
-    posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+    with quiet():
+        if component.collapses:
+            posterior, stats = _sample_collapsed(component, options)
+        else:
+            with component.model:
+                tree = _sample(component, options)
+            posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
     _check_draws(posterior, component.role, size)
     return _fitted(component, posterior, stats)
 
@@ -162,6 +167,32 @@ def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
             f"{component.role}: sampling stopped before its first draw; run again to go on from "
             "the stages that were finished."
         ) from error
+
+
+def _sample_collapsed(
+    component: Component, options: dict[str, Any]
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Sample gaussian columns on Gaussian processes with the weights integrated out."""
+    terms = tuple(
+        gp_term(p.name, p.term, component.design, scale=p.scale, basis=p.basis)
+        for p in component.placed
+    )
+    regression = GPRegression(
+        component.role,
+        terms,
+        component.y,
+        component.offset,
+        component.family.latent_sd(component.y),
+    )
+    return sample_collapsed(
+        regression,
+        collapsed_model(regression),
+        chains=options["chains"],
+        draws=options["draws"],
+        cores=options["cores"],
+        seed=options["random_seed"],
+        progress=options["progressbar"],
+    )
 
 
 def _starts(component: Component, chains: int) -> list[dict[str, int]] | None:
@@ -217,15 +248,15 @@ def _check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
 
 def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> FittedComponent:
     trees, at_units, extra = {}, {}, {}
-    forest_terms = [t for t in component.terms if is_forest(component.surface, t)]
-    if forest_terms:
+    if component.forests:
         kept = stats[STAT].to_numpy().reshape(stats.sizes["chain"], stats.sizes["draw"])
         order = list(component.forests)
-        for term in forest_terms:
-            name = variable_name(component.role, term)
-            i = order.index(name)
+        for i, (name, term) in enumerate(zip(order, component.terms, strict=True)):
             trees[term.name] = stack([[draw.forests[i] for draw in chain] for chain in kept])
             at_units[term.name] = posterior[name].to_numpy()
+            if term.features == "none":
+                extra[f"{name}_const"] = (SAMPLE, at_units[term.name][..., 0])
+                continue
             extra[f"{name}_leaf_sd"] = (SAMPLE, _collect(kept, "leaf_sd", i))
             extra[f"{name}_leaves"] = (SAMPLE, _collect(kept, "leaves", i))
         posterior = posterior.drop_vars(order).drop_vars("unit", errors="ignore").assign(extra)
@@ -239,7 +270,7 @@ def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> F
         terms=component.terms,
         design=component.design,
         offset=component.offset,
-        clustered=any(name.endswith("_cluster_sd") for name in posterior.data_vars),
+        clustered=component.clustered,
         posterior=posterior,
         stats=stats,
         trees=trees,

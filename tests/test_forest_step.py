@@ -122,7 +122,7 @@ def test_logit_of_a_stump_has_the_exact_posterior():
     rng = np.random.default_rng(3)
     y = (np.arange(40) < 28).astype(float)
     x = rng.normal(size=(40, 1))
-    prior = ForestPrior(scale=1.5, trees=1, alpha=1e-9, leaf_shape=np.inf)
+    prior = ForestPrior(scale=1.5, trees=1, alpha=1e-9, adaptive=False)
     data = ForestData(prior, x)
     with pm.Model(coords={"unit": np.arange(40)}) as model:
         f = forest_function("f", data)
@@ -163,7 +163,7 @@ def test_a_stump_has_the_exact_posterior_in_every_family(name):
     make, noise = STUMPS[name]
     rng, family = np.random.default_rng(5), get_family(name)
     y, x = make(rng).astype(float), rng.normal(size=(40, 1))
-    data = ForestData(ForestPrior(scale=1.0, trees=1, alpha=1e-9, leaf_shape=np.inf), x)
+    data = ForestData(ForestPrior(scale=1.0, trees=1, alpha=1e-9, adaptive=False), x)
     with pm.Model(coords={"unit": np.arange(40)}) as model:
         f = forest_function("f", data)
         graph = {key: pt.as_tensor_variable(value) for key, value in noise.items()}

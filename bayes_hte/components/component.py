@@ -20,7 +20,7 @@ from bayes_hte.learners.priors import TermPrior
 from bayes_hte.spec import TermName
 from bayes_hte.surfaces.forest import forest_data, forest_function
 from bayes_hte.surfaces.forest_step import ForestData, ForestStep
-from bayes_hte.surfaces.registry import FOREST, SURFACE_NAMES, surface_of
+from bayes_hte.surfaces.registry import FOREST, GP, SURFACE_NAMES, surface_of
 from bayes_hte.surfaces.terms import Term
 
 
@@ -98,6 +98,8 @@ class Component:
         What the likelihood sees: `y`, or the imputation of the moment.
     forests : mapping of str to ForestData
         The forest variables by name; empty for another surface.
+    clustered : bool
+        Whether clusters have intercepts.
     imputations : Imputations or None
         Of a second stage.
     """
@@ -115,12 +117,24 @@ class Component:
     noise: Mapping[str, TensorVariable]
     observed: np.ndarray | TensorVariable
     forests: Mapping[str, ForestData]
+    clustered: bool = False
     imputations: Imputations | None = None
 
     @property
     def terms(self) -> tuple[Term, ...]:
         """The terms of the linear predictor."""
         return tuple(p.term for p in self.placed)
+
+    @property
+    def collapses(self) -> bool:
+        """Whether all but a few hyperparameters can be integrated out of the model."""
+        return (
+            self.surface == GP
+            and self.family.name == "gaussian"
+            and self.noise_model == "constant"
+            and not self.clustered
+            and self.imputations is None
+        )
 
     def steps(self) -> list[ForestStep | ImputationStep]:
         """Build the step methods of the variables that NUTS cannot sample."""
@@ -150,11 +164,6 @@ def variable_name(role: str, term: Term) -> str:
 def imputation_name(role: str) -> str:
     """Return the name of the variable that picks the imputation."""
     return f"{role}_imputation"
-
-
-def is_forest(surface: str, term: Term) -> bool:
-    """Whether a term is a forest: constants stay constants on every surface."""
-    return surface == FOREST and term.features != "none"
 
 
 def check_column(
@@ -245,7 +254,7 @@ def build_component(
     forests = {
         p.name: forest_data(p.term, design, scale=p.scale, trees=p.trees, basis=p.basis)
         for p in placed
-        if is_forest(surface, p.term)
+        if surface == FOREST
     }
     offset = family.offset(y)
     with pm.Model(coords={"unit": design.units.to_numpy()}) as model:
@@ -257,7 +266,8 @@ def build_component(
                 else surface_of(surface, p.term).function(p.name, p.term, design, scale=p.scale)
             )
             eta = eta + (function if p.basis is None else function * p.basis)
-        if clustered and design.cluster is not None:
+        clustered = clustered and design.cluster is not None
+        if clustered:
             eta = eta + cluster_intercepts(role, design, scale=family.latent_sd(y))
         parameters = noise_parameters(role, family, y, design, noise)
         observed = _observe(role, family.distribution(eta, parameters), y, imputations)
@@ -275,6 +285,7 @@ def build_component(
         parameters,
         observed,
         forests,
+        clustered,
         imputations,
     )
 

@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte.components.clusters import predict_clusters
-from bayes_hte.components.component import is_forest, variable_name
+from bayes_hte.components.component import variable_name
 from bayes_hte.components.families import Family, get_family
 from bayes_hte.components.noise import noise_at
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.design import Design
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.surfaces.forest import predict_forest
-from bayes_hte.surfaces.registry import surface_of
+from bayes_hte.surfaces.registry import FOREST, surface_of
 from bayes_hte.surfaces.terms import Term
 
 
@@ -84,7 +84,7 @@ class FittedComponent:
 
     def function(self, term: Term, design: Design) -> np.ndarray:
         """Evaluate one term's function at rows, shape (chain, draw, row)."""
-        if not is_forest(self.surface, term):
+        if self.surface != FOREST:
             surface, name = surface_of(self.surface, term), variable_name(self.role, term)
             return surface.predict(self.posterior, name, term, self.design, design)
         if design is self.design and term.name in self.at_units:

@@ -35,21 +35,24 @@ SHARED = Term("shared", "shared", "covariates+propensity")
 # What is the same for all units has a term of its own, so that deviations can shrink to nothing.
 EFFECT = Term("effect", "effect", "none", arm=1)
 MEAN_SLOPE = Term("mediator", "mediator", "none", on_mediator=True)
-SLOPE = Term("mediator_modified", "mediator_modified", on_mediator=True)
+SLOPE = Term("mediator_modified", "mediator_modified", on_mediator=True, constant=False)
 # Second stage of the X-learner: the effect as learned in each arm.
 EFFECT_TERMS = tuple(Term(f"arm_{a}", "effect_modified", arm=a) for a in ARMS)
 
 
 def _hierarchical(mediated: bool) -> tuple[Term, ...]:
-    terms = (SHARED, EFFECT, *(Term(f"arm_{a}", "arm", arm=a) for a in ARMS))
+    terms = (SHARED, EFFECT, *(Term(f"arm_{a}", "arm", arm=a, constant=False) for a in ARMS))
     if not mediated:
         return terms
-    slopes = (Term(f"mediator_arm_{a}", "mediator_arm", arm=a, on_mediator=True) for a in ARMS)
+    slopes = (
+        Term(f"mediator_arm_{a}", "mediator_arm", arm=a, on_mediator=True, constant=False)
+        for a in ARMS
+    )
     return (*terms, MEAN_SLOPE, SLOPE, *slopes)
 
 
 def _prognostic_effect(mediated: bool) -> tuple[Term, ...]:
-    terms = (SHARED, EFFECT, Term("effect_modified", "effect_modified", arm=1))
+    terms = (SHARED, EFFECT, Term("effect_modified", "effect_modified", arm=1, constant=False))
     if not mediated:
         return terms
     differing = Term("mediator_effect", "mediator_arm", arm=1, on_mediator=True)

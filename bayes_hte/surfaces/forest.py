@@ -75,6 +75,9 @@ def forest_data(
     """
     x = design.split_columns(term.features).to_numpy()
     levels = design.split_levels(term.features)
+    if term.features == "none":
+        # A tree without columns cannot split: one leaf, drawn from its conjugate normal.
+        return ForestData(ForestPrior(scale=scale, trees=1, adaptive=False), x, levels, basis)
     return ForestData(ForestPrior(scale=scale, trees=trees), x, levels, basis)
 
 

@@ -15,11 +15,12 @@ through a fixed basis ``b`` and precisions ``p``. One sweep draws, for each tree
 - each leaf value ``m | T_j, rest ~ Normal(V sum_i p_i b_i r_i, V)`` with
   ``1/V = 1/s2 + sum_i p_i b_i^2`` over the rows of the leaf, ``r`` the partial residual;
 
-and then the scale of the forest, twice. Leaf values are ``Normal(0, s2)`` with ``s2 = a^2 c / trees``,
-``c`` the square of the prior scale and ``a ~ Normal(0, 1)``, so a forest that the data do not need
-can vanish. The scale is drawn once given the leaf values (a Metropolis-Hastings step that proposes
-from the inverse gamma their density implies), and once given the leaf values in units of ``a``, when
-``a`` is the coefficient of a regression: each mixes where the other is slow (interweaving).
+and then the scale of the forest, twice. Leaf values are ``Normal(0, s2)`` with
+``s2 = a^2 c / trees``, ``c`` the square of the prior scale and ``a ~ Normal(0, 1)``, so a forest
+that the data do not need can vanish. The scale is drawn once given the leaf values (a
+Metropolis-Hastings step that proposes from the inverse gamma their density implies), and once given
+the leaf values in units of ``a``, when ``a`` is the coefficient of a regression: each mixes where
+the other is slow (interweaving).
 
 The tree prior is that of Chipman, George and McCulloch, restricted to valid trees. Unrestricted, a
 node at depth d (0 at the root) splits with probability ``alpha (1+d)^-beta`` if at least one column

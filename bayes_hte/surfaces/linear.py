@@ -41,6 +41,7 @@ import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
 from bayes_hte.design import ARM_COLUMN, PROPENSITY_COLUMN, Design
+from bayes_hte.names import CHAIN, DRAW
 from bayes_hte.surfaces.terms import Term
 
 SHARED_CONSTANT = 2.5
@@ -94,7 +95,10 @@ def predict_linear(posterior: xr.Dataset, prefix: str, term: Term, design: Desig
     -------
     ndarray, shape (chain, draw, row)
     """
-    constant = posterior[f"{prefix}_const"].to_numpy()[..., None]
+    shape = (posterior.sizes[CHAIN], posterior.sizes[DRAW], 1)
+    constant = (
+        posterior[f"{prefix}_const"].to_numpy()[..., None] if term.constant else np.zeros(shape)
+    )
     z = features_of(term, design).to_numpy()
     if z.shape[1] == 0:
         return np.broadcast_to(constant, (*constant.shape[:2], design.n_rows))
@@ -128,8 +132,10 @@ def rows_of(term: Term, design: Design) -> int:
     return design.n_rows if term.arm is None else int((design.arm == term.arm).sum())
 
 
-def constant_of(prefix: str, term: Term, *, scale: float) -> TensorVariable:
-    """Add the constant of a function to the model in context; see the module for its prior."""
+def constant_of(prefix: str, term: Term, *, scale: float) -> TensorVariable | float:
+    """Add the constant of a function, if it has one, to the model in context."""
+    if not term.constant:
+        return 0.0
     spread = SHARED_CONSTANT if term.kind == "shared" else 1.0
     return pm.Normal(f"{prefix}_const", 0, spread * scale)
 

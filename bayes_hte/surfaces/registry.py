@@ -17,6 +17,8 @@ import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
 from bayes_hte.design import Design
+from bayes_hte.surfaces.additive import additive_function, predict_additive
+from bayes_hte.surfaces.gp import gp_function, predict_gp
 from bayes_hte.surfaces.linear import linear_function, predict_linear
 from bayes_hte.surfaces.terms import Term
 
@@ -29,19 +31,28 @@ class Surface:
     predict: Callable[[xr.Dataset, str, Term, Design, Design], np.ndarray]
 
 
-def _predict_linear(
-    posterior: xr.Dataset, prefix: str, term: Term, learned: Design, rows: Design
-) -> np.ndarray:
-    return predict_linear(posterior, prefix, term, rows)
+def _without_rows(predict: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Adapt a surface that needs the study's encoding, but not its rows."""
+
+    def adapted(
+        posterior: xr.Dataset, prefix: str, term: Term, learned: Design, rows: Design
+    ) -> np.ndarray:
+        return predict(posterior, prefix, term, rows)
+
+    return adapted
 
 
-FOREST = "forest"
-LINEAR = Surface(linear_function, _predict_linear)
-# Sampled by NUTS; a constant (a term without features) is linear on every surface.
-SURFACES: dict[str, Surface] = {"linear": LINEAR}
+FOREST, GP = "forest", "gp"
+LINEAR = Surface(linear_function, _without_rows(predict_linear))
+# A constant (a term without features) is linear on each of them.
+SURFACES: dict[str, Surface] = {
+    GP: Surface(gp_function, predict_gp),
+    "additive": Surface(additive_function, _without_rows(predict_additive)),
+    "linear": LINEAR,
+}
 SURFACE_NAMES = (FOREST, *SURFACES)
 
 
 def surface_of(name: str, term: Term) -> Surface:
     """Return the surface that draws a term that is no forest."""
-    return LINEAR if term.features == "none" or name == FOREST else SURFACES[name]
+    return LINEAR if term.features == "none" and name != GP else SURFACES[name]

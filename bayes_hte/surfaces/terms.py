@@ -32,6 +32,9 @@ class Term:
         The arm it belongs to (0 or 1); None is both.
     on_mediator : bool
         Whether it multiplies the centred mediator.
+    constant : bool
+        Whether a parametric function has a constant of its own; a deviation from a term that is
+        the same for all units has none. (A forest or Gaussian process needs none either way.)
     """
 
     name: str
@@ -39,6 +42,7 @@ class Term:
     features: FeatureSet = "covariates"
     arm: int | None = None
     on_mediator: bool = False
+    constant: bool = True
 
     def basis(self, arm: np.ndarray, mediator: np.ndarray | None) -> np.ndarray | None:
         """Return what multiplies the function at observed rows; None is 1 everywhere.

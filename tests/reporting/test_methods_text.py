@@ -67,9 +67,10 @@ def test_a_doi_becomes_a_link_and_the_rest_is_escaped():
 
 def test_every_term_of_every_model_has_its_prior_and_reason(build):
     table = prior_table(build(mediator=True, surface="linear").spec).set_index("component")
-    assert table.loc["outcome", "term"].tolist() == ["shared", "arm", "mediator", "mediator_arm"]
+    outcome = ["shared", "effect", "arm", "mediator", "mediator_modified", "mediator_arm"]
+    assert table.loc["outcome", "term"].tolist() == outcome
     assert table.loc["outcome", "trees"].isna().all()
-    assert table.loc["mediator", "trees"].tolist() == [100, 50]
+    assert table.loc["mediator", "trees"].fillna(0).tolist() == [100, 0, 50]
     assert table.loc["propensity", "term"] == "shared"
     assert (table["because"].str.len() > 10).all()
 
