@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayes_hte.encoding import Encoding
 from bayes_hte.errors import DataError
-from bayes_hte.study import Study
+from bayes_hte.study import Study, label_text
 
 # Derived columns; the parentheses keep them apart from a user's own.
 PROPENSITY_COLUMN = "(propensity)"
@@ -154,7 +154,7 @@ class Design:
         if self.has_propensity:
             rows = rows.assign(**{PROPENSITY_COLUMN: propensity})
         if self.cluster is not None:
-            rows = rows.assign(**{CLUSTER_COLUMN: frame[self.cluster].astype(str)})
+            rows = rows.assign(**{CLUSTER_COLUMN: label_text(frame[self.cluster])})
         return replace(self, frame=rows)
 
     def standardized(self, features: FeatureSet) -> pd.DataFrame:

@@ -172,8 +172,11 @@ class Fit:
         outcome = self.components["outcome"]
         if not isinstance(outcome, StackedComponent):
             return {self.plan.surface: self}
+        plans = self.plan.candidates()
         return {
-            label: replace(self, components={**self.components, "outcome": candidate})
+            label: replace(
+                self, plan=plans[label], components={**self.components, "outcome": candidate}
+            )
             for label, candidate in outcome.candidates.items()
         }
 

@@ -127,6 +127,12 @@ def check_plan(study: Study, plan: Plan) -> None:
 def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool) -> None:
     """Refuse learners and surfaces that do not go together."""
     learner_terms(plan.learner, mediated=mediated)
+    if plan.learner == "s" and plan.surface == "additive":
+        raise UnsupportedError(
+            "learner 's' on surface 'additive' is not supported: every curve would have to be its "
+            "own in each arm; use learner='t' (a curve for each arm) or 'hierarchical', or "
+            "surface='linear'."
+        )
     if plan.learner != "x":
         return
     if mediated:

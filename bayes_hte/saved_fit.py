@@ -63,15 +63,12 @@ def load_fit(folder: str | Path, study: Study) -> Fit:
     path = folder / FIT_FILE
     if not path.exists():
         raise SavedResultError(f"no saved fit in {folder}: there is no {FIT_FILE}.")
-    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings, plan = _read(path)
     if settings["data"] != study.fingerprint():
         raise SavedResultError(
             f"the fit in {folder} belongs to other data or roles than this study; bind the frame "
             "with the roles it was fitted with."
         )
-    options = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["plan"].items()}
-    options["priors"] = tuple(PriorSpec(**prior) for prior in options["priors"])
-    plan = Plan(**options)
     components = {}
     for stage in stages(study, plan):
         saved = find_stage(folder, stage)
@@ -81,6 +78,20 @@ def load_fit(folder: str | Path, study: Study) -> Fit:
             )
         components[stage] = from_tree(saved.load(), study)
     return Fit(study=study, plan=plan, seed=settings["seed"], components=components)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Plan]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["plan"].items()}
+        options["priors"] = tuple(PriorSpec(**prior) for prior in options["priors"])
+        plan = Plan(**options)
+        missing = {"seed", "data"} - set(settings)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SavedResultError(f"{path} is damaged ({error}); fit again.") from error
+    if missing:
+        raise SavedResultError(f"{path} lacks {', '.join(sorted(missing))}; fit again.")
+    return settings, plan
 
 
 def _settings(fit: Fit) -> dict[str, Any]:

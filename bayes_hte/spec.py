@@ -25,7 +25,7 @@ LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "x", "homog
 EffectName = Literal["tnie", "te"]
 ComponentName = Literal["outcome", "mediator", "propensity", "effect"]
 TermName = Literal[
-    "shared", "arm", "effect", "effect_modified", "mediator", "mediator_modified", "mediator_arm"
+    "arm_mean", "shared", "arm", "effect", "mediator", "mediator_modified", "mediator_arm"
 ]
 
 

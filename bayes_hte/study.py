@@ -165,7 +165,7 @@ class Study:
         """Return the label of each unit's cluster as text, shape (unit,); None without clusters."""
         if self.roles.cluster is None:
             return None
-        return self.frame[self.roles.cluster].astype(str).to_numpy(dtype=object)
+        return label_text(self.frame[self.roles.cluster])
 
     def covariate_frame(self) -> pd.DataFrame:
         """Return the covariate columns, shape (unit, covariate)."""
@@ -240,6 +240,13 @@ class Study:
 def is_numeric(column: pd.Series) -> bool:
     """Whether a column holds numbers (booleans count: False is 0, True is 1)."""
     return pd.api.types.is_numeric_dtype(column)
+
+
+def label_text(column: pd.Series) -> np.ndarray:
+    """Return labels as text, shape (row,); a whole number reads the same as int and as float."""
+    if is_numeric(column) and (column == column.round()).all():
+        column = column.astype(np.int64)
+    return column.astype(str).to_numpy(dtype=object)
 
 
 def is_real(column: pd.Series) -> bool:

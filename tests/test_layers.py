@@ -182,7 +182,11 @@ def test_importing_the_package_runs_no_module_of_it():
 @pytest.mark.parametrize(
     ("name", "source", "message"),
     [
-        ("effects", "from bayes_hte.fitted_study import Fit", "effects (layer 2) imports bayes_hte.fit"),
+        (
+            "effects",
+            "from bayes_hte.fitted_study import Fit",
+            "effects (layer 2) imports bayes_hte.fit",
+        ),
         ("effects", "import bayes_hte.plots", "imports bayes_hte.plots (layer 5)"),
         ("effects", "from bayes_hte.plots import plot_overlap", "bayes_hte.plots.caterpillar"),
         ("effects", "from bayes_hte import mediation", "imports bayes_hte.mediation (layer 3)"),
@@ -204,7 +208,10 @@ def test_an_import_against_the_order_is_found(name, source, message):
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("effects", "if TYPE_CHECKING:\n    from bayes_hte.fitted_study import Fit\n    import pymc"),
+        (
+            "effects",
+            "if TYPE_CHECKING:\n    from bayes_hte.fitted_study import Fit\n    import pymc",
+        ),
         ("effects", "from bayes_hte.names import ARM\nfrom bayes_hte.summaries import interval"),
         ("results", "from bayes_hte.checks.base import CheckResult"),
         ("components.new", "import pymc as pm\nfrom bayes_hte.learners.priors import DEFAULTS"),

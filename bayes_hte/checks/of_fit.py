@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 PRIOR_DRAWS = 2000
 
 
-def candidate_fits(fit: Fit) -> dict[str, Fit]:
-    """Return one fit for each candidate of the outcome, each with its own plan, by label."""
-    plans = fit.plan.candidates()
-    return {label: replace(f, plan=plans[label]) for label, f in fit.candidates().items()}
-
-
 def outcome_checks(fit: Fit) -> tuple[CheckResult, ...]:
     """Check left-out predictions of the outcome model.
 
@@ -41,7 +34,7 @@ def outcome_checks(fit: Fit) -> tuple[CheckResult, ...]:
     -------
     leave_one_out, calibration : CheckResult
     """
-    fits = candidate_fits(fit)
+    fits = fit.candidates()
     stacked = len(fits) > 1
     weights = fit.components["outcome"].weights.to_dict() if stacked else dict.fromkeys(fits, 1.0)
     try:
@@ -75,7 +68,7 @@ def prior_checks(fit: Fit, *, prior_draws: int = PRIOR_DRAWS) -> tuple[CheckResu
     from bayes_hte.log_prior import effect_log_prior
     from bayes_hte.prior_fit import fit_prior
 
-    fits = candidate_fits(fit)
+    fits = fit.candidates()
     posterior = {label: f.cate() for label, f in fits.items()}
     outcome_sd = float(fit.study.outcome().std())
     prior, scaled = {}, {}

@@ -34,8 +34,8 @@ DEFAULTS: dict[TermName, TermPrior] = {
     "arm": TermPrior(
         0.5, 50, "arms are expected to differ less than units do, so deviations are shrunk more"
     ),
-    "effect": TermPrior(1.0, 50, "the average effect may be as large as the outcome varies"),
-    "effect_modified": TermPrior(
+    "arm_mean": TermPrior(0.7, 1, "the average effect may be as large as the outcome varies"),
+    "effect": TermPrior(
         0.7, 50, "the effect is expected to vary less than the outcome, so it is shrunk more"
     ),
     "mediator": TermPrior(

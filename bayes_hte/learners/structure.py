@@ -11,8 +11,10 @@ x                         as t, then a model of the imputed effects themselves (
 homogeneous               shared g(x) plus a constant effect: the model of no heterogeneity
 ========================  ==========================================================================
 
-With a mediator each learner adds slopes of the centred mediator in the same pattern; the outcome
-model is then linear in the mediator on the link scale, with slopes that vary with the covariates.
+All but s have a mean for each arm, so that an effect is shrunk towards the average effect and not
+towards zero. With a mediator each learner adds slopes of the centred mediator in the same
+pattern; the outcome model is then linear in the mediator on the link scale, with slopes that vary
+with the covariates.
 
 References
 ----------
@@ -30,18 +32,22 @@ from bayes_hte.errors import unknown_name
 from bayes_hte.surfaces.terms import Term
 
 ARMS = (0, 1)
-# The shared part may use the estimated propensity (against regularisation-induced confounding).
-SHARED = Term("shared", "shared", "covariates+propensity")
-# What is the same for all units has a term of its own, so that deviations can shrink to nothing.
-EFFECT = Term("effect", "effect", "none", arm=1)
+# What is the same for all units has terms of its own, so that deviations can shrink to nothing.
+ARM_MEANS = tuple(Term(f"mean_{a}", "arm_mean", "none", arm=a) for a in ARMS)
 MEAN_SLOPE = Term("mediator", "mediator", "none", on_mediator=True)
+# The shared part may use the estimated propensity (against regularisation-induced confounding).
+SHARED = Term("shared", "shared", "covariates+propensity", constant=False)
 SLOPE = Term("mediator_modified", "mediator_modified", on_mediator=True, constant=False)
 # Second stage of the X-learner: the effect as learned in each arm.
-EFFECT_TERMS = tuple(Term(f"arm_{a}", "effect_modified", arm=a) for a in ARMS)
+EFFECT_TERMS = (
+    *ARM_MEANS,
+    *(Term(f"arm_{a}", "effect", arm=a, constant=False) for a in ARMS),
+)
 
 
 def _hierarchical(mediated: bool) -> tuple[Term, ...]:
-    terms = (SHARED, EFFECT, *(Term(f"arm_{a}", "arm", arm=a, constant=False) for a in ARMS))
+    deviations = (Term(f"arm_{a}", "arm", arm=a, constant=False) for a in ARMS)
+    terms = (*ARM_MEANS, SHARED, *deviations)
     if not mediated:
         return terms
     slopes = (
@@ -52,7 +58,7 @@ def _hierarchical(mediated: bool) -> tuple[Term, ...]:
 
 
 def _prognostic_effect(mediated: bool) -> tuple[Term, ...]:
-    terms = (SHARED, EFFECT, Term("effect_modified", "effect_modified", arm=1, constant=False))
+    terms = (*ARM_MEANS, SHARED, Term("effect", "effect", arm=1, constant=False))
     if not mediated:
         return terms
     differing = Term("mediator_effect", "mediator_arm", arm=1, on_mediator=True)
@@ -60,12 +66,16 @@ def _prognostic_effect(mediated: bool) -> tuple[Term, ...]:
 
 
 def _t(mediated: bool) -> tuple[Term, ...]:
-    terms = tuple(Term(f"arm_{a}", "shared", arm=a) for a in ARMS)
+    own = (Term(f"arm_{a}", "shared", arm=a, constant=False) for a in ARMS)
+    terms = (*ARM_MEANS, *own)
     if not mediated:
         return terms
-    return terms + tuple(
-        Term(f"mediator_arm_{a}", "mediator", arm=a, on_mediator=True) for a in ARMS
+    slopes = (Term(f"mediator_mean_{a}", "mediator", "none", arm=a, on_mediator=True) for a in ARMS)
+    varying = (
+        Term(f"mediator_arm_{a}", "mediator_modified", arm=a, on_mediator=True, constant=False)
+        for a in ARMS
     )
+    return (*terms, *slopes, *varying)
 
 
 def _s(mediated: bool) -> tuple[Term, ...]:
@@ -75,7 +85,8 @@ def _s(mediated: bool) -> tuple[Term, ...]:
 
 
 def _homogeneous(mediated: bool) -> tuple[Term, ...]:
-    return (SHARED, EFFECT, MEAN_SLOPE) if mediated else (SHARED, EFFECT)
+    terms = (*ARM_MEANS, SHARED)
+    return (*terms, MEAN_SLOPE) if mediated else terms
 
 
 LEARNERS: dict[str, Callable[[bool], tuple[Term, ...]]] = {

@@ -14,8 +14,8 @@ from bayes_hte.surfaces.terms import Term
 TERM_WORDS = {
     "shared": "function of the covariates",
     "arm": "deviation of an arm",
-    "effect": "average effect of the treatment",
-    "effect_modified": "effect of the treatment as it varies with the covariates",
+    "arm_mean": "mean of an arm",
+    "effect": "effect of the treatment as it varies with the covariates",
     "mediator": "slope of the mediator",
     "mediator_modified": "slope of the mediator as it varies with the covariates",
     "mediator_arm": "deviation of an arm in the slope of the mediator",
