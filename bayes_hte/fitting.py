@@ -21,6 +21,7 @@ from bayes_hte.plan import Plan, check_plan
 from bayes_hte.sampling import SamplerSize, sample_component
 from bayes_hte.spec import PriorSpec
 from bayes_hte.study import Study
+from bayes_hte.surfaces.registry import GP
 
 Sampler = Callable[[Component], FittedComponent]
 
@@ -161,7 +162,8 @@ def fit(
     learner : {"hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"}
         How functions of covariates are combined; see :mod:`bayes_hte.learners.structure`.
     surface : {"forest", "gp", "additive", "linear"}
-        Form of the functions, in every component.
+        Form of the functions, in every component (of the propensity a forest where this is
+        ``"gp"``, which takes gaussian columns only).
     stack_with : iterable of str
         Other candidates for the outcome, each a surface (``"gp"``) or a learner on a surface
         (``"t/linear"``); the candidates are mixed by stacking weights.
@@ -206,7 +208,7 @@ def fit(
         noise=noise,
         mediator_family=mediator_family,
         mediator_surface=surface,
-        propensity_surface=surface,
+        propensity_surface="forest" if surface == GP else surface,
         propensity_covariate=propensity_covariate,
         priors=tuple(priors),
     )

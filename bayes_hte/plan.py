@@ -10,7 +10,7 @@ from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.learners.structure import EFFECT_TERMS, learner_terms
 from bayes_hte.spec import PriorSpec, Spec
 from bayes_hte.study import Study
-from bayes_hte.surfaces.registry import FOREST
+from bayes_hte.surfaces.registry import FOREST, GP
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,12 @@ def check_plan(study: Study, plan: Plan) -> None:
     SpecError
         If an option is unknown or a combination is not supported.
     """
-    mediated = study.roles.mediator is not None
+    mediated, clustered = study.roles.mediator is not None, study.roles.cluster is not None
     _check_priors(plan, mediated=mediated)
     for candidate in plan.candidates().values():
-        _check_candidate(candidate, mediated=mediated, stacked=bool(plan.stack_with))
+        _check_candidate(
+            candidate, mediated=mediated, stacked=bool(plan.stack_with), clustered=clustered
+        )
         check_column(
             study.outcome(),
             "outcome",
@@ -115,7 +117,11 @@ def check_plan(study: Study, plan: Plan) -> None:
             surface=candidate.surface,
             noise=plan.noise,
         )
+    if plan.propensity_surface == GP:
+        check_gp("bernoulli", "constant", "propensity", clustered=False)
     if mediated:
+        if plan.mediator_surface == GP:
+            check_gp(plan.mediator_family, "constant", "mediator", clustered=clustered)
         check_column(
             study.mediator(),
             "mediator",
@@ -124,7 +130,24 @@ def check_plan(study: Study, plan: Plan) -> None:
         )
 
 
-def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool) -> None:
+def check_gp(family: str, noise: str, role: str, *, clustered: bool) -> None:
+    """Refuse Gaussian processes whose weights cannot be integrated out.
+
+    Raises
+    ------
+    UnsupportedError
+        Unless the family is gaussian with constant noise, without clusters.
+    """
+    if family != "gaussian" or noise != "constant" or clustered:
+        raise UnsupportedError(
+            f"{role}: surface 'gp' takes gaussian columns with constant noise and no clusters, "
+            f"whose weights integrate out; got {family} with {noise} noise"
+            f"{' and clusters' if clustered else ''}. Sampling the weights takes hours: use "
+            "surface='additive', or 'forest'."
+        )
+
+
+def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool, clustered: bool) -> None:
     """Refuse learners and surfaces that do not go together."""
     learner_terms(plan.learner, mediated=mediated)
     if plan.learner == "s" and plan.surface == "additive":
@@ -133,6 +156,8 @@ def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool) -> None:
             "own in each arm; use learner='t' (a curve for each arm) or 'hierarchical', or "
             "surface='linear'."
         )
+    if plan.surface == GP:
+        check_gp(plan.family, plan.noise, "outcome", clustered=clustered)
     if plan.learner != "x":
         return
     if mediated:
@@ -145,7 +170,7 @@ def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool) -> None:
             "learner 'x' has no likelihood of the observed outcome, so it cannot be weighed "
             "against others; stack its first stage, learner 't'."
         )
-    if plan.surface == "gp":
+    if plan.surface == GP:
         raise UnsupportedError(
             "learner 'x' on surface 'gp' is not supported: its second stage changes its outcome at "
             "every draw, which the collapsed sampler cannot follow; use surface='additive' or "

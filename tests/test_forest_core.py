@@ -16,8 +16,6 @@ from bayes_hte.surfaces import forest_core, forest_kernel
 from bayes_hte.surfaces.forest_core import ForestPrior, LiveForest
 from bayes_hte.surfaces.trees import predict, stack
 
-FIXED = np.inf  # a leaf shape that fixes the leaf variance
-
 
 def columns(rng: np.random.Generator, rows: int, features: int = 3) -> np.ndarray:
     return rng.normal(size=(rows, features))
@@ -147,7 +145,7 @@ def tiny(columns_and_levels, **options):
     x, levels = columns_and_levels
     rng = np.random.default_rng(0)
     y = np.sin(3 * x[:, 0]) + (x[:, -1] == 1) + 0.5 * rng.normal(size=12)
-    options = {"alpha": 0.9, "beta": 0.5, "min_leaf": 1, "leaf_shape": FIXED} | options
+    options = {"alpha": 0.9, "beta": 0.5, "min_leaf": 1, "adaptive": False} | options
     prior = ForestPrior(scale=1.0, trees=1, **options)
     return Enumeration(prior, x, levels, y, rng.uniform(0.5, 3, size=12))
 
@@ -264,16 +262,16 @@ def test_the_moves_visit_the_prior_and_not_what_a_missing_hastings_count_leads_t
 
 def test_prior_draws_have_mean_zero_and_the_declared_scale():
     rng = np.random.default_rng(1)
-    prior = ForestPrior(scale=2.0, trees=20, leaf_shape=FIXED)
+    prior = ForestPrior(scale=2.0, trees=20, adaptive=False)
     draws = forest_core.prior_draws(prior, columns(rng, 60), draws=600, seed=2)
     # Whatever the trees, f at a point is a sum of 20 independent leaf values.
     assert draws.std(axis=0).mean() == pytest.approx(2.0, rel=0.06)
     assert np.abs(draws.mean(axis=0)).max() < 4 * 2.0 / np.sqrt(600)
 
 
-def test_a_random_leaf_variance_keeps_the_scale_and_adds_tails():
+def test_an_adaptive_scale_keeps_the_spread_and_adds_mass_at_zero_and_tails():
     rng = np.random.default_rng(1)
-    prior = ForestPrior(scale=2.0, trees=20, leaf_shape=3.0)
+    prior = ForestPrior(scale=2.0, trees=20)
     draws = forest_core.prior_draws(prior, columns(rng, 30), draws=4000, seed=2)
     assert np.sqrt((draws**2).mean()) == pytest.approx(2.0, rel=0.06)
     assert stats.kurtosis(draws[:, 0]) > 1
@@ -283,7 +281,7 @@ def test_prior_draws_are_rougher_with_more_splits():
     x = np.linspace(1, 2, 80)[:, None]
     steps = {}
     for alpha in (0.05, 0.95):
-        prior = ForestPrior(scale=1.0, trees=10, alpha=alpha, leaf_shape=FIXED)
+        prior = ForestPrior(scale=1.0, trees=10, alpha=alpha, adaptive=False)
         draws = forest_core.prior_draws(prior, x, draws=100, seed=3)
         steps[alpha] = np.abs(np.diff(draws, axis=1)).sum(axis=1).mean()
     assert steps[0.95] > 3 * steps[0.05]
@@ -308,7 +306,7 @@ def test_a_stump_has_the_conjugate_normal_posterior(basis):
     n = 50
     precision, y = rng.uniform(0.5, 3, n), rng.normal(1, 1, n)
     b = np.ones(n) if basis is None else rng.normal(size=n)
-    prior = ForestPrior(scale=1.5, trees=1, alpha=1e-9, leaf_shape=FIXED)
+    prior = ForestPrior(scale=1.5, trees=1, alpha=1e-9, adaptive=False)
     draws = walk(
         prior,
         columns(rng, n),
@@ -326,9 +324,9 @@ def test_a_stump_has_the_conjugate_normal_posterior(basis):
     assert np.std(draws) == pytest.approx(sd, rel=0.04)
 
 
-def test_leaf_variance_follows_its_inverse_gamma_prior():
+def test_the_scale_follows_its_half_normal_prior():
     rng = np.random.default_rng(5)
-    prior = ForestPrior(scale=2.0, trees=5, leaf_shape=3.0)
+    prior = ForestPrior(scale=2.0, trees=5)
     seen = walk(
         prior,
         columns(rng, 40, 2),
@@ -336,32 +334,51 @@ def test_leaf_variance_follows_its_inverse_gamma_prior():
         np.zeros(40),
         sweeps=8000,
         rng=rng,
-        keep=lambda live: live.leaf_variance,
+        keep=lambda live: np.sqrt(live.leaf_variance),
     )
-    expected = stats.invgamma(3.0, scale=2 * prior.leaf_variance)
+    expected = stats.halfnorm(scale=np.sqrt(prior.leaf_variance))
     for p in (0.1, 0.5, 0.9):
         assert np.quantile(seen[500:], p) == pytest.approx(expected.ppf(p), rel=0.12)
 
 
-def test_leaf_variance_given_the_leaves_is_conjugate():
+def test_the_scale_given_the_leaves_is_generalised_inverse_gaussian():
     rng = np.random.default_rng(7)
     prior = ForestPrior(scale=1.0, trees=40)
     x, y = columns(rng, 100), rng.normal(size=100)
     live = forest_core.plant(prior, x)
     residual = y.copy()
     for _ in range(50):
-        forest_core.sweep(live, residual, np.full(100, 4.0), rng, update_leaf_variance=False)
+        forest_core.sweep(live, residual, np.full(100, 4.0), rng, update_scale=False)
     assert live.leaf_variance == prior.leaf_variance
     packed = forest_core.pack(live)
-    leaves = packed.number[packed.feature == -1]
-    drawn = [
-        forest_core._draw_leaf_variance(prior, live.leaves, float((leaves**2).sum()), rng)
-        for _ in range(4000)
-    ]
-    expected = stats.invgamma(
-        3 + leaves.size / 2, scale=2 * prior.leaf_variance + (leaves**2).sum() / 2
-    )
-    assert stats.kstest(drawn, expected.cdf).pvalue > 1e-3
+    squares = float((packed.number[packed.feature == -1] ** 2).sum())
+    drawn = []
+    for _ in range(8000):
+        forest_core._draw_scale(live, squares, rng)
+        drawn.append(live.leaf_variance / prior.leaf_variance)
+    chi = squares / prior.leaf_variance
+    law = stats.geninvgauss((1 - live.leaves) / 2, np.sqrt(chi), scale=np.sqrt(chi))
+    assert stats.kstest(drawn[::4], law.cdf).pvalue > 1e-3
+
+
+def test_the_scale_as_a_coefficient_has_its_conjugate_normal_posterior():
+    rng = np.random.default_rng(8)
+    x, basis = columns(rng, 60), rng.normal(size=60)
+    live = forest_core.plant(ForestPrior(scale=1.0, trees=10), x, basis)
+    y, precision = rng.normal(size=60), rng.uniform(0.5, 2, size=60)
+    residual = y.copy()
+    for _ in range(20):
+        forest_core.sweep(live, residual, precision, rng, update_scale=False)
+    shape = live.basis * live.f / np.sqrt(live.leaf_variance / live.prior.leaf_variance)
+    variance = 1 / (1 + (precision * shape**2).sum())
+    mean = variance * (precision * shape * y).sum()
+    drawn = []
+    for _ in range(6000):
+        forest_core._move_with_scale(live, residual, precision, rng)
+        drawn.append((live.basis * live.f) @ shape / (shape @ shape))
+    np.testing.assert_allclose(residual, y - live.basis * live.f, atol=1e-8)
+    assert np.mean(drawn) == pytest.approx(mean, abs=4 * np.sqrt(variance / 6000))
+    assert np.std(drawn) == pytest.approx(np.sqrt(variance), rel=0.05)
 
 
 def joint_walk(rng, *, sweeps, told):
@@ -501,7 +518,8 @@ def test_packed_trees_predict_the_values_of_the_live_forest():
         packed.append(forest_core.pack(live))
         f.append(forest_core.values(live))
     assert all(p.mask.size for p in packed)
-    np.testing.assert_array_equal(predict(stack([packed]), x)[0], f)
+    # Not to the last bit: the live values were rescaled, the leaves summed.
+    np.testing.assert_allclose(predict(stack([packed]), x)[0], f, atol=1e-12)
 
 
 def test_trees_stop_at_128_leaves():
@@ -542,7 +560,6 @@ def test_columns_a_forest_cannot_split_are_refused(x, levels, message):
         ({"scale": 0.0}, "scale > 0"),
         ({"scale": 1.0, "trees": 0}, "trees >= 1"),
         ({"scale": 1.0, "alpha": 1.0}, "alpha < 1"),
-        ({"scale": 1.0, "leaf_shape": 1.0}, "leaf_shape > 1"),
     ],
 )
 def test_impossible_priors_are_refused(options, rule):

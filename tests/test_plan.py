@@ -83,11 +83,9 @@ def test_only_the_x_learner_has_an_effect_stage(mediated, plain):
     assert stages(plain, Plan()) == ("propensity", "outcome")
     assert stages(mediated, Plan()) == ("propensity", "mediator", "outcome")
     assert stages(plain, Plan(learner="x")) == ("propensity", "outcome", "effect")
-    prior = PriorSpec("effect", "effect_modified", "x", scale=1.0)
+    prior = PriorSpec("effect", "effect", "x", scale=1.0)
     check_plan(plain, Plan(learner="x", priors=(prior,)))
-    with pytest.raises(
-        SpecError, match="effect model of learner 't' has no term 'effect_modified'"
-    ):
+    with pytest.raises(SpecError, match="effect model of learner 't' has no term 'effect'"):
         check_plan(plain, Plan(learner="t", priors=(prior,)))
 
 
