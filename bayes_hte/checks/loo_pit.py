@@ -142,8 +142,8 @@ def calibration_check(
     if broken:
         text = (
             f"Predictions of left-out outcomes are not calibrated. {'; '.join(broken)}. Another "
-            "family, noise model or surface may fit better; intervals for effects are not to be "
-            "relied on before."
+            "family, noise model or surface may fit better. Averages over many units depend little "
+            "on this shape; intervals for single units and small groups do."
         )
     return CheckResult(NAME, not broken, table, text)
 
