@@ -98,6 +98,10 @@ def _densities(component: Component, fitted: FittedComponent) -> Iterator[tuple[
             prior, name = component.forests[placed.name].prior, f"{placed.name}_leaf_sd"
             if prior.adaptive:
                 yield name, leaf_sd_log_prior(fitted.posterior[name], prior)
+            else:
+                constant = fitted.posterior[f"{placed.name}_const"]
+                law = stats.norm(scale=prior.scale)
+                yield f"{placed.name}_const", constant.copy(data=law.logpdf(constant.to_numpy()))
         else:
             yield from _parameters(component.model, placed, fitted.posterior)
 

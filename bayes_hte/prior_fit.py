@@ -84,6 +84,9 @@ def _draw(component: Component, seed: int, draws: int) -> FittedComponent:
             data.prior, data.x, draws=draws, seed=stage_seed(seed, str(i)), levels=data.levels
         )
         trees[placed.term.name] = stack([drawn])
+        if placed.term.features == "none":
+            constant = np.array([[forest.number[0] for forest in drawn]])
+            posterior = posterior.assign({f"{placed.name}_const": (SAMPLE, constant)})
     return FittedComponent(
         role=component.role,
         family_name=component.family.name,

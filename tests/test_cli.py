@@ -150,8 +150,8 @@ def test_models_lists_the_shipped_studies(capsys):
         ("[outcome]", '[outcome]\nfamily = "poisson"\nsurface = "linear"', "cannot be negative"),
         (
             'outcome = "y"',
-            'outcome = "count"\n[outcome]\nfamily = "poisson"',
-            "surface='forest' has no exact sampler",
+            'outcome = "count"\n[outcome]\nfamily = "poisson"\nsurface = "gp"',
+            "surface 'gp' takes gaussian columns",
         ),
         ("seed = 7", 'seed = "seven"', "sampler.seed must be a whole number"),
         ('source = "trial.csv"', 'source = "nowhere.csv"', "cannot read"),
@@ -172,7 +172,7 @@ def test_bad_input_is_refused_in_two_lines(trial, capsys, old, new, said):
     text = TOML.replace(old, new, 1)
     if "[outcome]\nfamily" in new and "count" in new:
         text = TOML.replace('outcome = "y"', 'outcome = "count"').replace(
-            "[outcome]", '[outcome]\nfamily = "poisson"'
+            "[outcome]", '[outcome]\nfamily = "poisson"\nsurface = "gp"'
         )
     trial.write_text(text, encoding="utf-8")
     assert cli.main(["run", str(trial), "-o", str(folder / "out"), "--quiet"]) == cli.REFUSED

@@ -70,14 +70,14 @@ def linear():
 
 def test_a_linear_function_has_the_density_of_its_constant_and_scale(linear):
     found = effect_log_prior(linear)
-    scales = {f"outcome_arm_{a}_{s}" for a in (0, 1) for s in ("const", "tau")}
-    assert set(found) == {"outcome_effect_const"} | scales
-    posterior, scale = linear.components["outcome"].posterior, 0.5 * study().outcome().std()
-    const = posterior["outcome_arm_1_const"]
+    parts = {f"outcome_mean_{a}_const" for a in (0, 1)} | {f"outcome_arm_{a}_tau" for a in (0, 1)}
+    assert set(found) == parts
+    posterior, sd = linear.components["outcome"].posterior, study().outcome().std()
     # PyTensor stores the scales of priors in single precision.
     close = {"rtol": 1e-5, "atol": 1e-6}
-    normal = stats.norm.logpdf(const, 0, scale)
-    np.testing.assert_allclose(found["outcome_arm_1_const"], normal, **close)
+    normal = stats.norm.logpdf(posterior["outcome_mean_1_const"], 0, 0.7 * sd)
+    np.testing.assert_allclose(found["outcome_mean_1_const"], normal, **close)
+    scale = 0.5 * sd
     # 4 indicators and numbers in 30 rows of the arm: tau0 is 4 s / sqrt(30) * 2 / (4 - 2).
     rows = (study().arm_index() == 1).sum()
     tau0 = 4 * scale / np.sqrt(rows)
@@ -105,22 +105,28 @@ def test_of_a_function_of_the_arm_only_the_arms_coefficient_is_scaled(linear):
 
 @pytest.fixture(scope="module")
 def forest():
-    leaf_sd = np.random.default_rng(3).random((2, 1, 60))
+    leaf_sd, means = np.random.default_rng(3).random((2, 2, 1, 60))
     return with_draws(
         fit_prior(study(), plan("forest"), seed=2, draws=60),
         "outcome",
         outcome_arm_0_leaf_sd=leaf_sd[0],
         outcome_arm_1_leaf_sd=leaf_sd[1],
+        outcome_mean_0_const=means[0],
+        outcome_mean_1_const=means[1],
     )
 
 
 def test_a_forest_has_the_density_of_the_sd_of_its_leaves(forest):
     found = effect_log_prior(forest)
     assert set(found) == {
-        "outcome_effect_const",
+        "outcome_mean_0_const",
+        "outcome_mean_1_const",
         "outcome_arm_0_leaf_sd",
         "outcome_arm_1_leaf_sd",
     }
+    const = forest.components["outcome"].posterior["outcome_mean_0_const"]
+    normal = stats.norm.logpdf(const, 0, 0.7 * study().outcome().std())
+    np.testing.assert_allclose(found["outcome_mean_0_const"], normal)
     # 50 trees of which the sum has the sd of half the outcome's, times |standard normal|.
     leaf_sd = forest.components["outcome"].posterior["outcome_arm_0_leaf_sd"].to_numpy()
     scale = 0.5 * study().outcome().std() / np.sqrt(50)
@@ -136,7 +142,11 @@ def test_of_a_mediated_study_both_models_are_scaled():
     ones = np.ones((1, 4))
     fit = with_draws(fit, "outcome", **{f"{name}_leaf_sd": ones for name in forests})
     fit = with_draws(fit, "mediator", **{f"{name}_leaf_sd": ones for name in of_mediator})
-    constants = {"outcome_effect_const", "outcome_mediator_const", "mediator_effect_const"}
+    means = ("outcome_mean_0", "outcome_mean_1", "outcome_mediator")
+    fit = with_draws(fit, "outcome", **{f"{name}_const": ones for name in means})
+    of_arms = ("mediator_mean_0", "mediator_mean_1")
+    fit = with_draws(fit, "mediator", **{f"{name}_const": ones for name in of_arms})
+    constants = {f"{name}_const" for name in (*means, *of_arms)}
     expected = {f"{name}_leaf_sd" for name in (*forests, *of_mediator)}
     assert set(effect_log_prior(fit)) == expected | constants
 
@@ -172,7 +182,9 @@ def test_arbitrary_draws_do_not_predict_left_out_outcomes(linear):
 
 def test_candidates_are_shown_side_by_side(linear):
     first = linear.components["outcome"]
-    steeper = first.posterior.assign(outcome_arm_1_const=first.posterior["outcome_arm_1_const"] + 9)
+    steeper = first.posterior.assign(
+        outcome_mean_1_const=first.posterior["outcome_mean_1_const"] + 9
+    )
     table = pd.DataFrame({"weight": [0.25, 0.75]}, index=["linear", "t/linear"])
     mixture = StackedComponent(
         {"linear": first, "t/linear": replace(first, posterior=steeper)}, table

@@ -50,8 +50,8 @@ def test_homogeneous_linear_posterior_agrees_with_the_published_values(jobs2):
         mediator="job_seek",
         covariates=ADJUSTED_FOR,
     )
-    declared = [("mediator", t) for t in ("shared", "effect")]
-    declared += [("outcome", t) for t in ("shared", "effect", "mediator")]
+    declared = [("mediator", t) for t in ("shared", "arm_mean")]
+    declared += [("outcome", t) for t in ("shared", "arm_mean", "mediator")]
     wide = [PriorSpec(c, t, "as flat as the classical analysis", scale=10.0) for c, t in declared]
     fit = hte.fit(
         study,

@@ -67,10 +67,10 @@ def test_a_doi_becomes_a_link_and_the_rest_is_escaped():
 
 def test_every_term_of_every_model_has_its_prior_and_reason(build):
     table = prior_table(build(mediator=True, surface="linear").spec).set_index("component")
-    outcome = ["shared", "effect", "arm", "mediator", "mediator_modified", "mediator_arm"]
+    outcome = ["arm_mean", "shared", "arm", "mediator", "mediator_modified", "mediator_arm"]
     assert table.loc["outcome", "term"].tolist() == outcome
     assert table.loc["outcome", "trees"].isna().all()
-    assert table.loc["mediator", "trees"].fillna(0).tolist() == [100, 0, 50]
+    assert table.loc["mediator", "trees"].fillna(0).tolist() == [0, 100, 50]
     assert table.loc["propensity", "term"] == "shared"
     assert (table["because"].str.len() > 10).all()
 
@@ -88,5 +88,5 @@ def test_a_declared_prior_replaces_the_default_and_says_so(results):
 def test_a_constant_effect_is_not_said_to_have_trees(results):
     learner = replace(results.spec.learner, name="homogeneous")
     table = prior_table(replace(results.spec, learner=learner)).set_index(["component", "term"])
-    assert pd.isna(table.loc[("outcome", "effect"), "trees"])
+    assert pd.isna(table.loc[("outcome", "arm_mean"), "trees"])
     assert table.loc[("outcome", "shared"), "trees"] == 100
