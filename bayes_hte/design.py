@@ -159,17 +159,18 @@ class Design:
 
     def standardized(self, features: FeatureSet) -> pd.DataFrame:
         """Return standardised columns of a feature set, shape (row, feature)."""
-        return self._select(features).standardized(self.frame)
+        return self.columns(features).standardized(self.frame)
 
     def split_columns(self, features: FeatureSet) -> pd.DataFrame:
         """Return the columns trees split on, shape (row, feature)."""
-        return self._select(features).split_columns(self.frame)
+        return self.columns(features).split_columns(self.frame)
 
     def split_levels(self, features: FeatureSet) -> np.ndarray:
         """Return the number of levels of each split column, shape (feature,); 0 if numeric."""
-        return self._select(features).split_levels
+        return self.columns(features).split_levels
 
-    def _select(self, features: FeatureSet) -> Encoding:
+    def columns(self, features: FeatureSet) -> Encoding:
+        """Return the encoding of the columns of a feature set."""
         wanted = set() if features == "none" else set(self.covariates)
         if features == "covariates+arm":
             wanted.add(ARM_COLUMN)

@@ -87,16 +87,5 @@ def _draw(component: Component, seed: int, draws: int) -> FittedComponent:
         if placed.term.features == "none":
             constant = np.array([[forest.number[0] for forest in drawn]])
             posterior = posterior.assign({f"{placed.name}_const": (SAMPLE, constant)})
-    return FittedComponent(
-        role=component.role,
-        family_name=component.family.name,
-        surface=component.surface,
-        noise_model=component.noise_model,
-        terms=component.terms,
-        design=component.design,
-        offset=component.offset,
-        clustered=component.clustered,
-        posterior=posterior,
-        stats=xr.Dataset({"diverging": (SAMPLE, np.zeros((1, draws), dtype=bool))}),
-        trees=trees,
-    )
+    stats = xr.Dataset({"diverging": (SAMPLE, np.zeros((1, draws), dtype=bool))})
+    return FittedComponent.of(component, posterior=posterior, stats=stats, trees=trees)

@@ -262,19 +262,8 @@ def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> F
         posterior = posterior.drop_vars(order).drop_vars("unit", errors="ignore").assign(extra)
         stats = stats[[v for v in stats.data_vars if v != STAT]]
     stats = stats[[v for v in stats.data_vars if stats[v].dims == SAMPLE]]
-    return FittedComponent(
-        role=component.role,
-        family_name=component.family.name,
-        surface=component.surface,
-        noise_model=component.noise_model,
-        terms=component.terms,
-        design=component.design,
-        offset=component.offset,
-        clustered=component.clustered,
-        posterior=posterior,
-        stats=stats,
-        trees=trees,
-        at_units=at_units,
+    return FittedComponent.of(
+        component, posterior=posterior, stats=stats, trees=trees, at_units=at_units
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte.components.clusters import predict_clusters
-from bayes_hte.components.component import variable_name
+from bayes_hte.components.component import Component, variable_name
 from bayes_hte.components.families import Family, get_family
 from bayes_hte.components.noise import noise_at
 from bayes_hte.components.predictor import LinearPredictor
@@ -61,6 +61,32 @@ class FittedComponent:
     stats: xr.Dataset
     trees: Mapping[str, xr.Dataset]
     at_units: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        component: Component,
+        *,
+        posterior: xr.Dataset,
+        stats: xr.Dataset,
+        trees: Mapping[str, xr.Dataset],
+        at_units: Mapping[str, np.ndarray] | None = None,
+    ) -> FittedComponent:
+        """Join a component with its draws; the arguments are the attributes of those names."""
+        return cls(
+            role=component.role,
+            family_name=component.family.name,
+            surface=component.surface,
+            noise_model=component.noise_model,
+            terms=component.terms,
+            design=component.design,
+            offset=component.offset,
+            clustered=component.clustered,
+            posterior=posterior,
+            stats=stats,
+            trees=trees,
+            at_units=at_units or {},
+        )
 
     @property
     def family(self) -> Family:

@@ -37,7 +37,7 @@ import pytensor.tensor as pt
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.design import PROPENSITY_COLUMN, Design
+from bayes_hte.design import Design
 from bayes_hte.encoding import MAX_KNOTS, ColumnEncoding
 from bayes_hte.errors import DataError, UnsupportedError, unknown_name
 from bayes_hte.names import SAMPLE
@@ -193,10 +193,7 @@ def curved_columns(term: Term, design: Design) -> tuple[ColumnEncoding, ...]:
 
 def _columns(term: Term, design: Design) -> tuple[ColumnEncoding, ...]:
     _refuse_arm(term)
-    seen = set() if term.features == "none" else set(design.covariates)
-    if term.features == "covariates+propensity":
-        seen.add(PROPENSITY_COLUMN)
-    return tuple(c for c in design.encoding.columns if c.name in seen)
+    return design.columns(term.features).columns
 
 
 def _refuse_arm(term: Term) -> None:

@@ -29,7 +29,8 @@ from bayes_hte.surfaces.working_models import FAMILIES, working_model
 
 # Name of the sampler statistic that carries the trees of each draw out of the worker process.
 STAT = "forest_draw"
-# Sweeps of every forest in one iteration of PyMC; chosen by tests/benchmarks/mixing.py.
+# Sweeps of every forest in one iteration of PyMC: at n=250 the effective sample size of individual
+# effects was then a third to four fifths of the draws.
 SWEEPS = 2
 
 
