@@ -37,7 +37,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "comparison": ("compare_effects",),
     "subgroups": ("Subgroups", "m_learner"),
     "latent": ("MixtureFit", "count_classes", "fit_mixture"),
-    "datasets": ("load_frame", "load_jobs2"),
+    "datasets": ("load_frame", "load_jobs2", "load_randhie"),
     "results": ("Results",),
     "companions": (
         "balance",
@@ -63,6 +63,8 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
         "solve_mixture",
         "solve_moments",
     ),
+    "analysis": ("verdict",),
+    "trust": ("Trust",),
     "run": ("Run", "report_from_saved", "run_study"),
     "reporting": ("report",),
     "errors": (

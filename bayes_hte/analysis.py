@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,31 @@ from bayes_hte import effects
 from bayes_hte.checks.arms import overlap_check
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.both_ways import propensity_both_ways
+from bayes_hte.checks.chain_stability import chain_stability
 from bayes_hte.checks.of_fit import outcome_checks, prior_checks
 from bayes_hte.checks.predictive import posterior_predictive
+from bayes_hte.checks.refutations import refute
+from bayes_hte.checks.repeated_rows import repeated_rows
 from bayes_hte.checks.sampling_health import sampling_health
-from bayes_hte.errors import DataError
+from bayes_hte.companions.classical import classical
+from bayes_hte.effects import Better
+from bayes_hte.errors import DataError, SamplingError, UnsupportedError
 from bayes_hte.fitted_study import Fit
-from bayes_hte.names import POPULATIONS, SAMPLE, UNIT
+from bayes_hte.names import ARM, POPULATIONS, SAMPLE, UNIT
 from bayes_hte.results import Results
 from bayes_hte.sampling import stage_seed
+from bayes_hte.sensitivity import MediationRho, mediation_rho, sensitivity
 from bayes_hte.spec import Spec
 from bayes_hte.study import Study
 from bayes_hte.subgroups import Subgroups, m_learner
+from bayes_hte.trust import Trust, judge
+from bayes_hte.unseen import (
+    Unseen,
+    evaluate,
+    held_out_units,
+    judge_heterogeneity,
+    left_out_units,
+)
 
 # Draws used to replicate the outcome; more change no judged number visibly.
 REPLICATES = 400
@@ -123,7 +138,37 @@ def populations(te: xr.DataArray, study: Study, *, seed: int) -> xr.Dataset:
     )
 
 
-def run_checks(fit: Fit, unit: xr.Dataset, *, other: Fit | None = None) -> tuple[CheckResult, ...]:
+def unseen_units(fit: Fit, held_out: Study | None = None) -> tuple[Unseen, ...]:
+    """Predict units without their outcomes, the strictest way first.
+
+    Parameters
+    ----------
+    fit : Fit
+        The fit.
+    held_out : Study, optional
+        Units that were not fitted.
+
+    Returns
+    -------
+    tuple of Unseen
+        The held-out units, if any; then the fitted units left out one by one, unless a
+        log-likelihood is not finite.
+    """
+    found = () if held_out is None else (held_out_units(fit, held_out),)
+    with contextlib.suppress(SamplingError):  # said by the check of left-out predictions
+        found += (left_out_units(fit),)
+    return found
+
+
+def run_checks(
+    fit: Fit,
+    unit: xr.Dataset,
+    *,
+    unseen: Sequence[Unseen],
+    better: Better = "higher",
+    other: Fit | None = None,
+    refutations: Mapping[str, Any] | None = None,
+) -> tuple[CheckResult, ...]:
     """Run every check that needs the fit.
 
     Parameters
@@ -132,8 +177,14 @@ def run_checks(fit: Fit, unit: xr.Dataset, *, other: Fit | None = None) -> tuple
         The fit.
     unit : Dataset, dims (chain, draw, unit)
         Its unit-level effects.
+    unseen : sequence of Unseen
+        What :func:`unseen_units` returned.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good.
     other : Fit, optional
         The same models with the propensity covariate switched.
+    refutations : mapping, optional
+        Options of :func:`~bayes_hte.checks.refutations.refute`; None for no refutations.
 
     Returns
     -------
@@ -144,14 +195,69 @@ def run_checks(fit: Fit, unit: xr.Dataset, *, other: Fit | None = None) -> tuple
     checks = [
         *sampling_health(unit, stats),
         overlap_check(fit.study, fit.propensity()),
+        repeated_rows(fit.study),
         predictive_check(fit),
         *outcome_checks(fit),
+        *(judge_heterogeneity(units, better=better, seed=fit.seed) for units in unseen),
+        chain_stability(unit["te"]),
         *prior_checks(fit),
     ]
     if other is not None:
         ways = sorted((fit, other), key=lambda f: not f.plan.propensity_covariate)
         checks.append(propensity_both_ways(*(f.cate() for f in ways)))
+    if refutations is not None:
+        options = {"seed": stage_seed(fit.seed, "refutations"), **refutations}
+        checks += refute(fit, **options)
     return tuple(checks)
+
+
+def verdict(
+    fit: Fit,
+    *,
+    better: Better = "higher",
+    checks: Sequence[CheckResult] | None = None,
+    held_out: pd.DataFrame | None = None,
+    **refutations: Any,
+) -> Trust:
+    """Check a fit, and say how far it can be trusted.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fitted study.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good for the patient.
+    checks : sequence of CheckResult, optional
+        Checks made already; default every check that needs no further fit of the full model.
+    held_out : DataFrame, optional
+        Rows with every column of the study that were not fitted; heterogeneity is then judged on
+        them, otherwise on units left out one by one.
+    **refutations
+        Options of :func:`~bayes_hte.checks.refutations.refute`: ``repeats``, ``estimator``,
+        ``negative_control``, ``n_jobs``.
+
+    Returns
+    -------
+    Trust
+        With ``verdict``, ``reasons``, ``cautions`` and the table ``summary()``.
+
+    Raises
+    ------
+    DataError
+        If `held_out` lacks a column or holds fitted units.
+    SpecError
+        If an option is unknown.
+    """
+    if checks is None:
+        away = None if held_out is None else fit.study.alike(held_out)
+        checks = run_checks(
+            fit,
+            unit_effects(fit),
+            unseen=unseen_units(fit, away),
+            better=better,
+            refutations=refutations,
+        )
+    return judge(checks)
 
 
 def predictive_check(fit: Fit) -> CheckResult:
@@ -191,6 +297,30 @@ def find_subgroups(
     }
 
 
+def learner_summary(fit: Fit, held_out: Study | None) -> xr.Dataset:
+    """Summarise a learner that is fitted for comparison.
+
+    Parameters
+    ----------
+    fit : Fit
+        Its fit.
+    held_out : Study, optional
+        Units that were not fitted.
+
+    Returns
+    -------
+    Dataset
+        ``SATE``, dims (chain, draw); posterior ``mean`` and ``sd`` of each fitted unit's effect,
+        dims (unit,); ``held_out``, posterior means of held-out units, dims (held_out_unit,).
+    """
+    cate = fit.cate()
+    summary = {"SATE": cate.mean(UNIT), "mean": cate.mean(SAMPLE), "sd": cate.std(SAMPLE)}
+    if held_out is not None:
+        away = fit.cate(held_out.frame).mean(SAMPLE)
+        summary["held_out"] = away.rename({UNIT: f"held_out_{UNIT}"})
+    return xr.Dataset({name: values.drop_attrs() for name, values in summary.items()})
+
+
 def assemble(
     spec: Spec,
     study: Study,
@@ -200,14 +330,16 @@ def assemble(
     *,
     seed: int,
 ) -> Results:
-    """Put the results of one study together.
+    """Collect what was computed, and add what is quick to compute.
 
     Parameters
     ----------
-    spec, study
-        What was asked, of which data.
+    spec : Spec
+        The study file.
+    study : Study
+        The fitted units.
     saved : mapping
-        ``effects``, ``populations``, ``controlled`` and ``propensity``, as draws.
+        What :func:`effect_draws` returned.
     checks : tuple of CheckResult
         What :func:`run_checks` returned.
     provenance : mapping
@@ -219,7 +351,8 @@ def assemble(
     -------
     Results
     """
-    unit = saved["effects"]
+    unit, unseen = saved["effects"], saved["unseen"]
+    rng = np.random.default_rng(stage_seed(seed, "classical"))
     return Results(
         spec=spec,
         study=study,
@@ -231,10 +364,25 @@ def assemble(
         subgroups=find_subgroups(unit, study, spec, seed=seed),
         checks=checks,
         provenance=provenance,
+        trust=judge(checks),
+        classical=classical(study, saved["propensity"], rng=rng),
+        targeting=None
+        if unseen is None
+        else evaluate(unseen, better=spec.outcome.better, seed=seed),
+        beside=saved["beside"],
+        sensitivity=sensitivity(
+            study,
+            arm_means=saved["arm_means"],
+            family=spec.outcome.family,
+            better=spec.outcome.better,
+            important=spec.outcome.minimal_important_difference,
+            randomised=spec.propensity.assignment == "randomised",
+            rho=saved["rho"],
+        ),
     )
 
 
-def effect_draws(fit: Fit, spec: Spec) -> dict[str, Any]:
+def effect_draws(fit: Fit, spec: Spec, unseen: Sequence[Unseen]) -> dict[str, Any]:
     """Compute the draws every later stage reads; see :func:`assemble`."""
     unit = unit_effects(fit)
     values = () if spec.mediator is None else spec.mediator.controlled_at
@@ -243,4 +391,26 @@ def effect_draws(fit: Fit, spec: Spec) -> dict[str, Any]:
         "populations": populations(unit["te"], fit.study, seed=fit.seed),
         "controlled": controlled_effects(fit, values),
         "propensity": fit.propensity(),
+        "unseen": unseen[0] if unseen else None,
+        "arm_means": arm_means(fit),
+        "rho": rho_draws(fit, unit),
     }
+
+
+def arm_means(fit: Fit) -> xr.DataArray:
+    """Average expected outcomes over the units of the study, dims (chain, draw, arm)."""
+    mu = effects.own_mediator(fit.first_stage().potential_outcomes()).mean(UNIT)
+    if "effect" not in fit.components:
+        return mu
+    # The second stage of learner "x" replaces the difference of the arms.
+    moved = mu.isel({ARM: 0}) + fit.cate().mean(UNIT)
+    return mu.where(mu[ARM] == mu[ARM][0], moved)
+
+
+def rho_draws(fit: Fit, unit: xr.Dataset) -> MediationRho | None:
+    """Sensitivity to confounding of the mediator, where it is worked out; else None."""
+    if "mediator" not in fit.components:
+        return None
+    with contextlib.suppress(UnsupportedError):
+        return mediation_rho(fit, effects=unit)
+    return None

@@ -45,7 +45,50 @@ def load_jobs2() -> pd.DataFrame:
     return frame.drop(columns="rownames").rename_axis("unit")
 
 
-LOADERS: dict[str, Callable[[], pd.DataFrame]] = {"jobs2": load_jobs2}
+def load_randhie() -> pd.DataFrame:
+    """Load the RAND Health Insurance Experiment, 20,190 person-years.
+
+    Rows are person-years of members of families; neither person nor family is identified. Several
+    covariates are partly features of the insurance plan, above all ``fmde`` and ``lpi``.
+
+    Returns
+    -------
+    DataFrame, shape (20190, 11)
+        ``generous``: 1 where ``lncoins`` is below its mean, 0 elsewhere; ``mdvis`` (outpatient
+        visits to a doctor in the year); ``lncoins`` (log of coinsurance rate + 1), ``idp``
+        (individual deductible plan), ``lpi`` (log of the annual participation incentive),
+        ``fmde`` (log of the family's maximum expenditure over the coinsurance rate), ``physlm``
+        (physical limitation), ``disea`` (number of chronic diseases), ``hlthg``, ``hlthf``,
+        ``hlthp`` (good, fair, poor self-rated health). Complete.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the optional package `statsmodels` is not installed.
+
+    References
+    ----------
+    Newhouse, J. P. (1993). Free for All? Lessons from the RAND Health Insurance Experiment. Harvard
+    University Press.
+    Deb, P., Trivedi, P. K. (2002). The structure of demand for health care: latent class versus
+    two-part models. Journal of Health Economics 21, 601-625. doi:10.1016/S0167-6296(02)00008-5
+    """
+    try:
+        from statsmodels.datasets import randhie
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the RAND Health Insurance Experiment comes with the optional package statsmodels: "
+            'pip install "bayes-hte[examples]"'
+        ) from error
+    frame = randhie.load_pandas().data
+    generous = (frame["lncoins"] < frame["lncoins"].mean()).astype(int)
+    return frame.assign(generous=generous).rename_axis("unit")
+
+
+LOADERS: dict[str, Callable[[], pd.DataFrame]] = {
+    "jobs2": load_jobs2,
+    "randhie": load_randhie,
+}
 
 
 def load_frame(source: str, folder: Path = Path()) -> pd.DataFrame:

@@ -167,6 +167,24 @@ def cate(mu: xr.DataArray) -> xr.DataArray:
     return _label(difference.astype(np.float64), "cate", mu)
 
 
+def own_mediator(mu: xr.DataArray) -> xr.DataArray:
+    """Potential outcomes under each arm, the mediator taking the value it has under that arm.
+
+    Parameters
+    ----------
+    mu : DataArray, dims (chain, draw, unit, arm[, mediator_arm])
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, unit, arm)
+        `mu` itself if there is no mediator.
+    """
+    if MEDIATOR_ARM not in mu.dims:
+        return mu
+    own = xr.DataArray(np.arange(mu.sizes[ARM]), dims=ARM)
+    return mu.isel({MEDIATOR_ARM: own}).drop_vars(MEDIATOR_ARM, errors="ignore")
+
+
 def controlled_direct_effect(mu: xr.DataArray) -> xr.DataArray:
     """Controlled direct effect, from potential outcomes with the mediator held at a value.
 

@@ -180,6 +180,30 @@ class Fit:
             for label, candidate in outcome.candidates.items()
         }
 
+    def weighted_candidates(self) -> list[tuple[Fit, float]]:
+        """Return the stacked candidates with their weights; without any, itself with weight 1."""
+        fits, outcome = self.candidates(), self.components["outcome"]
+        if not isinstance(outcome, StackedComponent):
+            return [(self, 1.0)]
+        shares = outcome.weights.to_dict()
+        return [(candidate, float(shares[label])) for label, candidate in fits.items()]
+
+    def first_stage(self) -> Fit:
+        """Return the fit without its second stage (learner ``"x"``); itself if there is none."""
+        if "effect" not in self.components:
+            return self
+        first = {role: c for role, c in self.components.items() if role != "effect"}
+        return replace(self, plan=replace(self.plan, learner="t"), components=first)
+
+    def unit_log_likelihood(self) -> xr.DataArray:
+        """Log-likelihood of each unit's outcome and mediator together, dims (chain, draw, unit)."""
+        outcome = self.log_likelihood()
+        if "mediator" not in self.components:
+            return outcome
+        mediator, study = self.components["mediator"], self.study
+        eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
+        return outcome + mediator.family.log_likelihood(study.mediator(), eta, mediator.noise())
+
     def _outcomes(
         self, newdata: pd.DataFrame | None, mediator_value: float | None = None
     ) -> xr.DataArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -13,7 +13,11 @@ from bayes_hte.spec import Spec
 from bayes_hte.study import Study
 
 if TYPE_CHECKING:
+    from bayes_hte.companions.classical import Classical
+    from bayes_hte.sensitivity import Sensitivity
     from bayes_hte.subgroups import Subgroups
+    from bayes_hte.trust import Trust
+    from bayes_hte.unseen import Targeting
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,16 @@ class Results:
         Every check that was run, sampling health first.
     provenance : mapping
         Spec hash, data fingerprint, seed, package versions, seconds by stage, command.
+    trust : Trust
+        The verdict over the checks.
+    classical : Classical
+        Raw, matched and weighted comparisons of the arms.
+    targeting : Targeting or None
+        Ranking and calibration on outcomes the effects have not seen; None if effects are equal.
+    beside : mapping of str to Dataset
+        Learners fitted for comparison; see :func:`bayes_hte.analysis.learner_summary`.
+    sensitivity : Sensitivity or None
+        How much hidden confounding would change the answer.
     """
 
     spec: Spec
@@ -56,6 +70,11 @@ class Results:
     subgroups: Mapping[str, Subgroups]
     checks: tuple[CheckResult, ...]
     provenance: Mapping[str, Any]
+    trust: Trust
+    classical: Classical
+    targeting: Targeting | None = None
+    beside: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    sensitivity: Sensitivity | None = None
 
     @property
     def healthy(self) -> bool:

@@ -49,7 +49,10 @@ class Data:
 
 @dataclass(frozen=True)
 class RoleSpec:
-    """Column names by role; `reference` is the arm contrasts are taken against."""
+    """Column names by role; `reference` is the arm contrasts are taken against.
+
+    `units` is the word for the rows in the report, where they are not people.
+    """
 
     outcome: str
     treatment: str
@@ -58,6 +61,7 @@ class RoleSpec:
     cluster: str | None = None
     reference: str | int | float | bool | None = None
     arm_names: tuple[str, ...] = ()
+    units: str = "people"
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,36 @@ class PropensitySpec:
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """How surfaces are combined into potential outcomes."""
+    """How surfaces are combined into potential outcomes.
+
+    `beside` names learners fitted besides, to be compared; they decide nothing.
+    """
 
     name: LearnerName = "hierarchical"
     because: str = ""
+    beside: tuple[LearnerName, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeldOutSpec:
+    """Units kept away from every model, on which effects and rankings are judged."""
+
+    share: float = 0.2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ChecksSpec:
+    """Refutations of the average effect, and fits with other seeds.
+
+    Refutations are repeated on a linear surrogate in closed form, or on the full model, which
+    takes `repeats` times as long as the study itself for each of them.
+    """
+
+    refutations: Literal["surrogate", "full", "none"] = "surrogate"
+    repeats: int = 20
+    negative_control: str | None = None
+    other_seeds: int = 0
 
 
 @dataclass(frozen=True)
@@ -175,6 +205,8 @@ class Spec:
     sampler: SamplerSpec
     mediator: MediatorSpec | None = None
     learner: LearnerSpec = field(default_factory=LearnerSpec)
+    held_out: HeldOutSpec | None = None
+    checks: ChecksSpec = field(default_factory=ChecksSpec)
     prior: tuple[PriorSpec, ...] = ()
     subgroups: SubgroupSpec = field(default_factory=SubgroupSpec)
     report: ReportSpec = field(default_factory=ReportSpec)
@@ -297,6 +329,10 @@ def _check(spec: Spec) -> None:
             0 <= spec.outcome.minimal_important_difference < math.inf
         ),
         "report.ci_prob (between 0 and 1)": 0 < spec.report.ci_prob < 1,
+        "held_out.share (between 0 and 1)": spec.held_out is None or 0 < spec.held_out.share < 1,
+        "held_out.seed (0 or more)": spec.held_out is None or spec.held_out.seed >= 0,
+        "checks.repeats (at least 1)": spec.checks.repeats >= 1,
+        "checks.other_seeds (0 or more)": spec.checks.other_seeds >= 0,
         "subgroups.probability (between 0.5 and 1)": 0.5 < spec.subgroups.probability < 1,
         "subgroups.largest_k (2 to 10)": 2 <= spec.subgroups.largest_k <= 10,
         "subgroups.margin (0 or more, finite)": 0 <= (spec.subgroups.margin or 0) < math.inf,
@@ -315,6 +351,13 @@ def _check(spec: Spec) -> None:
     if spec.mediator is None and "tnie" in spec.subgroups.effects:
         raise SpecError(
             f"{spec.name}: subgroups.effects asks for 'tnie', which needs a mediator; use ['te']."
+        )
+    if spec.learner.name in spec.learner.beside:
+        raise SpecError(f"{spec.name}: learner.beside repeats learner.name {spec.learner.name!r}.")
+    if spec.learner.beside and spec.mediator is not None:
+        raise SpecError(
+            f"{spec.name}: learner.beside compares total effects of studies without a mediator; "
+            "remove it, or the mediator."
         )
     for prior in spec.prior:
         if prior.component == "mediator" and spec.mediator is None:

@@ -183,9 +183,30 @@ class Study:
         -------
         Study
         """
+        return self.alike(
+            self.frame.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows]
+        )
+
+    def alike(self, frame: pd.DataFrame) -> Study:
+        """Return other rows as a study with the same roles and the same reference arm.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            With every column of this study's roles.
+
+        Returns
+        -------
+        Study
+
+        Raises
+        ------
+        DataError
+            As :meth:`from_frame`.
+        """
         roles = self.roles
         return Study.from_frame(
-            self.frame.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows],
+            frame,
             outcome=roles.outcome,
             treatment=roles.treatment,
             covariates=roles.covariates,

@@ -5,9 +5,17 @@ from __future__ import annotations
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.companions.overlap import overlap_report
+from bayes_hte.companions import balance, overlap_report
 from bayes_hte.names import SAMPLE
 from bayes_hte.study import Study
+
+NAME = "overlap of the arms"
+# A covariate whose means lie a standard deviation apart leaves little to compare: half of an arm
+# lies beyond the 84th percentile of the other.
+MAX_SMD = 1.0
+# Differences from here on are named where the arms do not overlap.
+NAMED_SMD = 0.5
+SMALLEST = 1e-9
 
 
 def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
@@ -23,13 +31,28 @@ def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
     Returns
     -------
     CheckResult
-        Fails on a near-positivity violation, with the broken rules in the text.
+        Fails on a near-positivity violation, or if the arms differ by a standard deviation or more
+        in a covariate; the text names the broken rules and the covariates.
     """
-    frame = study.frame.assign(**{study.roles.treatment: study.arm_index()})
+    treatment = study.roles.treatment
+    frame = study.frame.assign(**{treatment: study.arm_index()})
     report = overlap_report(
-        frame,
-        treatment=study.roles.treatment,
-        propensity=propensity.mean(SAMPLE).to_numpy(),
+        frame, treatment=treatment, propensity=propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST)
     )
-    text = report.verdict[0].upper() + report.verdict[1:] + "."
-    return CheckResult("overlap of the arms", report.passed, report.table, text)
+    smd = balance(frame, treatment=treatment, covariates=study.roles.covariates)["smd"]
+    apart = smd[smd.abs() >= MAX_SMD].sort_values(key=abs, ascending=False)
+    passed = report.passed and apart.empty
+    reasons = report.reasons
+    if len(apart):
+        reasons += (
+            "the arms are almost separated by "
+            + ", ".join(f"{name} (standardised difference {d:.2f})" for name, d in apart.items()),
+        )
+    text = "The arms overlap."
+    if not passed:
+        far = smd[smd.abs() >= NAMED_SMD].sort_values(key=abs, ascending=False)
+        text = f"Near-positivity violation: {'; '.join(reasons)}."
+        if len(far):
+            named = ", ".join(f"{name} ({d:.2f})" for name, d in far.items())
+            text += f" Standardised differences between the arms are largest in {named}."
+    return CheckResult(NAME, passed, report.table, text)

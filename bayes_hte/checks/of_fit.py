@@ -36,7 +36,8 @@ def outcome_checks(fit: Fit) -> tuple[CheckResult, ...]:
     """
     fits = fit.candidates()
     stacked = len(fits) > 1
-    weights = fit.components["outcome"].weights.to_dict() if stacked else dict.fromkeys(fits, 1.0)
+    shares = (share for _, share in fit.weighted_candidates())
+    weights = dict(zip(fits, shares, strict=True))
     try:
         scores = {label: loo.leave_one_out(f.log_likelihood()) for label, f in fits.items()}
     except SamplingError as error:
@@ -139,10 +140,4 @@ def _varying(quantities: xr.Dataset, outcome_sd: float) -> xr.Dataset:
 
 def _all_data(fit: Fit) -> xr.DataArray:
     """Log-likelihood of outcomes and mediators together, dims (chain, draw)."""
-    outcome = fit.log_likelihood().sum(UNIT, skipna=False)
-    if "mediator" not in fit.components:
-        return outcome
-    mediator, study = fit.components["mediator"], fit.study
-    eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
-    of_mediator = mediator.family.log_likelihood(study.mediator(), eta, mediator.noise())
-    return outcome + of_mediator.sum(axis=-1)
+    return fit.unit_log_likelihood().sum(UNIT, skipna=False)

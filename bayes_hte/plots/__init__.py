@@ -4,22 +4,38 @@ Every function takes its data first, then only keywords, among them ``title`` an
 computation done here is the density estimate where the density is the figure.
 """
 
+from bayes_hte.plots.calibration import plot_calibration
 from bayes_hte.plots.caterpillar import plot_caterpillar
+from bayes_hte.plots.coclustering import plot_co_clustering
 from bayes_hte.plots.densities import plot_densities
 from bayes_hte.plots.distribution import plot_distribution
+from bayes_hte.plots.loo_pit import plot_loo_pit
+from bayes_hte.plots.love import plot_love
 from bayes_hte.plots.membership import plot_membership
 from bayes_hte.plots.modifiers import plot_modifier
 from bayes_hte.plots.overlap import plot_overlap
 from bayes_hte.plots.profile_tree import plot_profile_tree
+from bayes_hte.plots.rho import plot_rho
 from bayes_hte.plots.subgroup_forest import plot_subgroup_forest
+from bayes_hte.plots.targeting_curve import plot_targeting_curve
+from bayes_hte.plots.tipping import plot_tipping
+from bayes_hte.plots.weights import plot_weights
 
 __all__ = [
+    "plot_calibration",
     "plot_caterpillar",
+    "plot_co_clustering",
     "plot_densities",
     "plot_distribution",
+    "plot_loo_pit",
+    "plot_love",
     "plot_membership",
     "plot_modifier",
     "plot_overlap",
     "plot_profile_tree",
+    "plot_rho",
     "plot_subgroup_forest",
+    "plot_targeting_curve",
+    "plot_tipping",
+    "plot_weights",
 ]

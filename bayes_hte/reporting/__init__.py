@@ -12,11 +12,9 @@ from bayes_hte.reporting.tables import (
     who_benefits,
     write_tables,
 )
-from bayes_hte.reporting.verdict import Verdict, trust
 
 __all__ = [
     "MethodsText",
-    "Verdict",
     "all_tables",
     "average_effects",
     "effect_distribution",
@@ -25,7 +23,6 @@ __all__ = [
     "modifier_effects",
     "propensity_shares",
     "report",
-    "trust",
     "who_benefits",
     "write_tables",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from bayes_hte.checks.sampling_health import PREFIX
 from bayes_hte.errors import SpecError
 from bayes_hte.reporting.markup import text, unordered
 from bayes_hte.reporting.page import Material, Section
@@ -15,7 +16,6 @@ from bayes_hte.reporting.sections.question import question
 from bayes_hte.reporting.sections.subgroups import subgroups
 from bayes_hte.reporting.sections.trust import trust
 from bayes_hte.reporting.tables import all_tables, save
-from bayes_hte.reporting.verdict import trust as trust_verdict
 from bayes_hte.results import Results
 from bayes_hte.store import write_text
 
@@ -51,7 +51,7 @@ def report(results: Results, *, to: str | Path) -> Path:
     path = Path(to)
     if path.suffix.lower() not in (".html", ".htm"):
         raise SpecError(f"the report is an HTML file, got {path.name!r}; use {path.stem}.html.")
-    material = Material(results, all_tables(results), trust_verdict(results))
+    material = Material(results, all_tables(results))
     page = _page(material)
     path.parent.mkdir(parents=True, exist_ok=True)
     save(material.tables, path.parent / "tables")
@@ -95,7 +95,9 @@ def _banner(material: Material) -> str:
     if material.results.healthy:
         return ""
     failed = unordered(
-        f"<strong>{text(c.name)}</strong>: {text(c.text)}" for c in material.verdict.decided_by
+        f"<strong>{text(c.name)}</strong>: {text(c.text)}"
+        for c in material.results.trust.decided_by
+        if c.name.startswith(PREFIX)
     )
     return (
         '<div class="banner" role="alert"><p><strong>The sampling failed its health checks. The '

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bayes_hte.reporting.numbers import decimals_for
-from bayes_hte.reporting.verdict import Verdict
 from bayes_hte.results import Results
 
 
@@ -22,13 +21,10 @@ class Material:
         The run.
     tables : mapping of str to DataFrame
         Every number, by the key of its CSV file.
-    verdict : Verdict
-        How far the run can be trusted.
     """
 
     results: Results
     tables: Mapping[str, pd.DataFrame]
-    verdict: Verdict
 
     @property
     def decimals(self) -> int:

@@ -16,6 +16,7 @@ from bayes_hte.names import EFFECTS, SAMPLE, UNIT
 from bayes_hte.reporting.prior_table import prior_table
 from bayes_hte.reporting.subgroup_tables import subgroup_tables
 from bayes_hte.reporting.thinning import evenly_spaced
+from bayes_hte.reporting.trust_tables import trust_tables
 from bayes_hte.results import Results
 from bayes_hte.store import write_text
 from bayes_hte.study import Study, is_numeric
@@ -71,6 +72,7 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     tables["propensity"] = propensity_shares(
         results.propensity, results.study.arm_index(), arm_names(results)
     )
+    tables |= trust_tables(results, arm_names(results), **how)
     tables |= _check_tables(results)
     tables["priors"] = prior_table(spec)
     tables["provenance"] = provenance(results)

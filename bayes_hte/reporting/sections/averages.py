@@ -11,6 +11,7 @@ from bayes_hte.plots import plot_densities
 from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
 from bayes_hte.reporting.numbers import number, percent, probability, span
 from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
 from bayes_hte.reporting.svg import inline_svg
 from bayes_hte.reporting.tables import DECOMPOSITIONS, PROPORTION, arm_names
 from bayes_hte.reporting.words import (
@@ -34,6 +35,8 @@ def averages(material: Material) -> Section:
     parts.append(grid(figures))
     if "tnie" in material.results.averages:
         parts += ["<h3>Share of the effect that is mediated</h3>", _share_mediated(material)]
+    parts += ["<h3>Beside classical comparisons</h3>", classical_comparison(material)]
+    parts.append(learner_comparison(material))
     return Section("averages", "Average effects", "".join(parts))
 
 

@@ -17,6 +17,7 @@ from bayes_hte.reporting.markup import (
 )
 from bayes_hte.reporting.numbers import percent, span
 from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.sections.unseen import unseen_outcomes
 from bayes_hte.reporting.svg import inline_svg
 from bayes_hte.reporting.tables import N_BUCKETS, SURE, focus, modifier_keys
 from bayes_hte.reporting.words import (
@@ -43,6 +44,7 @@ def individuals(material: Material) -> Section:
         _table(material),
         grid([_distribution(material, name) for name in names]),
         grid([_caterpillar(material, name) for name in names]),
+        unseen_outcomes(material),
         "<h3>Effect along each modifier</h3>",
         _modifiers(material),
     ]

@@ -38,15 +38,12 @@ def question(material: Material) -> Section:
 
 def trust_box(material: Material) -> str:
     """Return the verdict with the checks that decided it, in words and colour."""
-    verdict = material.verdict
-    if verdict.level == "green":
-        reasons = paragraph("Passed: " + text("; ".join(c.name for c in verdict.decided_by)) + ".")
-    else:
-        reasons = unordered(
-            f"<strong>{text(c.name)}</strong>: {text(c.text)}" for c in verdict.decided_by
+    trust = material.results.trust
+    reasons = unordered(text(reason) for reason in trust.reasons)
+    if trust.cautions:
+        reasons += paragraph("Failed without deciding this verdict:") + unordered(
+            f"<strong>{text(c.name)}</strong>: {text(c.text)}" for c in trust.cautions
         )
-        if not verdict.decided_by:
-            reasons = paragraph("No check of the sampling is among the results.")
     warning = ""
     if "tnie" in material.results.effects:
         warning = paragraph(
@@ -54,17 +51,23 @@ def trust_box(material: Material) -> str:
             'indirect effects rest on an assumption, stated under <a href="#trust">the checks</a>.'
         )
     return (
-        f'<div class="trust {verdict.level}"><p class="headline">'
-        f'<span class="mark" aria-hidden="true">{_MARK[verdict.level]}</span> '
-        f"{_COLOUR[verdict.level]}. {text(verdict.headline)}</p>{reasons}{warning}</div>"
+        f'<div class="trust {trust.level}"><p class="headline">'
+        f'<span class="mark" aria-hidden="true">{_MARK[trust.level]}</span> '
+        f"{_COLOUR[trust.level]}: {text(trust.verdict)}. {text(trust.headline)}</p>"
+        f"{reasons}{warning}</div>"
     )
 
 
 def _answer(material: Material) -> str:
-    if material.verdict.level == "red":
+    if not material.results.healthy:
         return paragraph(
             "This run gives no answer: its sampling failed the health checks. The sections below "
             "show what came out only to help find the fault."
+        )
+    unsafe = ""
+    if material.results.trust.level == "red":
+        unsafe = paragraph(
+            "<strong>The checks say not to trust what follows</strong>; the reasons stand below."
         )
     sentences = [_overall(material)]
     if "tnie" in material.results.effects:
@@ -73,7 +76,7 @@ def _answer(material: Material) -> str:
         sentences.append(_person_by_person(material))
     if material.results.subgroups:
         sentences.append(_between_people(material))
-    return '<ol class="answer">' + "".join(f"<li>{s}</li>" for s in sentences) + "</ol>"
+    return unsafe + '<ol class="answer">' + "".join(f"<li>{s}</li>" for s in sentences) + "</ol>"
 
 
 def _row(material: Material, effect: str, group: str, population: str = "SATE") -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bayes_hte.checks import loo_pit
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.plots import plot_overlap
+from bayes_hte.plots import plot_loo_pit, plot_overlap
 from bayes_hte.reporting.markup import Column, Html, details, figure, grid, paragraph, table, text
 from bayes_hte.reporting.numbers import plain
 from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.sections.confounding import balance_block, hidden_confounding
 from bayes_hte.reporting.svg import inline_svg
 from bayes_hte.reporting.tables import arm_names, check_keys
 
@@ -23,6 +25,11 @@ def trust(material: Material) -> Section:
         _numbers(material),
         "<h3>Overlap of the arms</h3>",
         _overlap(material),
+        "<h3>Balance of the covariates</h3>",
+        balance_block(material),
+        _calibration(material),
+        "<h3>How much hidden confounding would change the answer</h3>",
+        hidden_confounding(material),
         "<h3>What no check of these data can show</h3>",
         _assumptions(material),
     ]
@@ -94,6 +101,27 @@ def _overlap(material: Material) -> str:
     return sentence + grid([drawing])
 
 
+def _calibration(material: Material) -> str:
+    """Return the figure behind the check of left-out predictions, if the check could run."""
+    checks = {
+        c.name: (k, c)
+        for k, c in zip(check_keys(material.results), material.results.checks, strict=True)
+    }
+    if loo_pit.NAME not in checks or checks[loo_pit.NAME][1].table.empty:
+        return ""
+    key, check = checks[loo_pit.NAME]
+    drawn = plot_loo_pit(check.table, title="Left-out outcomes in their predictions")
+    caption = (
+        "Share of each arm's outcomes in each tenth of their predictions from all other units; boxes "
+        "hold what a calibrated model gives (central 99%)."
+    )
+    alt = f"Shares of outcomes by tenth of their left-out predictions, by arm. {check.text}"
+    drawing = figure(inline_svg(drawn, key="fig-loo-pit", alt=alt), caption, source=key)
+    return (
+        "<h3>Predictions of left-out outcomes</h3>" + paragraph(text(check.text)) + grid([drawing])
+    )
+
+
 def _assumptions(material: Material) -> str:
     spec = material.results.spec
     outcome = text(spec.roles.outcome)
@@ -120,21 +148,14 @@ def _assumptions(material: Material) -> str:
             f"than {mediator} that the treatment itself changes also affects {mediator}. "
             "Controlled direct effects, too, are biased by anything unmeasured that affects both."
         )
-        sensitivity = [c for c in material.results.checks if _about_confounding(c)]
-        parts += [f"{text(c.name)}: {text(c.text)}" for c in sensitivity]
-        if not sensitivity:
+        found = material.results.sensitivity
+        if found is None or found.rho is None:
             parts.append(
-                "No sensitivity analysis for such confounding is part of this report; how much of "
-                "it would change the conclusions is unknown."
+                "No sensitivity analysis for such confounding is worked out for these families; "
+                "how much of it would change the conclusions is unknown."
             )
     parts.append(
         "All effects assume that a person's outcome depends on their own treatment only, and that "
         "the treatment was the one described."
     )
     return "".join(paragraph(part) for part in parts)
-
-
-def _about_confounding(check: CheckResult) -> bool:
-    """Whether a check asks how much hidden confounding would change the answer."""
-    name = check.name.lower()
-    return "sensitivity" in name and "prior" not in name

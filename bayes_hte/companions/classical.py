@@ -1,0 +1,96 @@
+"""The classical average effects of a study side by side: raw difference, weighting, matching."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_hte.companions.covariate_balance import balance, compare_balance
+from bayes_hte.companions.matching import MatchedEffect, match_nearest
+from bayes_hte.companions.weighting import WeightedEffect, iptw
+from bayes_hte.names import SAMPLE
+from bayes_hte.study import Study
+
+RAW, MATCHED, WEIGHTED = "raw", "matched", "weighted"
+# Draws of the propensity the weights are computed for; their mean changes no digit shown.
+MOST_DRAWS = 500
+# Propensities of 0 or 1 have no weight; `iptw` then clips at its own bounds.
+SMALLEST = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Classical:
+    """Classical estimates of the average effect, with the balance each achieves.
+
+    Attributes
+    ----------
+    difference : float
+        Mean outcome of the treated minus that of the controls.
+    standard_error : float
+        Of the difference, for independent units.
+    matched : MatchedEffect
+        Nearest-neighbour matching on the propensity, with replacement.
+    weighted : WeightedEffect
+        Inverse-probability weighting with posterior draws.
+    balance : DataFrame, index covariate
+        Standardised mean differences: columns ``raw``, ``matched``, ``weighted``.
+    variance_ratios : DataFrame, index covariate
+        Variance of the treated over that of the controls, same columns.
+    """
+
+    difference: float
+    standard_error: float
+    matched: MatchedEffect
+    weighted: WeightedEffect
+    balance: pd.DataFrame
+    variance_ratios: pd.DataFrame
+
+
+def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generator) -> Classical:
+    """Estimate the average effect of a study the classical ways.
+
+    Parameters
+    ----------
+    study : Study
+        The data; a mediator plays no part.
+    propensity : DataArray, dims (chain, draw, unit)
+        Posterior probability of the non-reference arm.
+    rng : numpy.random.Generator
+        Of the Bayesian bootstrap over units.
+
+    Returns
+    -------
+    Classical
+    """
+    roles, arm = study.roles, study.arm_index()
+    frame = study.frame.assign(**{roles.treatment: arm})
+    draws = _some(propensity).clip(SMALLEST, 1 - SMALLEST)
+    columns = {"outcome": roles.outcome, "treatment": roles.treatment}
+    matched = match_nearest(frame, propensity=draws, **columns)
+    weighted = iptw(frame, propensity=draws, rng=rng, **columns)
+    weights = {MATCHED: matched.weights, WEIGHTED: weighted.weights}
+    what = {"treatment": roles.treatment, "covariates": roles.covariates}
+    ratios = {
+        name: balance(frame, weights=w, **what)["variance_ratio"]
+        for name, w in {RAW: None, **weights}.items()
+    }
+    treated, control = (frame.loc[arm == a, roles.outcome].astype(float) for a in (1, 0))
+    return Classical(
+        difference=float(treated.mean() - control.mean()),
+        standard_error=float(np.sqrt(treated.var() / treated.size + control.var() / control.size)),
+        matched=matched,
+        weighted=weighted,
+        balance=compare_balance(frame, weights=weights, **what),
+        variance_ratios=pd.DataFrame(ratios),
+    )
+
+
+def _some(propensity: xr.DataArray) -> xr.DataArray:
+    """Return at most `MOST_DRAWS` draws, evenly spread over each chain."""
+    chain, draw = SAMPLE
+    per_chain = max(1, MOST_DRAWS // propensity.sizes[chain])
+    step = max(1, -(-propensity.sizes[draw] // per_chain))
+    return propensity.isel({draw: slice(None, None, step)})

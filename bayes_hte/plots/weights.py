@@ -1,0 +1,96 @@
+"""Weights of the two arms: whether a few people speak for many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from bayes_hte.errors import DataError
+from bayes_hte.plots.style import (
+    BLUE,
+    INK,
+    ORANGE,
+    RULE,
+    need_columns,
+    new_axes,
+    styled,
+)
+
+# In the order of the arms, reference arm first, as in the overlap figure.
+_LOOKS = ((ORANGE, "////", "-"), (BLUE, "", (0, (4, 2))))
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+@styled
+def plot_weights(
+    table: pd.DataFrame,
+    *,
+    bounds: Mapping[str, float] | None = None,
+    xlabel: str = "stabilised weight (log scale)",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw the share of each arm's people in each bin of their weight.
+
+    Parameters
+    ----------
+    table : DataFrame, one row an arm and bin
+        ``arm`` (label; the reference arm first, two in all), ``bin_lower``, ``bin_upper`` (positive
+        and adjoining, as equal steps of the logarithm), ``share`` (of the units of the arm).
+    bounds : mapping of str to float, optional
+        For an arm, the largest weight that clipped propensities allow; drawn as a line in the style
+        of the arm, the number in the legend.
+    xlabel : str
+        What the axis shows.
+    title : str, optional
+        Title of the axes.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    DataError
+        If the table lacks a column, has not two arms or a bin that is not positive, or `bounds`
+        names another arm.
+    """
+    need_columns(table, ("arm", "bin_lower", "bin_upper", "share"))
+    arms = list(dict.fromkeys(table["arm"]))
+    bounds = bounds or {}
+    if len(arms) != 2:
+        raise DataError(f"a figure of weights compares two arms, got {len(arms)}: {arms}.")
+    if unknown := set(bounds) - set(arms):
+        raise DataError(f"bounds names {sorted(unknown)}; the arms are {arms}.")
+    if not (table["bin_lower"] > 0).all():
+        raise DataError("weights are drawn on a log scale: every bin must start above 0.")
+    figure, ax = new_axes(ax, height=3.4, title=title)
+    for arm, (colour, hatch, line) in zip(arms, _LOOKS, strict=True):
+        rows = table[table["arm"] == arm]
+        edges = np.append(rows["bin_lower"].to_numpy(), rows["bin_upper"].iloc[-1])
+        shares = 100 * rows["share"].to_numpy()
+        clip = f" (clipped: at most {bounds[arm]:.3g})" if arm in bounds else ""
+        ax.stairs(shares, edges, fill=True, color=colour, alpha=0.45, hatch=hatch)
+        ax.stairs(shares, edges, color=colour, linewidth=1.6, linestyle=line, label=f"{arm}{clip}")
+        if arm in bounds:
+            ax.axvline(bounds[arm], color=colour, linewidth=1.6, linestyle=line)
+    ax.axvline(1, color=INK, linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=3)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(_TICKS))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ends = [table["bin_lower"].min(), max([table["bin_upper"].max(), *bounds.values()])]
+    ax.set_xlim(ends[0] / 1.1, ends[1] * 1.1)
+    ax.set_ylim(bottom=0)
+    ax.grid(axis="y", color=RULE, linewidth=0.6)
+    ax.set_ylabel("share of the arm (%)")
+    ax.set_xlabel(f"{xlabel}\ndotted: a weight of 1")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left")
+    return figure

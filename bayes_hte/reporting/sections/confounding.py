@@ -1,0 +1,157 @@
+"""Balance, weights, and how much hidden confounding would change the answer."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bayes_hte.plots import plot_love, plot_rho, plot_tipping, plot_weights
+from bayes_hte.reporting.markup import Column, figure, grid, paragraph, table, text
+from bayes_hte.reporting.numbers import number, span
+from bayes_hte.reporting.page import Material
+from bayes_hte.reporting.svg import inline_svg
+from bayes_hte.reporting.words import effect_label, interval_phrase, unit_phrase
+
+_SMALL = 0.1
+
+
+def balance_block(material: Material) -> str:
+    """Return the love plot and the distribution of the weights."""
+    known = material.results.classical
+    numbers = known.weighted.diagnostics.drop(index="all")
+    words = " and ".join(
+        f"{row['ess']:.0f} of {row['n']:.0f} ({arm})" for arm, row in numbers.iterrows()
+    )
+    sentence = paragraph(
+        "A difference below 0.1 standard deviations is usually called small. Weighting leaves an "
+        f"effective number of units of {text(words)}."
+    )
+    return sentence + grid([_love(material), _weights(material)])
+
+
+def _love(material: Material) -> str:
+    frame = material.results.classical.balance
+    drawn = plot_love(frame, title="Balance of the covariates")
+    caption = (
+        "Standardised mean difference of each covariate between the arms: raw, after matching, and "
+        "after weighting. Dotted lines: 0.1."
+    )
+    large = {
+        name: int((frame[name].abs() > _SMALL).sum()) for name in ("raw", "matched", "weighted")
+    }
+    said = ", ".join(f"{count} {name}" for name, count in large.items())
+    alt = f"Love plot of {len(frame)} covariates; differences beyond 0.1: {said}."
+    return figure(inline_svg(drawn, key="fig-love", alt=alt), caption, source="balance")
+
+
+def _weights(material: Material) -> str:
+    frame = material.tables["weights"]
+    drawn = plot_weights(frame, title="Weights by arm")
+    largest = material.results.classical.weighted.weights.max()
+    caption = (
+        "Stabilised inverse-probability weights. A few units with large weights speak for many; "
+        f"the largest weight is {largest:.3g}."
+    )
+    alt = f"Histogram of the stabilised weights of both arms; the largest is {largest:.3g}."
+    return figure(inline_svg(drawn, key="fig-weights", alt=alt), caption, source="weights")
+
+
+def hidden_confounding(material: Material) -> str:
+    """Return the sensitivity analyses of the study, in words, tables and figures."""
+    found = material.results.sensitivity
+    if found is None or not found.checks():
+        return paragraph(
+            "No sensitivity analysis applies here: the treatment was randomised, so nothing hidden "
+            "can confound the total effect."
+        )
+    parts = [paragraph(f"{text(c.name)}: {text(c.text)}") for c in found.checks()]
+    figures = []
+    if found.e_values:
+        parts.append(_e_values(material))
+    if found.tipping is not None:
+        figures.append(_tipping(material))
+    if found.rho is not None:
+        figures.append(_rho(material))
+    return "".join(parts) + grid(figures)
+
+
+def _e_values(material: Material) -> str:
+    frame = material.tables["e_values"]
+    rows = frame[frame["quantity"] == "e_value"].to_dict("records")
+    columns = [
+        Column("Effect moved to", numeric=False),
+        Column("E-value, posterior median"),
+        Column(interval_phrase(material.results)),
+    ]
+    unit = unit_phrase(material.results)
+    cells = [
+        [
+            "no effect" if row["target"] == 0 else f"{row['target']:g} {unit}",
+            number(row["median"], 2),
+            span(row["ci_lower"], row["ci_upper"], 2),
+        ]
+        for row in rows
+    ]
+    return table("E-values of the average effect.", columns, [(None, cells)], source="e_values")
+
+
+def _tipping(material: Material) -> str:
+    tables = material.tables
+    benchmarks = tables.get("tipping_benchmarks")
+    drawn = plot_tipping(
+        tables["tipping"],
+        tips=tables["tipping_points"].set_index("level"),
+        benchmarks=None if benchmarks is None else benchmarks.set_index("covariate"),
+        ylabel=f"effect of the confounder, {unit_phrase(material.results)}",
+        title="What a hidden confounder would leave",
+    )
+    caption = (
+        "Posterior probability of benefit left if a confounder with this difference between the "
+        "arms and this effect on the outcome had flattered the treatment. Lines: where the "
+        "probability falls below 0.95 and 0.5. Labelled points: the observed covariates, each as "
+        "if it were the confounder."
+    )
+    tips = "; ".join(
+        f"below {row['level']:g} from a bias of {number(row['bias'], material.decimals)}"
+        for row in tables["tipping_points"].to_dict("records")
+        if row["reached"]
+    )
+    alt = (
+        f"Probability of benefit over the strength of a hidden confounder; {tips or 'never high'}."
+    )
+    return figure(inline_svg(drawn, key="fig-tipping", alt=alt), caption, source="tipping")
+
+
+def _rho(material: Material) -> str:
+    results = material.results
+    frame = material.tables["rho"]
+    shown = frame[frame["quantity"] == "tnie"]
+    zero = material.tables["rho_zero"].set_index("quantity")
+    drawn = plot_rho(
+        frame,
+        root=zero,
+        better=results.spec.outcome.better,
+        ylabel=effect_label(results),
+        limits=_limits(frame),
+        title="Confounding of mediator and outcome",
+    )
+    median = number(zero.loc["rho_zero", "median"], 2)
+    caption = (
+        "Average indirect and direct effects if the errors of mediator and outcome had this "
+        "correlation, because something unmeasured moves both; 0 is the assumption of the rest of "
+        f"the report. Bands: {interval_phrase(results)}. On the zero line: the correlation at which "
+        "the indirect effect vanishes, median and interval."
+    )
+    ends = ", ".join(
+        f"{number(row['mean'], material.decimals)} at {row['rho']:g}"
+        for row in shown.iloc[[0, len(shown) // 2, len(shown) - 1]].to_dict("records")
+    )
+    alt = f"Average indirect effect by assumed error correlation: {ends}; zero at {median}."
+    return figure(inline_svg(drawn, key="fig-rho", alt=alt), caption, source="rho")
+
+
+def _limits(frame: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the axis that hold what moderate correlations give; extremes run far away."""
+    moderate = frame[frame["rho"].abs() <= 0.6]
+    low, high = float(moderate["ci_lower"].min()), float(moderate["ci_upper"].max())
+    room = 0.05 * (high - low)
+    return min(low, 0.0) - room, max(high, 0.0) + room

@@ -1,0 +1,27 @@
+"""How much hidden confounding would change the answer: E-values, tipping points, rho.
+
+Each analysis is a posterior: what would have to be true of a confounder nobody measured is computed
+in every draw and summarised last. None of them can show that such a confounder is absent.
+"""
+
+from __future__ import annotations
+
+from bayes_hte.sensitivity.e_values import MEASURE_OF_FAMILY, EValue, e_value, e_value_of_ratio
+from bayes_hte.sensitivity.of_study import Sensitivity, sensitivity
+from bayes_hte.sensitivity.rho import MediationRho, mediation_rho, rho_sensitivity
+from bayes_hte.sensitivity.tipping import TippingPoint, benchmark_covariates, tipping_point
+
+__all__ = [
+    "MEASURE_OF_FAMILY",
+    "EValue",
+    "MediationRho",
+    "Sensitivity",
+    "TippingPoint",
+    "benchmark_covariates",
+    "e_value",
+    "e_value_of_ratio",
+    "mediation_rho",
+    "rho_sensitivity",
+    "sensitivity",
+    "tipping_point",
+]

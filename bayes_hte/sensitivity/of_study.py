@@ -1,0 +1,116 @@
+"""The analyses of hidden confounding that suit a study, from draws of its averages."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.effects import Better
+from bayes_hte.errors import DataError
+from bayes_hte.names import ARM, SAMPLE
+from bayes_hte.sensitivity.e_values import MEASURE_OF_FAMILY, EValue, e_value
+from bayes_hte.sensitivity.rho import MediationRho
+from bayes_hte.sensitivity.tipping import TippingPoint, benchmark_covariates, tipping_point
+from bayes_hte.study import Study
+
+N_GRID = 25
+# The grid reaches the bias needed in all but the most extreme draws.
+REACH = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """How much hidden confounding would change the answer.
+
+    Attributes
+    ----------
+    e_values : tuple of EValue
+        For no effect and, if it can be reached, for the minimal important difference. Empty for a
+        randomised treatment, which nothing hidden can confound.
+    tipping : TippingPoint or None
+        None for a randomised treatment.
+    rho : MediationRho or None
+        Of mediator and outcome; None without a mediator, or where a family is not gaussian.
+    """
+
+    e_values: tuple[EValue, ...]
+    tipping: TippingPoint | None
+    rho: MediationRho | None
+
+    def checks(self) -> tuple[CheckResult, ...]:
+        """Return each analysis as a check that informs."""
+        parts = (*self.e_values, self.tipping, self.rho)
+        return tuple(part.check() for part in parts if part is not None)
+
+
+def sensitivity(
+    study: Study,
+    *,
+    arm_means: xr.DataArray,
+    family: str,
+    better: Better,
+    important: float,
+    randomised: bool,
+    rho: MediationRho | None,
+) -> Sensitivity:
+    """Run the analyses that suit a study.
+
+    Parameters
+    ----------
+    study : Study
+        The data.
+    arm_means : DataArray, dims (chain, draw, arm)
+        Expected outcomes averaged over the units (SATE), reference arm first.
+    family : str
+        Of the outcome; decides the scale of the E-value.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good.
+    important : float
+        Minimal important difference; 0 if none is declared.
+    randomised : bool
+        Whether the treatment was randomised.
+    rho : MediationRho or None
+        What :func:`~bayes_hte.sensitivity.mediation_rho` returned.
+
+    Returns
+    -------
+    Sensitivity
+    """
+    if randomised:
+        return Sensitivity((), None, rho)
+    te = arm_means.isel({ARM: 1}, drop=True) - arm_means.isel({ARM: 0}, drop=True)
+    measure = MEASURE_OF_FAMILY[family]
+    y, arm = study.outcome(), study.arm_index()
+    within = float(np.sqrt(np.mean([y[arm == a].var(ddof=1) for a in (0, 1)])))
+    options = {"outcome_sd": within} if measure == "standardised_difference" else {}
+    sign = 1 if better == "higher" else -1
+    found = [e_value(arm_means, measure=measure, **options)]
+    if important > 0:
+        # A margin may lie beyond the possible risks or means; then there is no E-value for it.
+        with contextlib.suppress(DataError):
+            found.append(e_value(arm_means, measure=measure, target=sign * important, **options))
+    return Sensitivity(tuple(found), _tipping(study, te, better), rho)
+
+
+def _tipping(study: Study, te: xr.DataArray, better: Better) -> TippingPoint:
+    roles = study.roles
+    frame = study.frame.assign(**{roles.treatment: study.arm_index()})
+    benchmarks = None
+    with contextlib.suppress(DataError):  # collinear covariates have no coefficients
+        benchmarks = benchmark_covariates(
+            frame, outcome=roles.outcome, treatment=roles.treatment, covariates=roles.covariates
+        )
+    sign = 1 if better == "higher" else -1
+    reach = REACH * max(float(np.abs(te).quantile(0.975, SAMPLE)), 1e-12)
+    largest = 1.0 if benchmarks is None else max(1.0, float(benchmarks["delta"].abs().max()))
+    return tipping_point(
+        te,
+        better=better,
+        gamma=sign * np.linspace(0, reach, N_GRID),
+        delta=np.linspace(0, largest, N_GRID),
+        benchmarks=benchmarks,
+    )
