@@ -51,7 +51,7 @@ class Data:
 class RoleSpec:
     """Column names by role; `reference` is the arm contrasts are taken against.
 
-    `units` is the word for the rows in the report, where they are not people.
+    `units` and `unit` are the words for the rows, several and one, where they are not people.
     """
 
     outcome: str
@@ -62,6 +62,7 @@ class RoleSpec:
     reference: str | int | float | bool | None = None
     arm_names: tuple[str, ...] = ()
     units: str = "people"
+    unit: str = "person"
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,10 @@ def _trust(
     level: Level = "red" if words == DO_NOT_TRUST else "amber" if cautions else "green"
     headline = MEANING[words]
     if cautions and level == "amber":
-        count = "one check" if len(cautions) == 1 else f"{len(cautions)} checks"
-        headline += f" Read with caution: {count} failed that do not decide this."
+        failed = (
+            "a check failed that does not decide this"
+            if len(cautions) == 1
+            else f"{len(cautions)} checks failed that do not decide this"
+        )
+        headline += f" Read with caution: {failed}."
     return Trust(words, level, headline, reasons, cautions, decided_by, checks)

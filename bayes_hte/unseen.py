@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -234,15 +233,15 @@ def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
         return None
     n_bins = 5 if np.bincount(unseen.study.arm_index()).min() >= FEW_IN_ARM else 3
 
-    def judge[T](verb: Callable[..., T], name: str, **options: Any) -> T:
-        rng = np.random.default_rng(stage_seed(seed, f"targeting {name}"))
+    def judge[T](verb: Callable[..., T], **options: Any) -> T:
+        rng = np.random.default_rng(_bootstrap_seed(seed))
         return verb(unseen.effect, rng=rng, **unseen.given(), **options)
 
     return Targeting(
-        qini=judge(partial(qini, better=better), "qini"),
-        toc=judge(partial(toc, better=better), "toc"),
-        calibration=judge(calibration_by_bins, "calibration", n_bins=n_bins),
-        uplift=judge(partial(uplift_at, better=better), "uplift"),
+        qini=judge(qini, better=better),
+        toc=judge(toc, better=better),
+        calibration=judge(calibration_by_bins, n_bins=n_bins),
+        uplift=judge(uplift_at, better=better),
         how=unseen.how,
         n_units=unseen.study.n_units,
     )
@@ -254,9 +253,14 @@ def judge_heterogeneity(unseen: Unseen, *, better: Better, seed: int) -> CheckRe
         unseen.effect,
         **unseen.given(),
         better=better,
-        rng=np.random.default_rng(stage_seed(seed, "heterogeneity")),
+        seed=_bootstrap_seed(seed),
         name=HELD_OUT if unseen.how == "held out" else NAME,
     )
+
+
+def _bootstrap_seed(seed: int) -> int:
+    """One set of weights for everything judged, so that the same number never differs."""
+    return stage_seed(seed, "unseen")
 
 
 def _bounded(propensity: xr.DataArray) -> xr.DataArray:

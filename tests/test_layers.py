@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "subgroups",
         "mixtures",
         "companions",
+        "sensitivity",
         "targeting",
         "summaries",
         "testing",
@@ -51,7 +52,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "log_prior",
         "latent",
     ),
-    ("checks", "analysis"),
+    ("checks", "unseen", "trust", "analysis"),
     ("plots", "reporting"),
     ("stage_runner", "run", "cli"),
 )

@@ -54,7 +54,7 @@ def heterogeneity_check(
     propensity: LabelledValues,
     expected: xr.DataArray,
     better: Better,
-    rng: np.random.Generator,
+    seed: int,
     name: str = NAME,
     ci_prob: float = 0.95,
     ci_kind: CiKind = "eti",
@@ -71,8 +71,8 @@ def heterogeneity_check(
         Expected outcomes, predicted without the units' own.
     better : {"higher", "lower"}
         Which direction of the outcome is good.
-    rng : numpy.random.Generator
-        Of the Bayesian bootstrap.
+    seed : int
+        Of the Bayesian bootstrap; slope and area are computed with the same weights of the units.
     name : str
         How the check is called.
     ci_prob, ci_kind
@@ -93,10 +93,9 @@ def heterogeneity_check(
         "treatment": treatment,
         "propensity": propensity,
         "expected": expected,
-        "rng": rng,
     }
-    slope = calibration_by_bins(effect, n_bins=2, **given).slope
-    area = toc(effect, better=better, **given).area
+    slope = calibration_by_bins(effect, n_bins=2, rng=np.random.default_rng(seed), **given).slope
+    area = toc(effect, better=better, rng=np.random.default_rng(seed), **given).area
     both = xr.Dataset({"slope": slope.drop_attrs(), "autoc": area.drop_attrs()})
     table = summarize(both, ci_prob=ci_prob, ci_kind=ci_kind)
     return CheckResult(name, None, table, _text(table, slope, interval_words(ci_prob, ci_kind)))

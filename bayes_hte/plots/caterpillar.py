@@ -26,6 +26,7 @@ def plot_caterpillar(
     better: Better | None = None,
     important: float | None = None,
     xlabel: str = "individual effect",
+    units: str = "people",
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -40,6 +41,8 @@ def plot_caterpillar(
         Direction of benefit and minimal important difference (drawn dotted).
     xlabel : str
         What the axis shows, with its unit.
+    units : str, default "people"
+        Word for what is studied.
     title : str, optional
         Title of the axes.
     ax : Axes, optional
@@ -63,6 +66,6 @@ def plot_caterpillar(
     ax.hlines(rank, table["ci_lower"], table["ci_upper"], color=BLUE, alpha=0.55, linewidth=width)
     ax.plot(table["mean"], rank, "o", color=INK, markersize=1.6 + width, markeredgewidth=0)
     ax.set_ylim(rank.min() - 1, rank.max() + 1)
-    ax.set_ylabel("people, ordered by their mean effect")
+    ax.set_ylabel(f"{units}, ordered by their mean effect")
     effect_axis(ax, label=xlabel, note=note, better=better, important=important)
     return figure

@@ -67,7 +67,7 @@ def plot_co_clustering(
     ax.set_yticks(middles, [f"group {g}" for g in units["group"].iloc[starts]])
     ax.tick_params(axis="y", length=0)
     ax.set_xticks([])
-    ax.set_xlabel("people, by group and then by mean effect")
+    ax.set_xlabel("ordered by group, then by mean effect")
     ax.spines[:].set_visible(False)
     label = "share of draws together"
     figure.colorbar(image, ax=ax, label=label, location="bottom", shrink=0.8, ticks=[0, 0.5, 1])

@@ -25,6 +25,7 @@ def plot_distribution(
     better: Better | None = None,
     important: float | None = None,
     xlabel: str = "individual effect",
+    units: str = "people",
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -39,6 +40,8 @@ def plot_distribution(
         Direction of benefit and minimal important difference (drawn dotted).
     xlabel : str
         What the axis shows, with its unit.
+    units : str, default "people"
+        Word for what is studied.
     title : str, optional
         Title of the axes.
     ax : Axes, optional
@@ -74,6 +77,6 @@ def plot_distribution(
         linewidth=1.0,
     )
     ax.set_ylim(bottom=0)
-    ax.set_ylabel("share of people (%)")
+    ax.set_ylabel(f"share of {units} (%)")
     effect_axis(ax, label=xlabel, note=note, better=better, important=important)
     return figure

@@ -89,8 +89,8 @@ def plot_love(
     rows_axis(ax, [wrap(str(name), 22) for name in rows.index])
     for between in range(1, len(rows)):
         ax.axhline(between - 0.5, color=RULE, linewidth=0.6, zorder=0)
-    ax.margins(x=0.03)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.margins(x=0.06)
+    ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.set_xlabel(f"{wrap(xlabel, 52)}\n(shaded: within {threshold:g})", loc="right")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure

@@ -13,7 +13,11 @@ from bayes_hte.plots.style import COLOURS, HATCHES, new_axes, styled
 
 @styled
 def plot_membership(
-    table: pd.DataFrame, *, title: str | None = None, ax: Axes | None = None
+    table: pd.DataFrame,
+    *,
+    units: str = "people",
+    title: str | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Stack the membership probabilities of each unit.
 
@@ -22,6 +26,8 @@ def plot_membership(
     table : DataFrame, shape (unit, subgroup)
         Membership probabilities; every row sums to 1. Columns are the labels of the subgroups;
         units are drawn in the order of the rows.
+    units : str, default "people"
+        Word for what is studied.
     title : str, optional
         Title of the axes.
     ax : Axes, optional
@@ -48,7 +54,7 @@ def plot_membership(
     ax.set_xlim(0, len(table))
     ax.set_ylim(0, 1)
     ax.set_ylabel("membership\nprobability")
-    ax.set_xlabel("people, ordered by their membership")
+    ax.set_xlabel(f"{units}, ordered by their membership")
     ax.set_xticks([])
     figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 3))
     return figure

@@ -23,6 +23,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
 
 from bayes_hte.errors import DataError
 from bayes_hte.summaries import CiKind, interval_words
@@ -48,6 +49,9 @@ HATCHES: Final = ("", "////", "....", "\\\\\\\\", "xx", "++")
 
 WIDTH: Final = 4.6
 _LABEL_CHARACTERS: Final = 44
+# Bold letters of the size of a title fill the width of a figure at about this number.
+_TITLE_CHARACTERS: Final = 46
+_TITLE_INSET: Final = 0.015
 
 _STYLE: Final = {
     "figure.facecolor": "white",
@@ -105,9 +109,27 @@ def new_axes(ax: Axes | None, *, height: float, title: str | None) -> tuple[Figu
     """
     if ax is None:
         ax = Figure(figsize=(WIDTH, height), layout="constrained").subplots()
-    if title is not None:
+        if title is not None:
+            set_title(ax, title)
+    elif title is not None:
         ax.set_title(title)
     return cast(Figure, ax.get_figure(root=True)), ax
+
+
+def set_title(ax: Axes, title: str) -> None:
+    """Put a title above axes, but from the left edge of the figure: axes may be narrow.
+
+    Parameters
+    ----------
+    ax : Axes
+        The uppermost axes of a figure of its own; the labels beside it take part of the width.
+    title : str
+        Broken into lines where it is long.
+    """
+    words = ax.set_title(wrap(title, _TITLE_CHARACTERS))
+    across = cast(Figure, ax.get_figure(root=True)).transFigure
+    words.set_transform(blended_transform_factory(across, words.get_transform()))
+    words.set_x(_TITLE_INSET)
 
 
 def interval_of(table: pd.DataFrame) -> str:

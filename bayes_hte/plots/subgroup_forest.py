@@ -28,6 +28,7 @@ def plot_subgroup_forest(
     better: Better | None = None,
     important: float | None = None,
     xlabel: str = "mean effect",
+    units: str = "people",
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -42,6 +43,8 @@ def plot_subgroup_forest(
         Direction of benefit and minimal important difference (drawn dotted).
     xlabel : str
         What the axis shows, with its unit.
+    units : str, default "people"
+        Word for what is studied.
     title : str, optional
         Title of the axes.
     ax : Axes, optional
@@ -75,7 +78,7 @@ def plot_subgroup_forest(
             markeredgecolor="white" if numbers["is_subgroup"] else INK,
         )
     rows_axis(
-        ax, [f"{g}\n({n} people)" for g, n in zip(table["group"], table["n_units"], strict=True)]
+        ax, [f"{g}\n({n} {units})" for g, n in zip(table["group"], table["n_units"], strict=True)]
     )
     effect_axis(ax, label=xlabel, note=note, better=better, important=important)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, MaxNLocator, NullLocator
 
 from bayes_hte.errors import DataError
 from bayes_hte.plots.style import (
@@ -23,6 +23,8 @@ from bayes_hte.plots.style import (
 
 # In the order of the arms, reference arm first, as in the overlap figure.
 _LOOKS = ((ORANGE, "////", "-"), (BLUE, "", (0, (4, 2))))
+# Share of the axis (of its logarithm) left free on either side.
+_ROOM = 0.03
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -83,14 +85,21 @@ def plot_weights(
             ax.axvline(bounds[arm], color=colour, linewidth=1.6, linestyle=line)
     ax.axvline(1, color=INK, linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=3)
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(_TICKS))
+    ends = [table["bin_lower"].min(), max([table["bin_upper"].max(), *bounds.values()])]
+    ax.xaxis.set_major_locator(_locator(*ends))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ends = [table["bin_lower"].min(), max([table["bin_upper"].max(), *bounds.values()])]
-    ax.set_xlim(ends[0] / 1.1, ends[1] * 1.1)
+    room = (ends[1] / ends[0]) ** _ROOM
+    ax.set_xlim(ends[0] / room, ends[1] * room)
     ax.set_ylim(bottom=0)
     ax.grid(axis="y", color=RULE, linewidth=0.6)
     ax.set_ylabel("share of the arm (%)")
     ax.set_xlabel(f"{xlabel}\ndotted: a weight of 1")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left")
     return figure
+
+
+def _locator(low: float, high: float) -> Locator:
+    """Place round numbers, or equal steps where the axis is too short to hold three of them."""
+    round_numbers = [tick for tick in _TICKS if low <= tick <= high]
+    return FixedLocator(_TICKS) if len(round_numbers) >= 3 else MaxNLocator(4)

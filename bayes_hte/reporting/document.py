@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bayes_hte.checks.sampling_health import PREFIX
 from bayes_hte.errors import SpecError
-from bayes_hte.reporting.markup import text, unordered
+from bayes_hte.reporting.markup import named_check, text, unordered
 from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.sections.averages import averages
 from bayes_hte.reporting.sections.individuals import individuals
@@ -95,7 +95,7 @@ def _banner(material: Material) -> str:
     if material.results.healthy:
         return ""
     failed = unordered(
-        f"<strong>{text(c.name)}</strong>: {text(c.text)}"
+        named_check(c.name, c.text)
         for c in material.results.trust.decided_by
         if c.name.startswith(PREFIX)
     )

@@ -17,6 +17,11 @@ def paragraph(inner: str, *, cls: str = "") -> str:
     return f"<p{_class(cls)}>{inner}</p>"
 
 
+def named_check(name: str, said: str) -> str:
+    """Return what a check says, its name before it as a run-in heading; both are plain text."""
+    return f"<strong>{text(name[:1].upper() + name[1:])}.</strong> {text(said)}"
+
+
 def unordered(items: Iterable[str]) -> str:
     """Return a bullet list of pieces of safe HTML."""
     return "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bayes_hte.checks.sampling_health import PREFIX
+from bayes_hte.reporting.methods_checks import checks_paragraph
 from bayes_hte.reporting.prior_table import TERM_WORDS
 from bayes_hte.reporting.references import REFERENCES, Reference
 from bayes_hte.reporting.tables import arm_names
-from bayes_hte.reporting.words import important, interval_phrase, unit_phrase
+from bayes_hte.reporting.words import important, interval_phrase, people, person, unit_phrase
 from bayes_hte.results import Results
 
 _CITE = re.compile(r"\[@([a-z]+)\]")
@@ -42,7 +42,7 @@ _LEARNER = {
     "s": "one function of the covariates and the treatment (S-learner) [@metalearners]",
     "x": "a separate function of the covariates in each arm, from which the effect of each unit "
     "was imputed and modelled in turn (X-learner) [@metalearners]",
-    "homogeneous": "one function of the covariates plus an effect that is the same for everyone",
+    "homogeneous": "one function of the covariates plus an effect that is the same for all",
 }
 
 _NOISE = {
@@ -74,7 +74,7 @@ def methods(results: Results) -> MethodsText:
     drafts = [_design(results), _models(results), _effects(results)]
     if results.subgroups:
         drafts.append(_subgroups(results))
-    drafts.append(_computation(results))
+    drafts += [_computation(results), checks_paragraph(results)]
     cited = {key for draft in drafts for key in _CITE.findall(draft) if key in REFERENCES}
     references = sorted((REFERENCES[key] for key in cited), key=lambda r: r.full.casefold())
     return MethodsText(tuple(_cite(draft) for draft in drafts), tuple(references))
@@ -93,7 +93,7 @@ def _design(results: Results) -> str:
     reference, other = arm_names(results)
     n_other = int(study.arm_index().sum())
     sentences = [
-        f"We analysed {study.n_units} people, {n_other} in the arm {other} and "
+        f"We analysed {study.n_units} {people(results)}, {n_other} in the arm {other} and "
         f"{study.n_units - n_other} in the arm {reference}, which is the reference.",
         f"The outcome was {spec.roles.outcome} ({unit_phrase(results)}; {spec.outcome.better} is "
         "better).",
@@ -139,7 +139,7 @@ def _models(results: Results) -> str:
         )
     if spec.mediator is not None:
         slopes = (
-            "one slope for everyone"
+            "one slope for all"
             if spec.learner.name == "homogeneous"
             else "slopes that vary with the covariates and the arm"
         )
@@ -181,10 +181,10 @@ def _effects(results: Results) -> str:
     sentences = []
     if "tnie" in results.effects:
         sentences.append(
-            "For every posterior draw and person we computed the expected outcome under each arm "
-            "with the mediator as it would be under each arm, integrating over the modelled "
-            "distribution of the mediator (g-formula), and from these the total, the total and "
-            "pure natural indirect, and the pure and total natural direct effects "
+            f"For every posterior draw and {person(results)} we computed the expected outcome "
+            "under each arm with the mediator as it would be under each arm, integrating over the "
+            "modelled distribution of the mediator (g-formula), and from these the total, "
+            "the total and pure natural indirect, and the pure and total natural direct effects "
             "[@explanation][@mediation]. The outcome and mediator models share no parameters, "
             "so draws were paired by index. Natural effects assume sequential ignorability of "
             "the mediator [@ignorability], which randomising the treatment does not provide."
@@ -196,11 +196,11 @@ def _effects(results: Results) -> str:
             )
     else:
         sentences.append(
-            "For every posterior draw and person we computed the expected outcome under each arm; "
-            "the effect is their difference."
+            f"For every posterior draw and {person(results)} we computed the expected outcome "
+            "under each arm; the effect is their difference."
         )
     populations = {
-        "SATE": "the people of the study (SATE)",
+        "SATE": f"the {people(results)} of the study (SATE)",
         "PATE": "the population they come from (PATE), by the Bayesian bootstrap [@bootstrap]",
         "ATT": "the treated (ATT)",
         "ATC": "the controls (ATC)",
@@ -272,24 +272,8 @@ def _computation(results: Results) -> str:
         )
     if surfaces - {"forest"}:
         sentences.append("Other models were sampled by the No-U-Turn sampler of nutpie [@nuts].")
-    sentences.append(_checks(results))
     packages = results.provenance.get("versions", {})
     if packages:
         listed = ", ".join(f"{name} {version}" for name, version in packages.items())
         sentences.append(f"Software: {listed}.")
     return " ".join(sentences)
-
-
-def _checks(results: Results) -> str:
-    """Name the checks that were run, with the works behind them."""
-    works = {
-        PREFIX: " (R-hat and effective sample sizes [@rhat], computed with ArviZ [@arviz])",
-        "overlap": " [@overlap]",
-        "posterior predictive": " [@predictive]",
-    }
-    named = []
-    for check in results.checks:
-        start = next((start for start in works if check.name.startswith(start)), None)
-        # A work is cited with the first check that rests on it.
-        named.append(check.name + (works.pop(start) if start else ""))
-    return f"Checks: {'; '.join(named)}." if named else "No checks were run."

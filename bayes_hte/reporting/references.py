@@ -153,6 +153,96 @@ REFERENCES: dict[str, Reference] = {
         "Gelman, A., Meng, X.-L., Stern, H. (1996). Posterior predictive assessment of model "
         "fitness via realized discrepancies. Statistica Sinica 6, 733-807.",
     ),
+    "repeated": Reference(
+        "Cameron and Miller 2015",
+        "Cameron, A. C., Miller, D. L. (2015). A practitioner's guide to cluster-robust inference. "
+        "Journal of Human Resources 50, 317-372. doi:10.3368/jhr.50.2.317",
+    ),
+    "pit": Reference(
+        "Czado et al. 2009",
+        "Czado, C., Gneiting, T., Held, L. (2009). Predictive model assessment for count data. "
+        "Biometrics 65, 1254-1261. doi:10.1111/j.1541-0420.2009.01191.x",
+    ),
+    "powerscaling": Reference(
+        "Kallioinen et al. 2024",
+        "Kallioinen, N., Paananen, T., Bürkner, P.-C., Vehtari, A. (2024). Detecting and "
+        "diagnosing prior and likelihood sensitivity with power-scaling. Statistics and Computing "
+        "34, 57. doi:10.1007/s11222-023-10366-5",
+    ),
+    "refutation": Reference(
+        "Sharma and Kiciman 2020",
+        "Sharma, A., Kiciman, E. (2020). DoWhy: an end-to-end library for causal inference. arXiv "
+        "2011.04216. doi:10.48550/arXiv.2011.04216",
+    ),
+    "negativecontrol": Reference(
+        "Lipsitch et al. 2010",
+        "Lipsitch, M., Tchetgen Tchetgen, E., Cohen, T. (2010). Negative controls: a tool for "
+        "detecting confounding and bias in observational studies. Epidemiology 21, 383-388. "
+        "doi:10.1097/EDE.0b013e3181d61eeb",
+    ),
+    "scores": Reference(
+        "Robins et al. 1994",
+        "Robins, J. M., Rotnitzky, A., Zhao, L. P. (1994). Estimation of regression coefficients "
+        "when some regressors are not always observed. Journal of the American Statistical "
+        "Association 89, 846-866. doi:10.1080/01621459.1994.10476818",
+    ),
+    "blp": Reference(
+        "Chernozhukov et al. 2018",
+        "Chernozhukov, V., Demirer, M., Duflo, E., Fernandez-Val, I. (2018). Generic machine "
+        "learning inference on heterogeneous treatment effects in randomized experiments. NBER "
+        "working paper 24678. doi:10.3386/w24678",
+    ),
+    "qini": Reference(
+        "Radcliffe 2007",
+        "Radcliffe, N. J. (2007). Using control groups to target on predicted lift. Direct "
+        "Marketing Analytics Journal 1, 14-21.",
+    ),
+    "rate": Reference(
+        "Yadlowsky et al. 2024",
+        "Yadlowsky, S., Fleming, S., Shah, N., Brunskill, E., Wager, S. (2024). Evaluating "
+        "treatment prioritization rules via rank-weighted average treatment effects. Journal of "
+        "the American Statistical Association. doi:10.1080/01621459.2024.2393466",
+    ),
+    "weighting": Reference(
+        "Robins et al. 2000",
+        "Robins, J. M., Hernán, M. A., Brumback, B. (2000). Marginal structural models and causal "
+        "inference in epidemiology. Epidemiology 11, 550-560. "
+        "doi:10.1097/00001648-200009000-00011",
+    ),
+    "matching": Reference(
+        "Abadie and Imbens 2006",
+        "Abadie, A., Imbens, G. W. (2006). Large sample properties of matching estimators for "
+        "average treatment effects. Econometrica 74, 235-267. "
+        "doi:10.1111/j.1468-0262.2006.00655.x",
+    ),
+    "balance": Reference(
+        "Austin 2009",
+        "Austin, P. C. (2009). Balance diagnostics for comparing the distribution of baseline "
+        "covariates between treatment groups in propensity-score matched samples. Statistics in "
+        "Medicine 28, 3083-3107. doi:10.1002/sim.3697",
+    ),
+    "evalue": Reference(
+        "VanderWeele and Ding 2017",
+        "VanderWeele, T. J., Ding, P. (2017). Sensitivity analysis in observational research: "
+        "introducing the E-value. Annals of Internal Medicine 167, 268-274. doi:10.7326/M16-2607",
+    ),
+    "conversion": Reference(
+        "Chinn 2000",
+        "Chinn, S. (2000). A simple method for converting an odds ratio to effect size for use in "
+        "meta-analysis. Statistics in Medicine 19, 3127-3131.",
+    ),
+    "tipping": Reference(
+        "Lin et al. 1998",
+        "Lin, D. Y., Psaty, B. M., Kronmal, R. A. (1998). Assessing the sensitivity of regression "
+        "results to unmeasured confounders in observational studies. Biometrics 54, 948-963. "
+        "doi:10.2307/2533848",
+    ),
+    "biasformula": Reference(
+        "VanderWeele and Arah 2011",
+        "VanderWeele, T. J., Arah, O. A. (2011). Bias formulas for sensitivity analysis of "
+        "unmeasured confounding for general outcomes, treatments, and confounders. Epidemiology "
+        "22, 42-52. doi:10.1097/EDE.0b013e3181f74493",
+    ),
     "rhat": Reference(
         "Vehtari et al. 2021",
         "Vehtari, A., Gelman, A., Simpson, D., Carpenter, B., Bürkner, P.-C. (2021). "

@@ -94,7 +94,7 @@ def _effects(
     inside.insert(1, "is_subgroup", True)
     overall = summarize(everyone, ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
     n_units = groups.labels.sizes[UNIT]
-    overall = overall.assign(group="Everyone", is_subgroup=False, n=n_units, share=1.0)
+    overall = overall.assign(group="All", is_subgroup=False, n=n_units, share=1.0)
     table = pd.concat([inside, overall], ignore_index=True).rename(columns={"n": "n_units"})
     for column, beyond in (("prob_benefit", 0.0), ("prob_important", important)):
         table[column] = [
@@ -164,7 +164,7 @@ def _step(profile: Profile, node: Node) -> str:
     from bayes_hte.subgroups.conditions import rule_text
 
     if node.parent is None:
-        return "everyone"
+        return "all"
     parent = profile.nodes[node.parent]
     return rule_text([(parent.condition, node.number == parent.yes)])
 

@@ -107,7 +107,7 @@ def save(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
 
 
 def focus(results: Results) -> tuple[str, ...]:
-    """Return the effects shown person by person: total, and indirect where there is a mediator."""
+    """Return the effects shown unit by unit: total, and indirect where there is a mediator."""
     return tuple(name for name in ("te", "tnie") if name in results.effects)
 
 
@@ -248,7 +248,7 @@ def effect_distribution(
 def who_benefits(
     effect: xr.DataArray, *, better: Better, important: float, ci_prob: float, ci_kind: CiKind
 ) -> pd.DataFrame:
-    """Summarise the share of people who benefit, draw by draw, and count the sure ones.
+    """Summarise the share of units that benefit, draw by draw, and count the sure ones.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which of many people a figure draws; the files always have all of them."""
+"""Which of many rows of a study a figure draws; the files always have all of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ MOST_DRAWN = 150
 
 
 def evenly_spaced(n: int, most: int = MOST_DRAWN) -> np.ndarray:
-    """Choose up to `most` of `n` ordered people, the first and the last among them.
+    """Choose up to `most` of `n` ordered units, the first and the last among them.
 
     Parameters
     ----------
     n : int
-        Number of people, at least 1.
+        Number of units, at least 1.
     most : int, default 150
         Largest number chosen.
 

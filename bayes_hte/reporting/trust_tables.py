@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from scipy import stats
 
+from bayes_hte.checks.heterogeneity import NEGLIGIBLE
 from bayes_hte.results import Results
 from bayes_hte.study import Study
-from bayes_hte.summaries import CiKind, summarize
+from bayes_hte.summaries import CiKind, interval_words, summarize
 
 N_WEIGHT_BINS = 30
 MODEL = "model"
@@ -63,13 +66,14 @@ def side_by_side(results: Results, *, ci_prob: float, ci_kind: CiKind) -> pd.Dat
         ``interval`` (what it is; empty where there is none).
     """
     rows = []
-    words = f"{100 * ci_prob:g}% posterior interval"
+    words = interval_words(ci_prob, ci_kind)
     for population in ("SATE", "ATT"):
         row = summarize(results.populations[population], ci_prob=ci_prob, ci_kind=ci_kind).iloc[0]
         rows.append((MODEL, population, row["mean"], row["ci_lower"], row["ci_upper"], words))
     known = results.classical
-    raw, error = known.difference, 1.959964 * known.standard_error
-    rows.append(("raw difference of means", "", raw, raw - error, raw + error, "95% confidence"))
+    raw, error = known.difference, stats.norm.isf((1 - ci_prob) / 2) * known.standard_error
+    confidence = f"{100 * ci_prob:g}% confidence, normal"
+    rows.append(("raw difference of means", "", raw, raw - error, raw + error, confidence))
     weighted = summarize(known.weighted.draws, ci_prob=ci_prob, ci_kind=ci_kind).iloc[0]
     bounds = weighted["ci_lower"], weighted["ci_upper"]
     rows.append(("inverse-probability weighting", "ATE", weighted["mean"], *bounds, words))
@@ -86,22 +90,31 @@ def learners(results: Results, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFra
     DataFrame
         One row a learner, that of the study first: ``learner``, the columns of `summarize` for the
         SATE, ``spread`` (standard deviation over units of posterior-mean effects), ``median_sd``
-        (of a unit's effect) and ``rank_correlation`` with the study's learner (Spearman).
+        (of a unit's effect) and ``rank_correlation`` with the study's learner (Spearman; NaN
+        where a learner gives everyone the same effect).
     """
     te = results.effects["te"]
     own_mean, own_sd = te.mean(("chain", "draw")), te.std(("chain", "draw"))
     found = {results.spec.learner.name: (results.averages["te"], own_mean, own_sd)}
     found |= {name: (s["SATE"], s["mean"], s["sd"]) for name, s in results.beside.items()}
-    reference = pd.Series(own_mean.to_numpy())
+    smallest = NEGLIGIBLE * float(np.std(results.study.outcome()))
     rows = []
     for name, (sate, mean, sd) in found.items():
         row = summarize(sate, ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
         row.insert(0, "learner", name)
         row["spread"] = float(mean.std())
         row["median_sd"] = float(sd.median())
-        row["rank_correlation"] = reference.corr(pd.Series(mean.to_numpy()), method="spearman")
+        row["rank_correlation"] = _rank_correlation(own_mean, mean, smallest)
         rows.append(row)
     return pd.concat(rows, ignore_index=True)
+
+
+def _rank_correlation(first: xr.DataArray, second: xr.DataArray, smallest: float) -> float:
+    """Correlate ranks of units; NaN where effects differ by rounding alone."""
+    values = (first.to_numpy(), second.to_numpy())
+    if min(np.ptp(v) for v in values) <= smallest:
+        return float("nan")
+    return float(stats.spearmanr(*values).statistic)
 
 
 def weight_shares(weights: pd.Series, study: Study, names: tuple[str, str]) -> pd.DataFrame:

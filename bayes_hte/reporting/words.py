@@ -16,6 +16,21 @@ def interval_phrase(results: Results) -> str:
     return interval_words(results.spec.report.ci_prob, results.spec.report.ci_kind)
 
 
+def people(results: Results) -> str:
+    """Return the word for several rows of the study, e.g. ``"people"`` or ``"person-years"``."""
+    return results.spec.roles.units
+
+
+def person(results: Results) -> str:
+    """Return the word for one row of the study; put no article before it: it may be "eye"."""
+    return results.spec.roles.unit
+
+
+def learner_name(name: str) -> str:
+    """Return a learner as the literature calls it, e.g. ``"T-learner"`` or ``"hierarchical"``."""
+    return f"{name.upper()}-learner" if len(name) == 1 else name.replace("_", " ")
+
+
 def unit_phrase(results: Results) -> str:
     """Return the unit of the outcome, or what stands in for it."""
     return results.spec.outcome.unit or "units of the outcome"
@@ -52,11 +67,14 @@ def mean_and_interval(row: Mapping[str, Any], decimals: int) -> str:
     return f"{number(row['mean'], decimals)} ({bounds})"
 
 
-def shown_of(n_drawn: int, n: int) -> str:
-    """Say whether a figure draws all people."""
+def shown_of(n_drawn: int, n: int, results: Results) -> str:
+    """Say whether a figure draws every row of the study."""
     if n_drawn == n:
-        return "Every person is drawn."
-    return f"{n_drawn} of {n} people are drawn, evenly spaced in the order; the file has all."
+        return f"Every {person(results)} is drawn."
+    return (
+        f"{n_drawn} of {n} {people(results)} are drawn, evenly spaced in the order; the file has "
+        "all."
+    )
 
 
 def chance(row: Mapping[str, Any], results: Results) -> str:

@@ -14,29 +14,23 @@ powerful framework to study heterogeneous treatment effect in mediation model. a
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.errors import DataError, SpecError, unknown_name
-from bayes_hte.names import EFFECTS, SAMPLE, SUBGROUP, UNIT
+from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.names import SUBGROUP, UNIT
 from bayes_hte.study import Study
-from bayes_hte.subgroups.distance import feature_scales
+from bayes_hte.subgroups.effect_draws import as_effects, effect_names, posterior_means
 from bayes_hte.subgroups.embedding import AXIS, Tsne, check_tsne
-from bayes_hte.subgroups.membership import (
-    membership_probabilities,
-    posterior_mean,
-    subgroup_effects,
-)
+from bayes_hte.subgroups.membership import membership_probabilities, subgroup_effects
 from bayes_hte.subgroups.result import Subgroups
-from bayes_hte.subgroups.search import Search, discover
+from bayes_hte.subgroups.search import Discovery, Search, discover
 from bayes_hte.subgroups.selection import TreeRules
-from bayes_hte.subgroups.verdict import judge
+from bayes_hte.subgroups.decision import check_probability, judge, margin_of
 
-DEFAULT_MARGIN = 0.05
 # Posterior means this close, in standard deviations of the outcome, differ by rounding only (the
 # potential outcomes may have been stored in single precision).
 SAME_EFFECT = 1e-6
@@ -120,23 +114,27 @@ def m_learner(
     assigned and averaged. No unit-by-unit array is formed except the distances of the t-SNE route,
     up to 5,000 units.
     """
-    effects = _as_effects(effect, study)
-    tsne = _as_tsne(embed, study.n_units)
-    _check_ranges(seed, largest_k, probability, leaf_share, leaf_price, clear_membership)
-    outcome_sd = float(study.outcome().std(ddof=1))
-    margin = _as_margin(margin, outcome_sd)
-    name, words = _effect_names(effects[0])
-    points = _posterior_means(effects)
-    covariates = study.covariate_frame()
-    rules = TreeRules(leaf_share, leaf_price)
-    negligible = SAME_EFFECT * outcome_sd
-    search = Search(seed, largest_k, tsne, rules, negligible)
-    found = discover(points, covariates, search=search, effect_words=words)
-    labels = found.profile.assign(covariates)
+    effects = as_effects(effect, study.units)
+    check_probability(probability)
+    if not 0 < clear_membership < 1:
+        raise SpecError(
+            f"clear_membership must be between 0 and 1, got {clear_membership}; try 0.8."
+        )
+    margin = margin_of(study.outcome(), margin)
+    found = find_profile(
+        effect,
+        study,
+        seed=seed,
+        largest_k=largest_k,
+        embed=embed,
+        leaf_share=leaf_share,
+        leaf_price=leaf_price,
+    )
+    name, words = effect_names(effects[0])
+    labels = found.profile.assign(study.covariate_frame())
     averages = [subgroup_effects(e, labels) for e in effects]
     verdict = judge(averages[0], margin=margin, required=probability, effect_words=words)
-    scales = feature_scales(points, negligible=negligible)
-    membership = membership_probabilities(effects, averages, scales)
+    membership = membership_probabilities(effects, averages, found.scales)
     return Subgroups(
         declared=verdict.declared,
         probability=verdict.probability,
@@ -155,56 +153,45 @@ def m_learner(
         clear_membership=clear_membership,
         uncertain_share=float((membership.max(axis=1) < clear_membership).mean()),
         effect_name=name,
+        scales=found.scales,
     )
 
 
-def _as_effects(effect: xr.DataArray | xr.Dataset, study: Study) -> tuple[xr.DataArray, ...]:
-    """Check the draws against the contract and the study; a Dataset becomes its variables."""
-    if not isinstance(effect, xr.DataArray | xr.Dataset) or not len(effect):
-        raise DataError(
-            f"effect must be draws in a DataArray or Dataset, got {type(effect).__name__}; "
-            "bayes_hte.effects makes them from potential outcomes."
-        )
-    single = isinstance(effect, xr.DataArray)
-    effects = (effect,) if single else tuple(effect[v] for v in effect.data_vars)
-    for part in effects:
-        if set(part.dims) != {*SAMPLE, UNIT}:
-            raise DataError(
-                f"effect {part.name!r} must have dims {(*SAMPLE, UNIT)}, got {tuple(part.dims)}; "
-                "pass unit-level draws, not averages or potential outcomes."
-            )
-        if part.sizes[UNIT] != study.n_units:
-            raise DataError(
-                f"effect {part.name!r} has {part.sizes[UNIT]} units and the study "
-                f"{study.n_units}; pass the study the effect was estimated for."
-            )
-        if UNIT in part.coords and not pd.Index(part[UNIT].values).equals(study.units):
-            raise DataError(
-                f"the unit labels of effect {part.name!r} are not those of the study in the same "
-                "order; select effect.sel(unit=study.units)."
-            )
-        if not part.sizes[SAMPLE[0]] * part.sizes[SAMPLE[1]]:
-            raise DataError(f"effect {part.name!r} holds no draws.")
-    return effects
+def find_profile(
+    effect: xr.DataArray | xr.Dataset,
+    study: Study,
+    *,
+    seed: int,
+    largest_k: int = 5,
+    embed: Literal["none", "tsne"] | Tsne = "none",
+    leaf_share: float = 0.1,
+    leaf_price: float = 0.1,
+) -> Discovery:
+    """Search for subgroups without judging them: of the draws only the posterior means are used.
 
+    Parameters
+    ----------
+    effect, study, seed, largest_k, embed, leaf_share, leaf_price
+        As in :func:`m_learner`.
 
-def _posterior_means(effects: tuple[xr.DataArray, ...]) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # infinities of both signs make the NaN reported below
-        points = np.column_stack([posterior_mean(part) for part in effects])
-    bad = int((~np.isfinite(points)).any(axis=1).sum())
-    if bad:
-        raise DataError(
-            f"the effect has NaN or infinite draws in {bad} of {len(points)} units; repair the fit "
-            "that produced them before looking for subgroups."
-        )
-    return points
+    Returns
+    -------
+    Discovery
 
-
-def _effect_names(effect: xr.DataArray) -> tuple[str, str]:
-    """Short name of an effect, and its name in words."""
-    name = str(effect.attrs.get("effect", effect.name or "effect"))
-    words = EFFECTS[name][0] if name in EFFECTS else name
-    return name, str(effect.attrs.get("long_name", words))
+    Raises
+    ------
+    DataError, SpecError
+        As in :func:`m_learner`.
+    """
+    effects = as_effects(effect, study.units)
+    tsne = _as_tsne(embed, study.n_units)
+    _check_ranges(seed, largest_k, leaf_share, leaf_price)
+    negligible = SAME_EFFECT * float(study.outcome().std(ddof=1))
+    search = Search(seed, largest_k, tsne, TreeRules(leaf_share, leaf_price), negligible)
+    _, words = effect_names(effects[0])
+    return discover(
+        posterior_means(effects), study.covariate_frame(), search=search, effect_words=words
+    )
 
 
 def _as_tsne(embed: str | Tsne, n_units: int) -> Tsne | None:
@@ -217,44 +204,32 @@ def _as_tsne(embed: str | Tsne, n_units: int) -> Tsne | None:
     return options
 
 
-def _as_margin(margin: float | None, outcome_sd: float) -> float:
-    if margin is None:
-        return DEFAULT_MARGIN * outcome_sd
-    if not (math.isfinite(margin) and margin >= 0):
-        raise SpecError(
-            f"margin must be 0 or more, in outcome units, got {margin}; leave it out for "
-            f"{DEFAULT_MARGIN} standard deviations of the outcome."
-        )
-    return float(margin)
-
-
-def _check_ranges(
-    seed: int,
-    largest_k: int,
-    probability: float,
-    leaf_share: float,
-    leaf_price: float,
-    clear_membership: float,
-) -> None:
+def _check_ranges(seed: int, largest_k: int, leaf_share: float, leaf_price: float) -> None:
+    check_seed(seed)
     ranges = {
-        f"seed must be a whole number, 0 or more, got {seed!r}": _is_whole(seed) and seed >= 0,
         f"largest_k must be a whole number from 2 to 10, got {largest_k!r}": (
             _is_whole(largest_k) and 2 <= largest_k <= 10
-        ),
-        f"probability must be between 0.5 and 1, got {probability}; try 0.95": (
-            0.5 < probability < 1
         ),
         f"leaf_share must be above 0 and at most 0.5, got {leaf_share}; try 0.1": (
             0 < leaf_share <= 0.5
         ),
         f"leaf_price must be 0 or more, got {leaf_price}; try 0.1": leaf_price >= 0,
-        f"clear_membership must be between 0 and 1, got {clear_membership}; try 0.8": (
-            0 < clear_membership < 1
-        ),
     }
     for what, fine in ranges.items():
         if not fine:
             raise SpecError(f"{what}.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise unless a number can seed random steps.
+
+    Raises
+    ------
+    SpecError
+        If it is not a whole number, 0 or more.
+    """
+    if not (_is_whole(seed) and seed >= 0):
+        raise SpecError(f"seed must be a whole number, 0 or more, got {seed!r}.")
 
 
 def _is_whole(value: object) -> bool:

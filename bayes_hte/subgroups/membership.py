@@ -112,8 +112,32 @@ def membership_probabilities(
     ndarray, shape (unit, subgroup)
         Rows sum to 1. A unit as near to two centres counts for the lower-numbered one.
     """
+    counts = np.zeros((centres[0].sizes[SUBGROUP], effects[0].sizes[UNIT]))
+    for _, _, squared in squared_distances(effects, centres, scales):
+        _count_nearest(counts, squared)
+    return counts.T / (effects[0].sizes[CHAIN] * effects[0].sizes[DRAW])
+
+
+def squared_distances(
+    effects: Sequence[xr.DataArray], centres: Sequence[xr.DataArray], scales: np.ndarray
+) -> Iterator[tuple[int, slice, np.ndarray]]:
+    """Measure in every draw how far each unit is from the centre of each subgroup, in blocks.
+
+    Parameters
+    ----------
+    effects, centres, scales
+        As in :func:`membership_probabilities`.
+
+    Yields
+    ------
+    chain : int
+        Position of the chain.
+    draws : slice
+        Positions of the draws within the chain.
+    squared : ndarray, shape (subgroup, draws in the block, unit)
+        Squared distances, scaled. Overwritten by the next block.
+    """
     n_units, n_subgroups = effects[0].sizes[UNIT], centres[0].sizes[SUBGROUP]
-    counts = np.zeros((n_subgroups, n_units))
     # Reused by every block: fresh arrays of this size cost more than the arithmetic on them.
     distances = np.empty((n_subgroups, _draws_per_block(n_units), n_units))
     gap = np.empty(distances.shape[1:])
@@ -128,8 +152,7 @@ def membership_probabilities(
                 gap_here *= 1 / scale
                 gap_here *= gap_here
                 squared[subgroup] += gap_here
-        _count_nearest(counts, squared)
-    return counts.T / (effects[0].sizes[CHAIN] * effects[0].sizes[DRAW])
+        yield chain, draws, squared
 
 
 def _count_nearest(counts: np.ndarray, distances: np.ndarray) -> None:

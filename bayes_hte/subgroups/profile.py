@@ -94,17 +94,38 @@ class Profile:
         DataError
             If a covariate of the profile is absent, incomplete, or has an unknown level.
         """
-        labels = np.empty(len(frame), dtype=np.int64)
+        subgroup_of = np.array([-1 if n.subgroup is None else n.subgroup for n in self.nodes])
+        return subgroup_of[self.assign_leaves(frame)]
+
+    def assign_leaves(self, frame: pd.DataFrame) -> np.ndarray:
+        """Return the leaf that units come to: subgroups may consist of several leaves.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            As in :meth:`assign`.
+
+        Returns
+        -------
+        ndarray of int, shape (unit,)
+            Number of the leaf in `nodes`, the index of `leaves`.
+
+        Raises
+        ------
+        DataError
+            As in :meth:`assign`.
+        """
+        numbers = np.empty(len(frame), dtype=np.int64)
         pending = [(self.nodes[0], np.arange(len(frame)))]
         while pending:
             node, rows = pending.pop()
             if node.condition is None:
-                labels[rows] = node.subgroup
+                numbers[rows] = node.number
                 continue
             answer = node.condition.holds(frame.iloc[rows])
             pending.append((self.nodes[node.yes], rows[answer]))
             pending.append((self.nodes[node.no], rows[~answer]))
-        return labels
+        return numbers
 
 
 @dataclass(frozen=True)

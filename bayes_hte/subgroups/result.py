@@ -59,6 +59,8 @@ class Subgroups:
         Share of uncertain units.
     effect_name : str
         Short name of the effect, e.g. ``"tnie"``.
+    scales : ndarray, shape (effect,)
+        What each clustered effect is divided by when distances are taken; 1 for a single effect.
     """
 
     declared: bool
@@ -76,6 +78,7 @@ class Subgroups:
     clear_membership: float
     uncertain_share: float
     effect_name: str
+    scales: np.ndarray
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return one row a subgroup.

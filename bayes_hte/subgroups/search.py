@@ -65,11 +65,14 @@ class Discovery:
         One row a number of clusters; see :class:`~bayes_hte.subgroups.result.Subgroups`.
     embedding : ndarray, shape (unit, 2), or None
         The t-SNE map, if one was made.
+    scales : ndarray, shape (effect,)
+        What each effect is divided by when distances are taken.
     """
 
     profile: Profile
     candidates: pd.DataFrame
     embedding: np.ndarray | None
+    scales: np.ndarray
 
 
 def discover(
@@ -97,7 +100,8 @@ def discover(
     # One order for any order of the rows: results then do not depend on how a file was sorted.
     order = np.lexsort(np.column_stack([points, matrix]).T[::-1])
     units = Units(matrix[order], columns, points[order, 0])
-    features = points[order] / feature_scales(points, negligible=search.negligible)
+    scales = feature_scales(points, negligible=search.negligible)
+    features = points[order] / scales
     embedding = None
     trees: list[Candidate] = []
     clusters: dict[int, np.ndarray] = {}
@@ -122,6 +126,7 @@ def discover(
         profile=profile,
         candidates=_candidate_table(trees, clusters, units, best, search.rules),
         embedding=None if embedding is None else embedding[np.argsort(order)],
+        scales=scales,
     )
 
 

@@ -19,7 +19,7 @@ from bayes_hte.subgroups.membership import (
     subgroup_effects,
 )
 from bayes_hte.subgroups.selection import TreeRules, best_tree, merged_leaves
-from bayes_hte.subgroups.verdict import judge
+from bayes_hte.subgroups.decision import judge
 
 
 def draws_of(values: np.ndarray) -> xr.DataArray:

@@ -21,6 +21,7 @@ from bayes_hte.reporting.words import (
     important,
     interval_phrase,
     mean_and_interval,
+    people,
 )
 
 _KEY = "average_effects"
@@ -47,8 +48,8 @@ def _introduction(material: Material) -> str:
     return paragraph(
         f"All effects are differences in {text(results.spec.roles.outcome)}, {text(other)} minus "
         f"{text(reference)}. A {sign} effect is a benefit ({text(good_direction(results))} is "
-        f"better). Intervals: {interval_phrase(results)}. Effects were averaged over people in "
-        "every posterior draw first and summarised last."
+        f"better). Intervals: {interval_phrase(results)}. Effects were averaged over "
+        f"{text(people(results))} in every posterior draw first and summarised last."
     )
 
 
@@ -63,10 +64,11 @@ def _table(material: Material) -> str:
     if important(material.results) > 0:
         columns.append(Column(f"Probability of benefit beyond {important(material.results):g}"))
     columns.append(Column("Monte Carlo error of the mean"))
+    rows_of = f"{people(material.results)} of the study"
     headings = {
         "total": "Total effect (TE), by population",
-        "first": "First decomposition: TE = TNIE + PNDE, people of the study",
-        "second": "Second decomposition: TE = PNIE + TNDE, people of the study",
+        "first": f"First decomposition: TE = TNIE + PNDE, {rows_of}",
+        "second": f"Second decomposition: TE = PNIE + TNDE, {rows_of}",
         "controlled": "Controlled direct effect (CDE), mediator held at a value",
     }
     groups = []

@@ -8,13 +8,7 @@ from typing import Any
 from bayes_hte.reporting.markup import Column, paragraph, table, text
 from bayes_hte.reporting.numbers import number, span
 from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.words import interval_phrase
-
-_POPULATIONS = {
-    "SATE": "all units of the study",
-    "ATE": "all units, reweighted",
-    "ATT": "those who received the treatment",
-}
+from bayes_hte.reporting.words import interval_phrase, learner_name, people
 
 
 def classical_comparison(material: Material) -> str:
@@ -24,31 +18,42 @@ def classical_comparison(material: Material) -> str:
         Column("Population", numeric=False),
         Column("Estimate"),
         Column("Interval"),
+        Column("Kind of interval", numeric=False),
     ]
-    rows = [_cells(row, material) for row in material.tables["side_by_side"].to_dict("records")]
+    several = people(material.results)
+    populations = {
+        "SATE": f"all {several} of the study",
+        "ATE": f"all {several}, reweighted",
+        "ATT": "the treated",
+    }
+    rows = [
+        _cells(row, material, populations.get(row["population"], "not adjusted"))
+        for row in material.tables["side_by_side"].to_dict("records")
+    ]
     matched = material.results.classical.matched
     note = paragraph(
         "The classical estimates use the same covariates through the estimated propensity alone: "
         "weighting with stabilised weights clipped at propensities of 0.01 and 0.99 (interval over "
-        "propensity draws and a Bayesian bootstrap of the units), matching one to one with "
-        f"replacement, ties averaged ({matched.n_matched} of {matched.n_treated} treated matched; "
-        "it has no interval). Where they and the model disagree beyond their intervals, the answer "
-        "depends on the method."
+        f"propensity draws and a Bayesian bootstrap of the {text(several)}), matching one to one "
+        f"with replacement, ties averaged ({matched.n_matched} of {matched.n_treated} treated "
+        "matched; it has no interval). Where they and the model disagree beyond their intervals, "
+        "the answer depends on the method."
     )
     return (
         table("Average effects by method.", columns, [(None, rows)], source="side_by_side") + note
     )
 
 
-def _cells(row: dict[str, Any], material: Material) -> list[str]:
+def _cells(row: dict[str, Any], material: Material, population: str) -> list[str]:
     d = material.decimals
     has_interval = math.isfinite(row["ci_lower"])
-    bounds = f"{span(row['ci_lower'], row['ci_upper'], d)} ({row['interval']})"
+    bounds = span(row["ci_lower"], row["ci_upper"], d)
     return [
         str(row["method"]),
-        _POPULATIONS.get(row["population"], "not adjusted"),
+        population,
         number(row["mean"], d),
         bounds if has_interval else "none",
+        row["interval"],
     ]
 
 
@@ -68,7 +73,7 @@ def learner_comparison(material: Material) -> str:
     frame = material.tables["learners"]
     rows = [
         [
-            row["learner"].upper() if len(row["learner"]) == 1 else row["learner"],
+            learner_name(row["learner"]),
             number(row["mean"], d),
             span(row["ci_lower"], row["ci_upper"], d),
             number(row["spread"], d),
@@ -79,9 +84,9 @@ def learner_comparison(material: Material) -> str:
     ]
     first = frame["learner"].iloc[0]
     note = paragraph(
-        f"Rank correlation: Spearman's, of posterior-mean effects with those of learner "
-        f"{text(first)}, which the rest of this report is about. Learners that agree on the average "
-        "may disagree on who benefits."
+        f"Rank correlation: Spearman's, of posterior-mean effects with those of the "
+        f"learner {text(learner_name(first))}, which the rest of this report is about. Learners "
+        "that agree on the average may disagree on who benefits."
     )
     return (
         "<h3>Learners side by side</h3>"

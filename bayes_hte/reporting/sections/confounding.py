@@ -5,11 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from bayes_hte.plots import plot_love, plot_rho, plot_tipping, plot_weights
-from bayes_hte.reporting.markup import Column, figure, grid, paragraph, table, text
+from bayes_hte.reporting.markup import Column, figure, grid, named_check, paragraph, table, text
 from bayes_hte.reporting.numbers import number, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import effect_label, interval_phrase, unit_phrase
+from bayes_hte.reporting.tables import arm_names
+from bayes_hte.reporting.words import (
+    effect_label,
+    interval_phrase,
+    people,
+    unit_phrase,
+)
 
 _SMALL = 0.1
 
@@ -17,13 +23,15 @@ _SMALL = 0.1
 def balance_block(material: Material) -> str:
     """Return the love plot and the distribution of the weights."""
     known = material.results.classical
-    numbers = known.weighted.diagnostics.drop(index="all")
+    numbers = known.weighted.diagnostics.loc[["control", "treated"]].to_dict("records")
     words = " and ".join(
-        f"{row['ess']:.0f} of {row['n']:.0f} ({arm})" for arm, row in numbers.iterrows()
+        f"{row['ess']:.0f} of {row['n']:.0f} in {arm}"
+        for arm, row in zip(arm_names(material.results), numbers, strict=True)
     )
     sentence = paragraph(
-        "A difference below 0.1 standard deviations is usually called small. Weighting leaves an "
-        f"effective number of units of {text(words)}."
+        f"A difference below {_SMALL} standard deviations is usually called small. Unequal weights "
+        "cost precision: the effective number of "
+        f"{text(people(material.results))} is {text(words)}."
     )
     return sentence + grid([_love(material), _weights(material)])
 
@@ -33,13 +41,13 @@ def _love(material: Material) -> str:
     drawn = plot_love(frame, title="Balance of the covariates")
     caption = (
         "Standardised mean difference of each covariate between the arms: raw, after matching, and "
-        "after weighting. Dotted lines: 0.1."
+        f"after weighting. Dotted lines: {_SMALL}."
     )
     large = {
         name: int((frame[name].abs() > _SMALL).sum()) for name in ("raw", "matched", "weighted")
     }
     said = ", ".join(f"{count} {name}" for name, count in large.items())
-    alt = f"Love plot of {len(frame)} covariates; differences beyond 0.1: {said}."
+    alt = f"Love plot of {len(frame)} covariates; differences beyond {_SMALL}: {said}."
     return figure(inline_svg(drawn, key="fig-love", alt=alt), caption, source="balance")
 
 
@@ -48,8 +56,8 @@ def _weights(material: Material) -> str:
     drawn = plot_weights(frame, title="Weights by arm")
     largest = material.results.classical.weighted.weights.max()
     caption = (
-        "Stabilised inverse-probability weights. A few units with large weights speak for many; "
-        f"the largest weight is {largest:.3g}."
+        f"Stabilised inverse-probability weights. A few {people(material.results)} with large "
+        f"weights may speak for many; the largest weight is {largest:.3g}."
     )
     alt = f"Histogram of the stabilised weights of both arms; the largest is {largest:.3g}."
     return figure(inline_svg(drawn, key="fig-weights", alt=alt), caption, source="weights")
@@ -63,7 +71,7 @@ def hidden_confounding(material: Material) -> str:
             "No sensitivity analysis applies here: the treatment was randomised, so nothing hidden "
             "can confound the total effect."
         )
-    parts = [paragraph(f"{text(c.name)}: {text(c.text)}") for c in found.checks()]
+    parts = [paragraph(named_check(c.name, c.text)) for c in found.checks()]
     figures = []
     if found.e_values:
         parts.append(_e_values(material))
@@ -138,8 +146,8 @@ def _rho(material: Material) -> str:
     caption = (
         "Average indirect and direct effects if the errors of mediator and outcome had this "
         "correlation, because something unmeasured moves both; 0 is the assumption of the rest of "
-        f"the report. Bands: {interval_phrase(results)}. On the zero line: the correlation at which "
-        "the indirect effect vanishes, median and interval."
+        f"the report. Bands: {interval_phrase(results)}. On the zero line: the correlation at "
+        "which the indirect effect vanishes, median and interval."
     )
     ends = ", ".join(
         f"{number(row['mean'], material.decimals)} at {row['rho']:g}"

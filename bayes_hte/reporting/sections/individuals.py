@@ -27,6 +27,8 @@ from bayes_hte.reporting.words import (
     important,
     interval_phrase,
     mean_and_interval,
+    people,
+    person,
     shown_of,
     title_case,
 )
@@ -34,12 +36,12 @@ from bayes_hte.reporting.words import (
 
 def individuals(material: Material) -> Section:
     """Build the section on who benefits."""
-    names = focus(material.results)
+    names, one = focus(material.results), text(person(material.results))
     body = [
         paragraph(
-            "An individual effect is the expected effect for a person with these covariates. What "
-            "would have happened to one person under the other arm is never observed, so these "
-            "effects are less certain than the averages, and their order is uncertain too."
+            f"An individual effect is the expected effect for one {one} with these covariates. "
+            f"What would have happened to one {one} under the other arm is never observed, so "
+            "these effects are less certain than the averages, and their order is uncertain too."
         ),
         _table(material),
         grid([_distribution(material, name) for name in names]),
@@ -55,10 +57,10 @@ def _table(material: Material) -> str:
     results = material.results
     frame = material.tables["who_benefits"]
     columns = [
-        Column("People of the study with", numeric=False),
+        Column(title_case(f"{people(results)} of the study with"), numeric=False),
         Column("Share, posterior mean"),
         Column(interval_phrase(results)),
-        Column(f"People with posterior probability at least {SURE:g}"),
+        Column(title_case(f"{people(results)} with posterior probability at least {SURE:g}")),
     ]
     beyond = f"beyond {important(results):g}"
     words = {
@@ -93,19 +95,21 @@ def _distribution(material: Material, name: str) -> str:
         better=results.spec.outcome.better,
         important=important(results),
         xlabel=effect_label(results),
+        units=people(results),
         title=f"Individual effects: {name.upper()}",
     )
     outside = percent(max(0.0, 1 - float(frame["mean"].sum())))
     caption = (
-        f"Spread of the individual {effect_name(name)} over people. Bar: share of people, counted "
-        f"in every draw and averaged. Whisker: {interval_phrase(results)} of the share. "
+        f"Spread of the individual {effect_name(name)} over {people(results)}. Bar: share of "
+        f"{people(results)}, counted in every draw and averaged. Whisker: "
+        f"{interval_phrase(results)}, of the share. "
         f"{outside} of the values lie outside the axis."
     )
     ends = span(frame["bin_lower"].iloc[0], frame["bin_upper"].iloc[-1], material.decimals)
     peak = frame.loc[frame["mean"].idxmax()]
     alt = (
-        f"Histogram of the individual {effect_name(name)}, from {ends}; most people lie between "
-        f"{span(peak['bin_lower'], peak['bin_upper'], material.decimals)}."
+        f"Histogram of the individual {effect_name(name)}, from {ends}; the highest bar "
+        f"lies from {span(peak['bin_lower'], peak['bin_upper'], material.decimals)}."
     )
     return figure(inline_svg(drawn, key=f"fig-distribution-{name}", alt=alt), caption, source=key)
 
@@ -114,33 +118,35 @@ def _caterpillar(material: Material, name: str) -> str:
     results, d = material.results, material.decimals
     key = f"individual_effects_{name}"
     frame = material.tables[key]
-    lines = frame[frame["drawn"]]
+    lines, one = frame[frame["drawn"]], person(results)
     drawn = plot_caterpillar(
         lines,
         better=results.spec.outcome.better,
         important=important(results),
         xlabel=effect_label(results),
-        title=f"Person by person: {name.upper()}",
+        units=people(results),
+        title=f"{title_case(one)} by {one}: {name.upper()}",
     )
     caption = (
-        f"Individual {effect_name(name)}, one line a person. Point: posterior mean. Line: "
-        f"{interval_phrase(results)}. {shown_of(len(lines), len(frame))}"
+        f"Individual {effect_name(name)}, one line for each {one}. Point: posterior mean. Line: "
+        f"{interval_phrase(results)}. {shown_of(len(lines), len(frame), results)}"
     )
     alt = (
-        f"Individual {effect_name(name)} of {len(frame)} people in order: posterior means from "
-        f"{span(frame['mean'].iloc[0], frame['mean'].iloc[-1], d)}."
+        f"Individual {effect_name(name)} of {len(frame)} {people(results)} in order: posterior "
+        f"means from {span(frame['mean'].iloc[0], frame['mean'].iloc[-1], d)}."
     )
     return figure(inline_svg(drawn, key=f"fig-caterpillar-{name}", alt=alt), caption, source=key)
 
 
 def _modifiers(material: Material) -> str:
     results = material.results
+    several = text(people(results))
     both = " and ".join(effect_name(name) for name in focus(results))
     introduction = paragraph(
-        f"Average {both} over groups of people, with the {interval_phrase(results)}. Covariates "
-        f"with many values are cut into up to {N_BUCKETS} groups of about equal size. One "
-        "covariate is shown at a time: people who differ in it differ in other covariates as well. "
-        "The axis of the effect is the same in every figure."
+        f"Average {both} over groups of {several}, with the {interval_phrase(results)}. "
+        f"Covariates with many values are cut into up to {N_BUCKETS} groups of about equal size. "
+        f"One covariate is shown at a time: {several} with different values of it "
+        "differ in other covariates as well. The axis of the effect is the same in every figure."
     )
     keys = {c: k for c, k in modifier_keys(results).items() if k in material.tables}
     limits = _common_limits([material.tables[key] for key in keys.values()])
@@ -184,7 +190,7 @@ def _modifier(
         for row in frame.to_dict("records")
     )
     reading = f"Point: posterior mean. {'Line' if levels else 'Band'}: {interval_phrase(results)}."
-    sizes = " Number of people in brackets." if levels else ""
+    sizes = f" Number of {people(results)} in brackets." if levels else ""
     caption = f"Average effect along {covariate}. {reading}{sizes}"
     alt = f"Average effect by {covariate}, mean and {interval_phrase(results)}. {said}."
     return figure(inline_svg(drawn, key=f"fig-{key}", alt=alt), caption, source=key)

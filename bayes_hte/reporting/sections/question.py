@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from bayes_hte.reporting.markup import definitions, paragraph, text, unordered
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.reporting.markup import definitions, named_check, paragraph, text, unordered
 from bayes_hte.reporting.numbers import number, percent, probability_words, span
 from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.subgroup_tables import count
@@ -14,6 +16,8 @@ from bayes_hte.reporting.words import (
     effect_name,
     important,
     interval_phrase,
+    people,
+    person,
     title_case,
     unit_phrase,
 )
@@ -39,10 +43,10 @@ def question(material: Material) -> Section:
 def trust_box(material: Material) -> str:
     """Return the verdict with the checks that decided it, in words and colour."""
     trust = material.results.trust
-    reasons = unordered(text(reason) for reason in trust.reasons)
+    reasons = unordered(_reason(reason, trust.checks) for reason in trust.reasons)
     if trust.cautions:
         reasons += paragraph("Failed without deciding this verdict:") + unordered(
-            f"<strong>{text(c.name)}</strong>: {text(c.text)}" for c in trust.cautions
+            named_check(c.name, c.text) for c in trust.cautions
         )
     warning = ""
     if "tnie" in material.results.effects:
@@ -56,6 +60,14 @@ def trust_box(material: Material) -> str:
         f"{_COLOUR[trust.level]}: {text(trust.verdict)}. {text(trust.headline)}</p>"
         f"{reasons}{warning}</div>"
     )
+
+
+def _reason(reason: str, checks: Sequence[CheckResult]) -> str:
+    """Return a reason with the name of its check, if it begins with one, as a run-in heading."""
+    for check in checks:
+        if reason == f"{check.name}: {check.text}":
+            return named_check(check.name, check.text)
+    return text(reason)
 
 
 def _answer(material: Material) -> str:
@@ -99,7 +111,7 @@ def _overall(material: Material) -> str:
     return (
         f"<strong>Overall.</strong> Compared with {text(reference)}, {text(other)} changes "
         f"{text(results.spec.roles.outcome)} by {_estimate(row, material)} on average over the "
-        f"people of the study{condition}; {text(chance(row, results))}."
+        f"{text(people(results))} of the study{condition}; {text(chance(row, results))}."
     )
 
 
@@ -116,10 +128,10 @@ def _through_mediator(material: Material) -> str:
 
 def _person_by_person(material: Material) -> str:
     table = material.tables["who_benefits"].set_index("statement")
-    row = table.loc["benefit"].to_dict()
+    row, one = table.loc["benefit"].to_dict(), text(person(material.results))
     return (
-        f"<strong>Person by person.</strong> The effect is beneficial for an estimated "
-        f"<b>{percent(row['mean'])}</b> of the people of the study "
+        f"<strong>{title_case(one)} by {one}.</strong> The effect is beneficial for an estimated "
+        f"<b>{percent(row['mean'])}</b> of the {text(people(material.results))} of the study "
         f"({interval_phrase(material.results)}: {percent(row['ci_lower'])} to "
         f"{percent(row['ci_upper'])}), and for {row['n_sure']} of {row['n_units']} of them the "
         f"posterior probability of benefit is at least {SURE:g}."
@@ -127,12 +139,13 @@ def _person_by_person(material: Material) -> str:
 
 
 def _between_people(material: Material) -> str:
+    several = people(material.results)
     findings = []
     for name, groups in material.results.subgroups.items():
         margin = f"{groups.margin:.3g}"
         verdict = "subgroups are declared" if groups.declared else "no subgroups are declared"
         reason = (
-            "no division of the people by their covariates says enough about it"
+            f"no division of the {several} by their covariates says enough about it"
             if count(groups) == 1
             else "the in-sample posterior probability that mean effects of subgroups differ by "
             f"more than {margin} is {probability_words(groups.probability)} "
@@ -140,7 +153,8 @@ def _between_people(material: Material) -> str:
         )
         findings.append(f"{verdict} for the {effect_name(name)}, as {reason}")
     return (
-        f"<strong>Between people.</strong> {title_case('; '.join(findings))}. This probability is "
+        f"<strong>Between {text(several)}.</strong> "
+        f"{text(title_case('; '.join(findings)))}. This probability is "
         '<a href="#subgroups">not an error rate</a>.'
     )
 
@@ -157,16 +171,16 @@ def _facts(material: Material) -> str:
     results = material.results
     spec, study = results.spec, results.study
     reference, other = arm_names(results)
-    n_other = int(study.arm_index().sum())
+    n_other, several = int(study.arm_index().sum()), people(results)
     outcome = f"{spec.roles.outcome}, in {unit_phrase(results)}; {spec.outcome.better} is better"
     assignment = {"randomised": "randomised", "observational": "not randomised (observational)"}
     pairs = [
-        ("People", f"{study.n_units} in the analysis"),
+        (title_case(people(results)), f"{study.n_units} in the analysis"),
         (
             "Treatment",
-            text(f"{other} ({n_other} people), {assignment[spec.propensity.assignment]}"),
+            text(f"{other} ({n_other} {several}), {assignment[spec.propensity.assignment]}"),
         ),
-        ("Compared with", text(f"{reference} ({study.n_units - n_other} people)")),
+        ("Compared with", text(f"{reference} ({study.n_units - n_other} {several})")),
         ("Outcome", text(outcome)),
     ]
     if spec.roles.mediator is not None and spec.mediator is not None:
@@ -193,5 +207,5 @@ def _estimands(results: Any) -> str:
     natural = ", natural direct and indirect effects" if "tnie" in results.effects else ""
     return (
         f"differences of expected outcomes on the {scale} scale: total effect{natural}, averaged "
-        "over the people of the study unless another population is named"
+        f"over the {people(results)} of the study unless another population is named"
     )

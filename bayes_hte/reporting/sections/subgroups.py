@@ -25,7 +25,10 @@ from bayes_hte.reporting.words import (
     important,
     interval_phrase,
     mean_and_interval,
+    people,
+    person,
     shown_of,
+    title_case,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ _CANDIDATE_WORDS = {
     "tree_fit": "Held-out fit of the tree (R-squared)",
     "price_per_leaf": "Price per leaf",
     "score": "Fit less the price",
-    "agreement": "Share of people whose cluster their leaf names",
+    "agreement": "Share whose cluster their leaf names",
     "chosen": "Chosen",
 }
 
@@ -49,11 +52,11 @@ def subgroups(material: Material) -> Section | None:
     if not found:
         return None
     introduction = paragraph(
-        "The M-learner groups people by their individual effects and describes the groups by a "
-        "tree on the covariates. The same data are used to find the groups and to judge them. The "
-        "probabilities below are therefore <strong>in-sample posterior probabilities, not "
-        "calibrated error rates</strong>: they are too optimistic by an amount that was not "
-        "measured here. Treat any subgroup as a hypothesis for new data."
+        f"The M-learner groups {text(people(material.results))} by their individual effects and "
+        "describes the groups by a tree on the covariates. The same data are used to find the "
+        "groups and to judge them. The probabilities below are therefore <strong>in-sample "
+        "posterior probabilities, not calibrated error rates</strong>: they are too optimistic by "
+        "an amount that was not measured here. Treat any subgroup as a hypothesis for new data."
     )
     body = introduction + "".join(_effect(material, name, groups) for name, groups in found.items())
     return Section("subgroups", "Subgroups", body)
@@ -69,7 +72,7 @@ def _effect(material: Material, name: str, groups: Subgroups) -> str:
             "<h4>How they differ</h4>",
             _effects_table(material, name),
             grid([_tree(material, name), _forest(material, name)]),
-            "<h4>How surely people belong to them</h4>",
+            f"<h4>How surely {text(people(material.results))} belong to them</h4>",
             _membership(material, name, groups),
         ]
     parts.append(_candidates(material, name))
@@ -83,8 +86,8 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
     headline = "Subgroups are declared." if groups.declared else "No subgroups are declared."
     if count(groups) == 1:
         reason = (
-            "No division of the people by their covariates says enough about the effect to form "
-            "more than one group."
+            f"No division of the {text(people(material.results))} by their covariates says enough "
+            "about the effect to form more than one group."
         )
     else:
         reason = (
@@ -104,12 +107,13 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
 
 def _rules(material: Material, name: str) -> str:
     key = f"subgroup_profile_{name}"
+    several = people(material.results)
     columns = [
         Column("Subgroup", numeric=False),
         Column("Who", numeric=False),
-        Column("People"),
+        Column(title_case(several)),
         Column("Share"),
-        Column("Mean effect of these people"),
+        Column(f"Mean effect of these {several}"),
     ]
     rows = [
         [
@@ -130,7 +134,7 @@ def _effects_table(material: Material, name: str) -> str:
     key = f"subgroups_{name}"
     columns = [
         Column("Group", numeric=False),
-        Column("People"),
+        Column(title_case(people(results))),
         Column("Mean effect"),
         Column(interval_phrase(results)),
         Column("Probability of benefit"),
@@ -161,6 +165,7 @@ def _forest(material: Material, name: str) -> str:
         better=results.spec.outcome.better,
         important=important(results),
         xlabel=effect_label(results),
+        units=people(results),
         title="Mean effect by subgroup",
     )
     said = "; ".join(
@@ -177,7 +182,7 @@ def _forest(material: Material, name: str) -> str:
 def _tree(material: Material, name: str) -> str:
     key = f"subgroup_tree_{name}"
     frame = material.tables[key]
-    drawn = plot_profile_tree(frame, title="Profile tree")
+    drawn = plot_profile_tree(frame, units=people(material.results), title="Profile tree")
     leaves = frame[frame["group_number"] >= 0]
     said = "; ".join(f"{row['rule']}: {row['group']}" for row in leaves.to_dict("records"))
     caption = "Profile tree, read from the top: each step to the right adds a condition."
@@ -189,19 +194,23 @@ def _membership(material: Material, name: str, groups: Subgroups) -> str:
     key = f"subgroup_membership_{name}"
     frame = material.tables[key]
     columns = frame[frame["drawn"]]
-    drawn = plot_membership(columns.drop(columns=["unit", "drawn"]), title="Membership")
+    several, one = people(material.results), person(material.results)
+    drawn = plot_membership(
+        columns.drop(columns=["unit", "drawn"]), units=several, title="Membership"
+    )
     share = percent(groups.uncertain_share)
     caption = (
-        "Membership, one column a person: share of posterior draws in which the person's effect "
-        f"is nearest to the mean effect of each subgroup. {shown_of(len(columns), len(frame))}"
+        f"Membership, one column for each {one}: share of posterior draws in which the effect "
+        "is nearest to the mean effect of each subgroup. "
+        f"{shown_of(len(columns), len(frame), material.results)}"
     )
     alt = (
-        f"Membership probabilities of {len(frame)} people in {count(groups)} subgroups. {share} "
-        "of the people are uncertain."
+        f"Membership probabilities of {len(frame)} {several} in {count(groups)} subgroups. "
+        f"{share} of the {several} are uncertain."
     )
     sentence = paragraph(
-        f"For <strong>{share}</strong> of the people the membership is uncertain: in no subgroup "
-        f"does it reach {groups.clear_membership:g}."
+        f"For <strong>{share}</strong> of the {text(several)} the membership is uncertain: in "
+        f"no subgroup does it reach {groups.clear_membership:g}."
     )
     drawing = inline_svg(drawn, key=f"fig-membership-{name}", alt=alt)
     return sentence + grid([figure(drawing, caption, source=key)])

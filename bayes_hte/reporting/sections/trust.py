@@ -13,6 +13,7 @@ from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.sections.confounding import balance_block, hidden_confounding
 from bayes_hte.reporting.svg import inline_svg
 from bayes_hte.reporting.tables import arm_names, check_keys
+from bayes_hte.reporting.words import people
 
 _MOST_ROWS = 15
 
@@ -90,12 +91,13 @@ def _overlap(material: Material) -> str:
         words.append(f"{arm} between {low:g} and {high:g}")
     caption = (
         f"Posterior-mean probability of being given {other}, by the arm received: {other} upwards, "
-        f"{reference} downwards. The arms can be compared where both have people."
+        f"{reference} downwards. The arms can be compared where both have "
+        f"{people(material.results)}."
     )
     alt = f"Mirrored histogram of propensities: {'; '.join(words)}."
     sentence = paragraph(
-        "A comparison needs people of both arms at every propensity. Propensities lie, to the "
-        f"width of a bar, for {text('; for '.join(words))}."
+        f"A comparison needs {text(people(material.results))} of both arms at every propensity. "
+        f"Propensities lie, to the width of a bar, for {text('; for '.join(words))}."
     )
     drawing = figure(inline_svg(drawn, key="fig-overlap", alt=alt), caption, source="propensity")
     return sentence + grid([drawing])
@@ -112,8 +114,8 @@ def _calibration(material: Material) -> str:
     key, check = checks[loo_pit.NAME]
     drawn = plot_loo_pit(check.table, title="Left-out outcomes in their predictions")
     caption = (
-        "Share of each arm's outcomes in each tenth of their predictions from all other units; boxes "
-        "hold what a calibrated model gives (central 99%)."
+        "Share of each arm's outcomes in each tenth of their predictions from all other "
+        f"{people(material.results)}; boxes hold what a calibrated model gives (central 99%)."
     )
     alt = f"Shares of outcomes by tenth of their left-out predictions, by arm. {check.text}"
     drawing = figure(inline_svg(drawn, key="fig-loo-pit", alt=alt), caption, source=key)
@@ -141,12 +143,13 @@ def _assumptions(material: Material) -> str:
         mediator = text(spec.roles.mediator)
         parts.append(
             f"<strong>Randomising the treatment does not make the mediator ignorable.</strong> "
-            f"Nobody assigned {mediator} at random: people with different values may differ in "
-            f"other things that affect {outcome}. The direct and indirect effects are causal only "
-            "under sequential ignorability: given the treatment and the listed covariates, nothing "
-            f"unmeasured affects both {mediator} and {outcome}, and no cause of {outcome} other "
-            f"than {mediator} that the treatment itself changes also affects {mediator}. "
-            "Controlled direct effects, too, are biased by anything unmeasured that affects both."
+            f"Nobody assigned {mediator} at random: {text(people(material.results))} with "
+            f"different values may differ in other things that affect {outcome}. The direct and "
+            "indirect effects are causal only under sequential ignorability: given the treatment "
+            f"and the listed covariates, nothing unmeasured affects both {mediator} and {outcome}, "
+            f"and no cause of {outcome} other than {mediator} that the treatment itself "
+            f"changes also affects {mediator}. Controlled direct effects, too, are biased by "
+            "anything unmeasured that affects both."
         )
         found = material.results.sensitivity
         if found is None or found.rho is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bayes_hte.plots import plot_calibration, plot_targeting_curve
-from bayes_hte.reporting.markup import figure, grid, paragraph
+from bayes_hte.reporting.markup import figure, grid, paragraph, text
 from bayes_hte.reporting.numbers import number, probability_words, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import interval_phrase, unit_phrase
+from bayes_hte.reporting.words import interval_phrase, people, person, unit_phrase
 
 _HOW = {
     "held out": "were held out: no model has seen them",
@@ -22,22 +22,43 @@ def unseen_outcomes(material: Material) -> str:
     found = material.results.targeting
     heading = "<h3>Do the differences show in outcomes the model has not seen?</h3>"
     if found is None:
-        return heading + paragraph("The model predicts the same effect for everybody.")
-    areas = material.tables["areas"].set_index("quantity")
-    slope, area = areas.loc["calibration_slope"], areas.loc["qini_coefficient"]
-    phrase = interval_phrase(material.results)
-    d = material.decimals
+        return heading + paragraph(
+            "This was not judged: the model predicts the same effect for all "
+            f"{text(people(material.results))}, or their outcomes could not be left out."
+        )
+    judged = f"{found.n_units} {text(people(material.results))}"
     words = paragraph(
-        f"The {found.n_units} units judged here {_HOW[found.how]}. Observed effects are means of "
-        "doubly robust scores. The slope of observed on predicted effects is "
-        f"<b>{number(slope['mean'], 2)}</b> ({phrase}: {span(slope['ci_lower'], slope['ci_upper'], 2)}"
-        "; 1 if predicted differences are borne out, 0 if they are noise); it is above 0 with "
-        f"posterior probability {probability_words(slope['prob_positive'])}. The Qini coefficient "
-        f"is {number(area['mean'], d + 1)} ({phrase}: "
-        f"{span(area['ci_lower'], area['ci_upper'], d + 1)}), above 0 with probability "
-        f"{probability_words(area['prob_positive'])}."
+        f"The {judged} judged here {_HOW[found.how]}. Observed effects are means of doubly robust "
+        f"scores. {_slope(material)} {_area(material)}"
     )
     return heading + words + grid([_calibration(material), _qini(material)])
+
+
+def _slope(material: Material) -> str:
+    row = material.tables["areas"].set_index("quantity").loc["calibration_slope"]
+    return (
+        "The slope of observed on predicted effects is "
+        f"<b>{number(row['mean'], 2)}</b> ({interval_phrase(material.results)}: "
+        f"{span(row['ci_lower'], row['ci_upper'], 2)}; 1 if predicted differences are borne out, "
+        "0 if they are noise); it is above 0 with posterior probability "
+        f"{probability_words(row['prob_positive'])}."
+    )
+
+
+def _area(material: Material) -> str:
+    row = material.tables["areas"].set_index("quantity").loc["qini_coefficient"]
+    d = _finer(material)
+    return (
+        "The Qini coefficient, the area between the curve below and a random choice, is "
+        f"{number(row['mean'], d)} ({interval_phrase(material.results)}: "
+        f"{span(row['ci_lower'], row['ci_upper'], d)}), above 0 with probability "
+        f"{probability_words(row['prob_positive'])}."
+    )
+
+
+def _finer(material: Material) -> int:
+    """Decimals of a gain for each unit of the population, which is smaller than an effect."""
+    return material.decimals + 1
 
 
 def _calibration(material: Material) -> str:
@@ -51,9 +72,9 @@ def _calibration(material: Material) -> str:
     )
     phrase = interval_phrase(material.results)
     caption = (
-        "Average effects in groups of units with similar predicted effects. Points: posterior "
-        f"means. Lines: {phrase}, of the prediction and of the observation. Dashed diagonal: "
-        "predictions borne out exactly."
+        f"Average effects in groups of {people(material.results)} with similar predicted effects. "
+        f"Points: posterior means. Lines: {phrase}, of the prediction and of the observation. "
+        "Dashed diagonal: predictions borne out exactly."
     )
     rows = frame[frame["quantity"] == "observed"]
     said = "; ".join(
@@ -70,13 +91,13 @@ def _qini(material: Material) -> str:
     frame = material.tables["qini"]
     drawn = plot_targeting_curve(frame, ylabel=f"gain, {unit}", title="Gain of targeting (Qini)")
     caption = (
-        "Gain for each unit of the population when the given share is treated in the order of "
-        "predicted benefit, over treating as many at random. Band: pointwise "
-        f"{interval_phrase(material.results)}."
+        f"Gain for each {person(material.results)} of the population when the given share is "
+        "treated in the order of predicted benefit, over treating as many at random. "
+        f"Band: pointwise {interval_phrase(material.results)}."
     )
     best = frame.loc[frame["mean"].idxmax()]
     alt = (
-        f"Qini curve; its highest point is {number(best['mean'], material.decimals + 1)} at a share "
-        f"of {100 * best['fraction']:.0f}%."
+        f"Qini curve; its highest point is {number(best['mean'], _finer(material))} at a share of "
+        f"{100 * best['fraction']:.0f}%."
     )
     return figure(inline_svg(drawn, key="fig-qini", alt=alt), caption, source="qini")

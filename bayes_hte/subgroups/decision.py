@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import xarray as xr
 
+from bayes_hte.errors import SpecError
 from bayes_hte.names import SUBGROUP
+
+DEFAULT_MARGIN = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +57,7 @@ def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words
     -------
     Verdict
     """
-    lowest, highest = effects.isel({SUBGROUP: 0}), effects.isel({SUBGROUP: -1})
-    contrast = (highest.drop_vars(SUBGROUP) - lowest.drop_vars(SUBGROUP)).rename("contrast")
-    contrast.attrs = {**effects.attrs, "margin": margin}
+    contrast = highest_less_lowest(effects, margin=margin)
     probability = float((contrast > margin).mean())
     declared = probability >= required
     last = effects.sizes[SUBGROUP] - 1
@@ -68,3 +71,60 @@ def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words
             "judged the subgroups."
         )
     return Verdict(declared, probability, contrast, reason)
+
+
+def highest_less_lowest(effects: xr.DataArray, *, margin: float) -> xr.DataArray:
+    """Return the draws of the last subgroup minus the first.
+
+    Parameters
+    ----------
+    effects : DataArray, dims (chain, draw, subgroup)
+        Subgroup averages, in the order the discovery gave them.
+    margin : float
+        Difference that matters, kept in the attributes.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw)
+        Named ``contrast``, in outcome units; zero if there is one subgroup.
+    """
+    lowest, highest = effects.isel({SUBGROUP: 0}), effects.isel({SUBGROUP: -1})
+    contrast = (highest.drop_vars(SUBGROUP) - lowest.drop_vars(SUBGROUP)).rename("contrast")
+    return contrast.assign_attrs({**effects.attrs, "margin": margin})
+
+
+def margin_of(outcome: np.ndarray, margin: float | None) -> float:
+    """Return the region of practical equivalence, in outcome units.
+
+    Parameters
+    ----------
+    outcome : ndarray, shape (unit,)
+        Observed outcomes; their spread sets the default.
+    margin : float or None
+        None for 0.05 standard deviations of the outcome.
+
+    Raises
+    ------
+    SpecError
+        If the margin is negative or not finite.
+    """
+    if margin is None:
+        return DEFAULT_MARGIN * float(outcome.std(ddof=1))
+    if not (math.isfinite(margin) and margin >= 0):
+        raise SpecError(
+            f"margin must be 0 or more, in outcome units, got {margin}; leave it out for "
+            f"{DEFAULT_MARGIN} standard deviations of the outcome."
+        )
+    return float(margin)
+
+
+def check_probability(probability: float) -> None:
+    """Raise unless a probability can be required of a verdict.
+
+    Raises
+    ------
+    SpecError
+        If it is not between 0.5 and 1.
+    """
+    if not 0.5 < probability < 1:
+        raise SpecError(f"probability must be between 0.5 and 1, got {probability}; try 0.95.")
