@@ -63,7 +63,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
         "solve_mixture",
         "solve_moments",
     ),
-    "analysis": ("verdict",),
+    "checking": ("verdict",),
     "trust": ("Trust",),
     "run": ("Run", "report_from_saved", "run_study"),
     "reporting": ("report",),

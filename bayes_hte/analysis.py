@@ -11,18 +11,9 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte import effects
-from bayes_hte.checks.arms import overlap_check
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.both_ways import propensity_both_ways
-from bayes_hte.checks.chain_stability import chain_stability
-from bayes_hte.checks.of_fit import outcome_checks, prior_checks
-from bayes_hte.checks.predictive import posterior_predictive
-from bayes_hte.checks.refutations import refute
-from bayes_hte.checks.repeated_rows import repeated_rows
-from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.companions.classical import classical
-from bayes_hte.effects import Better
-from bayes_hte.errors import DataError, SamplingError, UnsupportedError
+from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.fitted_study import Fit
 from bayes_hte.names import ARM, POPULATIONS, SAMPLE, UNIT
 from bayes_hte.results import Results
@@ -30,18 +21,12 @@ from bayes_hte.sampling import stage_seed
 from bayes_hte.sensitivity import MediationRho, mediation_rho, sensitivity
 from bayes_hte.spec import Spec
 from bayes_hte.study import Study
-from bayes_hte.subgroups import Subgroups, m_learner
-from bayes_hte.trust import Trust, judge
+from bayes_hte.subgroups import HonestSubgroups, Subgroups, honest_subgroups, m_learner
+from bayes_hte.trust import judge
 from bayes_hte.unseen import (
     Unseen,
     evaluate,
-    held_out_units,
-    judge_heterogeneity,
-    left_out_units,
 )
-
-# Draws used to replicate the outcome; more change no judged number visibly.
-REPLICATES = 400
 
 
 def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
@@ -138,146 +123,6 @@ def populations(te: xr.DataArray, study: Study, *, seed: int) -> xr.Dataset:
     )
 
 
-def unseen_units(fit: Fit, held_out: Study | None = None) -> tuple[Unseen, ...]:
-    """Predict units without their outcomes, the strictest way first.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    held_out : Study, optional
-        Units that were not fitted.
-
-    Returns
-    -------
-    tuple of Unseen
-        The held-out units, if any; then the fitted units left out one by one, unless a
-        log-likelihood is not finite.
-    """
-    found = () if held_out is None else (held_out_units(fit, held_out),)
-    with contextlib.suppress(SamplingError):  # said by the check of left-out predictions
-        found += (left_out_units(fit),)
-    return found
-
-
-def run_checks(
-    fit: Fit,
-    unit: xr.Dataset,
-    *,
-    unseen: Sequence[Unseen],
-    better: Better = "higher",
-    other: Fit | None = None,
-    refutations: Mapping[str, Any] | None = None,
-) -> tuple[CheckResult, ...]:
-    """Run every check that needs the fit.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    unit : Dataset, dims (chain, draw, unit)
-        Its unit-level effects.
-    unseen : sequence of Unseen
-        What :func:`unseen_units` returned.
-    better : {"higher", "lower"}
-        Which direction of the outcome is good.
-    other : Fit, optional
-        The same models with the propensity covariate switched.
-    refutations : mapping, optional
-        Options of :func:`~bayes_hte.checks.refutations.refute`; None for no refutations.
-
-    Returns
-    -------
-    tuple of CheckResult
-        Sampling health first.
-    """
-    stats = {role: component.stats for role, component in fit.components.items()}
-    checks = [
-        *sampling_health(unit, stats),
-        overlap_check(fit.study, fit.propensity()),
-        repeated_rows(fit.study),
-        predictive_check(fit),
-        *outcome_checks(fit),
-        *(judge_heterogeneity(units, better=better, seed=fit.seed) for units in unseen),
-        chain_stability(unit["te"]),
-        *prior_checks(fit),
-    ]
-    if other is not None:
-        ways = sorted((fit, other), key=lambda f: not f.plan.propensity_covariate)
-        checks.append(propensity_both_ways(*(f.cate() for f in ways)))
-    if refutations is not None:
-        options = {"seed": stage_seed(fit.seed, "refutations"), **refutations}
-        checks += refute(fit, **options)
-    return tuple(checks)
-
-
-def verdict(
-    fit: Fit,
-    *,
-    better: Better = "higher",
-    checks: Sequence[CheckResult] | None = None,
-    held_out: pd.DataFrame | None = None,
-    **refutations: Any,
-) -> Trust:
-    """Check a fit, and say how far it can be trusted.
-
-    Parameters
-    ----------
-    fit : Fit
-        A fitted study.
-    better : {"higher", "lower"}
-        Which direction of the outcome is good for the patient.
-    checks : sequence of CheckResult, optional
-        Checks made already; default every check that needs no further fit of the full model.
-    held_out : DataFrame, optional
-        Rows with every column of the study that were not fitted; heterogeneity is then judged on
-        them, otherwise on units left out one by one.
-    **refutations
-        Options of :func:`~bayes_hte.checks.refutations.refute`: ``repeats``, ``estimator``,
-        ``negative_control``, ``n_jobs``.
-
-    Returns
-    -------
-    Trust
-        With ``verdict``, ``reasons``, ``cautions`` and the table ``summary()``.
-
-    Raises
-    ------
-    DataError
-        If `held_out` lacks a column or holds fitted units.
-    SpecError
-        If an option is unknown.
-    """
-    if checks is None:
-        away = None if held_out is None else fit.study.alike(held_out)
-        checks = run_checks(
-            fit,
-            unit_effects(fit),
-            unseen=unseen_units(fit, away),
-            better=better,
-            refutations=refutations,
-        )
-    return judge(checks)
-
-
-def predictive_check(fit: Fit) -> CheckResult:
-    """Posterior predictive check of the outcome model by arm."""
-    study, outcome = fit.study, fit.components["outcome"]
-    eta = fit.observed_predictor().to_numpy().reshape(-1, study.n_units)
-    rng = np.random.default_rng(stage_seed(fit.seed, "predictive"))
-    chosen = rng.choice(len(eta), size=min(REPLICATES, len(eta)), replace=False)
-    noise = {k: v.reshape(-1, v.shape[-1])[chosen] for k, v in outcome.noise().items()}
-    return posterior_predictive(
-        eta[chosen],
-        noise,
-        study.outcome(),
-        arm=study.arm_index(),
-        arm_names=(str(study.arms[0]), str(study.arms[1])),
-        family=outcome.family,
-        rng=rng,
-    )
-
-
 def find_subgroups(
     unit: xr.Dataset, study: Study, spec: Spec, *, seed: int
 ) -> dict[str, Subgroups]:
@@ -288,6 +133,48 @@ def find_subgroups(
             unit[name],
             study,
             seed=stage_seed(seed, f"subgroups {name}"),
+            margin=options.margin,
+            probability=options.probability,
+            largest_k=options.largest_k,
+            embed=options.embed,
+        )
+        for name in options.effects
+    }
+
+
+def judge_subgroups(
+    halves: Mapping[str, xr.Dataset], study: Study, spec: Spec, *, seed: int
+) -> dict[str, HonestSubgroups]:
+    """Judge on each half of the units the subgroups that the other half suggests.
+
+    Parameters
+    ----------
+    halves : mapping of str to Dataset, dims (chain, draw, unit)
+        Effects of the units of each half, from a fit to that half alone; empty for none.
+    study : Study
+        All units.
+    spec : Spec
+        The study file.
+    seed : int
+        Seed at the front door.
+
+    Returns
+    -------
+    dict of str to HonestSubgroups
+        By effect name.
+    """
+    if not halves:
+        return {}
+    first, second = halves.values()
+    parts = [study.subset(study.units.get_indexer(half[UNIT])) for half in (first, second)]
+    options = spec.subgroups
+    return {
+        name: honest_subgroups(
+            first[name],
+            parts[0],
+            second[name],
+            parts[1],
+            seed=stage_seed(seed, f"honest subgroups {name}"),
             margin=options.margin,
             probability=options.probability,
             largest_k=options.largest_k,
@@ -370,6 +257,7 @@ def assemble(
         if unseen is None
         else evaluate(unseen, better=spec.outcome.better, seed=seed),
         beside=saved["beside"],
+        honest=judge_subgroups(saved["halves"], study, spec, seed=seed),
         sensitivity=sensitivity(
             study,
             arm_means=saved["arm_means"],

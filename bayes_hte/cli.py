@@ -147,8 +147,10 @@ def _print_answer(results: Results) -> None:
     print(f"\naverage effects over the units studied (SATE), {results.study.contrast}; {words}")
     for name, row in table.iterrows():
         print(f"  {name:5} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]")
-    for name, groups in results.subgroups.items():
-        print(f"subgroups of {name}: {'declared' if groups.declared else 'none declared'}")
+    for name, groups in (results.honest or results.subgroups).items():
+        where = "each half judged by the other" if results.honest else "in-sample"
+        print(f"subgroups of {name}: {'declared' if groups.declared else 'none declared'} ({where})")
+    print(f"verdict: {results.trust.verdict} ({results.trust.level})")
     for check in results.checks:
         print(f"check {check.verdict:11} {check.name}")
 

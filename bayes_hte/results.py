@@ -15,7 +15,7 @@ from bayes_hte.study import Study
 if TYPE_CHECKING:
     from bayes_hte.companions.classical import Classical
     from bayes_hte.sensitivity import Sensitivity
-    from bayes_hte.subgroups import Subgroups
+    from bayes_hte.subgroups import HonestSubgroups, Subgroups
     from bayes_hte.trust import Trust
     from bayes_hte.unseen import Targeting
 
@@ -58,6 +58,8 @@ class Results:
         Learners fitted for comparison; see :func:`bayes_hte.analysis.learner_summary`.
     sensitivity : Sensitivity or None
         How much hidden confounding would change the answer.
+    honest : mapping of str to HonestSubgroups
+        Whether subgroups suggested by one half of the units are there in the other, by effect name.
     """
 
     spec: Spec
@@ -75,6 +77,7 @@ class Results:
     targeting: Targeting | None = None
     beside: Mapping[str, xr.Dataset] = field(default_factory=dict)
     sensitivity: Sensitivity | None = None
+    honest: Mapping[str, HonestSubgroups] = field(default_factory=dict)
 
     @property
     def healthy(self) -> bool:

@@ -17,38 +17,29 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import xarray as xr
 
 from bayes_hte import analysis
+from bayes_hte.checking import run_checks, unseen_units
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.datasets import load_frame
 from bayes_hte.errors import DataError, SavedResultError, SpecError, unknown_name
-from bayes_hte.fitted_study import Fit
-from bayes_hte.names import EFFECTS, POPULATIONS
-from bayes_hte.plan import Plan
 from bayes_hte.reporting import report
 from bayes_hte.results import Results
-from bayes_hte.sensitivity import MediationRho
+from bayes_hte.saved_effects import check_from, check_state, effect_groups, effect_tree
 from bayes_hte.spec import Spec, parse_spec
 from bayes_hte.stage_runner import Clock, Say, StageRunner, is_usable, sampling_settings
 from bayes_hte.store import find_stage, save_stage, write_text
 from bayes_hte.study import Study
-from bayes_hte.unseen import Unseen, split
+from bayes_hte.study_fits import Fits, fit_study
+from bayes_hte.unseen import split
 
 RUN_FILE = "run.json"
 REPORT_FILE = "report.html"
 STAGE_FOLDER = "posterior"
-# Stages of the same models with the propensity covariate switched.
-OTHER_WAY = "other_propensity"
-# Stages and summaries of learners fitted for comparison.
-BESIDE = "beside"
-RHO_PARTS = ("tnie", "pnde", "te", "rho_zero")
-UNSEEN_PARTS = ("effect", "expected", "propensity")
 PACKAGES = (
     "bayes-hte",
     "pymc",
@@ -114,20 +105,11 @@ def run_study(
     started, clock = time.time(), Clock()
     frame = _frame(spec)
     study, held_out = clock.time("data", lambda: _studies(spec, frame))
-    plan = Plan.from_spec(spec)
+    control = _negative_control(spec, frame, study)
     work = StageRunner(study, spec, folder / STAGE_FOLDER, clock, progress, say)
-    fit, sampled = work.fit(plan, {})
-    other = None
-    if spec.propensity.report_both:
-        elsewhere = dataclasses.replace(work, folder=work.folder / OTHER_WAY)
-        switched = dataclasses.replace(plan, propensity_covariate=not plan.propensity_covariate)
-        other, more = elsewhere.fit(switched, {"propensity": fit.components["propensity"]})
-        sampled += more
-    beside, more = _beside(fit, held_out, work)
-    sampled += more
-    source = _Source(fit, other, beside, held_out, _negative_control(spec, frame, study))
+    fits, sampled = fit_study(work, held_out)
     saved, checks = clock.time(
-        "effects", lambda: _effects(source, spec, folder, bool(sampled), say)
+        "effects", lambda: _effects(fits, control, spec, folder, bool(sampled), say)
     )
     provenance = _provenance(spec, study, command)
     results = clock.time(
@@ -173,8 +155,8 @@ def report_from_saved(folder: str | Path) -> Run:
             f"the data of {spec.data.source!r} are not those the run in {folder} was made with. "
             "Run the study again."
         )
-    saved = _effect_groups(find_stage(folder / STAGE_FOLDER, "effects").load(), study, held_out)
-    checks = tuple(_check_from(c) for c in saved_run["checks"])
+    saved = effect_groups(find_stage(folder / STAGE_FOLDER, "effects").load(), study, held_out)
+    checks = tuple(check_from(c) for c in saved_run["checks"])
     kept = {k: provenance[k] for k in _provenance(spec, study, "")}
     results = analysis.assemble(spec, study, saved, checks, kept, seed=spec.sampler.seed)
     report(results, to=folder / REPORT_FILE)
@@ -215,42 +197,8 @@ def _negative_control(spec: Spec, frame: pd.DataFrame, study: Study) -> pd.Serie
     return frame.loc[study.units, name]
 
 
-def _beside(
-    fit: Fit, held_out: Study | None, work: StageRunner
-) -> tuple[dict[str, xr.Dataset], list[str]]:
-    """Fit the learners to compare with, and summarise them; return what was sampled."""
-    found, sampled = {}, []
-    for learner in work.spec.learner.beside:
-        plan = dataclasses.replace(
-            fit.plan,
-            learner=learner,
-            stack_with=(),
-            priors=tuple(p for p in fit.plan.priors if p.component == "propensity"),
-        )
-        done = {"propensity": fit.components["propensity"]}
-        if {learner, fit.plan.learner} == {"t", "x"} and not fit.plan.stack_with:
-            done["outcome"] = fit.components["outcome"]  # the first stage of "x" is learner "t"
-        work.say(f"learner {learner}, to compare with")
-        elsewhere = dataclasses.replace(work, folder=work.folder / BESIDE / learner)
-        other, more = elsewhere.fit(plan, done)
-        found[learner] = analysis.learner_summary(other, held_out)
-        sampled += [f"{learner} {stage}" for stage in more]
-    return found, sampled
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What effects and checks are computed from."""
-
-    fit: Fit
-    other: Fit | None
-    beside: Mapping[str, xr.Dataset]
-    held_out: Study | None
-    negative_control: pd.Series | None
-
-
 def _effects(
-    source: _Source, spec: Spec, folder: Path, fresh: bool, say: Say
+    source: Fits, control: pd.Series | None, spec: Spec, folder: Path, fresh: bool, say: Say
 ) -> tuple[dict[str, Any], tuple[CheckResult, ...]]:
     """Load effects and checks if saved for the same draws, else compute and save them."""
     fit = source.fit
@@ -262,27 +210,32 @@ def _effects(
         "outcome.better": spec.outcome.better,
         "learner.beside": list(spec.learner.beside),
         "held_out": None if spec.held_out is None else dataclasses.asdict(spec.held_out),
+        "subgroups.honest": spec.subgroups.honest,
+        "subgroups.effects": list(spec.subgroups.effects),
         "checks": dataclasses.asdict(spec.checks),
     }
     stage = find_stage(folder / STAGE_FOLDER, "effects")
     if not fresh and is_usable(stage, settings, say):
         tree = stage.load()
-        checks = tuple(_check_from(c) for c in json.loads(tree.attrs["checks"]))
-        return _effect_groups(tree, fit.study, source.held_out), checks
+        checks = tuple(check_from(c) for c in json.loads(tree.attrs["checks"]))
+        return effect_groups(tree, fit.study, source.held_out), checks
     say("effects: potential outcomes, contrasts and checks")
-    unseen = analysis.unseen_units(fit, source.held_out)
-    saved = analysis.effect_draws(fit, spec, unseen) | {"beside": source.beside}
+    unseen = unseen_units(fit, source.held_out)
+    saved = analysis.effect_draws(fit, spec, unseen) | {
+        "beside": source.beside,
+        "halves": source.halves,
+    }
     say("checks: refutations, left-out predictions, priors")
-    checks = analysis.run_checks(
+    checks = run_checks(
         fit,
         saved["effects"],
         unseen=unseen,
         better=spec.outcome.better,
         other=source.other,
-        refutations=_refutations(spec, source.negative_control),
+        refutations=_refutations(spec, control),
     )
-    tree = _effect_tree(saved)
-    tree.attrs["checks"] = json.dumps([_check_state(c) for c in checks])
+    tree = effect_tree(saved)
+    tree.attrs["checks"] = json.dumps([check_state(c) for c in checks])
     save_stage(folder / STAGE_FOLDER, "effects", tree, settings)
     return saved, checks
 
@@ -295,64 +248,6 @@ def _refutations(spec: Spec, control: pd.Series | None) -> dict[str, Any] | None
         "repeats": spec.checks.repeats,
         "negative_control": control,
     }
-
-
-def _effect_tree(saved: Mapping[str, Any]) -> xr.DataTree:
-    groups = {
-        "/effects": saved["effects"],
-        "/populations": saved["populations"],
-        "/propensity": saved["propensity"].to_dataset(name="propensity"),
-    }
-    if saved["controlled"] is not None:
-        groups["/controlled"] = saved["controlled"].to_dataset(name="cde")
-    unseen = saved["unseen"]
-    if unseen is not None:
-        parts = {name: getattr(unseen, name).drop_attrs() for name in UNSEEN_PARTS}
-        groups["/unseen"] = xr.Dataset(parts).drop_vars(["arm"], errors="ignore")
-    groups["/arm_means"] = saved["arm_means"].drop_vars("arm").to_dataset(name="mu")
-    if saved["rho"] is not None:
-        parts = {name: getattr(saved["rho"], name) for name in RHO_PARTS}
-        groups["/rho"] = xr.Dataset({f"rho_{k}": v.drop_attrs() for k, v in parts.items()})
-    groups |= {f"/{BESIDE}/{name}": summary for name, summary in saved["beside"].items()}
-    return xr.DataTree.from_dict(groups)
-
-
-def _effect_groups(tree: xr.DataTree, study: Study, held_out: Study | None) -> dict[str, Any]:
-    # A folder has no order, so variables are put back into that of the vocabulary.
-    unit, whom = tree["effects"].to_dataset(), tree["populations"].to_dataset()
-    unseen = None
-    if "unseen" in tree.children:
-        parts = tree["unseen"].to_dataset()
-        unseen = Unseen(
-            study=study if held_out is None else held_out,
-            how="left out one by one" if held_out is None else "held out",
-            **{name: parts[name] for name in UNSEEN_PARTS},
-        )
-    beside = tree[BESIDE].children if BESIDE in tree.children else {}
-    return {
-        "effects": unit[[name for name in EFFECTS if name in unit]],
-        "populations": whom[list(POPULATIONS)],
-        "propensity": tree["propensity/propensity"],
-        "controlled": tree["controlled/cde"] if "controlled" in tree.children else None,
-        "unseen": unseen,
-        "arm_means": tree["arm_means/mu"],
-        "rho": MediationRho(**{k: tree[f"rho/rho_{k}"] for k in RHO_PARTS})
-        if "rho" in tree.children
-        else None,
-        "beside": {name: child.to_dataset() for name, child in beside.items()},
-    }
-
-
-def _check_state(check: CheckResult) -> dict[str, Any]:
-    table = check.table.to_json(orient="table", double_precision=15)
-    # Some checks decide with numpy, whose booleans are not JSON's.
-    passed = None if check.passed is None else bool(check.passed)
-    return {"name": check.name, "passed": passed, "text": check.text, "table": table}
-
-
-def _check_from(state: Mapping[str, Any]) -> CheckResult:
-    table = pd.read_json(StringIO(state["table"]), orient="table", precise_float=True)
-    return CheckResult(state["name"], state["passed"], table, state["text"])
 
 
 def _provenance(spec: Spec, study: Study, command: str) -> dict[str, Any]:
@@ -377,7 +272,7 @@ def _write_run(
         "folder": str(spec.folder.resolve()),
         "finished": now,
         "provenance": facts,
-        "checks": [_check_state(c) for c in checks],
+        "checks": [check_state(c) for c in checks],
         "spec": spec.text,
     }
     write_text(folder / RUN_FILE, json.dumps(content, indent=1))

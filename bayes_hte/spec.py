@@ -167,13 +167,18 @@ class SamplerSpec:
 
 @dataclass(frozen=True)
 class SubgroupSpec:
-    """The M-learner: which effects to cluster and how, and when subgroups are declared."""
+    """The M-learner: which effects to cluster and how, and when subgroups are declared.
+
+    If `honest`, each half of the study is fitted by itself too, and subgroups are declared only if
+    those that one half suggests are there in the other.
+    """
 
     effects: tuple[EffectName, ...] = ("te",)
     embed: Literal["none", "tsne"] = "none"
     margin: float | None = None
     probability: float = 0.95
     largest_k: int = 5
+    honest: bool = True
     because: str = ""
 
 

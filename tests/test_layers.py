@@ -52,9 +52,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "log_prior",
         "latent",
     ),
-    ("checks", "unseen", "trust", "analysis"),
+    ("checks", "unseen", "trust", "analysis", "checking"),
     ("plots", "reporting"),
-    ("stage_runner", "run", "cli"),
+    ("stage_runner", "study_fits", "saved_effects", "run", "cli"),
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 PYMC_LAYER = LAYER["surfaces"]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Of the priors; cheap beside posterior draws, and enough for the central 99.9%.
 PRIOR_DRAWS = 2000
+# Average and spread of effects under the prior hardly depend on how many units they are over.
+PRIOR_UNITS = 1000
 
 
 def outcome_checks(fit: Fit) -> tuple[CheckResult, ...]:
@@ -72,11 +74,14 @@ def prior_checks(fit: Fit, *, prior_draws: int = PRIOR_DRAWS) -> tuple[CheckResu
     fits = fit.candidates()
     posterior = {label: f.cate() for label, f in fits.items()}
     outcome_sd = float(fit.study.outcome().std())
+    some = fit.study
+    if some.n_units > PRIOR_UNITS:
+        some = some.sample(PRIOR_UNITS, seed=fit.seed)
     prior, scaled = {}, {}
     try:
         for label, f in fits.items():
             seed = fit.seed
-            prior[label] = fit_prior(fit.study, f.plan, seed=seed, draws=prior_draws).cate()
+            prior[label] = fit_prior(some, f.plan, seed=seed, draws=prior_draws).cate()
             scaled[label] = prior_sensitivity.Scaled(
                 _varying(prior_view.quantities(posterior[label]), outcome_sd),
                 effect_log_prior(f),
