@@ -21,7 +21,14 @@ from bayes_hte.sampling import stage_seed
 from bayes_hte.sensitivity import MediationRho, mediation_rho, sensitivity
 from bayes_hte.spec import Spec
 from bayes_hte.study import Study
-from bayes_hte.subgroups import HonestSubgroups, Subgroups, honest_subgroups, m_learner
+from bayes_hte.subgroups import (
+    Evidence,
+    HonestSubgroups,
+    Subgroups,
+    evidence,
+    honest_subgroups,
+    m_learner,
+)
 from bayes_hte.trust import judge
 from bayes_hte.unseen import (
     Unseen,
@@ -142,6 +149,17 @@ def find_subgroups(
     }
 
 
+def subgroup_evidence(
+    unit: xr.Dataset, study: Study, groups: Mapping[str, Subgroups], *, seed: int
+) -> dict[str, Evidence]:
+    """Describe found subgroups by the draws of their effect; none for a single subgroup."""
+    found = {
+        name: evidence(unit[name], study, of, seed=stage_seed(seed, f"evidence {name}"))
+        for name, of in groups.items()
+    }
+    return {name: made for name, made in found.items() if made is not None}
+
+
 def judge_subgroups(
     halves: Mapping[str, xr.Dataset], study: Study, spec: Spec, *, seed: int
 ) -> dict[str, HonestSubgroups]:
@@ -239,6 +257,7 @@ def assemble(
     Results
     """
     unit, unseen = saved["effects"], saved["unseen"]
+    groups = find_subgroups(unit, study, spec, seed=seed)
     rng = np.random.default_rng(stage_seed(seed, "classical"))
     return Results(
         spec=spec,
@@ -248,7 +267,7 @@ def assemble(
         populations=saved["populations"],
         controlled=saved["controlled"],
         propensity=saved["propensity"],
-        subgroups=find_subgroups(unit, study, spec, seed=seed),
+        subgroups=groups,
         checks=checks,
         provenance=provenance,
         trust=judge(checks),
@@ -257,6 +276,7 @@ def assemble(
         if unseen is None
         else evaluate(unseen, better=spec.outcome.better, seed=seed),
         beside=saved["beside"],
+        evidence=subgroup_evidence(unit, study, groups, seed=seed),
         honest=judge_subgroups(saved["halves"], study, spec, seed=seed),
         sensitivity=sensitivity(
             study,

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 from bayes_hte.errors import BayesHTEError, unknown_name
 
 if TYPE_CHECKING:
+    from bayes_hte.latent import MixtureFit
+    from bayes_hte.mixtures.hierarchy import Identifiability
     from bayes_hte.results import Results
-    from bayes_hte.spec import Spec
+    from bayes_hte.spec import ReportSpec, Spec
 
 DONE, REFUSED, UNHEALTHY, INTERRUPTED = 0, 2, 3, 130
 
@@ -118,14 +120,19 @@ def _check(options: argparse.Namespace) -> int:
     spec = _load(options.study)
     from bayes_hte.analysis import study_from_spec
     from bayes_hte.datasets import load_frame
+    from bayes_hte.mixture_stage import declared_problem
     from bayes_hte.plan import Plan, check_plan
 
-    study = study_from_spec(spec, load_frame(spec.data.source, spec.folder))
+    frame = load_frame(spec.data.source, spec.folder)
+    study = study_from_spec(spec, frame)
     check_plan(study, Plan.from_spec(spec))
+    problem = declared_problem(spec, frame, study)
     counts = study.frame[study.roles.treatment].value_counts()
     print(f"{spec.title}")
     print(f"{study.n_units} units: " + ", ".join(f"{counts[a]} {a}" for a in study.arms))
     print(f"roles: {', '.join(study.roles.columns)}")
+    if problem is not None:
+        print(f"hidden classes: the declared graph reaches {_reached(problem.graph)}")
     print(f"spec {spec.hash()[:12]}, data {study.fingerprint()[:12]}: ready to run")
     return DONE
 
@@ -149,21 +156,47 @@ def _print_answer(results: Results) -> None:
         print(f"  {name:5} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]")
     for name, groups in (results.honest or results.subgroups).items():
         where = "each half judged by the other" if results.honest else "in-sample"
-        print(f"subgroups of {name}: {'declared' if groups.declared else 'none declared'} ({where})")
+        said = "declared" if groups.declared else "none declared"
+        print(f"subgroups of {name}: {said} ({where})")
+    if results.mixture is not None:
+        _print_classes(results.mixture, spec.report)
     print(f"verdict: {results.trust.verdict} ({results.trust.level})")
     for check in results.checks:
         print(f"check {check.verdict:11} {check.name}")
 
 
+def _print_classes(fit: MixtureFit, intervals: ReportSpec) -> None:
+    print(f"hidden classes, {_reached(fit.identifiability)}")
+    table = fit.summary(ci_prob=intervals.ci_prob, ci_kind=intervals.ci_kind)
+    words = {"ate": "average effect", "effects": "effect", "probabilities": "probability"}
+    for (quantity, label), row in table.iterrows():
+        name = words[quantity] + (f" of class {label}" if label >= 0 else "")
+        print(f"  {name:22} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]")
+    print(f"  likelihood and moments: {fit.agreement.verdict}")
+
+
+def _reached(graph: Identifiability) -> str:
+    from bayes_hte.mixtures.hierarchy import LEVELS
+
+    return "no level" if graph.level is None else f"level {graph.level}: {LEVELS[graph.level]}"
+
+
 def _status(results: Results) -> int:
-    if results.healthy:
-        return DONE
-    print(
-        "bayes-hte: the sampling failed its health checks; the results are saved, but must not be "
-        "used. See the top of the report.",
-        file=sys.stderr,
-    )
-    return UNHEALTHY
+    if not results.healthy:
+        print(
+            "bayes-hte: the sampling failed its health checks; the results are saved, but must not "
+            "be used. See the top of the report.",
+            file=sys.stderr,
+        )
+        return UNHEALTHY
+    if results.mixture is not None and not results.mixture.healthy:
+        print(
+            "bayes-hte: the hidden classes failed their health checks; what the report says of "
+            "them must not be used.",
+            file=sys.stderr,
+        )
+        return UNHEALTHY
+    return DONE
 
 
 if __name__ == "__main__":

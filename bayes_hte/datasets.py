@@ -1,4 +1,4 @@
-"""Loaders of the public studies, and of a user's own file.
+"""Loaders of the public studies, of a simulated one, and of a user's own file.
 
 Loaders return plain frames; licences and sources are stated in each. Nothing is downloaded.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError, MissingDependencyError, unknown_name
@@ -85,9 +86,92 @@ def load_randhie() -> pd.DataFrame:
     return frame.assign(generous=generous).rename_axis("unit")
 
 
+def load_resistance() -> pd.DataFrame:
+    """Simulate patients with an infection whose strain, susceptible or resistant, nobody sees.
+
+    **The data are simulated**, always the same. Every patient has one of two strains, in no column.
+    Doctors choose between a standard and a new drug; they know past antibiotics and hospital stays,
+    and guess the strain from signs that are not recorded. So the strain confounds: patients with
+    the resistant one recover less often, and get the new drug more often. The rapid screen is taken
+    before treatment and unblinded at the end of the study, so that no choice depends on it.
+
+    Returns
+    -------
+    DataFrame, shape (2000, 6)
+        ``drug`` (1 new, 0 standard), ``recovered`` (1 by day 28), ``courses`` (antibiotic courses
+        in the past year: 0, 1, or 2 for more), ``ward`` (1 if on a hospital ward in the past three
+        months), ``screen`` (rapid screen: ``"susceptible"``, ``"unclear"``, ``"resistant"``; wrong
+        in a part of the patients), ``age`` in years (older patients recover less often). Complete.
+
+    See Also
+    --------
+    resistance_classes : the truth they are drawn from.
+    """
+    rng = np.random.default_rng(1)
+    truth = resistance_classes()
+    resistant = rng.random(_PATIENTS) < truth["probability"].iloc[1]
+    strain = resistant.astype(int)
+    courses = _levels_drawn(_COURSES[strain], rng)
+    ward = (rng.random(_PATIENTS) < _WARD[strain]).astype(int)
+    screen = _levels_drawn(_SCREEN[strain], rng)
+    age = rng.integers(20, 81, size=_PATIENTS)
+    preference = -0.7 + 0.5 * courses + 0.5 * ward + 0.7 * resistant
+    drug = (rng.random(_PATIENTS) < 1 / (1 + np.exp(-preference))).astype(int)
+    chance = truth[["recovery_standard", "recovery_new"]].to_numpy()[strain, drug]
+    # Age is drawn about 50, and neither drug nor strain depends on it: class means stay as stated.
+    recovered = (rng.random(_PATIENTS) < chance - 0.1 * (age - 50) / 30).astype(int)
+    return pd.DataFrame(
+        {
+            "drug": drug,
+            "recovered": recovered,
+            "courses": courses,
+            "ward": ward,
+            "screen": np.array(["susceptible", "unclear", "resistant"])[screen],
+            "age": age,
+        }
+    ).rename_axis("unit")
+
+
+def resistance_classes() -> pd.DataFrame:
+    """Return the strains that :func:`load_resistance` simulates.
+
+    Returns
+    -------
+    DataFrame, index ``class``
+        In ascending order of the effect: ``name``, ``probability``, ``recovery_standard`` and
+        ``recovery_new`` (probability of recovery under each drug), ``effect`` (their difference).
+    """
+    table = pd.DataFrame(
+        {
+            "name": ["susceptible strain", "resistant strain"],
+            "probability": [0.6, 0.4],
+            "recovery_standard": [0.85, 0.2],
+            "recovery_new": [0.7, 0.65],
+        },
+        index=pd.Index([0, 1], name="class"),
+    )
+    return table.assign(effect=table["recovery_new"] - table["recovery_standard"])
+
+
+# Of load_resistance: number of patients; law of each proxy by strain, susceptible first.
+_PATIENTS = 2000
+_COURSES = np.array([[0.65, 0.25, 0.10], [0.15, 0.30, 0.55]])
+_WARD = np.array([0.12, 0.45])
+_SCREEN = np.array([[0.75, 0.15, 0.10], [0.15, 0.15, 0.70]])
+
+
+def _levels_drawn(law: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw a level for every row of probabilities, shape (n, level)."""
+    return (rng.random((len(law), 1)) > law.cumsum(axis=1)).sum(axis=1)
+
+
+# Sources whose classes are known, because they are simulated; see `resistance_classes`.
+KNOWN_CLASSES: dict[str, Callable[[], pd.DataFrame]] = {"resistance": resistance_classes}
+
 LOADERS: dict[str, Callable[[], pd.DataFrame]] = {
     "jobs2": load_jobs2,
     "randhie": load_randhie,
+    "resistance": load_resistance,
 }
 
 

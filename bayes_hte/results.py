@@ -14,8 +14,9 @@ from bayes_hte.study import Study
 
 if TYPE_CHECKING:
     from bayes_hte.companions.classical import Classical
+    from bayes_hte.latent import MixtureFit
     from bayes_hte.sensitivity import Sensitivity
-    from bayes_hte.subgroups import HonestSubgroups, Subgroups
+    from bayes_hte.subgroups import Evidence, HonestSubgroups, Subgroups
     from bayes_hte.trust import Trust
     from bayes_hte.unseen import Targeting
 
@@ -60,6 +61,10 @@ class Results:
         How much hidden confounding would change the answer.
     honest : mapping of str to HonestSubgroups
         Whether subgroups suggested by one half of the units are there in the other, by effect name.
+    evidence : mapping of str to Evidence
+        How well found subgroups summarise the individual effects, by effect name.
+    mixture : MixtureFit or None
+        Hidden classes, if the study file asks for them.
     """
 
     spec: Spec
@@ -78,6 +83,8 @@ class Results:
     beside: Mapping[str, xr.Dataset] = field(default_factory=dict)
     sensitivity: Sensitivity | None = None
     honest: Mapping[str, HonestSubgroups] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    mixture: MixtureFit | None = None
 
     @property
     def healthy(self) -> bool:

@@ -1,8 +1,8 @@
 """Run a study file from data to report, stage by stage, each saved as it finishes.
 
-Stages: ``propensity``, ``mediator`` (if any), ``outcome``, ``effects``; then subgroups, tables and
-report, which are quick and made anew each time. A stage is used again when the settings it depends
-on are unchanged and its files are intact.
+Stages: ``propensity``, ``mediator`` (if any), ``outcome``, ``mixture`` (if any), ``effects``; then
+subgroups, tables and report, which are quick and made anew each time. A stage is used again when
+the settings it depends on are unchanged and its files are intact.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ import pandas as pd
 from bayes_hte import analysis
 from bayes_hte.checking import run_checks, unseen_units
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.hidden_classes import hidden_class_checks
 from bayes_hte.datasets import load_frame
 from bayes_hte.errors import DataError, SavedResultError, SpecError, unknown_name
+from bayes_hte.mixture_stage import declared_problem, fit_hidden_classes, saved_hidden_classes
 from bayes_hte.reporting import report
 from bayes_hte.results import Results
 from bayes_hte.saved_effects import check_from, check_state, effect_groups, effect_tree
@@ -106,26 +108,32 @@ def run_study(
     frame = _frame(spec)
     study, held_out = clock.time("data", lambda: _studies(spec, frame))
     control = _negative_control(spec, frame, study)
+    problem = declared_problem(spec, frame, study)
     work = StageRunner(study, spec, folder / STAGE_FOLDER, clock, progress, say)
     fits, sampled = fit_study(work, held_out)
     saved, checks = clock.time(
         "effects", lambda: _effects(fits, control, spec, folder, bool(sampled), say)
     )
+    mixture, more = clock.time("mixture", lambda: fit_hidden_classes(problem, work))
+    if mixture is not None:
+        checks += hidden_class_checks(mixture)
     provenance = _provenance(spec, study, command)
     results = clock.time(
         "subgroups",
         lambda: analysis.assemble(spec, study, saved, checks, provenance, seed=spec.sampler.seed),
     )
+    results = dataclasses.replace(results, mixture=mixture)
     clock.time("report", lambda: report(results, to=folder / REPORT_FILE))
     facts = {
         **provenance,
         "seconds": {**clock.seconds, "total": time.time() - started},
         "peak_memory_gib": _peak_memory(),
-        "sampled": sampled,
+        "sampled": sampled + more,
         "healthy": results.healthy,
+        "verdict": results.trust.verdict,
     }
     _write_run(folder, spec, facts, checks)
-    return Run(results, folder, tuple(sampled))
+    return Run(results, folder, (*sampled, *more))
 
 
 def report_from_saved(folder: str | Path) -> Run:
@@ -148,17 +156,21 @@ def report_from_saved(folder: str | Path) -> Run:
     folder = Path(folder)
     saved_run = _read_run(folder)
     spec = parse_spec(saved_run["spec"], name=saved_run["name"], folder=Path(saved_run["folder"]))
-    study, held_out = _studies(spec, _frame(spec))
+    frame = _frame(spec)
+    study, held_out = _studies(spec, frame)
     provenance = saved_run["provenance"]
     if study.fingerprint() != provenance["data_fingerprint"]:
         raise SavedResultError(
             f"the data of {spec.data.source!r} are not those the run in {folder} was made with. "
             "Run the study again."
         )
-    saved = effect_groups(find_stage(folder / STAGE_FOLDER, "effects").load(), study, held_out)
+    stages = folder / STAGE_FOLDER
+    saved = effect_groups(find_stage(stages, "effects").load(), study, held_out)
+    mixture = saved_hidden_classes(declared_problem(spec, frame, study), spec, stages)
     checks = tuple(check_from(c) for c in saved_run["checks"])
     kept = {k: provenance[k] for k in _provenance(spec, study, "")}
     results = analysis.assemble(spec, study, saved, checks, kept, seed=spec.sampler.seed)
+    results = dataclasses.replace(results, mixture=mixture)
     report(results, to=folder / REPORT_FILE)
     return Run(results, folder, ())
 

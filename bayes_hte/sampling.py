@@ -144,7 +144,7 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
             with component.model:
                 tree = _sample(component, options)
             posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
-    _check_draws(posterior, component.role, size)
+    check_draws(posterior, component.role, size)
     return _fitted(component, posterior, stats)
 
 
@@ -220,7 +220,22 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
+def check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
+    """Raise unless draws are whole, finite, and of chains that differ.
+
+    Parameters
+    ----------
+    posterior : Dataset, dims (chain, draw, ...)
+    role : str
+        Name of what was sampled, for the message.
+    size : SamplerSize
+        What was asked for.
+
+    Raises
+    ------
+    SamplingError
+        If sampling stopped early, a draw is not finite, or two chains are identical.
+    """
     # PyMC answers an interrupt with the draws it has; half a posterior must not pass for a whole.
     got = (posterior.sizes["chain"], posterior.sizes["draw"])
     if got != (size.chains, size.draws):

@@ -24,6 +24,7 @@ NoiseName = Literal["constant", "by_arm", "varying"]
 LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"]
 EffectName = Literal["tnie", "te"]
 ComponentName = Literal["outcome", "mediator", "propensity", "effect"]
+EdgeName = Literal["Z-T", "X-Y", "X-T", "Z-Y", "Z-X"]
 TermName = Literal[
     "arm_mean", "shared", "arm", "effect", "mediator", "mediator_modified", "mediator_arm"
 ]
@@ -183,6 +184,25 @@ class SubgroupSpec:
 
 
 @dataclass(frozen=True)
+class MixtureSpec:
+    """A latent mixture: hidden classes that proxies on two sides give away.
+
+    `edges` are those that cannot be ruled out, see :data:`bayes_hte.mixtures.hierarchy.EDGES`;
+    `because` says why the others can. Proxies are columns of the data, covariates or not. `level`
+    is that of the likelihood.
+    """
+
+    classes: int
+    x_proxies: tuple[str, ...]
+    z_proxies: tuple[str, ...]
+    edges: tuple[EdgeName, ...]
+    because: str
+    level: int = 3
+    draws: int = 1000
+    tune: int = 1000
+
+
+@dataclass(frozen=True)
 class ReportSpec:
     """Intervals used throughout the report."""
 
@@ -215,6 +235,7 @@ class Spec:
     checks: ChecksSpec = field(default_factory=ChecksSpec)
     prior: tuple[PriorSpec, ...] = ()
     subgroups: SubgroupSpec = field(default_factory=SubgroupSpec)
+    mixture: MixtureSpec | None = None
     report: ReportSpec = field(default_factory=ReportSpec)
     name: str = "study"
     text: str = ""
@@ -365,6 +386,8 @@ def _check(spec: Spec) -> None:
             f"{spec.name}: learner.beside compares total effects of studies without a mediator; "
             "remove it, or the mediator."
         )
+    if spec.mixture is not None:
+        _check_mixture(spec, spec.mixture)
     for prior in spec.prior:
         if prior.component == "mediator" and spec.mediator is None:
             raise SpecError(f"{spec.name}: a prior of the mediator, but the study has none.")
@@ -372,3 +395,39 @@ def _check(spec: Spec) -> None:
             raise SpecError(f"{spec.name}: prior scale must be positive, got {prior.scale}.")
         if prior.trees is not None and not prior.trees > 0:
             raise SpecError(f"{spec.name}: prior trees must be positive, got {prior.trees}.")
+
+
+def _check_mixture(spec: Spec, mixture: MixtureSpec) -> None:
+    """Check the table of the latent mixture against itself and the roles."""
+    ranges = {
+        "mixture.classes (2 to 10)": 2 <= mixture.classes <= 10,
+        "mixture.level (2 or 3)": mixture.level in (2, 3),
+        "mixture.draws (at least 50)": mixture.draws >= 50,
+        "mixture.tune (at least 50)": mixture.tune >= 50,
+        "mixture.because (say why these proxies, and why no other edge)": mixture.because.strip(),
+    }
+    for what, fine in ranges.items():
+        if not fine:
+            raise SpecError(f"{spec.name}: out of range: {what}.")
+    for name in ("x_proxies", "z_proxies"):
+        if not getattr(mixture, name):
+            raise SpecError(f"{spec.name}: mixture.{name} is empty; name at least one column.")
+    named = [*mixture.z_proxies, *mixture.x_proxies]
+    roles = spec.roles
+    named += [c for c in (roles.outcome, roles.treatment, roles.mediator, roles.cluster) if c]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise SpecError(
+            f"{spec.name}: {', '.join(twice)} plays two parts; a proxy is named once, on one side, "
+            "and is neither outcome, treatment, mediator nor cluster."
+        )
+    if mixture.level == 2 and "Z-T" in mixture.edges:
+        raise SpecError(
+            f"{spec.name}: mixture.level = 2 rules out the Z-T edge that mixture.edges allows; "
+            "use level = 3."
+        )
+    if spec.outcome.family not in ("bernoulli", "gaussian"):
+        raise SpecError(
+            f"{spec.name}: [mixture] takes a bernoulli or gaussian outcome, got "
+            f"{spec.outcome.family}."
+        )

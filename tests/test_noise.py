@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+import bayes_hte as hte
 from bayes_hte.components.families import get_family
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.noise import noise_at, noise_parameters
@@ -133,3 +134,21 @@ def test_the_scale_is_log_linear_in_arm_and_covariates(noise, names):
     constant = noise_at(posterior, "outcome", get_family("gaussian"), design, "constant")
     np.testing.assert_array_equal(constant["sigma"], sigma)
     assert list(constant) == ["sigma"]
+
+
+def test_sampling_from_end_to_end_finds_the_arms_scales():
+    fitted = hte.fit(
+        noisy_study(),
+        noise="varying",
+        seed=1,
+        chains=2,
+        cores=1,
+        draws=100,
+        tune=150,
+        progress=False,
+    )
+    outcome = fitted.components["outcome"]
+    log_scale = [np.log(outcome.noise(outcome.design.under(a))["sigma"]) for a in (0, 1)]
+    # The standard error of a log ratio of two sds is about 1 / sqrt(N / 2) = 0.09.
+    assert np.mean(log_scale[1] - log_scale[0]) == pytest.approx(ARM_EFFECT, abs=0.3)
+    assert np.isfinite(fitted.cate()).all()

@@ -38,6 +38,9 @@ draws = 50
 tune = 50
 [subgroups]
 effects = ["te"]
+honest = false
+[checks]
+refutations = "none"
 """
 
 

@@ -143,9 +143,15 @@ def n_parameters(data: MixtureData, k: int, family: str) -> int:
 
 
 def maximum_likelihood(
-    data: MixtureData, patterns: Patterns, k: int, family: str, *, rng: np.random.Generator
+    data: MixtureData,
+    patterns: Patterns,
+    k: int,
+    family: str,
+    *,
+    rng: np.random.Generator,
+    level: int = 3,
 ) -> tuple[ClassLaw, float]:
-    """Maximise the level-3 likelihood by expectation-maximisation from one random start.
+    """Maximise the likelihood by expectation-maximisation from one random start.
 
     Parameters
     ----------
@@ -156,6 +162,8 @@ def maximum_likelihood(
     family : {"bernoulli", "gaussian"}
     rng : numpy.random.Generator
         Draws the start: random memberships.
+    level : {2, 3}, default 3
+        Whether Z is independent of T given the class (2) or may be tied to it.
 
     Returns
     -------
@@ -168,7 +176,7 @@ def maximum_likelihood(
     membership = rng.dirichlet(np.ones(k), size=len(patterns.z)).T
     previous = -np.inf
     for _ in range(MAX_STEPS):
-        law = _complete_data_fit(membership * patterns.count, patterns, shape, family)
+        law = _complete_data_fit(membership * patterns.count, patterns, shape, family, level)
         joint = log_joint(law, patterns, family)
         total = logsumexp(joint, axis=0)
         reached = float(patterns.count @ total)
@@ -179,14 +187,16 @@ def maximum_likelihood(
 
 
 def _complete_data_fit(
-    weights: Array, patterns: Patterns, shape: tuple[int, int], family: str
+    weights: Array, patterns: Patterns, shape: tuple[int, int], family: str, level: int
 ) -> ClassLaw:
     """The law that fits rows of known (fractional) class best; weights of shape (class, m)."""
     z, x = np.eye(shape[0])[patterns.z], np.eye(shape[1])[patterns.x]
     arms = np.eye(2)[patterns.arm]
     by_z = weights @ z + SMALLEST_COUNT
     by_x = weights @ x + SMALLEST_COUNT
-    treated = (weights * patterns.arm) @ z + SMALLEST_COUNT
+    tie = np.ones((len(patterns.z), 1)) if level == 2 else z
+    treated = (weights * patterns.arm) @ tie + SMALLEST_COUNT
+    seen = weights @ tie + 2 * SMALLEST_COUNT
     by_arm = weights @ arms + 2 * SMALLEST_COUNT
     mean = ((weights * patterns.outcome) @ arms + SMALLEST_COUNT) / by_arm
     sigma = None
@@ -194,11 +204,11 @@ def _complete_data_fit(
         residual = patterns.outcome - mean[:, patterns.arm]
         sigma = np.sqrt((weights * residual**2).sum() / weights.sum())
     return ClassLaw(
-        level=3,
+        level=level,
         probabilities=by_z.sum(axis=1) / by_z.sum(),
         z_given_class=by_z / by_z.sum(axis=1, keepdims=True),
         x_given_class=by_x / by_x.sum(axis=1, keepdims=True),
-        treatment_logit=logit(treated / (by_z + SMALLEST_COUNT)),
+        treatment_logit=logit(treated / seen),
         outcome_predictor=(logit(mean) if family == "bernoulli" else mean)[:, None, :],
         sigma=sigma,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.sampling_health import average_effects, divergences
 from bayes_hte.components.latent_class import (
     LatentClassPriors,
+    Patterns,
     build_latent_class,
     class_law,
     class_means,
@@ -21,7 +23,7 @@ from bayes_hte.components.latent_class import (
     outcome_family,
     start_point,
 )
-from bayes_hte.errors import NotIdentifiedError, SamplingError, SpecError
+from bayes_hte.errors import NotIdentifiedError, SpecError
 from bayes_hte.latent.labels import ClassLabels, label_classes
 from bayes_hte.latent.mixture_fit import MixtureFit
 from bayes_hte.mixtures.agreement import compare_posteriors
@@ -33,8 +35,39 @@ from bayes_hte.mixtures.moments import solve_mixture
 from bayes_hte.mixtures.posterior import MomentPosterior, moment_posterior
 from bayes_hte.mixtures.start import starting_values
 from bayes_hte.names import ARM, CHAIN, CLASS, DRAW, SAMPLE
-from bayes_hte.sampling import SamplerSize, stage_seed
+from bayes_hte.sampling import SamplerSize, check_draws, stage_seed
 from bayes_hte.study import Study
+
+STAGE = "latent class"
+
+
+@dataclass(frozen=True)
+class MixtureProblem:
+    """A latent class model that has been checked and can be sampled.
+
+    Attributes
+    ----------
+    study : Study
+        The units, with the proxies as covariates.
+    data : MixtureData
+        The same as features.
+    patterns : Patterns
+        Its distinct rows.
+    graph : Identifiability
+        What the declared graph identifies.
+    level : {2, 3, 4}
+        Of the likelihood; 4 when the graph allows an X-Y edge.
+    family : str
+    priors : LatentClassPriors
+    """
+
+    study: Study
+    data: MixtureData
+    patterns: Patterns
+    graph: Identifiability
+    level: int
+    family: str
+    priors: LatentClassPriors
 
 
 def fit_mixture(
@@ -109,7 +142,7 @@ def fit_mixture(
     DataError, SpecError
         If columns or options cannot be used.
     SamplingError
-        If draws are not finite.
+        If draws are not finite, or two chains are identical.
 
     Notes
     -----
@@ -117,7 +150,53 @@ def fit_mixture(
     Chains start at the moment solution, moved into its ranges, with a uniform jitter of one on the
     unconstrained scale; without a moment solution, at the centre of the priors with that jitter.
     """
-    outcome_family(family)
+    problem = mixture_problem(
+        frame,
+        outcome=outcome,
+        treatment=treatment,
+        x_proxies=x_proxies,
+        z_proxies=z_proxies,
+        k=k,
+        level=level,
+        edges=edges,
+        family=family,
+        reference=reference,
+        priors=priors,
+        continuous=continuous,
+        max_joint_levels=max_joint_levels,
+    )
+    size = SamplerSize(chains=chains, draws=draws, tune=tune, progress=progress)
+    return judge_mixture(problem, sample_mixture(problem, seed=seed, size=size), seed=seed)
+
+
+def mixture_problem(
+    frame: pd.DataFrame,
+    *,
+    outcome: str,
+    treatment: str,
+    x_proxies: Sequence[str],
+    z_proxies: Sequence[str],
+    k: int,
+    level: int = 3,
+    edges: Sequence[str] = ("Z-T",),
+    family: str = "bernoulli",
+    reference: Any = None,
+    priors: LatentClassPriors | None = None,
+    continuous: ContinuousBasis | None = None,
+    max_joint_levels: int = MAX_JOINT_LEVELS,
+) -> MixtureProblem:
+    """Check everything that can be checked before sampling; see :func:`fit_mixture`.
+
+    Returns
+    -------
+    MixtureProblem
+
+    Raises
+    ------
+    NotIdentifiedError, UnsupportedError, DataError, SpecError
+        As :func:`fit_mixture`.
+    """
+    likelihood = outcome_family(family)
     covariates = [*z_proxies, *x_proxies]
     study = Study.from_frame(
         frame, outcome=outcome, treatment=treatment, covariates=covariates, reference=reference
@@ -125,6 +204,7 @@ def fit_mixture(
     data = mixture_data(
         study, z=z_proxies, x=x_proxies, continuous=continuous, max_joint_levels=max_joint_levels
     )
+    likelihood.check(data.outcome, "outcome")
     graph = identifiability(
         k=k,
         z_levels=[len(data.z.names)],
@@ -132,32 +212,83 @@ def fit_mixture(
         edges=edges,
         outcome_levels=2 if family == "bernoulli" else None,
     )
-    fitted_level = _level(level, graph, data)
-    size = SamplerSize(chains=chains, draws=draws, tune=tune, progress=progress)
-    prior = priors or LatentClassPriors()
-    patterns = collapse(data)
-    model = build_latent_class(data, patterns, k=k, level=fitted_level, family=family, priors=prior)
-    start = _start(data, k, fitted_level, family, prior)
-    tree = _sample(model, start, seed, size)
-    raw = tree["posterior"].to_dataset()
-    labels = _labels(raw, tree["sample_stats"]["logp"], fitted_level, family, data)
-    tree["posterior"] = xr.DataTree(_relabel(raw, labels))
-    derived = _derive(tree["posterior"].to_dataset(), fitted_level, family)
-    health = _health(derived, tree["sample_stats"].to_dataset(), labels, graph)
-    moments = _moments(data, graph, labels, seed)
+    return MixtureProblem(
+        study=study,
+        data=data,
+        patterns=collapse(data),
+        graph=graph,
+        level=_level(level, graph, data),
+        family=family,
+        priors=priors or LatentClassPriors(),
+    )
+
+
+def sample_mixture(problem: MixtureProblem, *, seed: int, size: SamplerSize) -> xr.DataTree:
+    """Draw from the posterior of a latent class model.
+
+    Parameters
+    ----------
+    problem : MixtureProblem
+    seed : int
+        Seed at the front door.
+    size : SamplerSize
+
+    Returns
+    -------
+    DataTree
+        Groups ``posterior``, classes as each chain calls them, and ``sample_stats``.
+
+    Raises
+    ------
+    SamplingError
+        If draws are not finite, or two chains are identical.
+    """
+    model = build_latent_class(
+        problem.data,
+        problem.patterns,
+        k=problem.graph.k,
+        level=problem.level,
+        family=problem.family,
+        priors=problem.priors,
+    )
+    return _sample(model, _start(problem), seed, size)
+
+
+def judge_mixture(problem: MixtureProblem, sampled: xr.DataTree, *, seed: int) -> MixtureFit:
+    """Name the classes of every draw, check the draws and compare them with the moments.
+
+    Parameters
+    ----------
+    problem : MixtureProblem
+    sampled : DataTree
+        What :func:`sample_mixture` returned; not changed.
+    seed : int
+        The same seed.
+
+    Returns
+    -------
+    MixtureFit
+    """
+    level, family, graph = problem.level, problem.family, problem.graph
+    raw, stats = (sampled[name].to_dataset() for name in ("posterior", "sample_stats"))
+    labels = _labels(raw, stats["logp"], level, family, problem.data)
+    posterior = _relabel(raw, labels)
+    derived = _derive(posterior, level, family)
+    health = _health(derived, stats, labels, graph)
+    moments = _moments(problem.data, graph, labels, seed)
     doubts = [check.text for check in health if not check.passed]
     return MixtureFit(
-        posterior=tree,
+        posterior=xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats}),
         derived=derived,
-        level=fitted_level,
+        level=level,
         family=family,
         identifiability=graph,
         labels=labels,
         health=health,
         moments=moments,
         agreement=compare_posteriors(derived, moments, doubts=doubts),
-        patterns=patterns,
-        units=study.units,
+        patterns=problem.patterns,
+        units=problem.study.units,
     )
 
 
@@ -185,18 +316,21 @@ def _ranked(graph: Identifiability, data: MixtureData) -> bool:
     return min(len(data.z.names), len(data.x.names)) >= graph.k
 
 
-def _start(
-    data: MixtureData, k: int, level: int, family: str, priors: LatentClassPriors
-) -> dict[str, np.ndarray]:
+def _start(problem: MixtureProblem) -> dict[str, np.ndarray]:
     """Starting point from the moments; empty, the sampler's own, when they have no solution."""
-    if k > min(len(data.z.names), len(data.x.names)):
+    if not _ranked(problem.graph, problem.data):
         return {}
-    moments = empirical_moments(data)
-    solution = solve_mixture(moments, k=k)
+    moments = empirical_moments(problem.data)
+    solution = solve_mixture(moments, k=problem.graph.k)
     if not np.isfinite(solution.effects).all():
         return {}
-    start = starting_values(solution, moments)
-    return start_point(start, data, level=level, family=family, priors=priors)
+    return start_point(
+        starting_values(solution, moments),
+        problem.data,
+        level=problem.level,
+        family=problem.family,
+        priors=problem.priors,
+    )
 
 
 def _sample(
@@ -211,18 +345,17 @@ def _sample(
             tune=size.tune,
             chains=size.chains,
             cores=min(size.cores, size.chains),
-            random_seed=stage_seed(seed, "latent class"),
+            random_seed=stage_seed(seed, STAGE),
             progressbar=size.progress,
             compute_convergence_checks=False,  # judged below, on relabelled draws
             quiet=True,
         )
-    for name, draws in tree["posterior"].data_vars.items():
-        if not bool(np.isfinite(draws).all()):
-            raise SamplingError(
-                f"draws of {name} are not finite; check the outcome's scale and the counts of rare "
-                "levels of the proxies."
-            )
-    return tree
+    posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+    check_draws(posterior, STAGE, size)
+    # What can be saved and means the same in every run: no times, no texts.
+    kept = [name for name, v in stats.data_vars.items() if v.dims == SAMPLE and v.dtype != object]
+    groups = {"posterior": posterior.drop_attrs(), "sample_stats": stats[kept].drop_attrs()}
+    return xr.DataTree.from_dict(groups)
 
 
 def _labels(
@@ -280,7 +413,7 @@ def _health(
             scalars[f"probability of class {u}"] = derived["probabilities"].isel(
                 {CLASS: u}, drop=True
             )
-    checks = (average_effects(xr.Dataset(scalars)), divergences({"latent class": stats}))
+    checks = (average_effects(xr.Dataset(scalars)), divergences({STAGE: stats}))
     return (*checks, labels.check()) if classes else checks
 
 

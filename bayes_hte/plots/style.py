@@ -52,6 +52,8 @@ _LABEL_CHARACTERS: Final = 44
 # Bold letters of the size of a title fill the width of a figure at about this number.
 _TITLE_CHARACTERS: Final = 46
 _TITLE_INSET: Final = 0.015
+# Points; leaves room for a tick label at the upper end of the y axis.
+_TITLE_PAD: Final = 9.0
 
 _STYLE: Final = {
     "figure.facecolor": "white",
@@ -126,7 +128,7 @@ def set_title(ax: Axes, title: str) -> None:
     title : str
         Broken into lines where it is long.
     """
-    words = ax.set_title(wrap(title, _TITLE_CHARACTERS))
+    words = ax.set_title(wrap(title, _TITLE_CHARACTERS), pad=_TITLE_PAD)
     across = cast(Figure, ax.get_figure(root=True)).transFigure
     words.set_transform(blended_transform_factory(across, words.get_transform()))
     words.set_x(_TITLE_INSET)

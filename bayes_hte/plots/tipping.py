@@ -84,7 +84,7 @@ def plot_tipping(
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(wrap(xlabel, 48), loc="left")
-    ax.set_ylabel(wrap(ylabel, 40))
+    ax.set_ylabel(wrap(ylabel, 30))
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
@@ -126,13 +126,18 @@ def _draw_benchmarks(ax: Axes, benchmarks: pd.DataFrame, sides: tuple[int, int])
         markerfacecolor="white",
         markersize=5.5,
         linestyle="none",
+        clip_on=False,  # the strongest covariate may lie on the edge of the grid
         label="strength of a covariate",
     )
+    middle = sum(ax.get_xlim()) / 2
     for name in strength.index[:_NAMED]:
+        # Names run towards the middle, so as not to leave the axes.
+        on_right = sizes.loc[name, "delta"] > middle
         ax.annotate(
             wrap(str(name), 18),
             tuple(sizes.loc[name]),
-            xytext=(6, 5),
+            xytext=(-6 if on_right else 6, 5),
             textcoords="offset points",
+            ha="right" if on_right else "left",
             fontsize=9.5,
         )

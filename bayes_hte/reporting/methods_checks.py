@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bayes_hte.checks import (
     arms,
-    heterogeneity,
     loo,
     loo_pit,
     prior_sensitivity,
@@ -26,8 +25,7 @@ _WORKS = {
     "posterior predictive": " [@predictive]",
     loo.NAME: " [@psis]",
     loo_pit.NAME: " [@pit]",
-    heterogeneity.NAME: " [@blp][@rate]",
-    heterogeneity.HELD_OUT: " [@blp][@rate]",
+    "heterogeneity in": " [@blp][@rate]",
     prior_sensitivity.NAME: " [@powerscaling]",
     refutations.CONTROL: " [@negativecontrol]",
     "refutation": " [@refutation]",

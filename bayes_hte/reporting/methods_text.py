@@ -229,12 +229,26 @@ def _subgroups(results: Results) -> str:
         "Subgroups are declared if the posterior probability that the mean effects of the most "
         f"different subgroups differ by more than a margin ({margins}) is at least "
         f"{first.required_probability:g}.",
-        "Subgroups were found and judged on the same data, so this probability is not a calibrated "
-        "error rate.",
+        _where_judged(results),
     ]
     if results.spec.subgroups.because:
         sentences.append(f"Reason for these settings: {results.spec.subgroups.because}.")
     return " ".join(sentences)
+
+
+def _where_judged(results: Results) -> str:
+    if not results.honest:
+        return (
+            "Subgroups were found and judged on the same data, so this probability is not a "
+            "calibrated error rate."
+        )
+    return (
+        "To declare them, each half of the study was fitted by itself; the subgroups suggested by "
+        "one half were judged in the other, both ways, and the two differences averaged draw by "
+        "draw [@honest]. How well they summarise the individual effects is described by the share "
+        "of variance the profile explains in each draw [@projection] and by the partition with the "
+        "smallest expected variation of information, with its credible ball [@partition]."
+    )
 
 
 def _computation(results: Results) -> str:

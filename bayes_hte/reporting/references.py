@@ -75,6 +75,23 @@ REFERENCES: dict[str, Reference] = {
         "and powerful framework to study heterogeneous treatment effect in mediation model. arXiv "
         "2505.17917. doi:10.48550/arXiv.2505.17917",
     ),
+    "honest": Reference(
+        "Athey and Imbens 2016",
+        "Athey, S., Imbens, G. (2016). Recursive partitioning for heterogeneous causal effects. "
+        "Proceedings of the National Academy of Sciences 113, 7353-7360. "
+        "doi:10.1073/pnas.1510489113",
+    ),
+    "projection": Reference(
+        "Woody et al. 2021",
+        "Woody, S., Carvalho, C. M., Murray, J. S. (2021). Model interpretation through "
+        "lower-dimensional posterior summarization. Journal of Computational and Graphical "
+        "Statistics 30, 144-161. doi:10.1080/10618600.2020.1796684",
+    ),
+    "partition": Reference(
+        "Wade and Ghahramani 2018",
+        "Wade, S., Ghahramani, Z. (2018). Bayesian cluster analysis: point estimation and credible "
+        "balls. Bayesian Analysis 13, 559-626. doi:10.1214/17-BA1073",
+    ),
     "tsne": Reference(
         "van der Maaten and Hinton 2008",
         "van der Maaten, L., Hinton, G. (2008). Visualizing data using t-SNE. Journal of Machine "

@@ -14,6 +14,7 @@ from bayes_hte.reporting.thinning import evenly_spaced
 from bayes_hte.summaries import CiKind, summarize
 
 if TYPE_CHECKING:
+    from bayes_hte.results import Results
     from bayes_hte.subgroups import Subgroups
     from bayes_hte.subgroups.profile import Node, Profile
 
@@ -65,6 +66,42 @@ def subgroup_tables(
             f"subgroup_profile_{name}": groups.profile.leaves.reset_index(),
             f"subgroup_tree_{name}": tree_outline(groups.profile),
             f"subgroup_membership_{name}": membership_strip(groups.membership),
+        }
+    return tables
+
+
+def evidence_tables(
+    results: Results, name: str, *, ci_prob: float, ci_kind: CiKind
+) -> dict[str, pd.DataFrame]:
+    """Compute the tables of what else is known of the subgroups of one effect.
+
+    Parameters
+    ----------
+    results : Results
+        A finished run.
+    name : str
+        Short name of the effect, the end of every key.
+    ci_prob, ci_kind
+        The interval.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``subgroup_honest_`` where halves were fitted; ``subgroup_explained_``,
+        ``subgroup_contrasts_``, ``subgroup_partition_`` and ``subgroup_ball_`` where there are two
+        subgroups or more, each followed by `name`.
+    """
+    tables = {}
+    how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
+    if name in results.honest:
+        tables[f"subgroup_honest_{name}"] = results.honest[name].summary(**how).reset_index()
+    if name in results.evidence:
+        found = results.evidence[name]
+        tables |= {
+            f"subgroup_explained_{name}": summarize(found.explained, **how).reset_index(),
+            f"subgroup_contrasts_{name}": found.contrasts.table.reset_index(),
+            f"subgroup_partition_{name}": found.partition.candidates.reset_index(),
+            f"subgroup_ball_{name}": found.ball.edge.reset_index(),
         }
     return tables
 

@@ -14,7 +14,7 @@ from bayes_hte.effects import Better, probability_of_benefit, proportion_mediate
 from bayes_hte.errors import DataError
 from bayes_hte.names import EFFECTS, SAMPLE, UNIT
 from bayes_hte.reporting.prior_table import prior_table
-from bayes_hte.reporting.subgroup_tables import subgroup_tables
+from bayes_hte.reporting.subgroup_tables import evidence_tables, subgroup_tables
 from bayes_hte.reporting.thinning import evenly_spaced
 from bayes_hte.reporting.trust_tables import trust_tables
 from bayes_hte.results import Results
@@ -69,6 +69,7 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     tables |= _modifier_tables(results, **how)
     for name, groups in results.subgroups.items():
         tables |= subgroup_tables(groups, name, everyone=results.averages[name], **direction, **how)
+        tables |= evidence_tables(results, name, **how)
     tables["propensity"] = propensity_shares(
         results.propensity, results.study.arm_index(), arm_names(results)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -11,6 +13,9 @@ from bayes_hte.checks.heterogeneity import NEGLIGIBLE
 from bayes_hte.results import Results
 from bayes_hte.study import Study
 from bayes_hte.summaries import CiKind, interval_words, summarize
+
+if TYPE_CHECKING:
+    from bayes_hte.unseen import Targeting
 
 N_WEIGHT_BINS = 30
 MODEL = "model"
@@ -51,8 +56,8 @@ def trust_tables(
         areas = (found.qini.summary(**how), found.toc.summary(**how))
         slope = summarize(found.calibration.slope, **how)
         tables["areas"] = pd.concat([*areas, slope]).reset_index()
-        tables["effect_calibration"] = found.calibration.summary(**how).reset_index()
-        tables["uplift"] = found.uplift.summary(**how).reset_index()
+        tables["effect_calibration"] = _against_observed(found, found.calibration.summary(**how))
+        tables["uplift"] = _against_observed(found, found.uplift.summary(**how))
     return tables | _sensitivity(results, **how)
 
 
@@ -137,6 +142,21 @@ def weight_shares(weights: pd.Series, study: Study, names: tuple[str, str]) -> p
         bins = {"arm": name, "bin_lower": edges[:-1], "bin_upper": edges[1:]}
         tables.append(pd.DataFrame({**bins, "n_units": counts, "share": counts / counts.sum()}))
     return pd.concat(tables, ignore_index=True)
+
+
+def _against_observed(found: Targeting, table: pd.DataFrame) -> pd.DataFrame:
+    """Blank what draws of units left out one by one cannot give: intervals of predicted averages.
+
+    Every such unit has a posterior of its own; draws of different units do not belong together, and
+    the draws of their average vary far too little. Their mean is right.
+    """
+    table = table.reset_index()
+    if found.how == "held out":
+        return table
+    table = table[table["quantity"] != "difference"].reset_index(drop=True)
+    predicted = table["quantity"] == "predicted"
+    table.loc[predicted, ["median", "sd", "ci_lower", "ci_upper", "prob_positive"]] = np.nan
+    return table
 
 
 def _balance(results: Results) -> pd.DataFrame:

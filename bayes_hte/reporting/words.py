@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from bayes_hte.names import EFFECTS
 from bayes_hte.reporting.numbers import number, probability_words, span
 from bayes_hte.results import Results
+from bayes_hte.spec import RoleSpec
 from bayes_hte.summaries import interval_words
 
 
@@ -22,8 +24,14 @@ def people(results: Results) -> str:
 
 
 def person(results: Results) -> str:
-    """Return the word for one row of the study; put no article before it: it may be "eye"."""
-    return results.spec.roles.unit
+    """Return the word for one row of the study; put no article before it: it may be "eye".
+
+    Where the study file changes the word for several rows alone, one of them is a "unit".
+    """
+    roles, plain = results.spec.roles, {f.name: f.default for f in fields(RoleSpec)}
+    if roles.units != plain["units"] and roles.unit == plain["unit"]:
+        return "unit"
+    return roles.unit
 
 
 def learner_name(name: str) -> str:

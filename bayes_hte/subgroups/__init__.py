@@ -6,8 +6,9 @@ from bayes_hte.subgroups.conditions import Condition
 from bayes_hte.subgroups.contrasts import Contrasts, leaf_contrasts, subgroup_contrasts
 from bayes_hte.subgroups.discovery import m_learner
 from bayes_hte.subgroups.embedding import Tsne
+from bayes_hte.subgroups.evidence import Evidence, evidence
 from bayes_hte.subgroups.explained import explained_share
-from bayes_hte.subgroups.halves import honest_m_learner
+from bayes_hte.subgroups.halves import honest_m_learner, split_in_halves
 from bayes_hte.subgroups.honest import HonestFold, HonestSubgroups, honest_subgroups
 from bayes_hte.subgroups.partition import PointPartition, heat_map_tables, point_partition
 from bayes_hte.subgroups.profile import Node, Profile
@@ -19,6 +20,7 @@ __all__ = [
     "Condition",
     "Contrasts",
     "CredibleBall",
+    "Evidence",
     "HonestFold",
     "HonestSubgroups",
     "Node",
@@ -30,6 +32,7 @@ __all__ = [
     "co_clustering",
     "credible_ball",
     "discovery_stability",
+    "evidence",
     "explained_share",
     "heat_map_tables",
     "honest_m_learner",
@@ -37,5 +40,6 @@ __all__ = [
     "leaf_contrasts",
     "m_learner",
     "point_partition",
+    "split_in_halves",
     "subgroup_contrasts",
 ]

@@ -11,11 +11,11 @@ import xarray as xr
 
 from bayes_hte.names import SAMPLE, SUBGROUP
 from bayes_hte.study import Study
+from bayes_hte.subgroups.decision import margin_of
 from bayes_hte.subgroups.effect_draws import as_effects
 from bayes_hte.subgroups.membership import subgroup_effects
 from bayes_hte.subgroups.profile import Profile
 from bayes_hte.subgroups.result import Subgroups
-from bayes_hte.subgroups.decision import margin_of
 from bayes_hte.summaries import CiKind, check_interval, summarize
 
 LEAF = "leaf"

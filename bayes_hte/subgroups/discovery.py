@@ -23,13 +23,13 @@ import xarray as xr
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.names import SUBGROUP, UNIT
 from bayes_hte.study import Study
+from bayes_hte.subgroups.decision import check_probability, judge, margin_of
 from bayes_hte.subgroups.effect_draws import as_effects, effect_names, posterior_means
 from bayes_hte.subgroups.embedding import AXIS, Tsne, check_tsne
 from bayes_hte.subgroups.membership import membership_probabilities, subgroup_effects
 from bayes_hte.subgroups.result import Subgroups
 from bayes_hte.subgroups.search import Discovery, Search, discover
 from bayes_hte.subgroups.selection import TreeRules
-from bayes_hte.subgroups.decision import check_probability, judge, margin_of
 
 # Posterior means this close, in standard deviations of the outcome, differ by rounding only (the
 # potential outcomes may have been stored in single precision).

@@ -4,7 +4,7 @@ References
 ----------
 Woody, S., Carvalho, C. M., Murray, J. S. (2021). Model interpretation through lower-dimensional
 posterior summarization. Journal of Computational and Graphical Statistics 30, 144-161.
-doi:10.1080/10618600.2020.1796398
+doi:10.1080/10618600.2020.1796684
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from bayes_hte.errors import DataError
 from bayes_hte.study import Study
+from bayes_hte.subgroups.decision import check_probability, margin_of
 from bayes_hte.subgroups.discovery import check_seed
 from bayes_hte.subgroups.honest import HonestSubgroups, honest_subgroups
-from bayes_hte.subgroups.decision import check_probability, margin_of
 
 
 def honest_m_learner(

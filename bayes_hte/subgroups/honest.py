@@ -18,11 +18,11 @@ from sklearn.metrics import adjusted_rand_score
 from bayes_hte.errors import DataError
 from bayes_hte.names import SAMPLE, SUBGROUP
 from bayes_hte.study import Study
+from bayes_hte.subgroups.decision import check_probability, highest_less_lowest, margin_of
 from bayes_hte.subgroups.discovery import check_seed, find_profile
 from bayes_hte.subgroups.effect_draws import as_effects, effect_names
 from bayes_hte.subgroups.membership import subgroup_effects
 from bayes_hte.subgroups.profile import Profile
-from bayes_hte.subgroups.decision import check_probability, highest_less_lowest, margin_of
 from bayes_hte.summaries import CiKind, summarize
 
 Draws = xr.DataArray | xr.Dataset

@@ -34,9 +34,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.linalg import cho_solve, cholesky, lapack
-from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
+from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
 
 from bayes_hte.encoding import ColumnEncoding
 from bayes_hte.errors import SpecError, unknown_name
@@ -52,7 +50,8 @@ WIDE = 10.0
 # Variances of functions stay in this range, in variances of the outcome; the lower end is "none".
 LOWEST, HIGHEST = 1e-6, 30.0
 NOISE_START, SHARED_START, OTHER_START = 0.4, 0.3, 0.1
-MOST_STEPS = 40
+# Of the search for the variances: log likelihoods this close are the same.
+TOLERANCE, DAMPING, LONGEST_STEP, MOST_STEPS = 0.01, 0.01, 2.5, 40
 JITTER = 1e-8
 
 # What a function is multiplied by: (arm - 1/2, mediator - its expectation) to shape (unit,).
@@ -99,8 +98,8 @@ class _Mean:
     center: float
     unit: float
 
-    def moments(self, at: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Posterior of a sum of functions at the units.
+    def mean(self, at: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Posterior mean of a sum of functions at the units.
 
         Parameters
         ----------
@@ -109,10 +108,25 @@ class _Mean:
 
         Returns
         -------
-        mean : ndarray, shape (unit,)
-        covariance : ndarray, shape (unit, unit)
-            In units of the outcome; the mean of the outcome is not added.
+        ndarray, shape (unit,)
+            In units of the outcome, whose own mean is not added.
         """
+        return self.unit * (self._shared_covariance(at)[1] @ self.weights)
+
+    def draws(
+        self, at: Mapping[str, np.ndarray], size: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw a sum of functions as in :meth:`mean`, shape (size, unit)."""
+        prior, cross = self._shared_covariance(at)
+        explained = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
+        covariance = prior - explained.T @ explained
+        covariance[np.diag_indices_from(covariance)] += JITTER
+        root = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
+        noise = rng.normal(size=(size, len(root))) @ root.T
+        return self.unit * (cross @ self.weights + noise)
+
+    def _shared_covariance(self, at: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Prior covariance of the sum, and of the sum with the outcome, shape (unit, unit)."""
         n = len(self.weights)
         prior, cross = np.zeros((n, n)), np.zeros((n, n))
         for of, kernel in self.parts:
@@ -120,17 +134,7 @@ class _Mean:
                 left = kernel * at[of][:, np.newaxis]
                 prior += left * at[of]
                 cross += left * self.times[of]
-        explained = cross @ cho_solve((self.factor, True), cross.T, check_finite=False)
-        return self.unit * (cross @ self.weights), self.unit**2 * (prior - explained)
-
-    def draws(
-        self, at: Mapping[str, np.ndarray], size: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        """Draw what :meth:`moments` describes, shape (size, unit)."""
-        mean, covariance = self.moments(at)
-        covariance[np.diag_indices_from(covariance)] += JITTER * self.unit**2
-        root = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
-        return mean + rng.normal(size=(size, len(mean))) @ root.T
+        return prior, cross
 
 
 def surrogate_refit(
@@ -230,9 +234,7 @@ def surrogate_null(study: Study) -> SurrogateNull:
     kernels, w = _kernels(study), study.arm_index() - 0.5
     options = {"constants_only": ("effect", "slope", "slope_by_arm")}
     if study.roles.mediator is None:
-        outcome = _fit_mean(
-            study.outcome(), kernels, w, functions=("shared", "effect"), **options
-        )
+        outcome = _fit_mean(study.outcome(), kernels, w, functions=("shared", "effect"), **options)
         return SurrogateNull(outcome, None, None)
     mediator, center = _mediator(study, kernels, w, functions=("shared", "effect"), **options)
     m = study.mediator() - center
@@ -242,9 +244,7 @@ def surrogate_null(study: Study) -> SurrogateNull:
     return SurrogateNull(outcome, mediator, center)
 
 
-def _predict(
-    mean: _Mean, w: np.ndarray, m: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _predict(mean: _Mean, w: np.ndarray, m: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw one outcome a unit."""
     at = {of: TIMES[of](w, m) for of in mean.times}
     noise = mean.unit * np.sqrt(mean.noise) * rng.normal(size=w.size)
@@ -256,7 +256,7 @@ def _mediator(
 ) -> tuple[_Mean, np.ndarray]:
     """Fit the mediator; return it and its expectation, averaged over the arms."""
     mediator = _fit_mean(study.mediator(), kernels, w, **options)
-    return mediator, mediator.center + mediator.moments({"shared": np.ones_like(w)})[0]
+    return mediator, mediator.center + mediator.mean({"shared": np.ones_like(w)})
 
 
 def _fit_mean(
@@ -290,11 +290,10 @@ def _fit_mean(
     names = [
         (of, name)
         for of in functions
-        for name in (*((() if of in constants_only else KERNELS[of])), *_cluster(of, kernels))
+        for name in (*(() if of in constants_only else KERNELS[of]), *_cluster(of, kernels))
     ]
     covariances = [
-        kernels[name] * standard_times[of][:, np.newaxis] * standard_times[of]
-        for of, name in names
+        kernels[name] * standard_times[of][:, np.newaxis] * standard_times[of] for of, name in names
     ]
     fixed = WIDE * sum(np.outer(t, t) for t in standard_times.values())
     starts = [SHARED_START if of == "shared" else OTHER_START for of, _ in names]
@@ -321,39 +320,65 @@ def _cluster(of: str, kernels: Mapping[str, np.ndarray]) -> tuple[str, ...]:
 def _most_probable(
     y: np.ndarray, fixed: np.ndarray, covariances: list[np.ndarray], start: list[float]
 ) -> np.ndarray:
-    """Return the variances (the last of the noise) with the highest marginal likelihood."""
-    diagonal = np.diag_indices_from(fixed)
+    """Return the variances (the last of the noise) with the highest marginal likelihood.
 
-    def deviance(logs: np.ndarray) -> tuple[float, np.ndarray]:
-        variances = np.exp(logs)
-        total = fixed.copy()
-        for v, c in zip(variances, covariances, strict=False):
-            total += v * c
-        total[diagonal] += variances[-1]
-        factor, failed = lapack.dpotrf(total, lower=1, overwrite_a=1)
-        if failed:  # a step so long that rounding makes the matrix singular: take a shorter one
-            return 1e10, np.zeros_like(logs)
-        weights = lapack.dpotrs(factor, y, lower=1)[0]
-        value = 0.5 * float(y @ weights) + float(np.log(factor[diagonal]).sum())
-        inverse = lapack.dpotri(factor, lower=1, overwrite_c=1)[0]
-        inverse = np.tril(inverse)
-        inverse += np.tril(inverse, -1).T
-        inverse -= np.outer(weights, weights)
-        slopes = [np.vdot(inverse, c) for c in covariances] + [np.trace(inverse)]
-        return value, 0.5 * variances * np.array(slopes)
-
-    bounds = [(np.log(LOWEST), np.log(HIGHEST))] * len(start)
-    # One thread: sums in the same order in workers as here, and no contention.
-    with threadpool_limits(1):
-        found = minimize(
-            deviance,
-            np.log(start),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": MOST_STEPS, "ftol": 1e-5},
+    Newton steps on log variances with the average of observed and expected information, which
+    needs one inverse a step, damped until the likelihood rises.
+    """
+    logs, damping = np.log(start), DAMPING
+    value, slopes, information = _curvature(np.exp(logs), y, fixed, covariances)
+    for _ in range(MOST_STEPS):
+        # Variances that have gone to nothing and want to stay there do not move.
+        free = (logs > np.log(LOWEST)) | (slopes < 0)
+        step = np.zeros_like(logs)
+        damped = information[np.ix_(free, free)]
+        damped = damped + damping * (np.diag(np.diagonal(damped)) + np.eye(len(damped)))
+        step[free] = -np.linalg.solve(damped, slopes[free])
+        proposed = np.clip(
+            logs + np.clip(step, -LONGEST_STEP, LONGEST_STEP), np.log(LOWEST), np.log(HIGHEST)
         )
-    return np.exp(found.x)
+        gain = -slopes @ (proposed - logs)
+        if gain < TOLERANCE:
+            break
+        tried = _curvature(np.exp(proposed), y, fixed, covariances)
+        if tried is not None and tried[0] < value:
+            settled = value - tried[0] < TOLERANCE
+            logs, (value, slopes, information) = proposed, tried
+            damping = max(damping / 10, 1e-4)
+            if settled:
+                break
+        else:
+            damping *= 10
+    return np.exp(logs)
+
+
+def _curvature(
+    variances: np.ndarray, y: np.ndarray, fixed: np.ndarray, covariances: list[np.ndarray]
+) -> tuple[float, np.ndarray, np.ndarray] | None:
+    """Return the negative log likelihood with its slopes and average information in the logs.
+
+    None if rounding makes the covariance singular.
+    """
+    diagonal = np.diag_indices_from(fixed)
+    total = fixed.copy()
+    for v, c in zip(variances, covariances, strict=False):
+        total += v * c
+    total[diagonal] += variances[-1]
+    factor, failed = lapack.dpotrf(total, lower=1, overwrite_a=1)
+    if failed:
+        return None
+    weights = lapack.dpotrs(factor, y, lower=1)[0]
+    value = 0.5 * float(y @ weights) + float(np.log(factor[diagonal]).sum())
+    pulls = np.column_stack([*(c @ weights for c in covariances), weights])
+    solved = lapack.dpotrs(factor, pulls, lower=1)[0]
+    information = 0.5 * np.outer(variances, variances) * (pulls.T @ solved)
+    inverse = lapack.dpotri(factor, lower=1, overwrite_c=1)[0]
+    # Only the lower triangle is filled: twice its product, less the diagonal counted twice.
+    inverse[np.triu_indices_from(inverse, 1)] = 0.0
+    own = inverse[diagonal]
+    traces = [2 * np.vdot(inverse.T, c) - own @ c[diagonal] for c in covariances]
+    slopes = 0.5 * variances * (np.array([*traces, own.sum()]) - weights @ pulls)
+    return value, slopes, information
 
 
 def _kernels(study: Study) -> dict[str, np.ndarray]:

@@ -164,7 +164,8 @@ def _candidate_table(
             "price_per_leaf": [rules.leaf_price] * len(trees),
             "score": [c.score for c in trees],
             "agreement": [
-                float((c.tree.predict(units.matrix) == clusters[c.k]).mean()) for c in trees
+                float((c.tree.predict(units.matrix) == c.renamed(clusters[c.k])).mean())
+                for c in trees
             ],
             "chosen": [c is best for c in trees],
         },

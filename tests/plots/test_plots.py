@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -223,3 +225,58 @@ def test_markers_and_hatches_tell_series_apart_after_the_colours_come_round():
     for looks in (MARKERS, HATCHES):
         pairs = {(COLOURS[i % len(COLOURS)], looks[i % len(looks)]) for i in range(20)}
         assert len(pairs) == 20
+
+
+@pytest.mark.parametrize("title", ["Short", "A title of many words " * 4, "Confounding of both"])
+def test_a_title_lies_within_a_figure_of_narrow_axes(title):
+    table = numbers(2, group=["x" * 30, "y"], n_units=[4, 6]).assign(is_subgroup=True)
+    figure = plot_subgroup_forest(table, title=title)
+    figure.draw_without_rendering()
+    ax = axes_of(figure)
+    words = next(t for t in (ax._left_title, ax.title) if t.get_text())
+    box, whole = words.get_window_extent(), figure.bbox
+    assert box.x0 >= whole.x0
+    assert box.x1 <= whole.x1
+    assert box.y1 <= whole.y1
+    # From the edge of the figure, left of the axes.
+    assert box.x0 < ax.get_window_extent().x0
+
+
+def test_a_title_on_axes_of_the_caller_stays_with_them():
+    own = Figure(figsize=(9, 3))
+    left, right = own.subplots(1, 2)
+    plot_caterpillar(numbers(3, rank=[1, 2, 3]), ax=right, title="T")
+    own.draw_without_rendering()
+    assert right._left_title.get_window_extent().x0 >= left.get_window_extent().x1
+
+
+@pytest.mark.parametrize("depth", [1, 5])
+def test_the_words_of_a_profile_tree_end_within_the_figure(depth):
+    condition = "education of the parents is not one of high school, college"
+    table = pd.DataFrame(
+        {
+            "depth": list(range(depth + 1)),
+            "condition": [condition] * (depth + 1),
+            "n_units": 20190,
+            "group": [None] * depth + ["Subgroup 1"],
+            "group_number": [-1] * depth + [1],
+        }
+    )
+    figure = plot_profile_tree(table, units="person-years", title="T")
+    figure.draw_without_rendering()
+    boxes = [t.get_window_extent() for t in axes_of(figure).texts]
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+    for above, below in itertools.pairwise(boxes):
+        assert above.y0 >= below.y1
+
+
+def test_the_word_for_what_is_studied_is_drawn():
+    rows = {"rank": [1, 2], "group": ["a", "b"], "n_units": [4, 6], "is_subgroup": True}
+    table = numbers(2, bin_lower=[0, 1], bin_upper=[1, 2]).assign(**rows)
+    shares = pd.DataFrame({"Subgroup 0": [0.9, 0.4], "Subgroup 1": [0.1, 0.6]})
+    eyes = {"units": "eyes"}
+    assert axes_of(plot_caterpillar(table, **eyes)).get_ylabel().startswith("eyes, ordered")
+    assert axes_of(plot_distribution(table, **eyes)).get_ylabel() == "share of eyes (%)"
+    assert axes_of(plot_membership(shares, **eyes)).get_xlabel().startswith("eyes, ordered")
+    forest = axes_of(plot_subgroup_forest(table, **eyes))
+    assert forest.get_yticklabels()[0].get_text() == "a\n(4 eyes)"

@@ -114,6 +114,18 @@ def test_weights_that_cannot_be_drawn_are_refused(change, bounds, message):
         plot_weights(change(weight_table()), bounds=bounds)
 
 
+def test_weights_near_1_have_more_than_one_number_on_their_axis():
+    edges = np.geomspace(0.95, 1.04, 31)
+    bins = {"bin_lower": edges[:-1], "bin_upper": edges[1:], "share": 1 / 30}
+    table = pd.concat([pd.DataFrame({"arm": arm, **bins}) for arm in ("c", "t")])
+    figure = plot_weights(table)
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    low, high = ax.get_xlim()
+    assert sum(low <= tick <= high for tick in ax.get_xticks()) >= 3
+    assert (high / low) < (1.04 / 0.95) ** 1.2
+
+
 # ---------------------------------------------------------------- targeting and calibration
 
 
@@ -160,6 +172,17 @@ def test_calibration_pairs_predicted_and_observed_by_bin():
     assert diagonal.get_slope() == 1
     assert WORDS in ax.get_xlabel()
     assert ax.get_ylabel() == "O"
+
+
+def test_a_prediction_without_interval_is_drawn_as_a_point():
+    table = calibration()
+    table.loc["predicted", ["ci_lower", "ci_upper"]] = np.nan
+    figure = plot_calibration(table)
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    points = next(line for line in ax.lines if line.get_marker() == "o")
+    assert len(points.get_xdata()) == len(table.loc["predicted"])
+    assert np.isfinite([*ax.get_xlim(), *ax.get_ylim()]).all()
 
 
 def test_calibration_refuses_bins_without_partner():
@@ -247,6 +270,16 @@ def test_covariates_are_drawn_by_size_in_the_corner_of_the_grid():
     assert {t.get_text() for t in figure.axes[0].texts} == {"fmde", "age", "site", "sex"}
     # One lies beyond the grid: it must not be cut off.
     assert figure.axes[0].get_xlim()[1] > 1.4
+
+
+def test_the_name_of_a_covariate_on_the_edge_runs_into_the_figure():
+    strong = pd.DataFrame({"gamma": [1.0, 0.1], "delta": [1.0, 0.1]}, index=["edge", "origin"])
+    figure = plot_tipping(tipping_grid(), benchmarks=strong)
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    names = {t.get_text(): t.get_window_extent() for t in ax.texts}
+    assert names["edge"].x1 <= ax.get_window_extent().x1
+    assert names["origin"].x0 >= ax.get_window_extent().x0
 
 
 def test_a_grid_with_gaps_and_too_many_levels_are_refused():

@@ -8,13 +8,19 @@ import pytest
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.effects import average, cate, decompose
+from bayes_hte.checks.loo_pit import calibration_check
+from bayes_hte.companions.classical import classical
+from bayes_hte.effects import average, cate, decompose, own_mediator
 from bayes_hte.names import ARM, CHAIN, DRAW, MEDIATOR_ARM, SAMPLE, UNIT
-from bayes_hte.reporting import all_tables
+from bayes_hte.reporting import all_tables, report
 from bayes_hte.results import Results
+from bayes_hte.sensitivity import MediationRho, sensitivity
 from bayes_hte.spec import parse_spec
 from bayes_hte.subgroups import m_learner
 from bayes_hte.testing import fake_study
+from bayes_hte.trust import judge
+from bayes_hte.unseen import Unseen, evaluate, judge_heterogeneity
+from tests.reporting.html_page import Page
 
 N_UNITS, CHAINS, DRAWS = 60, 2, 50
 
@@ -36,6 +42,7 @@ treatment = "treat"
 reference = 0
 arm_names = ["usual <care>", "new $care$"]
 {mediator_role}
+{words}
 covariates = ["x1", "x3"]
 
 [outcome]
@@ -80,6 +87,7 @@ def make_spec(mediator: bool, **changes):
         "mediator_role": 'mediator = "m"' if mediator else "",
         "mediator": MEDIATOR if mediator else "",
         "effects": '["tnie", "te"]' if mediator else '["te"]',
+        "words": "",
         "surface": "forest",
         "better": "higher",
         "important": 0.3,
@@ -110,14 +118,78 @@ def make_potential_outcomes(rng, effect: np.ndarray, units, mediator: bool) -> x
     return xr.DataArray(values, dims=dims, coords={**coords, MEDIATOR_ARM: [0, 1]})
 
 
-def make_checks(healthy: bool) -> tuple[CheckResult, ...]:
+def make_checks(healthy: bool, study, unseen) -> tuple[CheckResult, ...]:
+    rng = np.random.default_rng(3)
     rhat = 1.01 if healthy else 1.4
     table = pd.DataFrame({"r_hat": [rhat], "ess": [400]}, index=pd.Index(["te"], name="quantity"))
+    overlap = pd.DataFrame({"arm": ["a"], "low": [0.4]})
+    pit = calibration_check(
+        rng.uniform(size=study.n_units), arm=study.arm_index(), arm_names=("usual <care>", "new")
+    )
     return (
         CheckResult("sampling health: outcome", healthy, table, f"R-hat is {rhat} & that is <it>."),
-        CheckResult("overlap", True, pd.DataFrame({"arm": ["a"], "low": [0.4]}), "Arms overlap."),
+        CheckResult("overlap of the arms", True, overlap, "Arms overlap."),
+        pit,
+        judge_heterogeneity(unseen, better="higher", seed=1),
+        CheckResult("ranking over chains", True, pd.DataFrame(), "Chains agree."),
         CheckResult("prior sensitivity", None, pd.DataFrame(), "Little moves."),
     )
+
+
+def make_unseen(study, mu, effect) -> Unseen:
+    units = {UNIT: mu[UNIT]}
+    return Unseen(
+        study=study,
+        effect=effect,
+        expected=own_mediator(mu).mean(SAMPLE),
+        propensity=xr.DataArray(np.full(study.n_units, 0.5), units, dims=UNIT),
+        how="left out one by one",
+    )
+
+
+def make_rho(rng, effects) -> MediationRho:
+    rho = xr.DataArray(np.array([-0.5, 0.0, 0.5]), dims="rho", name="rho")
+    rho = rho.assign_coords(rho=rho)
+    means = average(effects)
+    zero = xr.zeros_like(means["te"]) - 0.4 + 0.05 * rng.normal(size=means["te"].shape)
+    shift = 0.5 * rho
+    return MediationRho(
+        tnie=means["tnie"] + shift, pnde=means["pnde"] - shift, te=means["te"], rho_zero=zero
+    )
+
+
+def make_beside(effect) -> dict[str, xr.Dataset]:
+    """A learner that ranks the other way round, and one that sees no differences."""
+    reversed_mean = -effect.mean(SAMPLE)
+    same = xr.zeros_like(reversed_mean)
+    return {
+        name: xr.Dataset({"SATE": effect.mean(UNIT) + 1, "mean": mean, "sd": effect.std(SAMPLE)})
+        for name, mean in {"t": reversed_mean, "homogeneous": same}.items()
+    }
+
+
+def make_parts(spec, study, mu, effects, propensity, healthy: bool) -> dict:
+    """What is computed after the effects: comparisons, checks, sensitivity, verdict."""
+    rng = np.random.default_rng(21)
+    better, mediated = spec.outcome.better, "tnie" in effects
+    unseen = make_unseen(study, mu, effects["te"])
+    checks = make_checks(healthy, study, unseen)
+    return {
+        "checks": checks,
+        "trust": judge(checks),
+        "classical": classical(study, propensity, rng=rng),
+        "targeting": evaluate(unseen, better=better, seed=1),
+        "beside": {} if mediated else make_beside(effects["te"]),
+        "sensitivity": sensitivity(
+            study,
+            arm_means=own_mediator(mu).mean(UNIT),
+            family=spec.outcome.family,
+            better=better,
+            important=spec.outcome.minimal_important_difference,
+            randomised=spec.propensity.assignment == "randomised",
+            rho=make_rho(rng, effects) if mediated else None,
+        ),
+    }
 
 
 def make_results(*, mediator: bool = True, healthy: bool = True, flat: bool = False, **changes):
@@ -139,7 +211,9 @@ def make_results(*, mediator: bool = True, healthy: bool = True, flat: bool = Fa
         coords={"mediator_value": [0.0, 1.5]},
     )
     propensity = xr.DataArray(
-        rng.uniform(0.3, 0.7, size=(CHAINS, DRAWS, N_UNITS)), dims=(*SAMPLE, UNIT)
+        rng.uniform(0.3, 0.7, size=(CHAINS, DRAWS, N_UNITS)),
+        dims=(*SAMPLE, UNIT),
+        coords={CHAIN: range(CHAINS), DRAW: range(DRAWS), UNIT: study.units},
     )
     return Results(
         spec=spec,
@@ -153,8 +227,8 @@ def make_results(*, mediator: bool = True, healthy: bool = True, flat: bool = Fa
             name: m_learner(effects[name], study, seed=1, largest_k=3)
             for name in spec.subgroups.effects
         },
-        checks=make_checks(healthy),
         provenance={"command": "run <fake>", "versions": {"pymc": "6.4", "numpy": "2.5"}},
+        **make_parts(spec, study, mu, effects, propensity, healthy),
     )
 
 
@@ -182,5 +256,27 @@ def respec(results):
 
 @pytest.fixture(scope="session")
 def with_checks(results):
-    """Results with other checks."""
-    return lambda *checks: replace(results, checks=checks)
+    """Results with other checks, and the verdict that follows from them."""
+    return lambda *checks: replace(results, checks=checks, trust=judge(checks))
+
+
+@pytest.fixture(scope="session")
+def written(results, tmp_path_factory):
+    """The report of a mediated trial: its path and its page."""
+    path = report(results, to=tmp_path_factory.mktemp("report") / "report.html")
+    return path, Page(path.read_text("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def observational():
+    """An observational study of person-years without mediator, with learners beside its own."""
+    words = 'units = "person-years"\nunit = "person-year"'
+    options = {"assignment": "observational", "better": "lower", "words": words}
+    return make_results(mediator=False, healthy=False, **options)
+
+
+@pytest.fixture(scope="session")
+def unmediated(observational, tmp_path_factory):
+    """The report of that study, whose sampling failed: its path and its page."""
+    path = report(observational, to=tmp_path_factory.mktemp("other") / "report.html")
+    return path, Page(path.read_text("utf-8"))

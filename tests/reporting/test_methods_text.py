@@ -8,7 +8,7 @@ import pytest
 from bayes_hte.reporting import methods
 from bayes_hte.reporting.prior_table import prior_table
 from bayes_hte.reporting.references import REFERENCES, linked
-from bayes_hte.spec import PriorSpec
+from bayes_hte.spec import LearnerSpec, PriorSpec
 
 
 def cited(results):
@@ -27,10 +27,12 @@ def test_the_bibliography_is_exactly_what_the_text_cites(build, mediator):
 def test_works_of_methods_that_were_not_used_are_absent(build):
     forest = cited(build(mediator=False))
     assert "Chipman et al. 2010" in forest
-    assert not forest & {"VanderWeele 2015", "Imai et al. 2010a", "K\u00fcnzel et al. 2019"}
+    assert not forest & {"VanderWeele 2015", "Imai et al. 2010a", "Imai et al. 2010b"}
     other = build(mediator=False, surface="linear", learner="t", assignment="observational")
     assert "Chipman et al. 2010" not in cited(other)
+    alone = replace(other, beside={}, spec=replace(other.spec, learner=LearnerSpec()))
     assert "K\u00fcnzel et al. 2019" in cited(other)
+    assert "K\u00fcnzel et al. 2019" not in cited(alone)
     text = " ".join(methods(other).paragraphs)
     assert "not randomised" in text
     assert "no unmeasured confounding" in text
@@ -38,8 +40,37 @@ def test_works_of_methods_that_were_not_used_are_absent(build):
 
 def test_no_bootstrap_and_no_subgroups_are_claimed_where_there_are_none(results):
     less = replace(results, populations=results.populations[["SATE"]], subgroups={})
-    assert not cited(less) & {"Rubin 1981", "Li et al. 2025", "Breiman et al. 1984"}
-    assert "Subgroups" not in " ".join(methods(less).paragraphs)
+    assert not cited(less) & {"Li et al. 2025", "Breiman et al. 1984"}
+    text = " ".join(methods(less).paragraphs)
+    assert "(PATE)" not in text
+    assert "Subgroups" not in text
+
+
+COMPARISONS = {"Robins et al. 2000", "Abadie and Imbens 2006", "Austin 2009"}
+UNSEEN = {"Robins et al. 1994", "Radcliffe 2007"}
+CONFOUNDING = {"VanderWeele and Ding 2017", "Chinn 2000", "Lin et al. 1998"}
+
+
+def test_what_the_effects_are_compared_with_is_described_where_it_was_done(results, observational):
+    randomised = replace(results, targeting=None)
+    assert cited(results) >= COMPARISONS | UNSEEN | {"Imai et al. 2010b"}
+    assert not cited(randomised) & (UNSEEN | CONFOUNDING)
+    observed = observational
+    assert cited(observed) >= COMPARISONS | UNSEEN | CONFOUNDING
+    text = " ".join(methods(observed).paragraphs)
+    assert "each of the 60 person-years from all others" in text
+    assert "Further learners (T-learner, homogeneous)" in text
+    away = replace(observed, targeting=replace(observed.targeting, how="held out"))
+    assert "the 60 person-years that were held out from every model" in " ".join(
+        methods(away).paragraphs
+    )
+
+
+def test_no_conversion_is_claimed_for_ratios(observational):
+    known = observational.sensitivity
+    ratios = tuple(replace(e, measure="mean_ratio") for e in known.e_values)
+    sensitivity = replace(known, e_values=ratios)
+    assert "Chinn 2000" not in cited(replace(observational, sensitivity=sensitivity))
 
 
 def test_the_text_states_sizes_interval_sampler_and_versions(results):

@@ -3,94 +3,22 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
-from bayes_hte.checks.base import CheckResult
 from bayes_hte.errors import SpecError
-from bayes_hte.reporting import all_tables, report, trust
+from bayes_hte.reporting import all_tables, report
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.sections.averages import averages
 from bayes_hte.reporting.sections.question import question
 from bayes_hte.reporting.sections.subgroups import subgroups
-from bayes_hte.reporting.sections.trust import trust as trust_section
 from bayes_hte.reporting.svg import inline_svg
-
-VOID = {"meta", "br", "hr", "img", "input", "link"}
-
-
-class Page(HTMLParser):
-    """Checks nesting while parsing, and keeps what the tests ask about."""
-
-    def __init__(self, source: str):
-        super().__init__()
-        self.open, self.elements, self.words = [], [], []
-        self.tables: dict[str, list[list[str]]] = {}
-        self._cell, self._rows, self._caption = None, [], None
-        self.feed(source)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self._rows, self._caption = [], []
-        elif tag == "tr":
-            self._rows.append([])
-        elif tag in ("td", "th"):
-            self._cell = []
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes something else"
-        if tag in ("td", "th"):
-            self._rows[-1].append("".join(self._cell))
-            self._cell = None
-        elif tag == "table":
-            self.tables["".join(self._caption).split(" Numbers:")[0]] = self._rows
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            return
-        self.words.append(data)
-        if self._cell is not None:
-            self._cell.append(data)
-        elif "caption" in self.open:
-            self._caption.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, *tags):
-        return [(tag, attrs) for tag, attrs in self.elements if tag in tags]
-
-
-@pytest.fixture(scope="module")
-def written(results, tmp_path_factory):
-    path = report(results, to=tmp_path_factory.mktemp("report") / "report.html")
-    return path, Page(path.read_text("utf-8"))
-
-
-@pytest.fixture(scope="module")
-def unmediated(build, tmp_path_factory):
-    other = build(mediator=False, healthy=False, assignment="observational", better="lower")
-    path = report(other, to=tmp_path_factory.mktemp("other") / "report.html")
-    return path, Page(path.read_text("utf-8"))
+from tests.reporting.html_page import as_number
 
 
 def material(results):
-    return Material(results, all_tables(results), trust(results))
-
-
-def as_number(text: str) -> float:
-    return float(text.replace("\u2212", "-"))
+    return Material(results, all_tables(results))
 
 
 def test_the_page_needs_nothing_from_elsewhere(written):
@@ -184,7 +112,7 @@ def test_sections_are_numbered_as_shown_and_skip_what_is_absent(written, unmedia
         source = path.read_text("utf-8")
         assert re.findall(r'<h2 id="[^"]*">(\d+)\. ', source) == list("123456")
         assert re.findall(r'<li><a href="#[^"]*">(\d+)\. ', source) == list("123456")
-    nothing = Material(replace(results, subgroups={}), {}, trust(results))
+    nothing = Material(replace(results, subgroups={}), {})
     assert subgroups(nothing) is None
 
 
@@ -204,7 +132,7 @@ def test_no_banner_where_the_sampling_is_healthy(written):
     assert 'class="unsafe"' not in path.read_text("utf-8")
     assert 'class="banner"' not in path.read_text("utf-8")
     assert "must not be used" not in page.text
-    assert "Green. All checks that judge this run passed." in page.text
+    assert "Green: heterogeneity real and stable, ranking usable." in page.text
 
 
 def test_an_unhealthy_run_opens_with_a_warning_and_gives_no_answer(unmediated):
@@ -250,47 +178,6 @@ def test_same_results_same_bytes(written, build, tmp_path):
 def test_the_report_must_be_an_html_file(results, tmp_path):
     with pytest.raises(SpecError, match=r"use report\.html"):
         report(results, to=tmp_path / "report.pdf")
-
-
-def check(name, passed, text="why"):
-    return CheckResult(name, passed, pd.DataFrame(), text)
-
-
-def test_the_verdict_follows_from_the_checks(with_checks):
-    health = check("sampling health: outcome", True)
-    assert trust(with_checks(health, check("overlap", True))).level == "green"
-    amber = trust(with_checks(health, check("overlap", False), check("prior", None)))
-    assert (amber.level, [c.name for c in amber.decided_by]) == ("amber", ["overlap"])
-    bad = check("sampling health: mediator", False)
-    red = trust(with_checks(health, bad, check("overlap", False)))
-    assert (red.level, red.decided_by) == ("red", (bad,))
-
-
-def test_a_run_whose_sampling_was_never_checked_is_not_green(with_checks):
-    assert trust(with_checks()).level == "amber"
-    assert trust(with_checks(check("overlap", True))).level == "amber"
-
-
-def test_a_check_without_verdict_on_the_sampling_counts_as_failed(with_checks):
-    assert trust(with_checks(check("sampling health: outcome", None))).level == "red"
-
-
-def trust_body(results, tables):
-    verdicts = pd.DataFrame(
-        [{"check": c.name, "verdict": c.verdict, "text": c.text} for c in results.checks]
-    )
-    return trust_section(Material(results, {**tables, "checks": verdicts}, trust(results))).body
-
-
-def test_prior_sensitivity_is_not_taken_for_sensitivity_to_confounding(with_checks, tables):
-    health = check("sampling health: outcome", True)
-    missing = "No sensitivity analysis for such confounding"
-    prior = trust_body(with_checks(health, check("prior sensitivity", None)), tables)
-    assert missing in prior
-    rho = check("sensitivity: mediator-outcome confounding", None, "Zero is covered at rho .1.")
-    with_rho = trust_body(with_checks(health, rho), tables)
-    assert missing not in with_rho
-    assert "Zero is covered at rho .1." in with_rho
 
 
 def test_the_proportion_mediated_is_a_number_only_where_it_means_something(respec):

@@ -85,8 +85,8 @@ def learner_comparison(material: Material) -> str:
     first = frame["learner"].iloc[0]
     note = paragraph(
         f"Rank correlation: Spearman's, of posterior-mean effects with those of the "
-        f"learner {text(learner_name(first))}, which the rest of this report is about. Learners "
-        "that agree on the average may disagree on who benefits."
+        f"first row ({text(learner_name(first))}), which the rest of this report is about. "
+        "Learners that agree on the average may disagree on who benefits."
     )
     return (
         "<h3>Learners side by side</h3>"

@@ -5,8 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from bayes_hte.plots import plot_love, plot_rho, plot_tipping, plot_weights
-from bayes_hte.reporting.markup import Column, figure, grid, named_check, paragraph, table, text
-from bayes_hte.reporting.numbers import number, span
+from bayes_hte.reporting.markup import (
+    Column,
+    csv_link,
+    figure,
+    grid,
+    named_check,
+    paragraph,
+    table,
+    text,
+)
+from bayes_hte.reporting.numbers import number, plain, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.svg import inline_svg
 from bayes_hte.reporting.tables import arm_names
@@ -66,20 +75,25 @@ def _weights(material: Material) -> str:
 def hidden_confounding(material: Material) -> str:
     """Return the sensitivity analyses of the study, in words, tables and figures."""
     found = material.results.sensitivity
-    if found is None or not found.checks():
+    if found is None:
+        return paragraph("No sensitivity analysis was made.")
+    if not found.checks():
         return paragraph(
             "No sensitivity analysis applies here: the treatment was randomised, so nothing hidden "
             "can confound the total effect."
         )
     parts = [paragraph(named_check(c.name, c.text)) for c in found.checks()]
-    figures = []
+    figures, files = [], []
     if found.e_values:
         parts.append(_e_values(material))
     if found.tipping is not None:
         figures.append(_tipping(material))
+        files += ["tipping_points", "tipping_benchmarks"]
     if found.rho is not None:
         figures.append(_rho(material))
-    return "".join(parts) + grid(figures)
+        files.append("rho_zero")
+    links = " ".join(csv_link(key) for key in files if key in material.tables)
+    return "".join(parts) + grid(figures) + (paragraph(links) if links else "")
 
 
 def _e_values(material: Material) -> str:
@@ -93,7 +107,7 @@ def _e_values(material: Material) -> str:
     unit = unit_phrase(material.results)
     cells = [
         [
-            "no effect" if row["target"] == 0 else f"{row['target']:g} {unit}",
+            "no effect" if row["target"] == 0 else f"{plain(row['target'])} {unit}",
             number(row["median"], 2),
             span(row["ci_lower"], row["ci_upper"], 2),
         ]

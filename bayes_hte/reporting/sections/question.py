@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.reporting.markup import definitions, named_check, paragraph, text, unordered
@@ -21,6 +21,9 @@ from bayes_hte.reporting.words import (
     title_case,
     unit_phrase,
 )
+
+if TYPE_CHECKING:
+    from bayes_hte.subgroups import HonestSubgroups
 
 _MARK = {"green": "\N{CHECK MARK}", "amber": "!", "red": "\N{MULTIPLICATION SIGN}"}
 _COLOUR = {"green": "Green", "amber": "Amber", "red": "Red"}
@@ -141,7 +144,11 @@ def _person_by_person(material: Material) -> str:
 def _between_people(material: Material) -> str:
     several = people(material.results)
     findings = []
-    for name, groups in material.results.subgroups.items():
+    results = material.results
+    for name, groups in results.subgroups.items():
+        if name in results.honest:
+            findings.append(_judged_on_others(results.honest[name], name))
+            continue
         margin = f"{groups.margin:.3g}"
         verdict = "subgroups are declared" if groups.declared else "no subgroups are declared"
         reason = (
@@ -152,11 +159,23 @@ def _between_people(material: Material) -> str:
             f"({groups.required_probability:g} is required)"
         )
         findings.append(f"{verdict} for the {effect_name(name)}, as {reason}")
-    return (
-        f"<strong>Between {text(several)}.</strong> "
-        f"{text(title_case('; '.join(findings)))}. This probability is "
-        '<a href="#subgroups">not an error rate</a>.'
+    said = f"<strong>Between {text(several)}.</strong> {text(title_case('; '.join(findings)))}."
+    if results.honest:
+        return f'{said} <a href="#subgroups">Each half was judged by the other</a>.'
+    return f'{said} This probability is <a href="#subgroups">not an error rate</a>.'
+
+
+def _judged_on_others(found: HonestSubgroups, name: str) -> str:
+    """Say whether subgroups suggested by one half are there in the other."""
+    verdict = "subgroups are declared" if found.declared else "no subgroups are declared"
+    reason = (
+        "the probability that groups suggested by one half of the data differ by more than "
+        f"{found.margin:.3g} in the other is {probability_words(found.probability)} "
+        f"({found.required_probability:g} is required)"
     )
+    if not any(fold.divides for fold in found.folds):
+        reason = "neither half of the data suggests groups that divide the other"
+    return f"{verdict} for the {effect_name(name)}, as {reason}"
 
 
 def _estimate(row: dict[str, Any], material: Material) -> str:

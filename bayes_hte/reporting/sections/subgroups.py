@@ -17,6 +17,7 @@ from bayes_hte.reporting.markup import (
 )
 from bayes_hte.reporting.numbers import number, percent, plain, probability, probability_words, span
 from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.sections.subgroup_evidence import explained, honest_decision, together
 from bayes_hte.reporting.subgroup_tables import count
 from bayes_hte.reporting.svg import inline_svg
 from bayes_hte.reporting.words import (
@@ -46,17 +47,29 @@ _CANDIDATE_WORDS = {
 }
 
 
+_IN_HALVES = (
+    "Whether subgroups are declared is decided on other data than those that suggest them: each "
+    "half of the study is fitted by itself, and the groups suggested by one half are judged in the "
+    "other. The groups described below were found with all data; probabilities about them are "
+    "<strong>in-sample</strong>, and too optimistic."
+)
+_IN_SAMPLE = (
+    "The same data are used to find the groups and to judge them. The probabilities below are "
+    "therefore <strong>in-sample posterior probabilities, not calibrated error rates</strong>: "
+    "they are too optimistic by an amount that was not measured here."
+)
+
+
 def subgroups(material: Material) -> Section | None:
     """Build the section on subgroups; None where none were asked for."""
     found = material.results.subgroups
     if not found:
         return None
+    judged = _IN_HALVES if material.results.honest else _IN_SAMPLE
     introduction = paragraph(
         f"The M-learner groups {text(people(material.results))} by their individual effects and "
-        "describes the groups by a tree on the covariates. The same data are used to find the "
-        "groups and to judge them. The probabilities below are therefore <strong>in-sample "
-        "posterior probabilities, not calibrated error rates</strong>: they are too optimistic by "
-        "an amount that was not measured here. Treat any subgroup as a hypothesis for new data."
+        f"describes the groups by a tree on the covariates. {judged} Treat any subgroup as a "
+        "hypothesis for new data."
     )
     body = introduction + "".join(_effect(material, name, groups) for name, groups in found.items())
     return Section("subgroups", "Subgroups", body)
@@ -64,7 +77,10 @@ def subgroups(material: Material) -> Section | None:
 
 def _effect(material: Material, name: str, groups: Subgroups) -> str:
     heading = f"<h3>Subgroups of the {text(effect_name(name))}</h3>"
-    parts = [heading, _decision(material, name, groups)]
+    parts = [heading]
+    if name in material.results.honest:
+        parts.append(honest_decision(material, name))
+    parts.append(_decision(material, name, groups))
     if count(groups) > 1:
         parts += [
             "<h4>Who they are</h4>",
@@ -72,8 +88,10 @@ def _effect(material: Material, name: str, groups: Subgroups) -> str:
             "<h4>How they differ</h4>",
             _effects_table(material, name),
             grid([_tree(material, name), _forest(material, name)]),
+            explained(material, name) if name in material.results.evidence else "",
             f"<h4>How surely {text(people(material.results))} belong to them</h4>",
             _membership(material, name, groups),
+            together(material, name) if name in material.results.evidence else "",
         ]
     parts.append(_candidates(material, name))
     return "".join(parts)
@@ -84,6 +102,8 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
     key = f"subgroup_decision_{name}"
     row = material.tables[key].iloc[0].to_dict()
     headline = "Subgroups are declared." if groups.declared else "No subgroups are declared."
+    if name in material.results.honest:
+        headline = "With all data."
     if count(groups) == 1:
         reason = (
             f"No division of the {text(people(material.results))} by their covariates says enough "
@@ -97,12 +117,18 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
             f"{groups.margin:.3g} is {probability_words(groups.probability)}; "
             f"{groups.required_probability:g} is required to declare subgroups."
         )
-        if not groups.declared:
+        if not _declared(material, name):
             reason += " The groups below describe the fit; they are not findings."
     return paragraph(
         f"<strong>{headline}</strong> {reason} {csv_link(key)}",
-        cls="declared" if groups.declared else "undeclared",
+        cls="declared" if _declared(material, name) else "undeclared",
     )
+
+
+def _declared(material: Material, name: str) -> bool:
+    """Whether subgroups are declared, on other units than those that suggest them if possible."""
+    results = material.results
+    return (results.honest if name in results.honest else results.subgroups)[name].declared
 
 
 def _rules(material: Material, name: str) -> str:

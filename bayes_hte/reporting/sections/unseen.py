@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bayes_hte.plots import plot_calibration, plot_targeting_curve
-from bayes_hte.reporting.markup import figure, grid, paragraph, text
+from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
 from bayes_hte.reporting.numbers import number, probability_words, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import interval_phrase, people, person, unit_phrase
+from bayes_hte.reporting.words import interval_phrase, people, person, title_case, unit_phrase
 
 _HOW = {
     "held out": "were held out: no model has seen them",
@@ -31,7 +31,8 @@ def unseen_outcomes(material: Material) -> str:
         f"The {judged} judged here {_HOW[found.how]}. Observed effects are means of doubly robust "
         f"scores. {_slope(material)} {_area(material)}"
     )
-    return heading + words + grid([_calibration(material), _qini(material)])
+    figures = grid([_calibration(material), _qini(material)])
+    return heading + words + figures + _uplift(material)
 
 
 def _slope(material: Material) -> str:
@@ -52,7 +53,7 @@ def _area(material: Material) -> str:
         "The Qini coefficient, the area between the curve below and a random choice, is "
         f"{number(row['mean'], d)} ({interval_phrase(material.results)}: "
         f"{span(row['ci_lower'], row['ci_upper'], d)}), above 0 with probability "
-        f"{probability_words(row['prob_positive'])}."
+        f"{probability_words(row['prob_positive'])}. {csv_link('areas')}"
     )
 
 
@@ -70,10 +71,11 @@ def _calibration(material: Material) -> str:
         ylabel=f"observed effect, {unit}",
         title="Predicted and observed effects",
     )
-    phrase = interval_phrase(material.results)
+    both = "the prediction and the observation"
+    lines = "the observation" if frame["ci_lower"].isna().any() else both
     caption = (
         f"Average effects in groups of {people(material.results)} with similar predicted effects. "
-        f"Points: posterior means. Lines: {phrase}, of the prediction and of the observation. "
+        f"Points: posterior means. Lines: {interval_phrase(material.results)}, of {lines}. "
         "Dashed diagonal: predictions borne out exactly."
     )
     rows = frame[frame["quantity"] == "observed"]
@@ -101,3 +103,28 @@ def _qini(material: Material) -> str:
         f"{100 * best['fraction']:.0f}%."
     )
     return figure(inline_svg(drawn, key="fig-qini", alt=alt), caption, source="qini")
+
+
+def _uplift(material: Material) -> str:
+    d, results = material.decimals, material.results
+    columns = [
+        Column(title_case(f"{people(results)} ranked first"), numeric=False),
+        Column("Predicted effect"),
+        Column("Observed effect"),
+        Column(f"{interval_phrase(results)} of the observed effect"),
+    ]
+    frame = material.tables["uplift"]
+    predicted, observed = (
+        frame[frame["quantity"] == name].set_index("fraction") for name in ("predicted", "observed")
+    )
+    rows = [
+        [
+            f"top {100 * share:g}%",
+            number(predicted.loc[share, "mean"], d),
+            number(row["mean"], d),
+            span(row["ci_lower"], row["ci_upper"], d),
+        ]
+        for share, row in observed.iterrows()
+    ]
+    caption = "Mean effect of those with the largest predicted benefit."
+    return table(caption, columns, [(None, rows)], source="uplift")

@@ -1,0 +1,92 @@
+"""What else is known of found subgroups: judged on other units, explained, who is together."""
+
+from __future__ import annotations
+
+from bayes_hte.plots import plot_co_clustering
+from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
+from bayes_hte.reporting.numbers import number, percent, probability, span
+from bayes_hte.reporting.page import Material
+from bayes_hte.reporting.svg import inline_svg
+from bayes_hte.reporting.words import effect_name, interval_phrase, people
+from bayes_hte.subgroups import heat_map_tables
+
+
+def honest_decision(material: Material, name: str) -> str:
+    """Return the decision taken on units that did not suggest the subgroups."""
+    found = material.results.honest[name]
+    headline = "Subgroups are declared." if found.declared else "No subgroups are declared."
+    key = f"subgroup_honest_{name}"
+    d = material.decimals
+    columns = [
+        Column("Profile found in, judged in", numeric=False),
+        Column("Covariates it asks about", numeric=False),
+        Column("Difference"),
+        Column(interval_phrase(material.results)),
+        Column(f"Probability beyond {found.margin:.3g}"),
+    ]
+    directions = {"1": "first half, second half", "2": "second half, first half"}
+    rows = [
+        [
+            directions.get(str(row["fold"]), "average of both"),
+            row["covariates"] or "none: no division",
+            number(row["mean"], d),
+            span(row["ci_lower"], row["ci_upper"], d),
+            probability(row["prob_above_margin"]),
+        ]
+        for row in material.tables[key].to_dict("records")
+    ]
+    caption = (
+        f"Difference of the {effect_name(name)} between the subgroup called highest and the one "
+        "called lowest, in units that did not suggest them."
+    )
+    decided = paragraph(
+        f"<strong>{headline}</strong> {text(found.reason)}",
+        cls="declared" if found.declared else "undeclared",
+    )
+    return decided + table(caption, columns, [(None, rows)], source=key)
+
+
+def explained(material: Material, name: str) -> str:
+    """Say how much of the heterogeneity the profile explains."""
+    row = material.tables[f"subgroup_explained_{name}"].iloc[0]
+    return paragraph(
+        "The leaves of the profile explain "
+        f"<b>{percent(row['mean'])}</b> ({interval_phrase(material.results)}: "
+        f"{percent(row['ci_lower'])} to {percent(row['ci_upper'])}) of the variance of the "
+        f"individual effects. {csv_link(f'subgroup_explained_{name}')} Differences between leaves: "
+        f"{csv_link(f'subgroup_contrasts_{name}')}"
+    )
+
+
+def together(material: Material, name: str) -> str:
+    """Return the co-clustering heat map with the point partition and its credible ball in words."""
+    found = material.results.evidence[name]
+    several = text(people(material.results))
+    point, ball = found.partition, found.ball
+    sizes = ", ".join(str(n) for n in point.sizes)
+    moved = ball.edge.loc["horizontal", "moved"]
+    words = (
+        f"The partition of the {several} that is closest to the posterior on average (variation of "
+        f"information) has {len(point.sizes)} groups of sizes {sizes}; its agreement with the "
+        f"profile (adjusted Rand index) is {number(point.agreement, 2)}. Its expected loss is "
+        f"{number(point.expected_loss, 2)} bits, where {number(point.independent_loss, 2)} would "
+        f"mean that nothing is known. The 95% credible ball around it has radius "
+        f"{number(ball.radius, 2)} bits; at its edge {percent(moved)} of the {several} are in "
+        f"another group. {text(found.clustered.text)} {csv_link(f'subgroup_partition_{name}')}"
+    )
+    if len(point.sizes) == 1:
+        words += " Individual effects alone do not tell who belongs together."
+    similarity, units = heat_map_tables(found.clustered, point)
+    clear = material.results.subgroups[name].clear_membership
+    drawn = plot_co_clustering(similarity, units, clear=clear, title="Who belongs together")
+    caption = (
+        f"Each pair of {people(material.results)}: share of posterior draws in which both are in "
+        "the same subgroup. Strip: largest membership probability; uncertain below "
+        f"{clear:g}."
+    )
+    alt = (
+        f"Co-clustering heat map of the {effect_name(name)}, {len(point.sizes)} groups of sizes "
+        f"{sizes}."
+    )
+    svg = inline_svg(drawn, key=f"fig-together-{name}", alt=alt)
+    return paragraph(words) + grid([figure(svg, caption, source=f"subgroup_ball_{name}")])
