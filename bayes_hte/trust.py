@@ -46,16 +46,15 @@ RANKING = "heterogeneity real and stable, ranking usable"
 MEANING: dict[str, str] = {
     DO_NOT_TRUST: "Do not use these effects: a check that everything rests on has failed.",
     SIMPLE: (
-        "A simpler method is enough: report the average effect. Differences between people are "
-        "not shown by these data."
+        "A simpler method is enough: report the average effect. That effects differ is not shown "
+        "by these data."
     ),
     REAL: (
-        "Effects differ between people, and the fit is stable about it. Ranking people by "
-        "predicted benefit is not yet reliable."
+        "Effects differ, and the fit is stable about it. Ranking by predicted benefit is not yet "
+        "reliable."
     ),
     RANKING: (
-        "Effects differ between people, the fit is stable about it, and ranking people by "
-        "predicted benefit beats chance."
+        "Effects differ, the fit is stable about it, and ranking by predicted benefit beats chance."
     ),
 }
 STABILITY = (chain_stability.NAME, seed_stability.NAME)
@@ -135,7 +134,7 @@ def judge(checks: Sequence[CheckResult]) -> Trust:
     # Outcomes kept away from every model outrank left-out predictions of the model itself.
     judged.sort(key=lambda c: c.name != heterogeneity.HELD_OUT)
     if not judged:
-        words = "Whether effects differ between people was not judged on unseen outcomes."
+        words = "Whether effects differ was not judged on unseen outcomes."
         return _trust(SIMPLE, (words,), cautions, (), checks)
     found = judged[0]
     reasons = (f"{found.name}: {found.text}",)

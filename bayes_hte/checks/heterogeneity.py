@@ -121,10 +121,10 @@ def _text(table: pd.DataFrame, slope: xr.DataArray, words: str) -> str:
     row = table.loc["slope"]
     sure = row["prob_positive"]
     claim = (
-        "Predicted differences between people are borne out by outcomes the predictions have not "
+        "Predicted differences of effects are borne out by outcomes the predictions have not "
         "seen"
         if sure >= SURE
-        else "Predicted differences between people are not shown by outcomes the predictions have "
+        else "Predicted differences of effects are not shown by outcomes the predictions have "
         "not seen"
     )
     half = float((slope < 0.5).mean(SAMPLE))

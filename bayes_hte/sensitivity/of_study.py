@@ -16,6 +16,7 @@ from bayes_hte.sensitivity.e_values import MEASURE_OF_FAMILY, EValue, e_value
 from bayes_hte.sensitivity.rho import MediationRho
 from bayes_hte.sensitivity.tipping import TippingPoint, benchmark_covariates, tipping_point
 from bayes_hte.study import Study
+from bayes_hte.summaries import CiKind
 
 N_GRID = 25
 # The grid reaches the bias needed in all but the most extreme draws.
@@ -41,10 +42,13 @@ class Sensitivity:
     tipping: TippingPoint | None
     rho: MediationRho | None
 
-    def checks(self) -> tuple[CheckResult, ...]:
+    def checks(
+        self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti"
+    ) -> tuple[CheckResult, ...]:
         """Return each analysis as a check that informs."""
         parts = (*self.e_values, self.tipping, self.rho)
-        return tuple(part.check() for part in parts if part is not None)
+        how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
+        return tuple(part.check(**how) for part in parts if part is not None)
 
 
 def sensitivity(

@@ -82,7 +82,9 @@ def hidden_confounding(material: Material) -> str:
             "No sensitivity analysis applies here: the treatment was randomised, so nothing hidden "
             "can confound the total effect."
         )
-    parts = [paragraph(named_check(c.name, c.text)) for c in found.checks()]
+    report = material.results.spec.report
+    how = {"ci_prob": report.ci_prob, "ci_kind": report.ci_kind}
+    parts = [paragraph(named_check(c.name, c.text)) for c in found.checks(**how)]
     figures, files = [], []
     if found.e_values:
         parts.append(_e_values(material))

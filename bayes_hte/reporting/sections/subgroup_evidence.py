@@ -64,10 +64,13 @@ def together(material: Material, name: str) -> str:
     several = text(people(material.results))
     point, ball = found.partition, found.ball
     sizes = ", ".join(str(n) for n in point.sizes)
+    groups = f"has {len(point.sizes)} groups of sizes {sizes}"
+    if len(point.sizes) == 1:
+        groups = "puts all in one group"
     moved = ball.edge.loc["horizontal", "moved"]
     words = (
         f"The partition of the {several} that is closest to the posterior on average (variation of "
-        f"information) has {len(point.sizes)} groups of sizes {sizes}; its agreement with the "
+        f"information) {groups}; its agreement with the "
         f"profile (adjusted Rand index) is {number(point.agreement, 2)}. Its expected loss is "
         f"{number(point.expected_loss, 2)} bits, where {number(point.independent_loss, 2)} would "
         f"mean that nothing is known. The 95% credible ball around it has radius "
@@ -84,9 +87,6 @@ def together(material: Material, name: str) -> str:
         "the same subgroup. Strip: largest membership probability; uncertain below "
         f"{clear:g}."
     )
-    alt = (
-        f"Co-clustering heat map of the {effect_name(name)}, {len(point.sizes)} groups of sizes "
-        f"{sizes}."
-    )
+    alt = f"Co-clustering heat map of the {effect_name(name)}; the closest partition {groups}."
     svg = inline_svg(drawn, key=f"fig-together-{name}", alt=alt)
     return paragraph(words) + grid([figure(svg, caption, source=f"subgroup_ball_{name}")])
