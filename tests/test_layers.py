@@ -54,7 +54,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("checks", "unseen", "trust", "analysis", "checking"),
     ("plots", "reporting"),
-    ("stage_runner", "study_fits", "saved_effects", "run", "cli"),
+    ("stage_runner", "study_fits", "mixture_stage", "saved_effects", "run", "cli"),
 )
 LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
 PYMC_LAYER = LAYER["surfaces"]
@@ -189,7 +189,7 @@ def test_importing_the_package_runs_no_module_of_it():
             "effects (layer 2) imports bayes_hte.fit",
         ),
         ("effects", "import bayes_hte.plots", "imports bayes_hte.plots (layer 5)"),
-        ("effects", "from bayes_hte.plots import plot_overlap", "bayes_hte.plots.caterpillar"),
+        ("effects", "from bayes_hte.plots import plot_overlap", "bayes_hte.plots."),
         ("effects", "from bayes_hte import mediation", "imports bayes_hte.mediation (layer 3)"),
         ("study", "def f():\n    from bayes_hte import effects", "imports bayes_hte.effects"),
         ("results", "from bayes_hte.checks.predictive import TAIL", "checks.predictive (layer 4)"),
