@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,18 @@ from bayes_hte.checks.arms import overlap_check
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.both_ways import propensity_both_ways
 from bayes_hte.checks.chain_stability import chain_stability
+from bayes_hte.checks.null_studies import calibrate_subgroups
 from bayes_hte.checks.of_fit import outcome_checks, prior_checks
 from bayes_hte.checks.predictive import posterior_predictive
 from bayes_hte.checks.refutations import refute
 from bayes_hte.checks.repeated_rows import repeated_rows
 from bayes_hte.checks.sampling_health import sampling_health
+from bayes_hte.checks.seed_stability import seed_stability
 from bayes_hte.effects import Better
 from bayes_hte.errors import SamplingError
 from bayes_hte.fitted_study import Fit
 from bayes_hte.sampling import stage_seed
+from bayes_hte.spec import Spec
 from bayes_hte.study import Study
 from bayes_hte.trust import Trust, judge
 from bayes_hte.unseen import Unseen, held_out_units, judge_heterogeneity, left_out_units
@@ -102,6 +106,70 @@ def run_checks(
     if refutations is not None:
         options = {"seed": stage_seed(fit.seed, "refutations"), **refutations}
         checks += refute(fit, **options)
+    return tuple(checks)
+
+
+def seed_checks(fit: Fit, spec: Spec) -> tuple[CheckResult, ...]:
+    """Fit the study with as many other seeds as its file asks for; nothing for none."""
+    if spec.checks.other_seeds == 0:
+        return ()
+    sampler = spec.sampler
+    return (
+        seed_stability(
+            fit,
+            seeds=spec.checks.other_seeds,
+            draws=sampler.draws,
+            tune=sampler.tune,
+            chains=sampler.chains,
+        ),
+    )
+
+
+def null_checks(fit: Fit, spec: Spec, *, folder: Path, progress: bool) -> tuple[CheckResult, ...]:
+    """Ask how often subgroups as clear as the study's are found where effects are equal.
+
+    Parameters
+    ----------
+    fit : Fit
+        The study's fit.
+    spec : Spec
+        The study file; nothing is done unless ``subgroups.calibrate`` asks for it.
+    folder : Path
+        Where finished replications are kept, so that a stopped run goes on.
+    progress : bool
+        Whether to show progress.
+
+    Returns
+    -------
+    tuple of CheckResult
+        One an effect, as information.
+    """
+    options = spec.subgroups
+    if options.calibrate == "none":
+        return ()
+    checks = []
+    for name in options.effects:
+        found = calibrate_subgroups(
+            fit.study,
+            name,
+            seed=stage_seed(fit.seed, f"null {name}"),
+            estimator=options.calibrate,
+            plan=fit.plan,
+            size={
+                "draws": spec.sampler.draws,
+                "tune": spec.sampler.tune,
+                "chains": spec.sampler.chains,
+            },
+            rule="honest" if options.honest else "in_sample",
+            replications=options.replications,
+            folder=folder / name,
+            progress=progress,
+            margin=options.margin,
+            probability=options.probability,
+            largest_k=options.largest_k,
+        )
+        title = f"subgroups where effects are equal: {name.upper()}"
+        checks.append(CheckResult(title, None, found.summary().reset_index(), found.text))
     return tuple(checks)
 
 

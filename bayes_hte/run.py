@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 
 from bayes_hte import analysis
-from bayes_hte.checking import run_checks, unseen_units
+from bayes_hte.checking import null_checks, run_checks, seed_checks, unseen_units
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.hidden_classes import hidden_class_checks
 from bayes_hte.datasets import load_frame
@@ -112,7 +112,7 @@ def run_study(
     work = StageRunner(study, spec, folder / STAGE_FOLDER, clock, progress, say)
     fits, sampled = fit_study(work, held_out)
     saved, checks = clock.time(
-        "effects", lambda: _effects(fits, control, spec, folder, bool(sampled), say)
+        "effects", lambda: _effects(fits, control, work, fresh=bool(sampled))
     )
     mixture, more = clock.time("mixture", lambda: fit_hidden_classes(problem, work))
     if mixture is not None:
@@ -210,10 +210,10 @@ def _negative_control(spec: Spec, frame: pd.DataFrame, study: Study) -> pd.Serie
 
 
 def _effects(
-    source: Fits, control: pd.Series | None, spec: Spec, folder: Path, fresh: bool, say: Say
+    source: Fits, control: pd.Series | None, work: StageRunner, *, fresh: bool
 ) -> tuple[dict[str, Any], tuple[CheckResult, ...]]:
     """Load effects and checks if saved for the same draws, else compute and save them."""
-    fit = source.fit
+    fit, spec, say = source.fit, work.spec, work.say
     controlled = () if spec.mediator is None else spec.mediator.controlled_at
     settings = {
         **sampling_settings(spec, fit.study),
@@ -224,9 +224,10 @@ def _effects(
         "held_out": None if spec.held_out is None else dataclasses.asdict(spec.held_out),
         "subgroups.honest": spec.subgroups.honest,
         "subgroups.effects": list(spec.subgroups.effects),
+        "subgroups.calibrate": [spec.subgroups.calibrate, spec.subgroups.replications],
         "checks": dataclasses.asdict(spec.checks),
     }
-    stage = find_stage(folder / STAGE_FOLDER, "effects")
+    stage = find_stage(work.folder, "effects")
     if not fresh and is_usable(stage, settings, say):
         tree = stage.load()
         checks = tuple(check_from(c) for c in json.loads(tree.attrs["checks"]))
@@ -246,9 +247,12 @@ def _effects(
         other=source.other,
         refutations=_refutations(spec, control),
     )
+    checks += seed_checks(fit, spec)
+    nulls = work.folder / "null_studies"
+    checks += null_checks(fit, spec, folder=nulls, progress=work.progress)
     tree = effect_tree(saved)
     tree.attrs["checks"] = json.dumps([check_state(c) for c in checks])
-    save_stage(folder / STAGE_FOLDER, "effects", tree, settings)
+    save_stage(work.folder, "effects", tree, settings)
     return saved, checks
 
 

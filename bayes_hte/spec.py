@@ -171,7 +171,9 @@ class SubgroupSpec:
     """The M-learner: which effects to cluster and how, and when subgroups are declared.
 
     If `honest`, each half of the study is fitted by itself too, and subgroups are declared only if
-    those that one half suggests are there in the other.
+    those that one half suggests are there in the other. `calibrate` repeats the search on studies
+    like this one in which effects are equal, `replications` times for each way of making them so,
+    with a surrogate in closed form or with the full model (hours).
     """
 
     effects: tuple[EffectName, ...] = ("te",)
@@ -180,6 +182,8 @@ class SubgroupSpec:
     probability: float = 0.95
     largest_k: int = 5
     honest: bool = True
+    calibrate: Literal["none", "surrogate", "full"] = "none"
+    replications: int = 100
     because: str = ""
 
 
@@ -358,6 +362,7 @@ def _check(spec: Spec) -> None:
         "report.ci_prob (between 0 and 1)": 0 < spec.report.ci_prob < 1,
         "held_out.share (between 0 and 1)": spec.held_out is None or 0 < spec.held_out.share < 1,
         "held_out.seed (0 or more)": spec.held_out is None or spec.held_out.seed >= 0,
+        "subgroups.replications (20 or more)": spec.subgroups.replications >= 20,
         "checks.repeats (at least 1)": spec.checks.repeats >= 1,
         "checks.other_seeds (0 or more)": spec.checks.other_seeds >= 0,
         "subgroups.probability (between 0.5 and 1)": 0.5 < spec.subgroups.probability < 1,

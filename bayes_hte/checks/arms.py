@@ -16,6 +16,10 @@ MAX_SMD = 1.0
 # Differences from here on are named where the arms do not overlap.
 NAMED_SMD = 0.5
 SMALLEST = 1e-9
+# Share of an arm outside the range of the other: 2 / (m + 1) of it is there by chance if the other
+# has m units and nothing separates them. Twice that is allowed besides.
+MAX_OUTSIDE = 0.05
+CHANCE = 4.0
 
 
 def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
@@ -36,8 +40,12 @@ def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
     """
     treatment = study.roles.treatment
     frame = study.frame.assign(**{treatment: study.arm_index()})
+    smaller = int(frame[treatment].value_counts().min())
     report = overlap_report(
-        frame, treatment=treatment, propensity=propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST)
+        frame,
+        treatment=treatment,
+        propensity=propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST),
+        max_outside_support=MAX_OUTSIDE + CHANCE / smaller,
     )
     smd = balance(frame, treatment=treatment, covariates=study.roles.covariates)["smd"]
     apart = smd[smd.abs() >= MAX_SMD].sort_values(key=abs, ascending=False)
