@@ -20,8 +20,8 @@
 # command, `bayes-hte run randhie`; this lesson uses a part of the rows so that it runs in minutes.
 
 # %% tags=["parameters"]
-UNITS = 3000  # small: 300
-DRAWS = 250  # small: 50
+UNITS = 1500  # small: 300
+DRAWS = 200  # small: 50
 TUNE = 200  # small: 50
 REPEATS = 20  # small: 5
 SEED = 20261122

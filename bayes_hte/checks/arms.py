@@ -16,10 +16,10 @@ MAX_SMD = 1.0
 # Differences from here on are named where the arms do not overlap.
 NAMED_SMD = 0.5
 SMALLEST = 1e-9
-# Share of an arm outside the range of the other: 2 / (m + 1) of it is there by chance if the other
-# has m units and nothing separates them. Twice that is allowed besides.
+# The range both arms share is read off their most extreme units. Where next to nobody has an
+# extreme propensity, as in a small trial, being outside that range is chance and no obstacle.
 MAX_OUTSIDE = 0.05
-CHANCE = 4.0
+MODERATE = (0.1, 0.9)
 
 
 def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
@@ -40,12 +40,13 @@ def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
     """
     treatment = study.roles.treatment
     frame = study.frame.assign(**{treatment: study.arm_index()})
-    smaller = int(frame[treatment].value_counts().min())
+    score = propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST)
+    extreme = float(((score < MODERATE[0]) | (score > MODERATE[1])).mean())
     report = overlap_report(
         frame,
         treatment=treatment,
-        propensity=propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST),
-        max_outside_support=MAX_OUTSIDE + CHANCE / smaller,
+        propensity=score,
+        max_outside_support=MAX_OUTSIDE if extreme > MAX_OUTSIDE else 1.0,
     )
     smd = balance(frame, treatment=treatment, covariates=study.roles.covariates)["smd"]
     apart = smd[smd.abs() >= MAX_SMD].sort_values(key=abs, ascending=False)

@@ -4,11 +4,13 @@ Every function takes its data first, then only keywords, among them ``title`` an
 computation done here is the density estimate where the density is the figure.
 """
 
+from bayes_hte.plots.agreement import plot_agreement
 from bayes_hte.plots.calibration import plot_calibration
 from bayes_hte.plots.caterpillar import plot_caterpillar
 from bayes_hte.plots.coclustering import plot_co_clustering
 from bayes_hte.plots.densities import plot_densities
 from bayes_hte.plots.distribution import plot_distribution
+from bayes_hte.plots.identified_levels import plot_identifiability
 from bayes_hte.plots.loo_pit import plot_loo_pit
 from bayes_hte.plots.love import plot_love
 from bayes_hte.plots.membership import plot_membership
@@ -22,11 +24,13 @@ from bayes_hte.plots.tipping import plot_tipping
 from bayes_hte.plots.weights import plot_weights
 
 __all__ = [
+    "plot_agreement",
     "plot_calibration",
     "plot_caterpillar",
     "plot_co_clustering",
     "plot_densities",
     "plot_distribution",
+    "plot_identifiability",
     "plot_loo_pit",
     "plot_love",
     "plot_membership",

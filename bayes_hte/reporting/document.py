@@ -12,6 +12,7 @@ from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.sections.averages import averages
 from bayes_hte.reporting.sections.individuals import individuals
 from bayes_hte.reporting.sections.methods import methods
+from bayes_hte.reporting.sections.mixture import mixture
 from bayes_hte.reporting.sections.question import question
 from bayes_hte.reporting.sections.subgroups import subgroups
 from bayes_hte.reporting.sections.trust import trust
@@ -20,7 +21,7 @@ from bayes_hte.results import Results
 from bayes_hte.store import write_text
 
 # In the order a reader decides; a section may return None.
-SECTIONS = (question, averages, individuals, subgroups, trust, methods)
+SECTIONS = (question, averages, individuals, subgroups, mixture, trust, methods)
 
 # Tells the browser to refuse anything from elsewhere, should a text ever smuggle it in.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

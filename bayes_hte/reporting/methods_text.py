@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from bayes_hte.reporting.methods_checks import checks_paragraph
+from bayes_hte.reporting.methods_mixture import mixture_paragraph
 from bayes_hte.reporting.prior_table import TERM_WORDS
 from bayes_hte.reporting.references import REFERENCES, Reference
 from bayes_hte.reporting.tables import arm_names
@@ -74,6 +75,8 @@ def methods(results: Results) -> MethodsText:
     drafts = [_design(results), _models(results), _effects(results)]
     if results.subgroups:
         drafts.append(_subgroups(results))
+    if results.mixture is not None:
+        drafts.append(mixture_paragraph(results, results.mixture))
     drafts += [_computation(results), checks_paragraph(results)]
     cited = {key for draft in drafts for key in _CITE.findall(draft) if key in REFERENCES}
     references = sorted((REFERENCES[key] for key in cited), key=lambda r: r.full.casefold())

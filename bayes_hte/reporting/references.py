@@ -260,6 +260,29 @@ REFERENCES: dict[str, Reference] = {
         "unmeasured confounding for general outcomes, treatments, and confounders. Epidemiology "
         "22, 42-52. doi:10.1097/EDE.0b013e3181f74493",
     ),
+    "spo": Reference(
+        "Mazaheri et al. 2025",
+        "Mazaheri, B., Squires, C., Uhler, C. (2025). Synthetic potential outcomes and causal "
+        "mixture identifiability. Proceedings of Machine Learning Research 258 (AISTATS). arXiv "
+        "2405.19225. doi:10.48550/arXiv.2405.19225",
+    ),
+    "tensor": Reference(
+        "Allman et al. 2009",
+        "Allman, E. S., Matias, C., Rhodes, J. A. (2009). Identifiability of parameters in latent "
+        "structure models with many observed variables. Annals of Statistics 37, 3099-3132. "
+        "doi:10.1214/09-AOS689",
+    ),
+    "proximal": Reference(
+        "Miao et al. 2018",
+        "Miao, W., Geng, Z., Tchetgen Tchetgen, E. J. (2018). Identifying causal effects with "
+        "proxy variables of an unmeasured confounder. Biometrika 105, 987-993. "
+        "doi:10.1093/biomet/asy038",
+    ),
+    "hausman": Reference(
+        "Hausman 1978",
+        "Hausman, J. A. (1978). Specification tests in econometrics. Econometrica 46, 1251-1271. "
+        "doi:10.2307/1913827",
+    ),
     "rhat": Reference(
         "Vehtari et al. 2021",
         "Vehtari, A., Gelman, A., Simpson, D., Carpenter, B., Bürkner, P.-C. (2021). "

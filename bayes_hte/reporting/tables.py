@@ -13,6 +13,7 @@ import xarray as xr
 from bayes_hte.effects import Better, probability_of_benefit, proportion_mediated
 from bayes_hte.errors import DataError
 from bayes_hte.names import EFFECTS, SAMPLE, UNIT
+from bayes_hte.reporting.mixture_tables import mixture_tables
 from bayes_hte.reporting.prior_table import prior_table
 from bayes_hte.reporting.subgroup_tables import evidence_tables, subgroup_tables
 from bayes_hte.reporting.thinning import evenly_spaced
@@ -70,6 +71,7 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     for name, groups in results.subgroups.items():
         tables |= subgroup_tables(groups, name, everyone=results.averages[name], **direction, **how)
         tables |= evidence_tables(results, name, **how)
+    tables |= mixture_tables(results, arm_names(results), **how)
     tables["propensity"] = propensity_shares(
         results.propensity, results.study.arm_index(), arm_names(results)
     )

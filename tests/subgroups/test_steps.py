@@ -10,6 +10,7 @@ from bayes_hte.errors import SpecError
 from bayes_hte.subgroups import Tsne
 from bayes_hte.subgroups import embedding as embedding_module
 from bayes_hte.subgroups.clustering import cluster_units
+from bayes_hte.subgroups.decision import judge
 from bayes_hte.subgroups.distance import MATRIX_LIMIT, effect_distances, feature_scales
 from bayes_hte.subgroups.embedding import TSNE_LIMIT, check_tsne, embed_units
 from bayes_hte.subgroups.membership import (
@@ -19,7 +20,6 @@ from bayes_hte.subgroups.membership import (
     subgroup_effects,
 )
 from bayes_hte.subgroups.selection import TreeRules, best_tree, merged_leaves
-from bayes_hte.subgroups.decision import judge
 
 
 def draws_of(values: np.ndarray) -> xr.DataArray:
