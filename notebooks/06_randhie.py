@@ -30,6 +30,8 @@ SEED = 20261122
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import bayes_hte as hte
 from bayes_hte import plots
@@ -50,7 +52,8 @@ frame[["mdvis", "generous", *covariates]].describe().loc[["mean", "std", "min", 
 train, test = train_test_split(
     frame, test_size=0.2, random_state=42, stratify=frame["generous"]
 )
-logistic = LogisticRegression(max_iter=1000).fit(train[covariates], train["generous"])
+logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+logistic.fit(train[covariates], train["generous"])
 propensity = pd.Series(logistic.predict_proba(train[covariates])[:, 1], index=train.index)
 
 columns = {"outcome": "mdvis", "treatment": "generous", "propensity": propensity}
@@ -132,7 +135,7 @@ hte.compare_effects(effects).round(3)
 
 # %% [markdown]
 # The averages are of the same order and the individual effects are not: the learners' rankings of
-# the same people hardly agree.
+# the same people agree only in part.
 
 # %%
 means = pd.DataFrame({name: e.mean(("chain", "draw")).to_series() for name, e in effects.items()})
@@ -172,10 +175,12 @@ plots.plot_overlap(table, title="Propensity by arm")
 # `verdict` runs the checks that need no further fit of the full model and applies a stated rule.
 
 # %%
+from textwrap import fill
+
 found = hte.verdict(fit, repeats=REPEATS)
 print(found.verdict.upper())
 for reason in found.reasons:
-    print("-", reason)
+    print(fill(f"- {reason}", width=100, subsequent_indent="  "))
 
 # %%
 found.summary()[["check", "verdict", "decides"]]

@@ -8,16 +8,24 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from bayes_hte import cli, mixture_stage
 from bayes_hte.datasets import load_resistance, resistance_classes
-from bayes_hte.errors import DataError, NotIdentifiedError, SavedResultError, SpecError
+from bayes_hte.errors import (
+    DataError,
+    NotIdentifiedError,
+    SamplingError,
+    SavedResultError,
+    SpecError,
+)
+from bayes_hte.latent import fitting
 from bayes_hte.mixture_stage import declared_problem, fit_hidden_classes, saved_hidden_classes
 from bayes_hte.mixtures import mixture_data, moment_posterior
 from bayes_hte.spec import load_spec, parse_spec
 from bayes_hte.stage_runner import Clock, StageRunner
 from bayes_hte.study import Study
-from tests.fake_mixture import fake_sample, mixture_frame
+from tests.fake_mixture import SIZE, fake_problem, fake_sample, mixture_frame
 
 TOML = """
 title = "Hidden classes"
@@ -146,6 +154,23 @@ def test_a_damaged_or_absent_stage_is_not_reported(no_sampler, frame, tmp_path):
     next(p for p in tmp_path.rglob("c/0/*") if p.is_file()).write_bytes(b"damaged")
     with pytest.raises(SavedResultError, match="damaged"):
         saved_hidden_classes(problem, spec, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda draws: draws.isel(chain=[0, 0]).assign_coords(chain=[0, 1]), "are identical"),
+        (lambda draws: draws.where(draws["draw"] > 0), "not finite"),
+        (lambda draws: draws.isel(draw=slice(20)), "stopped early"),
+    ],
+)
+def test_draws_that_cannot_be_used_are_an_error(frame, monkeypatch, spoil, message):
+    problem = fake_problem(frame)
+    tree = fake_sample(problem, seed=1, size=SIZE)
+    groups = {name: spoil(tree[name].to_dataset()) for name in ("posterior", "sample_stats")}
+    monkeypatch.setattr(fitting.pm, "sample", lambda **_: xr.DataTree.from_dict(groups))
+    with pytest.raises(SamplingError, match=message):
+        fitting.sample_mixture(problem, seed=1, size=SIZE)
 
 
 def test_a_study_without_a_mixture_has_no_stage(frame, tmp_path):

@@ -98,13 +98,10 @@ def test_a_lesson_has_a_title_a_question_an_answer_and_a_caveat(script):
     assert missing_parts(jupytext.read(script)) == []
 
 
-@lessons
-def test_the_notebook_of_a_lesson_is_current_and_was_run(script):
-    rendered = script.with_suffix(".ipynb")
-    if not rendered.exists() and not NOTEBOOKS:
-        pytest.skip("no notebook has been built yet")
+@pytest.mark.parametrize("rendered", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+def test_the_notebook_of_a_lesson_is_current_and_was_run(rendered):
+    script = rendered.with_suffix(".py")
     command = f"uv run jupytext --to ipynb --execute notebooks/{script.name}"
-    assert rendered.exists(), f"{rendered.name} is missing; build it: {command}"
     notebook = jupytext.read(rendered)
     stale = differing(jupytext.read(script), notebook)
     assert stale == [], f"{rendered.name} is not its script; build it again: {command}"

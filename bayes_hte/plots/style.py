@@ -12,6 +12,7 @@ friendly to colorblind people. University of Tokyo.
 from __future__ import annotations
 
 import functools
+import io
 import textwrap
 from collections.abc import Callable
 from typing import Final, Literal, cast
@@ -93,6 +94,15 @@ def styled[**P](plot: Callable[P, Figure]) -> Callable[P, Figure]:
     return inner
 
 
+class Drawing(Figure):
+    """A figure that shows itself in a notebook without pyplot, which would keep it alive."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=110)
+        return buffer.getvalue()
+
+
 def new_axes(ax: Axes | None, *, height: float, title: str | None) -> tuple[Figure, Axes]:
     """Return the axes to draw on, made if none were given, with the title set.
 
@@ -110,7 +120,7 @@ def new_axes(ax: Axes | None, *, height: float, title: str | None) -> tuple[Figu
     Figure, Axes
     """
     if ax is None:
-        ax = Figure(figsize=(WIDTH, height), layout="constrained").subplots()
+        ax = Drawing(figsize=(WIDTH, height), layout="constrained").subplots()
         if title is not None:
             set_title(ax, title)
     elif title is not None:

@@ -240,26 +240,23 @@ def one(method: str, n: int, delta: float, repeat: int) -> dict[str, object]:
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Root mean squared errors by cell and method, over classes and data sets together."""
 
+    def rmse(part: pd.DataFrame, *columns: str) -> float:
+        values = part[list(columns)].to_numpy(dtype=float).ravel()
+        values = values[np.isfinite(values)]
+        return float(np.sqrt((values**2).mean())) if len(values) else np.nan
+
     def cell(part: pd.DataFrame) -> pd.Series:
-        solved = part["effect_0"].notna()
-        error = {
-            name: np.sqrt(np.nanmean(part.loc[solved, columns].to_numpy(dtype=float) ** 2))
-            for name, columns in (
-                ("effects", ["effect_0", "effect_1"]),
-                ("probabilities", ["probability_0", "probability_1"]),
-            )
-            if solved.any()
-        }
         covered = part.filter(like="covered").to_numpy(dtype=float).ravel()
         return pd.Series(
             {
                 "strength": part["strength"].median(),
-                **error,
-                "ate": np.sqrt((part["ate"].astype(float) ** 2).mean()),
+                "effects": rmse(part, "effect_0", "effect_1"),
+                "probabilities": rmse(part, "probability_0", "probability_1"),
+                "ate": rmse(part, "ate"),
                 "coverage": covered[np.isfinite(covered)].mean()
                 if np.isfinite(covered).any()
                 else np.nan,
-                "no answer": 1 - solved.mean(),
+                "no answer": part["effect_0"].isna().mean(),
                 "seconds": part["seconds"].median(),
                 "data sets": len(part),
             }

@@ -270,6 +270,20 @@ def test_the_symmetric_x_y_edge_of_the_paper_moves_both_answers_alike(mu_xy):
     assert abs(moments[1] - design.effects[1]) > 0.1  # so no comparison can warn
 
 
+@pytest.mark.parametrize(("mu_zt", "level_2"), [(0.0, 0.75), (0.5, 0.786), (1.0, 0.679)])
+def test_the_level_2_likelihood_is_biased_by_a_z_t_edge_and_level_3_is_not(mu_zt, level_2):
+    design = paper_design(0.5, mu_zt)
+    z, x, t, y = (part.ravel() for part in np.indices(design.cell_law.shape))
+    data = mixture_arrays(z, x, t, y)
+    patterns = Patterns(z, x, t, y.astype(float), 1e6 * design.cell_law.ravel(), np.arange(16))
+    for level, wanted in ((2, level_2), (3, 0.75)):
+        rng = np.random.default_rng(0)
+        law, _ = maximum_likelihood(data, patterns, 2, "bernoulli", rng=rng, level=level)
+        means = class_means(law, "bernoulli")
+        effects = np.sort(means[:, 1] - means[:, 0])
+        np.testing.assert_allclose(effects, [-wanted, wanted], atol=2e-3)
+
+
 def test_with_an_x_y_edge_only_the_average_effect_can_be_read(fit):
     graph = identifiability(k=2, z_levels=[2], x_levels=[2], edges=("Z-T", "X-Y"))
     blind = replace(fit, identifiability=graph)
