@@ -160,7 +160,7 @@ pd.concat(
 ).round(3)
 
 # %% [markdown]
-# The direct effect hardly depends on the value, with wide intervals: there is little to say about
+# The direct effect changes with the value, within wide intervals: there is little to say about
 # an interaction of training and confidence.
 #
 # ## 4. What randomisation buys, and what it does not

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayes_hte import cli, mixture_stage
+from bayes_hte import cli, mixture_stage, run
 from bayes_hte.datasets import load_resistance, resistance_classes
 from bayes_hte.errors import (
     DataError,
@@ -22,6 +22,8 @@ from bayes_hte.errors import (
 from bayes_hte.latent import fitting
 from bayes_hte.mixture_stage import declared_problem, fit_hidden_classes, saved_hidden_classes
 from bayes_hte.mixtures import mixture_data, moment_posterior
+from bayes_hte.reporting import document
+from bayes_hte.reporting.sections.mixture import mixture
 from bayes_hte.spec import load_spec, parse_spec
 from bayes_hte.stage_runner import Clock, StageRunner
 from bayes_hte.study import Study
@@ -225,8 +227,11 @@ def test_what_the_data_or_the_graph_do_not_allow_is_refused_before_sampling(
 
 
 def test_a_run_reports_hidden_classes_and_the_report_can_be_made_again(
-    no_sampler, tmp_path, capsys
+    no_sampler, tmp_path, capsys, monkeypatch
 ):
+    # The rest of a run has tests of its own.
+    monkeypatch.setattr(document, "SECTIONS", (mixture,))
+    monkeypatch.setattr(run, "run_checks", lambda *_, **__: ())
     mixture_frame(2000).iloc[::10].to_csv(tmp_path / "classes.csv", index=False)
     path = tmp_path / "classes.toml"
     path.write_text(TOML, encoding="utf-8")
@@ -235,9 +240,9 @@ def test_a_run_reports_hidden_classes_and_the_report_can_be_made_again(
     assert "mixture: sampling 2 chains of 50 + 150" in shown
     assert "hidden classes, level 3: mixture of treatment effects" in shown
     assert "probability of class 1" in shown
-    run = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert run["provenance"]["sampled"] == ["propensity", "outcome", "mixture"]
-    assert [c["name"] for c in run["checks"]][-1] == "hidden classes: likelihood and moments"
+    saved = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert saved["provenance"]["sampled"] == ["propensity", "outcome", "mixture"]
+    assert [c["name"] for c in saved["checks"]][-1] == "hidden classes: likelihood and moments"
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert '<section id="hidden-classes"' in page
     cli.main(["report", str(tmp_path / "out")])
