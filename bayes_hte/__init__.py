@@ -19,6 +19,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "fitting": ("fit",),
     "saved_fit": ("load_fit", "save_fit"),
     "prior_fit": ("fit_prior",),
+    "estimator": ("EffectEstimator",),
     "groups": ("gate", "group_average"),
     "effects": (
         "average",
@@ -36,6 +37,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "summaries": ("interval_words", "summarize"),
     "comparison": ("compare_effects",),
     "subgroups": ("Subgroups", "honest_m_learner", "m_learner"),
+    "checks.class_counts": ("compare_class_counts",),
     "checks.null_studies": ("calibrate_subgroups",),
     "simulation": ("simulate_mediation", "simulate_scenario"),
     "latent": ("MixtureFit", "count_classes", "fit_mixture"),

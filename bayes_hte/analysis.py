@@ -272,6 +272,7 @@ def assemble(
         provenance=provenance,
         trust=judge(checks),
         classical=classical(study, saved["propensity"], rng=rng),
+        reference_outcome=saved["reference_outcome"],
         targeting=None
         if unseen is None
         else evaluate(unseen, better=spec.outcome.better, seed=seed),
@@ -294,20 +295,22 @@ def effect_draws(fit: Fit, spec: Spec, unseen: Sequence[Unseen]) -> dict[str, An
     """Compute the draws every later stage reads; see :func:`assemble`."""
     unit = unit_effects(fit)
     values = () if spec.mediator is None else spec.mediator.controlled_at
+    mu = effects.own_mediator(fit.first_stage().potential_outcomes())
     return {
         "effects": unit.drop_vars([c for c in unit.coords if c not in (*SAMPLE, UNIT)]),
         "populations": populations(unit["te"], fit.study, seed=fit.seed),
         "controlled": controlled_effects(fit, values),
         "propensity": fit.propensity(),
+        "reference_outcome": mu.isel({ARM: 0}, drop=True).mean(SAMPLE, dtype=np.float64),
         "unseen": unseen[0] if unseen else None,
-        "arm_means": arm_means(fit),
+        "arm_means": arm_means(fit, mu),
         "rho": rho_draws(fit, unit),
     }
 
 
-def arm_means(fit: Fit) -> xr.DataArray:
+def arm_means(fit: Fit, mu: xr.DataArray) -> xr.DataArray:
     """Average expected outcomes over the units of the study, dims (chain, draw, arm)."""
-    mu = effects.own_mediator(fit.first_stage().potential_outcomes()).mean(UNIT)
+    mu = mu.mean(UNIT)
     if "effect" not in fit.components:
         return mu
     # The second stage of learner "x" replaces the difference of the arms.

@@ -104,17 +104,65 @@ def total_natural_indirect(mu: xr.DataArray) -> xr.DataArray:
 
 
 def pure_natural_indirect(mu: xr.DataArray) -> xr.DataArray:
-    """Pure natural indirect effect, mu[0,1] - mu[0,0]; see :func:`total_natural_indirect`."""
+    """Pure natural indirect effect, mu[0,1] - mu[0,0], for every draw and unit.
+
+    Parameters
+    ----------
+    mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
+        Potential outcomes on the response scale, reference arm first.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, unit)
+        In outcome units.
+
+    Raises
+    ------
+    DataError
+        If `mu` has no mediator_arm dimension or breaks the contract.
+    """
     return _contrast(mu, "pnie", (0, 1), (0, 0))
 
 
 def pure_natural_direct(mu: xr.DataArray) -> xr.DataArray:
-    """Pure natural direct effect, mu[1,0] - mu[0,0]; see :func:`total_natural_indirect`."""
+    """Pure natural direct effect, mu[1,0] - mu[0,0], for every draw and unit.
+
+    Parameters
+    ----------
+    mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
+        Potential outcomes on the response scale, reference arm first.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, unit)
+        In outcome units.
+
+    Raises
+    ------
+    DataError
+        If `mu` has no mediator_arm dimension or breaks the contract.
+    """
     return _contrast(mu, "pnde", (1, 0), (0, 0))
 
 
 def total_natural_direct(mu: xr.DataArray) -> xr.DataArray:
-    """Total natural direct effect, mu[1,1] - mu[0,1]; see :func:`total_natural_indirect`."""
+    """Total natural direct effect, mu[1,1] - mu[0,1], for every draw and unit.
+
+    Parameters
+    ----------
+    mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
+        Potential outcomes on the response scale, reference arm first.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, unit)
+        In outcome units.
+
+    Raises
+    ------
+    DataError
+        If `mu` has no mediator_arm dimension or breaks the contract.
+    """
     return _contrast(mu, "tnde", (1, 1), (0, 1))
 
 

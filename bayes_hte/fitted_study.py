@@ -18,6 +18,7 @@ from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.mediation import arm_coords, outcomes_at, potential_outcomes
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.plan import Plan
+from bayes_hte.sampling import stage_seed
 from bayes_hte.study import Study
 
 AnyComponent = FittedComponent | StackedComponent
@@ -52,23 +53,42 @@ class Fit:
         """Draws of every component's parameters as an ArviZ DataTree.
 
         Groups: ``posterior`` (all variables start with their component's name), ``sample_stats``
-        (those of the outcome), ``mediator_stats`` and ``propensity_stats``, ``log_likelihood`` (of
-        each unit's outcome), ``observed_data``. Forest values at units are left out;
-        :meth:`potential_outcomes` has what they mean.
+        (those of the outcome), ``mediator_stats`` and ``propensity_stats``; of each unit's outcome,
+        by the name of its column, ``log_likelihood``, ``posterior_predictive`` (drawn anew in the
+        unit's own arm, with its own mediator) and ``observed_data``. Forest values at units are
+        left out; :meth:`potential_outcomes` has what they mean.
         """
         groups = {"posterior": xr.merge([c.posterior for c in self.components.values()])}
         for role, component in self.components.items():
             name = "sample_stats" if role == "outcome" else f"{role}_stats"
             groups[name] = component.stats
-        roles = self.study.roles
-        observed = [c for c in (roles.outcome, roles.mediator) if c is not None]
-        groups["log_likelihood"] = self.log_likelihood().to_dataset(name=roles.outcome)
-        frame = self.study.frame[observed].rename_axis("unit")
-        groups["observed_data"] = frame.to_xarray()
+        name, eta = self.study.roles.outcome, self.observed_predictor()
+        outcome = self.components["outcome"]
+        # The same draws each time the tree is made.
+        rng = np.random.default_rng(stage_seed(self.seed, "posterior predictive"))
+        drawn = outcome.family.draw(rng, eta.to_numpy(), outcome.noise())
+        groups["log_likelihood"] = self.log_likelihood().to_dataset(name=name)
+        groups["posterior_predictive"] = eta.copy(data=drawn).to_dataset(name=name)
+        groups["observed_data"] = self.study.frame[[name]].rename_axis(UNIT).to_xarray()
         return xr.DataTree.from_dict(groups)
 
     def propensity(self, newdata: pd.DataFrame | None = None) -> xr.DataArray:
-        """Probability of the non-reference arm, dims (chain, draw, unit)."""
+        """Return the probability of the non-reference arm.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Other units with the same covariates; default the units of the study.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, unit)
+
+        Raises
+        ------
+        DataError
+            If new data lack a covariate, or hold a level the study does not.
+        """
         component = self.components["propensity"]
         design = None if newdata is None else component.design.replay(newdata)
         return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
@@ -135,7 +155,24 @@ class Fit:
         return tau.rename("cate").assign_attrs(long_name=long_name, **words)
 
     def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
-        """Average effects over the units of the study (SATE), one row each."""
+        """Average effects over the units of the study (SATE), one row each.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval, which is equal-tailed.
+
+        Returns
+        -------
+        DataFrame, index quantity
+            The columns of :func:`bayes_hte.summarize`: the total effect, and with a mediator the
+            direct and indirect effects.
+
+        Raises
+        ------
+        SpecError
+            If `ci_prob` is not between 0 and 1.
+        """
         from bayes_hte.summaries import summarize
 
         if "mediator" in self.components:

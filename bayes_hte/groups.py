@@ -31,6 +31,11 @@ def group_average(effect: xr.DataArray, groups: xr.DataArray | np.ndarray) -> xr
     -------
     DataArray, dims (chain, draw, group)
         In outcome units; groups in sorted order.
+
+    Raises
+    ------
+    DataError
+        If a unit has no label, or the labels are not one a unit.
     """
     labels = np.asarray(groups)
     if labels.shape != (effect.sizes[UNIT],):

@@ -61,6 +61,7 @@ def declared_problem(spec: Spec, frame: pd.DataFrame, study: Study) -> MixturePr
         level=spec.mixture.level,
         edges=spec.mixture.edges,
         family=spec.outcome.family,
+        class_covariates=spec.mixture.class_covariates,
         reference=spec.roles.reference,
     )
 

@@ -48,7 +48,18 @@ class Plan:
 
     @classmethod
     def from_spec(cls, spec: Spec) -> Plan:
-        """Read the plan off a study file."""
+        """Read the plan off a study file.
+
+        Parameters
+        ----------
+        spec : Spec
+            What the file declares.
+
+        Returns
+        -------
+        Plan
+            Not checked against data yet; :func:`bayes_hte.fit` does that.
+        """
         mediator = {}
         if spec.mediator is not None:
             mediator = {

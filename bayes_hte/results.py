@@ -53,6 +53,9 @@ class Results:
         The verdict over the checks.
     classical : Classical
         Raw, matched and weighted comparisons of the arms.
+    reference_outcome : DataArray or None
+        Posterior-mean outcome of each unit had it been given the reference arm, dims (unit,); None
+        if the results were saved before it was kept.
     targeting : Targeting or None
         Ranking and calibration on outcomes the effects have not seen; None if effects are equal.
     beside : mapping of str to Dataset
@@ -79,6 +82,7 @@ class Results:
     provenance: Mapping[str, Any]
     trust: Trust
     classical: Classical
+    reference_outcome: xr.DataArray | None = None
     targeting: Targeting | None = None
     beside: Mapping[str, xr.Dataset] = field(default_factory=dict)
     sensitivity: Sensitivity | None = None

@@ -42,6 +42,8 @@ from bayes_hte.unseen import split
 RUN_FILE = "run.json"
 REPORT_FILE = "report.html"
 STAGE_FOLDER = "posterior"
+# Raised when the stage of effects holds more than before, so that an old one is computed again.
+EFFECTS_FORMAT = 2
 PACKAGES = (
     "bayes-hte",
     "pymc",
@@ -217,6 +219,7 @@ def _effects(
     controlled = () if spec.mediator is None else spec.mediator.controlled_at
     settings = {
         **sampling_settings(spec, fit.study),
+        "effects.format": EFFECTS_FORMAT,
         "mediator.controlled_at": list(controlled),
         "propensity.report_both": spec.propensity.report_both,
         "outcome.better": spec.outcome.better,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from io import StringIO
 from typing import Any
@@ -37,6 +38,8 @@ def effect_tree(saved: Mapping[str, Any]) -> xr.DataTree:
         "/populations": saved["populations"],
         "/propensity": saved["propensity"].to_dataset(name="propensity"),
     }
+    reference = saved["reference_outcome"].drop_attrs()
+    groups["/reference_outcome"] = reference.to_dataset(name="mu")
     if saved["controlled"] is not None:
         groups["/controlled"] = saved["controlled"].to_dataset(name="cde")
     unseen = saved["unseen"]
@@ -86,6 +89,9 @@ def effect_groups(tree: xr.DataTree, study: Study, held_out: Study | None) -> di
         "populations": whom[list(POPULATIONS)],
         "propensity": tree["propensity/propensity"],
         "controlled": tree["controlled/cde"] if "controlled" in tree.children else None,
+        "reference_outcome": tree["reference_outcome/mu"]
+        if "reference_outcome" in tree.children
+        else None,
         "unseen": unseen,
         "arm_means": tree["arm_means/mu"],
         "rho": MediationRho(**{k: tree[f"rho/rho_{k}"] for k in RHO_PARTS})
@@ -99,12 +105,23 @@ def effect_groups(tree: xr.DataTree, study: Study, held_out: Study | None) -> di
 def check_state(check: CheckResult) -> dict[str, Any]:
     """Return a check as plain values."""
     table = check.table.to_json(orient="table", double_precision=15)
+    # JSON has no infinity; pandas would give back NaN.
+    infinite = [
+        [row, column, value > 0]
+        for column, (_, values) in enumerate(check.table.items())
+        for row, value in enumerate(values)
+        if isinstance(value, float) and math.isinf(value)
+    ]
     # Some checks decide with numpy, whose booleans are not JSON's.
     passed = None if check.passed is None else bool(check.passed)
-    return {"name": check.name, "passed": passed, "text": check.text, "table": table}
+    return {"name": check.name, "passed": passed, "text": check.text, "table": table} | (
+        {"infinite": infinite} if infinite else {}
+    )
 
 
 def check_from(state: Mapping[str, Any]) -> CheckResult:
     """Make a check of what :func:`check_state` returned."""
     table = pd.read_json(StringIO(state["table"]), orient="table", precise_float=True)
+    for row, column, positive in state.get("infinite", ()):
+        table.iloc[row, column] = math.inf if positive else -math.inf
     return CheckResult(state["name"], state["passed"], table, state["text"])

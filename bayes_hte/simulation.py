@@ -121,7 +121,7 @@ def simulate_scenario(
     Parameters
     ----------
     name : str
-        A key of :data:`SCENARIOS`.
+        A key of ``SCENARIOS`` (in this module).
     rng : numpy.random.Generator
         Source of randomness.
     n : int, default 1000

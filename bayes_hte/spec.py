@@ -192,8 +192,8 @@ class MixtureSpec:
     """A latent mixture: hidden classes that proxies on two sides give away.
 
     `edges` are those that cannot be ruled out, see :data:`bayes_hte.mixtures.hierarchy.EDGES`;
-    `because` says why the others can. Proxies are columns of the data, covariates or not. `level`
-    is that of the likelihood.
+    `because` says why the others can. Proxies are columns of the data, covariates or not;
+    `class_covariates` make a class more or less probable. `level` is that of the likelihood.
     """
 
     classes: int
@@ -201,6 +201,7 @@ class MixtureSpec:
     z_proxies: tuple[str, ...]
     edges: tuple[EdgeName, ...]
     because: str
+    class_covariates: tuple[str, ...] = ()
     level: int = 3
     draws: int = 1000
     tune: int = 1000
@@ -220,6 +221,17 @@ class Spec:
 
     Attributes
     ----------
+    title : str
+        What the report is headed with.
+    about, data, roles, outcome, propensity, sampler, learner, checks, subgroups, report
+        The tables of the file, each an object with the keys of the table; those left out have their
+        defaults.
+    mediator, held_out, mixture : optional
+        Tables that mean something by being absent; None then.
+    prior : tuple of PriorSpec
+        The changed priors.
+    name : str
+        Name of the file without its ending.
     text : str
         The file as read; hashed and stored with the results.
     folder : pathlib.Path
@@ -417,22 +429,17 @@ def _check_mixture(spec: Spec, mixture: MixtureSpec) -> None:
     for name in ("x_proxies", "z_proxies"):
         if not getattr(mixture, name):
             raise SpecError(f"{spec.name}: mixture.{name} is empty; name at least one column.")
-    named = [*mixture.z_proxies, *mixture.x_proxies]
+    named = [*mixture.z_proxies, *mixture.x_proxies, *mixture.class_covariates]
     roles = spec.roles
     named += [c for c in (roles.outcome, roles.treatment, roles.mediator, roles.cluster) if c]
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
         raise SpecError(
             f"{spec.name}: {', '.join(twice)} plays two parts; a proxy is named once, on one side, "
-            "and is neither outcome, treatment, mediator nor cluster."
+            "and is neither outcome, treatment, mediator, cluster nor a covariate of the class."
         )
     if mixture.level == 2 and "Z-T" in mixture.edges:
         raise SpecError(
             f"{spec.name}: mixture.level = 2 rules out the Z-T edge that mixture.edges allows; "
             "use level = 3."
-        )
-    if spec.outcome.family not in ("bernoulli", "gaussian"):
-        raise SpecError(
-            f"{spec.name}: [mixture] takes a bernoulli or gaussian outcome, got "
-            f"{spec.outcome.family}."
         )

@@ -50,7 +50,7 @@ class Roles:
 
 @dataclass(frozen=True)
 class Study:
-    """A validated frame with roles and arms; build it with :meth:`from_frame`.
+    """A validated frame with roles and arms; build it with :meth:`Study.from_frame`.
 
     Attributes
     ----------
@@ -183,9 +183,7 @@ class Study:
         -------
         Study
         """
-        return self.alike(
-            self.frame.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows]
-        )
+        return self.alike(self.frame.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows])
 
     def alike(self, frame: pd.DataFrame) -> Study:
         """Return other rows as a study with the same roles and the same reference arm.
@@ -202,7 +200,7 @@ class Study:
         Raises
         ------
         DataError
-            As :meth:`from_frame`.
+            As :meth:`Study.from_frame`.
         """
         roles = self.roles
         return Study.from_frame(

@@ -30,7 +30,24 @@ def check_interval(ci_prob: float, ci_kind: str) -> None:
 
 
 def interval_words(ci_prob: float, ci_kind: CiKind = "eti") -> str:
-    """Say an interval in words, e.g. ``"95% posterior interval, equal-tailed"``."""
+    """Say an interval in words, e.g. ``"95% posterior interval, equal-tailed"``.
+
+    Parameters
+    ----------
+    ci_prob : float
+        Posterior probability of the interval.
+    ci_kind : {"eti", "hdi"}
+        Equal-tailed or highest-density.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SpecError
+        If the interval request is not meaningful.
+    """
     check_interval(ci_prob, ci_kind)
     return f"{100 * ci_prob:g}% posterior interval, {CI_WORDS[ci_kind]}"
 

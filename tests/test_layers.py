@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,47 +17,35 @@ import bayes_hte
 
 ROOT = Path(bayes_hte.__file__).parent
 
-# Lowest first. A module imports from its own layer or a lower one.
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("names", "errors"),
-    ("study", "spec", "encoding", "design"),
-    (
-        "effects",
-        "groups",
-        "comparison",
-        "subgroups",
-        "mixtures",
-        "companions",
-        "sensitivity",
-        "targeting",
-        "summaries",
-        "testing",
-        "simulation",
-        "store",
-        "datasets",
-        "checks.base",
-        "checks.sampling_health",
-        "results",
-    ),
-    (
-        "surfaces",
-        "components",
-        "sampling",
-        "learners",
-        "mediation",
-        "plan",
-        "fitted_study",
-        "fitting",
-        "saved_fit",
-        "prior_fit",
-        "log_prior",
-        "latent",
-    ),
-    ("checks", "unseen", "trust", "analysis", "checking"),
-    ("plots", "reporting"),
-    ("stage_runner", "study_fits", "mixture_stage", "saved_effects", "run", "cli"),
-)
-LAYER = {name: level for level, names in enumerate(LAYERS) for name in names}
+PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+HEADER = "| layer, lowest first | modules | libraries added |"
+WORD = re.compile(r"`([^`]+)`")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A row of the table of the page: its modules, and the libraries it is the first to load."""
+
+    modules: tuple[str, ...]
+    libraries: frozenset[str]
+
+
+def layers_of(page: str) -> tuple[Layer, ...]:
+    """Read the table of layers, lowest first; ``checks/base`` is the module ``checks.base``."""
+    rows = page.partition(f"{HEADER}\n")[2].partition("\n\n")[0].splitlines()[1:]
+    cells = [row.strip("|").split("|") for row in rows]
+    return tuple(
+        Layer(
+            modules=tuple(name.rstrip("/").replace("/", ".") for name in WORD.findall(modules)),
+            libraries=frozenset(WORD.findall(libraries)),
+        )
+        for _, modules, libraries in cells
+    )
+
+
+LAYERS = layers_of(PAGE)
+LAYER = {name: level for level, layer in enumerate(LAYERS) for name in layer.modules}
+ADDED = {library: level for level, layer in enumerate(LAYERS) for library in layer.libraries}
 PYMC_LAYER = LAYER["surfaces"]
 SAMPLERS = {"pymc", "pytensor", "nutpie"}
 DRAWING = {"matplotlib"}
@@ -71,7 +60,7 @@ class Import:
 
 
 def layer_of(name: str) -> int | None:
-    """Return the layer of a module, by the longest name in the table; None if it has none."""
+    """Return the layer of a module, by its longest name in the table; None if it has none."""
     parts = name.removeprefix("bayes_hte.").split(".")
     for length in range(len(parts), 0, -1):
         if (key := ".".join(parts[:length])) in LAYER:
@@ -125,7 +114,7 @@ def violations(name: str, source: str) -> list[str]:
     """Say which imports of a module break the order of layers."""
     own = layer_of(name)
     if own is None:
-        return [f"{name} has no layer; give it one in LAYERS"]
+        return [f"{name} has no layer; give it one in bayes_hte/ARCHITECTURE.md"]
     found = []
     for item in imports(source):
         root = item.target.split(".")[0]
@@ -146,8 +135,8 @@ def violations(name: str, source: str) -> list[str]:
             ]
         elif root in SAMPLERS and own != PYMC_LAYER:
             found.append(f"{name} (layer {own}) imports {root}; only layer {PYMC_LAYER} may")
-        elif root in DRAWING and own < LAYER["plots"]:
-            found.append(f"{name} (layer {own}) imports {root}; only plots and reporting may")
+        elif root not in sys.stdlib_module_names and ADDED.get(root, len(LAYERS)) > own:
+            found.append(f"{name} (layer {own}) imports {root}, which no layer up to it has added")
     return found
 
 
@@ -170,8 +159,44 @@ def test_a_module_imports_from_its_own_layer_or_a_lower_one(name):
     assert violations(name, sources()[name]) == []
 
 
-def test_every_name_of_the_table_is_a_module():
-    assert {name for name in LAYER if f"bayes_hte.{name}" not in sources()} == set()
+def unknown_modules(page: str) -> set[str]:
+    """Return what a page calls a module (in its table, ``x.py`` or ``x/``) and is not there."""
+    table = {name for layer in layers_of(page) for name in layer.modules}
+    files = re.findall(r"`([\w/]+)\.py`", page)
+    # The diagram names packages as folders, and stands apart by its indent.
+    folders = re.findall(r"(?<!\S)([a-z_]+)/(?!\S)", "\n".join(re.findall(r"^ {4}.*", page, re.M)))
+    named = {f"bayes_hte.{name.replace('/', '.')}" for name in (*table, *files, *folders)}
+    return named - set(sources())
+
+
+def test_every_module_the_page_names_is_there():
+    assert unknown_modules(PAGE) == set()
+
+
+def test_every_module_is_in_one_layer():
+    named = [name for layer in LAYERS for name in layer.modules]
+    assert sorted(named) == sorted(set(named))
+    assert {name for name in sources() if name != "bayes_hte" and layer_of(name) is None} == set()
+
+
+def test_a_library_is_added_once_and_used():
+    named = [library for layer in LAYERS for library in layer.libraries]
+    assert sorted(named) == sorted(set(named))
+    used = {i.target.split(".")[0] for source in sources().values() for i in imports(source)}
+    assert set(named) - used == set()
+
+
+def test_the_page_is_read():
+    # The negative: a table that is not found would leave nothing to enforce.
+    assert len(LAYERS) >= 5
+    rows = "| a | `x`, `y/z`, `w/` | `lib` |\n| b | `v` | |"
+    page = f"{HEADER}\n|---|---|---|\n{rows}\n\nSee `u.py`."
+    assert layers_of(page) == (
+        Layer(("x", "y.z", "w"), frozenset({"lib"})),
+        Layer(("v",), frozenset()),
+    )
+    assert unknown_modules(page) == {f"bayes_hte.{name}" for name in ("x", "y.z", "w", "v", "u")}
+    assert unknown_modules("    DataFrame -> nowhere/  study") == {"bayes_hte.nowhere"}
 
 
 def test_importing_the_package_runs_no_module_of_it():
@@ -196,7 +221,9 @@ def test_importing_the_package_runs_no_module_of_it():
         ("summaries", "import pymc as pm", "imports pymc; only layer 3 may"),
         ("checks.new", "def f():\n    import pymc", "imports pymc; only layer 3 may"),
         ("run", "from pytensor import tensor", "imports pytensor"),
-        ("effects", "from matplotlib.figure import Figure", "imports matplotlib"),
+        ("effects", "from matplotlib.figure import Figure", "imports matplotlib, which no layer"),
+        ("study", "def f():\n    import sklearn.tree", "imports sklearn, which no layer"),
+        ("run", "import polars", "imports polars, which no layer"),
         ("unknown", "", "has no layer"),
     ],
 )

@@ -121,8 +121,7 @@ def _text(table: pd.DataFrame, slope: xr.DataArray, words: str) -> str:
     row = table.loc["slope"]
     sure = row["prob_positive"]
     claim = (
-        "Predicted differences of effects are borne out by outcomes the predictions have not "
-        "seen"
+        "Predicted differences of effects are borne out by outcomes the predictions have not seen"
         if sure >= SURE
         else "Predicted differences of effects are not shown by outcomes the predictions have "
         "not seen"

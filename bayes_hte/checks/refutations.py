@@ -7,7 +7,7 @@ find estimators and data handling that manufacture effects, leak the answer or r
 are too narrow. They cannot find what is left unmeasured: a confounder that no column holds survives
 all of them but the negative control.
 
-Judgements about repeats are tests at level :data:`ALPHA`, so that a sound study seldom fails one of
+Judgements about repeats are tests at level ``ALPHA``, so that a sound study seldom fails one of
 them; the price is that only gross faults show in few repeats. The negative control is one interval,
 which leaves out 0 in one sound study of twenty.
 

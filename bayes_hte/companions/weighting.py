@@ -65,7 +65,26 @@ class WeightedEffect:
     uncertainty: str
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row: the estimate, its interval (NaN without draws) and what that covers."""
+        """Return one row: the estimate, its interval (NaN without draws) and what that covers.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame, index quantity
+            The columns of :func:`bayes_hte.summarize`; ``population``, ``ess_control``,
+            ``ess_treated``, ``n_clipped``, and ``uncertainty``: what the interval covers.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         if self.draws is None:
             missing = dict.fromkeys(("median", "sd", "ci_lower", "ci_upper", "prob_positive"))
             row = pd.DataFrame({"mean": self.estimate, **missing}, index=["ate"], dtype=float)

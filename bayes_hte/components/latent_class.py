@@ -5,6 +5,9 @@ The class is summed out, so the sampler meets smooth parameters alone::
     P(z, x, t, y) = sum_u P(u) P(z|u) P(x|u) P(t|z,u) P(y|t,u)              level 3
     level 2: P(t|u) in place of P(t|z,u)        level 4: P(y|t,x,u) in place of P(y|t,u)
 
+Covariates of the class turn P(u) into P(u|w). They act on the other columns through the class
+alone, so the moments, which do not see them, still answer the same question.
+
 Units with equal rows share one term of the likelihood, so a table of binary columns costs the same
 for a thousand units as for a million. One function writes the law, for the model and for
 membership alike, so the two cannot drift apart.
@@ -13,10 +16,11 @@ membership alike, so the two cannot drift apart.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
@@ -24,6 +28,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from bayes_hte.components.families import Family, get_family
+from bayes_hte.components.families.base import Noise
 from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.mixtures.data import MixtureData
 from bayes_hte.mixtures.solver import Array
@@ -42,8 +47,13 @@ LEVELS: Final[dict[int, str]] = {
     3: "P(u) P(x|u) P(z|u) P(t|z,u) P(y|t,u)",
     4: "P(u) P(x|u) P(z|u) P(t|z,u) P(y|t,x,u)",
 }
-OUTCOME_SPREAD: Final[dict[str, float]] = {"bernoulli": 1.0, "gaussian": 2.0}
-"""Prior sd of class means, in the unit of the family: 1.5 logits, or two sd of the column."""
+CLASS_COVARIATE: Final = "class_covariate"
+OUTCOME: Final = "outcome"
+"""Prefix of the outcome's noise parameters."""
+SPREAD_OF_LOCATIONS: Final = 2.0
+"""Prior sd of class means on an identity link, in sd of the column.
+
+On other links it is the unit of the family: 1.5 logits, or 1 on the log scale."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +70,16 @@ class LatentClassPriors:
         Normal sd of logit P(T=1 | z, u), about 0.
     outcome_scale : float
         Factor on the sd of the outcome's class means, which are normal about the overall mean.
+    covariate_sd : float
+        Normal sd of the class covariates' slopes, in log odds against the average class for one
+        standard deviation; slopes add up to zero over classes.
     """
 
     class_concentration: float = 1.0
     proxy_concentration: float = 1.0
     treatment_sd: float = 1.5
     outcome_scale: float = 1.0
+    covariate_sd: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse values that are not positive numbers."""
@@ -76,7 +90,7 @@ class LatentClassPriors:
 
 @dataclass(frozen=True)
 class Patterns:
-    """The distinct rows (z, x, t, y) of the data and how many units show each.
+    """The distinct rows (z, x, t, y, w) of the data and how many units show each.
 
     Attributes
     ----------
@@ -87,6 +101,9 @@ class Patterns:
         Units with this row.
     row : ndarray of int, shape (n,)
         The pattern of each unit.
+    w : ndarray, shape (m, q), or None
+        Standardised covariates of the class.
+    w_names : tuple of str, length q
     """
 
     z: NDArray[np.intp]
@@ -95,6 +112,8 @@ class Patterns:
     outcome: Array
     count: Array
     row: NDArray[np.intp]
+    w: Array | None = None
+    w_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,13 +127,16 @@ class ClassLaw:
     level : {2, 3, 4}
         See ``LEVELS``.
     probabilities : (..., class)
+        With covariates of the class, where these are at their means.
     z_given_class : (..., class, z_level)
     x_given_class : (..., class, x_level)
     treatment_logit : (..., class, z_tie)
     outcome_predictor : (..., class, x_tie, arm)
         On the scale of the family's link.
-    sigma : (...) or None
-        Noise sd of a gaussian outcome.
+    noise : mapping of str to (...)
+        Other parameters of the outcome family, shared by classes and arms.
+    class_slopes : (..., class_covariate, class) or None
+        Of the log odds of the classes.
     """
 
     level: int
@@ -123,16 +145,26 @@ class ClassLaw:
     x_given_class: Any
     treatment_logit: Any
     outcome_predictor: Any
-    sigma: Any | None
+    noise: Noise = field(default_factory=dict)
+    class_slopes: Any | None = None
+
+    def at(self, draws: slice) -> ClassLaw:
+        """The law of arrays with leading axes (chain, draw), at some of the draws."""
+        parts = {
+            name: value[:, draws] for name, value in vars(self).items() if hasattr(value, "ndim")
+        }
+        return replace(self, **parts, noise={n: v[:, draws] for n, v in self.noise.items()})
 
 
-def collapse(data: MixtureData) -> Patterns:
+def collapse(data: MixtureData, covariates: pd.DataFrame | None = None) -> Patterns:
     """Count the distinct rows of the data.
 
     Parameters
     ----------
     data : MixtureData
         With one-hot features on both sides.
+    covariates : DataFrame, shape (n, q), optional
+        Standardised covariates of the class.
 
     Returns
     -------
@@ -153,9 +185,35 @@ def collapse(data: MixtureData) -> Patterns:
     values, y = np.unique(data.outcome, return_inverse=True)
     shape = (len(data.z.names), len(data.x.names), 2, len(values))
     code = np.ravel_multi_index((data.z.codes, data.x.codes, data.arm, y), shape)
-    cells, row, count = np.unique(code, return_inverse=True, return_counts=True)
-    z, x, arm, level = np.unravel_index(cells, shape)
-    return Patterns(z, x, arm, values[level], count.astype(float), row)
+    if covariates is None:
+        cells, row, count = np.unique(code, return_inverse=True, return_counts=True)
+        z, x, arm, level = np.unravel_index(cells, shape)
+        return Patterns(z, x, arm, values[level], count.astype(float), row)
+    rows = np.column_stack([code, covariates.to_numpy(dtype=float)])
+    seen, row, count = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    z, x, arm, level = np.unravel_index(seen[:, 0].astype(np.intp), shape)
+    names = tuple(str(name) for name in covariates.columns)
+    return Patterns(z, x, arm, values[level], count.astype(float), row.ravel(), seen[:, 1:], names)
+
+
+def log_classes(law: ClassLaw, patterns: Patterns, ops: Any = np) -> Any:
+    """Log of P(u), or of P(u|w), for every class and pattern.
+
+    Parameters
+    ----------
+    law, patterns, ops
+        As for :func:`log_proxies`.
+
+    Returns
+    -------
+    array or tensor, shape (..., class, m), or (..., class, 1) without covariates
+    """
+    same = ops.log(law.probabilities)[..., None]
+    if law.class_slopes is None:
+        return same
+    odds = same + ops.swapaxes(ops.matmul(patterns.w, law.class_slopes), -1, -2)
+    odds = odds - odds.max(axis=-2, keepdims=True)
+    return odds - ops.log(ops.exp(odds).sum(axis=-2, keepdims=True))
 
 
 def log_proxies(law: ClassLaw, patterns: Patterns, ops: Any = np) -> Any:
@@ -173,7 +231,7 @@ def log_proxies(law: ClassLaw, patterns: Patterns, ops: Any = np) -> Any:
     array or tensor, shape (..., class, m)
     """
     return (
-        ops.log(law.probabilities)[..., None]
+        log_classes(law, patterns, ops)
         + ops.log(law.z_given_class)[..., patterns.z]
         + ops.log(law.x_given_class)[..., patterns.x]
     )
@@ -186,7 +244,7 @@ def log_joint(law: ClassLaw, patterns: Patterns, family: str, ops: Any = np) -> 
     ----------
     law : ClassLaw
     patterns : Patterns, m of them
-    family : {"bernoulli", "gaussian"}
+    family : str
         Of the outcome.
     ops : module, default numpy
         As for :func:`log_proxies`.
@@ -200,16 +258,19 @@ def log_joint(law: ClassLaw, patterns: Patterns, family: str, ops: Any = np) -> 
     treatment = patterns.arm * eta - ops.logaddexp(0.0, eta)
     by_arm = law.outcome_predictor[..., patterns.x if law.level == 4 else none, :]
     mean = by_arm[..., 0] + patterns.arm * (by_arm[..., 1] - by_arm[..., 0])
-    if family == "bernoulli":
-        outcome = patterns.outcome * mean - ops.logaddexp(0.0, mean)
-    else:
-        sigma = law.sigma[..., None, None] if law.sigma.ndim else law.sigma
-        residual = (patterns.outcome - mean) / sigma
-        outcome = -0.5 * residual**2 - ops.log(sigma) - 0.5 * math.log(2 * math.pi)
+    outcome = _log_outcome(get_family(family), patterns.outcome, mean, law.noise, ops)
     return log_proxies(law, patterns, ops) + treatment + outcome
 
 
-def class_law(posterior: xr.Dataset, level: int) -> ClassLaw:
+def _log_outcome(family: Family, y: Array, mean: Any, noise: Noise, ops: Any) -> Any:
+    """Log of P(y|t,u) for every class and pattern, from the family itself."""
+    if ops is np:
+        spread = {name: np.asarray(value)[..., None, None] for name, value in noise.items()}
+        return family.log_likelihood(np.broadcast_to(y, mean.shape), mean, spread)
+    return pm.logp(family.distribution(mean, noise), pt.broadcast_to(y, mean.shape))
+
+
+def class_law(posterior: xr.Dataset, level: int, family: str) -> ClassLaw:
     """Read the law of the classes from posterior draws.
 
     Parameters
@@ -218,16 +279,17 @@ def class_law(posterior: xr.Dataset, level: int) -> ClassLaw:
         Of the model of :func:`build_latent_class`.
     level : {2, 3, 4}
         Of that model.
+    family : str
+        Of its outcome.
 
     Returns
     -------
     ClassLaw
         With leading axes (chain, draw).
     """
-    names = [f.name for f in fields(ClassLaw) if f.name not in ("level", "sigma")]
-    sigma = posterior["sigma"].to_numpy() if "sigma" in posterior else None
-    draws = {name: posterior[name].to_numpy() for name in names}
-    return ClassLaw(level=level, sigma=sigma, **draws)
+    noise = {n: posterior[f"{OUTCOME}_{n}"].to_numpy() for n in get_family(family).noise}
+    names = [f.name for f in fields(ClassLaw) if f.name in posterior]
+    return ClassLaw(level, **{name: posterior[name].to_numpy() for name in names}, noise=noise)
 
 
 def class_means(law: ClassLaw, family: str) -> Array:
@@ -237,7 +299,7 @@ def class_means(law: ClassLaw, family: str) -> Array:
     ----------
     law : ClassLaw
         Of arrays.
-    family : {"bernoulli", "gaussian"}
+    family : str
 
     Returns
     -------
@@ -271,8 +333,8 @@ def build_latent_class(
         Number of classes.
     level : {2, 3, 4}
         Which edges the law allows, see ``LEVELS``.
-    family : {"bernoulli", "gaussian"}
-        Of the outcome; classes and arms share the noise sd of a gaussian one.
+    family : str
+        Of the outcome; classes and arms share its other parameters.
     priors : LatentClassPriors
 
     Returns
@@ -281,41 +343,20 @@ def build_latent_class(
 
     Raises
     ------
-    UnsupportedError
-        If the family is not one of the two.
     DataError
         If the outcome does not suit the family.
     SpecError
-        If the level is unknown.
+        If the level or the family is unknown.
     """
     if level not in LEVELS:
         raise SpecError(f"level must be one of {sorted(LEVELS)}; got {level!r}.")
-    likelihood = outcome_family(family)
-    likelihood.check(data.outcome, "outcome")
-    with pm.Model(coords=_coords(data, k, level)) as model:
-        law = _parameters(data, k, level, likelihood, priors)
+    likelihood = get_family(family)
+    likelihood.check(data.outcome, OUTCOME)
+    with pm.Model(coords=_coords(data, patterns, k, level)) as model:
+        law = _parameters(data, patterns, k, level, likelihood, priors)
         terms = pt.logsumexp(log_joint(law, patterns, family, pt), axis=0)
         pm.Potential("rows", (patterns.count * terms).sum())
     return model
-
-
-def outcome_family(name: str) -> Family:
-    """Return the outcome family of a latent class model.
-
-    Raises
-    ------
-    SpecError
-        If the name is unknown.
-    UnsupportedError
-        If the family is not implemented here.
-    """
-    family = get_family(name)
-    if name not in OUTCOME_SPREAD:
-        raise UnsupportedError(
-            f"the latent class model has no {name} outcome; it has "
-            f"{' and '.join(sorted(OUTCOME_SPREAD))}."
-        )
-    return family
 
 
 def start_point(
@@ -328,20 +369,21 @@ def start_point(
     start : StartingValues
     data : MixtureData
     level : {2, 3, 4}
-    family : {"bernoulli", "gaussian"}
+    family : str
     priors : LatentClassPriors
         Those of the model.
 
     Returns
     -------
     dict of str to ndarray
-        Values of the free parameters. A gaussian's noise sd is left to its default.
+        Values of the free parameters. Noise and slopes are left to their defaults.
     """
     treated = start.treated_given_zu
     if level == 2:
         treated = (start.z_given_u * treated).sum(axis=1, keepdims=True)
-    predictor = logit(start.baseline) if family == "bernoulli" else start.baseline
-    centre, spread = _outcome_prior(data, outcome_family(family), priors)
+    likelihood = get_family(family)
+    predictor = likelihood.link(start.baseline)
+    centre, spread = _outcome_prior(data, likelihood, priors)
     ties = start.x_given_u.shape[1] if level == 4 else 1
     raw = np.repeat(((predictor - centre) / spread)[:, None, :], ties, axis=1)
     return {
@@ -353,7 +395,7 @@ def start_point(
     }
 
 
-def _coords(data: MixtureData, k: int, level: int) -> dict[str, list[Any]]:
+def _coords(data: MixtureData, patterns: Patterns, k: int, level: int) -> dict[str, list[Any]]:
     """Coordinates of the model; a tie that the level excludes has one level."""
     z, x = list(data.z.names), list(data.x.names)
     return {
@@ -363,11 +405,17 @@ def _coords(data: MixtureData, k: int, level: int) -> dict[str, list[Any]]:
         X_LEVEL: x,
         Z_TIE: ["any"] if level == 2 else z,
         X_TIE: x if level == 4 else ["any"],
+        CLASS_COVARIATE: list(patterns.w_names),
     }
 
 
 def _parameters(
-    data: MixtureData, k: int, level: int, family: Family, priors: LatentClassPriors
+    data: MixtureData,
+    patterns: Patterns,
+    k: int,
+    level: int,
+    family: Family,
+    priors: LatentClassPriors,
 ) -> ClassLaw:
     """Add the free parameters to the model in context."""
     concentration = {
@@ -376,9 +424,11 @@ def _parameters(
     }
     raw = pm.Normal("outcome_raw", 0, 1, dims=(CLASS, X_TIE, ARM))
     centre, spread = _outcome_prior(data, family, priors)
-    sigma = None
-    if family.name == "gaussian":
-        sigma = pm.HalfStudentT("sigma", nu=3, sigma=family.latent_sd(data.outcome))
+    slopes = None
+    if patterns.w is not None:
+        slopes = pm.ZeroSumNormal(
+            "class_slopes", priors.covariate_sd, dims=(CLASS_COVARIATE, CLASS)
+        )
     return ClassLaw(
         level=level,
         probabilities=pm.Dirichlet(
@@ -390,7 +440,8 @@ def _parameters(
         outcome_predictor=pm.Deterministic(
             "outcome_predictor", centre + spread * raw, dims=(CLASS, X_TIE, ARM)
         ),
-        sigma=sigma,
+        noise=family.parameters(OUTCOME, data.outcome),
+        class_slopes=slopes,
     )
 
 
@@ -398,5 +449,6 @@ def _outcome_prior(
     data: MixtureData, family: Family, priors: LatentClassPriors
 ) -> tuple[float, float]:
     """Mean and sd of the prior of a class mean on the scale of the link."""
-    spread = OUTCOME_SPREAD[family.name] * family.latent_sd(data.outcome) * priors.outcome_scale
+    factor = SPREAD_OF_LOCATIONS if family.linear_mean else 1.0
+    spread = factor * family.latent_sd(data.outcome) * priors.outcome_scale
     return family.offset(data.outcome), spread

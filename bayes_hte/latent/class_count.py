@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit, logsumexp
 
+from bayes_hte.components.families import get_family
 from bayes_hte.components.latent_class import (
     ClassLaw,
     Patterns,
     collapse,
     log_joint,
-    outcome_family,
 )
-from bayes_hte.errors import SpecError
+from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.mixtures.data import MixtureData, empirical_moments
 from bayes_hte.mixtures.diagnostics import classes_carried, rank_tests
 from bayes_hte.mixtures.solver import Array
@@ -29,6 +29,8 @@ from bayes_hte.mixtures.uncertainty import bootstrap_moments
 MAX_STEPS: Final = 5000
 TOLERANCE: Final = 1e-6
 """Steps stop when the log-likelihood gains less than this."""
+CLOSED_FORM: Final = ("bernoulli", "gaussian", "poisson")
+"""Families whose best parameters for rows of known class are averages."""
 SMALLEST_COUNT: Final = 1e-6
 """Added to every count, so that an empty cell has a finite logit."""
 RANK_DRAWS: Final = 500
@@ -77,7 +79,7 @@ def count_classes(
         Of :func:`bayes_hte.mixtures.mixture_data`, with categorical proxies.
     rng : numpy.random.Generator
         Random starts, and draws of the tests of rank.
-    family : {"bernoulli", "gaussian"}
+    family : {"bernoulli", "gaussian", "poisson"}
         Of the outcome.
     max_k : int, optional
         Default, and at most, the smaller number of levels of the two sides.
@@ -93,7 +95,7 @@ def count_classes(
     SpecError
         If `max_k` or `starts` is out of range.
     UnsupportedError
-        If proxies are not categorical or the family is not one of the two.
+        If proxies are not categorical or the family is not one of the three.
     DataError
         If the outcome does not suit the family.
 
@@ -113,7 +115,14 @@ def count_classes(
         raise SpecError(f"max_k must be from 1 to {largest}, the levels of a side; got {max_k!r}.")
     if starts < 1:
         raise SpecError(f"starts must be at least 1; got {starts}.")
-    outcome_family(family).check(data.outcome, "outcome")
+    likelihood = get_family(family)
+    if family not in CLOSED_FORM:
+        raise UnsupportedError(
+            f"classes are counted with the families {', '.join(CLOSED_FORM)}; got {family!r}. Use "
+            "gaussian in place of student_t and poisson in place of negative_binomial, or compare "
+            "fits by compare_class_counts."
+        )
+    likelihood.check(data.outcome, "outcome")
     patterns = collapse(data)
     sampled = bootstrap_moments(data, RANK_DRAWS, rng=rng)
     carried = classes_carried(rank_tests(empirical_moments(data), sampled))
@@ -159,7 +168,7 @@ def maximum_likelihood(
     patterns : Patterns
         Of `data`.
     k : int
-    family : {"bernoulli", "gaussian"}
+    family : {"bernoulli", "gaussian", "poisson"}
     rng : numpy.random.Generator
         Draws the start: random memberships.
     level : {2, 3}, default 3
@@ -199,16 +208,16 @@ def _complete_data_fit(
     seen = weights @ tie + 2 * SMALLEST_COUNT
     by_arm = weights @ arms + 2 * SMALLEST_COUNT
     mean = ((weights * patterns.outcome) @ arms + SMALLEST_COUNT) / by_arm
-    sigma = None
+    noise = {}
     if family == "gaussian":
         residual = patterns.outcome - mean[:, patterns.arm]
-        sigma = np.sqrt((weights * residual**2).sum() / weights.sum())
+        noise["sigma"] = np.sqrt((weights * residual**2).sum() / weights.sum())
     return ClassLaw(
         level=level,
         probabilities=by_z.sum(axis=1) / by_z.sum(),
         z_given_class=by_z / by_z.sum(axis=1, keepdims=True),
         x_given_class=by_x / by_x.sum(axis=1, keepdims=True),
         treatment_logit=logit(treated / seen),
-        outcome_predictor=(logit(mean) if family == "bernoulli" else mean)[:, None, :],
-        sigma=sigma,
+        outcome_predictor=get_family(family).link(mean)[:, None, :],
+        noise=noise,
     )

@@ -13,6 +13,7 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.sampling_health import average_effects, divergences
+from bayes_hte.components.families import get_family
 from bayes_hte.components.latent_class import (
     LatentClassPriors,
     Patterns,
@@ -20,11 +21,12 @@ from bayes_hte.components.latent_class import (
     class_law,
     class_means,
     collapse,
-    outcome_family,
     start_point,
 )
+from bayes_hte.encoding import Encoding
 from bayes_hte.errors import NotIdentifiedError, SpecError
 from bayes_hte.latent.labels import ClassLabels, label_classes
+from bayes_hte.latent.membership import class_shares
 from bayes_hte.latent.mixture_fit import MixtureFit
 from bayes_hte.mixtures.agreement import compare_posteriors
 from bayes_hte.mixtures.bases import ContinuousBasis
@@ -82,6 +84,7 @@ def fit_mixture(
     level: int = 3,
     edges: Sequence[str] = ("Z-T",),
     family: str = "bernoulli",
+    class_covariates: Sequence[str] = (),
     reference: Any = None,
     priors: LatentClassPriors | None = None,
     continuous: ContinuousBasis | None = None,
@@ -112,9 +115,13 @@ def fit_mixture(
     edges : sequence of str, default ("Z-T",)
         Edges that cannot be ruled out, see :data:`bayes_hte.mixtures.hierarchy.EDGES`. With an
         X-Y edge the outcome may depend on X (level 4), and the average effect alone is reported.
-    family : {"bernoulli", "gaussian"}
-        Of the outcome. With a gaussian one the shape of its distribution within a class also
-        informs the classes; the comparison with the moments shows whether that misleads.
+    family : {"bernoulli", "gaussian", "student_t", "poisson", "negative_binomial"}
+        Of the outcome. The shape of its distribution within a class informs the classes too,
+        except for a bernoulli one; the comparison with the moments shows whether that misleads.
+    class_covariates : sequence of str, default ()
+        Columns measured before treatment that make a class more or less probable, by a softmax
+        regression. They may act on proxies, treatment and outcome through the class alone: what
+        also acts otherwise is a confounder that neither the likelihood nor the moments handle.
     reference : optional
         Level of the treatment that effects are taken against; default the smaller one.
     priors : LatentClassPriors, optional
@@ -138,7 +145,7 @@ def fit_mixture(
         If the graph does not identify the average effect, `level` is 2 although a Z-T edge is
         allowed, or the proxies have too few levels for the level.
     UnsupportedError
-        If proxies cannot be crossed, or the family is not one of the two.
+        If proxies cannot be crossed.
     DataError, SpecError
         If columns or options cannot be used.
     SamplingError
@@ -160,6 +167,7 @@ def fit_mixture(
         level=level,
         edges=edges,
         family=family,
+        class_covariates=class_covariates,
         reference=reference,
         priors=priors,
         continuous=continuous,
@@ -180,6 +188,7 @@ def mixture_problem(
     level: int = 3,
     edges: Sequence[str] = ("Z-T",),
     family: str = "bernoulli",
+    class_covariates: Sequence[str] = (),
     reference: Any = None,
     priors: LatentClassPriors | None = None,
     continuous: ContinuousBasis | None = None,
@@ -196,8 +205,11 @@ def mixture_problem(
     NotIdentifiedError, UnsupportedError, DataError, SpecError
         As :func:`fit_mixture`.
     """
-    likelihood = outcome_family(family)
-    covariates = [*z_proxies, *x_proxies]
+    likelihood = get_family(family)
+    both = sorted({*z_proxies, *x_proxies} & set(class_covariates))
+    if both:
+        raise SpecError(f"{', '.join(both)} is a proxy of the class; it cannot explain it as well.")
+    covariates = [*z_proxies, *x_proxies, *class_covariates]
     study = Study.from_frame(
         frame, outcome=outcome, treatment=treatment, covariates=covariates, reference=reference
     )
@@ -215,7 +227,7 @@ def mixture_problem(
     return MixtureProblem(
         study=study,
         data=data,
-        patterns=collapse(data),
+        patterns=collapse(data, _encoded(study, class_covariates)),
         graph=graph,
         level=_level(level, graph, data),
         family=family,
@@ -273,7 +285,7 @@ def judge_mixture(problem: MixtureProblem, sampled: xr.DataTree, *, seed: int) -
     raw, stats = (sampled[name].to_dataset() for name in ("posterior", "sample_stats"))
     labels = _labels(raw, stats["logp"], level, family, problem.data)
     posterior = _relabel(raw, labels)
-    derived = _derive(posterior, level, family)
+    derived = _derive(posterior, level, family, problem.patterns)
     health = _health(derived, stats, labels, graph)
     moments = _moments(problem.data, graph, labels, seed)
     doubts = [check.text for check in health if not check.passed]
@@ -290,6 +302,14 @@ def judge_mixture(problem: MixtureProblem, sampled: xr.DataTree, *, seed: int) -
         patterns=problem.patterns,
         units=problem.study.units,
     )
+
+
+def _encoded(study: Study, class_covariates: Sequence[str]) -> pd.DataFrame | None:
+    """Standardised covariates of the class, shape (unit, feature)."""
+    if not class_covariates:
+        return None
+    frame = study.frame[list(class_covariates)]
+    return Encoding.learn(frame).standardized(frame)
 
 
 def _level(level: int, graph: Identifiability, data: MixtureData) -> int:
@@ -362,7 +382,7 @@ def _labels(
     raw: xr.Dataset, logp: xr.DataArray, level: int, family: str, data: MixtureData
 ) -> ClassLabels:
     """Labels of the classes, matched by proxies and by outcome means in units of the column."""
-    law = class_law(raw, level)
+    law = class_law(raw, level, family)
     means = class_means(law, family)
     scale = 1.0 if family == "bernoulli" else float(data.outcome.std())
     profiles = np.concatenate([law.z_given_class, law.x_given_class, means / scale], axis=-1)
@@ -381,15 +401,16 @@ def _relabel(raw: xr.Dataset, labels: ClassLabels) -> xr.Dataset:
     return xr.Dataset(picked, coords=raw.coords, attrs=raw.attrs)
 
 
-def _derive(posterior: xr.Dataset, level: int, family: str) -> xr.Dataset:
-    """Class means, effects and average effect of every draw."""
+def _derive(posterior: xr.Dataset, level: int, family: str, patterns: Patterns) -> xr.Dataset:
+    """Class means, effects, shares of the classes and average effect of every draw."""
+    law = class_law(posterior, level, family)
     means = xr.DataArray(
-        class_means(class_law(posterior, level), family),
+        class_means(law, family),
         dims=(CHAIN, DRAW, CLASS, ARM),
         coords={name: posterior[name] for name in (CHAIN, DRAW, CLASS, ARM)},
     )
     effects = means.isel({ARM: 1}, drop=True) - means.isel({ARM: 0}, drop=True)
-    weights = posterior["probabilities"]
+    weights = posterior["probabilities"].copy(data=class_shares(law, patterns))
     return xr.Dataset(
         {
             "effects": effects,

@@ -6,15 +6,17 @@ units of the study. Given the proxies alone it is what could be said of a new un
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Literal
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from bayes_hte.components.latent_class import (
     ClassLaw,
     Patterns,
     class_means,
+    log_classes,
     log_joint,
     log_proxies,
 )
@@ -38,7 +40,8 @@ def membership_draws(law: ClassLaw, patterns: Patterns, family: str, given: Give
     law : ClassLaw
         With leading axes ``...``.
     patterns : Patterns, m of them
-    family : {"bernoulli", "gaussian"}
+    family : str
+        Of the outcome.
     given : {"row", "proxies"}
         See ``GIVEN``.
 
@@ -77,11 +80,9 @@ def mean_membership(
     soft_effect : ndarray, shape (m,)
         Mean over draws of sum_u P(u | row) R_u, which is not the product of the means.
     """
-    chains, draws, k = law.probabilities.shape
-    step = max(1, CHUNK // (chains * k * len(patterns.z)))
+    chains, draws, _ = law.probabilities.shape
     membership, soft = 0.0, 0.0
-    for first in range(0, draws, step):
-        part = _slice(law, slice(first, first + step))
+    for part in _parts(law, patterns):
         weights = membership_draws(part, patterns, family, given)
         means = class_means(part, family)
         membership = membership + weights.sum(axis=(0, 1))
@@ -89,10 +90,51 @@ def mean_membership(
     return np.asarray(membership).T / (chains * draws), np.asarray(soft) / (chains * draws)
 
 
-def _slice(law: ClassLaw, draws: slice) -> ClassLaw:
-    """The law at some draws."""
-    parts = {
-        name: value[:, draws] if isinstance(value, np.ndarray) else value
-        for name, value in vars(law).items()
-    }
-    return ClassLaw(**parts)
+def class_shares(law: ClassLaw, patterns: Patterns) -> Array:
+    """P(U=u) on average over the units, at every draw.
+
+    Parameters
+    ----------
+    law : ClassLaw
+        With leading axes (chain, draw).
+    patterns : Patterns
+
+    Returns
+    -------
+    ndarray, shape (chain, draw, class)
+        The law's own probabilities where the class has no covariates.
+    """
+    if law.class_slopes is None:
+        return law.probabilities
+    share = patterns.count / patterns.count.sum()
+    parts = [np.exp(log_classes(part, patterns)) @ share for part in _parts(law, patterns)]
+    return np.concatenate(parts, axis=1)
+
+
+def log_likelihood(law: ClassLaw, patterns: Patterns, family: str) -> Array:
+    """Log of P(z, x, t, y) of every distinct row at every draw.
+
+    Parameters
+    ----------
+    law : ClassLaw
+        With leading axes (chain, draw).
+    patterns : Patterns, m of them
+    family : str
+        Of the outcome.
+
+    Returns
+    -------
+    ndarray, shape (chain, draw, m)
+    """
+    parts = [
+        logsumexp(log_joint(part, patterns, family), axis=-2) for part in _parts(law, patterns)
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def _parts(law: ClassLaw, patterns: Patterns) -> Iterator[ClassLaw]:
+    """The law in pieces of draws that fit in memory for every class and pattern."""
+    chains, draws, k = law.probabilities.shape
+    step = max(1, CHUNK // (chains * k * len(patterns.z)))
+    for first in range(0, draws, step):
+        yield law.at(slice(first, first + step))

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.components.latent_class import Patterns, class_law
+from bayes_hte.components.latent_class import ClassLaw, Patterns, class_law
+from bayes_hte.errors import SpecError
 from bayes_hte.latent.labels import ClassLabels
-from bayes_hte.latent.membership import Given, mean_membership, membership_draws
+from bayes_hte.latent.membership import (
+    Given,
+    log_likelihood,
+    mean_membership,
+    membership_draws,
+)
 from bayes_hte.mixtures.agreement import Agreement
 from bayes_hte.mixtures.hierarchy import Identifiability
 from bayes_hte.mixtures.posterior import MomentPosterior
 from bayes_hte.names import CHAIN, CLASS, DRAW, UNIT
 from bayes_hte.summaries import CiKind, summarize
+
+PATTERN: Final = "pattern"
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ class MixtureFit:
 
     @property
     def probabilities(self) -> xr.DataArray:
-        """P(U=u), dims (chain, draw, class)."""
+        """P(U=u), on average over the units if it has covariates, dims (chain, draw, class)."""
         self.identifiability.require("probabilities")
         return self.derived["probabilities"]
 
@@ -85,6 +94,33 @@ class MixtureFit:
         """E[Y(1) - Y(0)] in the population the units were drawn from, dims (chain, draw)."""
         self.identifiability.require("ate")
         return self.derived["ate"]
+
+    @property
+    def class_slopes(self) -> xr.DataArray:
+        """Change of the log odds of a class against the average class.
+
+        For one standard deviation of a numeric covariate of the class, or for a level against the
+        first one; dims (chain, draw, class_covariate, class).
+
+        Raises
+        ------
+        NotIdentifiedError
+            If the declared graph does not identify the classes.
+        SpecError
+            If the class has no covariates.
+        """
+        self.identifiability.require("probabilities")
+        if self.patterns.w is None:
+            raise SpecError("the class has no covariates; name some in class_covariates.")
+        return self.posterior["posterior"]["class_slopes"]
+
+    def log_likelihood(self) -> xr.DataArray:
+        """Log of P(z, x, t, y | w) of every distinct row, dims (chain, draw, pattern).
+
+        ``fit.patterns.count`` units show a row, and unit ``i`` shows row ``fit.patterns.row[i]``.
+        """
+        values = log_likelihood(self._law(), self.patterns, self.family)
+        return xr.DataArray(values, dims=(CHAIN, DRAW, PATTERN), name="log_likelihood")
 
     def membership(self, *, given: Given = "row") -> xr.DataArray:
         """Posterior mean of P(U=u | what is known of the unit).
@@ -149,10 +185,10 @@ class MixtureFit:
             As :meth:`membership`.
         """
         self.identifiability.require("membership")
-        law = class_law(self.posterior["posterior"].to_dataset(), self.level)
+        law = self._law()
         weights = membership_draws(law, self.patterns, self.family, given)
         draws = np.einsum("cdum,cdu->cdm", weights, self.effects.to_numpy())
-        return xr.DataArray(draws, dims=(CHAIN, DRAW, "pattern"), name="soft_effect")
+        return xr.DataArray(draws, dims=(CHAIN, DRAW, PATTERN), name="soft_effect")
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Summarise the average effect and, if identified, class effects and probabilities.
@@ -184,10 +220,15 @@ class MixtureFit:
         note = " ".join(check.text for check in self.health if not check.passed)
         return pd.concat(tables, names=["quantity"]).assign(note=note)
 
+    def _law(self) -> ClassLaw:
+        """Law of the classes at every draw."""
+        draws = self.posterior["posterior"].to_dataset()
+        return class_law(draws, self.level, self.family)
+
     def _unit_means(self, given: Given) -> tuple[xr.DataArray, xr.DataArray]:
         """Membership and soft effect of every unit."""
         self.identifiability.require("membership")
-        law = class_law(self.posterior["posterior"].to_dataset(), self.level)
+        law = self._law()
         membership, soft = mean_membership(law, self.patterns, self.family, given)
         coords = {UNIT: self.units, CLASS: self.derived[CLASS].to_numpy()}
         row = self.patterns.row

@@ -13,7 +13,11 @@ effect)::
 more precise when the model is right, and then the difference has at most the sd of the moments
 (Hausman 1978), in practice far less: in 50 data sets from designs without an X-Y edge the largest
 distance of each, with maximum likelihood for the median, was below 1.5 in all and above 1 in one.
-So a distance above 1.5 is a disagreement. The overlap of the two posteriors is shown and not
+So a distance above 1.5 is a disagreement. Where the likelihood knows far more than the moments,
+from the shape of a continuous outcome or from covariates of the class, the difference has nearly
+the whole sd of the moments, and 1.5 would be passed by chance. There the bound is 2.2 sd of the
+difference, ``2.2 sqrt(1 - r^2)`` sd of the moments if the sd by likelihood is r times theirs; with
+r above .73 the 1.5 stands. The overlap of the two posteriors is shown and not
 judged, since two posteriors of unequal width overlap little even about one centre.
 
 An undeclared X-Y edge that moved single class means by .09, .18 and .30 was found in 8%, 64% and
@@ -42,6 +46,8 @@ from bayes_hte.summaries import CiKind, check_interval, interval
 
 LARGEST_DISTANCE: Final = 1.5
 """Distance of the medians, in sd of the moment posterior, above which the two disagree."""
+LARGEST_DIFFERENCE: Final = 2.2
+"""The same in sd of the difference, which decides where it allows more."""
 N_BINS: Final = 20
 """Bins of equal pooled share in which densities are compared."""
 AGREE: Final = "agree"
@@ -63,8 +69,9 @@ class Agreement:
         What the diagnostics of the moments say besides.
     table : DataFrame
         Index ``quantity``, ``class`` (-1 for the average effect); for each of ``likelihood`` and
-        ``moments`` the columns ``_median``, ``_lower``, ``_upper``; ``distance`` and ``overlap``
-        (see :func:`overlap_coefficient`); ``ci_prob``, ``ci_kind``. NaN where moments refuse.
+        ``moments`` the columns ``_median``, ``_lower``, ``_upper``; ``distance``, the largest
+        one ``allowed``, and ``overlap`` (see :func:`overlap_coefficient`); ``ci_prob``,
+        ``ci_kind``. NaN where moments refuse.
     """
 
     verdict: str
@@ -168,12 +175,12 @@ def _judge(table: pd.DataFrame, obstacles: tuple[str, ...]) -> tuple[str, tuple[
     """Verdict and reasons."""
     if obstacles:
         return UNIDENTIFIABLE, obstacles
-    apart = table[table["distance"] > LARGEST_DISTANCE]
+    apart = table[table["distance"] > table["allowed"]]
     if apart.empty:
-        largest = table["distance"].max()
+        closest = table.loc[(table["distance"] / table["allowed"]).idxmax()]
         return AGREE, (
-            f"No quantity differs by more than {largest:.1f} sd of the moments "
-            f"({LARGEST_DISTANCE:g} allowed). An X-Y edge can move both alike.",
+            f"No quantity differs by more than {closest['distance']:.1f} sd of the moments "
+            f"({closest['allowed']:.1f} allowed). An X-Y edge can move both alike.",
         )
     reasons = [
         f"{_in_words(*index)}: {row.likelihood_median:.3g} by likelihood, "
@@ -241,7 +248,12 @@ def _row(
         }
     usable = min(draws.size for draws in kept.values()) > 1
     gap = abs(row["likelihood_median"] - row["moments_median"])
-    row["distance"] = gap / _spread(kept["moments"]) if usable else np.nan
+    row |= {"distance": np.nan, "allowed": np.nan}
+    if usable:
+        sd = _spread(kept["moments"])
+        ratio = min(_spread(kept["likelihood"]) / sd, 1.0)
+        row["distance"] = gap / sd
+        row["allowed"] = max(LARGEST_DISTANCE, LARGEST_DIFFERENCE * np.sqrt(1 - ratio**2))
     row["overlap"] = overlap_coefficient(*kept.values()) if usable else np.nan
     return row
 

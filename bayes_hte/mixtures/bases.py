@@ -68,7 +68,22 @@ class QuantileBins:
     n_bins: int = 4
 
     def fit(self, values: pd.Series) -> FittedBins:
-        """Find the inner edges of the bins; ties may leave fewer bins."""
+        """Find the inner edges of the bins; ties may leave fewer bins.
+
+        Parameters
+        ----------
+        values : Series, shape (unit,)
+            The column.
+
+        Returns
+        -------
+        FittedBins
+
+        Raises
+        ------
+        SpecError
+            If there are to be fewer than 2 bins.
+        """
         if self.n_bins < 2:
             raise SpecError(f"n_bins must be at least 2; got {self.n_bins}.")
         array = values.to_numpy(dtype=float)
@@ -123,7 +138,22 @@ class Ranks:
     degree: int = 2
 
     def fit(self, values: pd.Series) -> FittedRanks:
-        """Store the distribution that ranks refer to."""
+        """Store the distribution that ranks refer to.
+
+        Parameters
+        ----------
+        values : Series, shape (unit,)
+            The column.
+
+        Returns
+        -------
+        FittedRanks
+
+        Raises
+        ------
+        SpecError
+            If the degree is below 1.
+        """
         if self.degree < 1:
             raise SpecError(f"degree must be at least 1; got {self.degree}.")
         grid = np.quantile(values.to_numpy(dtype=float), np.linspace(0, 1, 1025))
@@ -178,7 +208,22 @@ class Splines:
     degree: int = 2
 
     def fit(self, values: pd.Series) -> FittedSplines:
-        """Place the knots; ties may leave fewer."""
+        """Place the knots; ties may leave fewer.
+
+        Parameters
+        ----------
+        values : Series, shape (unit,)
+            The column.
+
+        Returns
+        -------
+        FittedSplines
+
+        Raises
+        ------
+        SpecError
+            If there are to be fewer than 2 knots, or the degree is below 1.
+        """
         if self.n_knots < 2 or self.degree < 1:
             raise SpecError(
                 f"splines need n_knots >= 2 and degree >= 1; got {self.n_knots}, {self.degree}."

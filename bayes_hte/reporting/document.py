@@ -7,21 +7,32 @@ from pathlib import Path
 
 from bayes_hte.checks.sampling_health import PREFIX
 from bayes_hte.errors import SpecError
+from bayes_hte.reporting.files import save
 from bayes_hte.reporting.markup import named_check, text, unordered
 from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.sections.averages import averages
+from bayes_hte.reporting.sections.checklists import checklists
 from bayes_hte.reporting.sections.individuals import individuals
 from bayes_hte.reporting.sections.methods import methods
 from bayes_hte.reporting.sections.mixture import mixture
 from bayes_hte.reporting.sections.question import question
 from bayes_hte.reporting.sections.subgroups import subgroups
 from bayes_hte.reporting.sections.trust import trust
-from bayes_hte.reporting.tables import all_tables, save
+from bayes_hte.reporting.tables import all_tables
 from bayes_hte.results import Results
 from bayes_hte.store import write_text
 
 # In the order a reader decides; a section may return None.
-SECTIONS = (question, averages, individuals, subgroups, mixture, trust, methods)
+SECTIONS = (
+    question,
+    averages,
+    individuals,
+    subgroups,
+    mixture,
+    trust,
+    methods,
+    checklists,
+)
 
 # Tells the browser to refuse anything from elsewhere, should a text ever smuggle it in.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -37,7 +48,9 @@ def report(results: Results, *, to: str | Path) -> Path:
     results : Results
         A finished run; an unhealthy one is reported under a warning.
     to : str or Path
-        The HTML file to write; replaced if it exists. Its folder is made if absent.
+        The HTML file to write; replaced if it exists. Its folder is made if absent. The folder
+        ``tables`` belongs to one report: tables that an earlier one wrote there, and this one does
+        not have, are removed.
 
     Returns
     -------

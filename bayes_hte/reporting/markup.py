@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -53,6 +53,7 @@ def table(
     groups: Sequence[tuple[str | None, Sequence[Sequence[str]]]],
     *,
     source: str,
+    stacks: bool = False,
 ) -> str:
     """Return a table in a box that scrolls on its own where the page is narrow.
 
@@ -67,14 +68,19 @@ def table(
         rows.
     source : str
         Key of the CSV file that holds the numbers.
+    stacks : bool, default False
+        Put the cells of a row below each other where the page is narrow, for tables of sentences.
 
     Returns
     -------
     str
         HTML with scoped headers and a caption that names the file.
     """
+    # Cells that are no longer laid out as a table lose their part in it unless it is said.
+    role = _role if stacks else _no_role
     head = "".join(
-        f'<th scope="col"{_class("num" if c.numeric else "")}>{text(c.heading)}</th>'
+        f'<th scope="col"{role("columnheader")}{_class("num" if c.numeric else "")}>'
+        f"{text(c.heading)}</th>"
         for c in columns
     )
     bodies = []
@@ -85,17 +91,21 @@ def table(
                 f'<tr><th scope="rowgroup" colspan="{len(columns)}" class="group">'
                 f'<span class="stay">{text(heading)}</span></th></tr>'
             )
-        bodies.append(f"<tbody>{label}{''.join(_row(row, columns) for row in rows)}</tbody>")
+        cells = "".join(_row(row, columns, role) for row in rows)
+        bodies.append(f"<tbody{role('rowgroup')}>{label}{cells}</tbody>")
+    cls = _class("stacks") + role("table") if stacks else ""
     return (
-        f'<div class="scroll" role="region" aria-label="{text(caption)}" tabindex="0"><table>'
+        f'<div class="scroll" role="region" aria-label="{text(caption)}" tabindex="0"><table{cls}>'
         f'<caption><span class="stay">{text(caption)} {csv_link(source)}</span></caption>'
-        f"<thead><tr>{head}</tr></thead>{''.join(bodies)}</table></div>"
+        f"<thead{role('rowgroup')}><tr{role('row')}>{head}</tr></thead>{''.join(bodies)}</table>"
+        "</div>"
     )
 
 
-def csv_link(key: str) -> str:
-    """Return the small link that says in which CSV file the numbers are."""
-    return f'<span class="source">Numbers: <a href="tables/{key}.csv">tables/{key}.csv</a></span>'
+def csv_link(*keys: str) -> str:
+    """Return the small links that say in which CSV files the numbers are."""
+    links = ", ".join(f'<a href="tables/{key}.csv">tables/{key}.csv</a>' for key in keys)
+    return f'<span class="source">Numbers: {links}</span>'
 
 
 def figure(svg: str, caption: str, *, source: str) -> str:
@@ -115,14 +125,22 @@ def details(summary: str, inner: str, *, is_open: bool) -> str:
     )
 
 
-def _row(cells: Sequence[str], columns: Sequence[Column]) -> str:
+def _row(cells: Sequence[str], columns: Sequence[Column], role: Callable[[str], str]) -> str:
     first, *rest = cells
     numeric = [c.numeric for c in columns[1:]]
     tail = "".join(
-        f"<td{_class('num' if is_number else '')}>{_cell(cell)}</td>"
+        f"<td{role('cell')}{_class('num' if is_number else '')}>{_cell(cell)}</td>"
         for cell, is_number in zip(rest, numeric, strict=True)
     )
-    return f'<tr><th scope="row">{text(first)}</th>{tail}</tr>'
+    return f'<tr{role("row")}><th scope="row"{role("rowheader")}>{text(first)}</th>{tail}</tr>'
+
+
+def _role(name: str) -> str:
+    return f' role="{name}"'
+
+
+def _no_role(name: str) -> str:
+    return ""
 
 
 def _cell(value: str) -> str:

@@ -10,6 +10,7 @@ from bayes_hte.checks import (
     loo,
     loo_pit,
     prior_sensitivity,
+    prior_view,
     refutations,
     repeated_rows,
 )
@@ -26,6 +27,7 @@ _WORKS = {
     loo.NAME: " [@psis]",
     loo_pit.NAME: " [@pit]",
     "heterogeneity in": " [@blp][@rate]",
+    prior_view.NAME: " [@priorview][@conflict]",
     prior_sensitivity.NAME: " [@powerscaling]",
     refutations.CONTROL: " [@negativecontrol]",
     "refutation": " [@refutation]",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bayes_hte.results import Results
+from bayes_hte.spec import MixtureSpec
 
 if TYPE_CHECKING:
     from bayes_hte.latent import MixtureFit
@@ -26,6 +27,13 @@ _RESAMPLING = {
     "dirichlet": "Dirichlet draws of the cell probabilities",
     "bootstrap": "a Bayesian bootstrap of the rows [@bootstrap]",
 }
+
+
+def _classes(declared: MixtureSpec) -> str:
+    """What the probability of a class depends on."""
+    if not declared.class_covariates:
+        return "class"
+    return f"class given {', '.join(declared.class_covariates)} (softmax regression)"
 
 
 def mixture_paragraph(results: Results, fit: MixtureFit) -> str:
@@ -54,7 +62,8 @@ def mixture_paragraph(results: Results, fit: MixtureFit) -> str:
         f"The declared graph reaches level {graph.level} of the hierarchy of causal mixtures "
         "[@spo][@tensor], so we report its "
         + ("average effect only." if graph.level == 4 else "class effects and probabilities."),
-        "The likelihood, with the class summed out, models class, proxies given the class, "
+        f"The likelihood, with the class summed out, models {_classes(declared)}, proxies given "
+        "the class, "
         f"{_TREATMENT[fit.level]}, and {_OUTCOME[fit.level]}, with flat Dirichlet priors of "
         "probabilities and weakly informative normal priors of treatment and outcome; it was "
         f"sampled by the No-U-Turn sampler of nutpie [@nuts] with {results.spec.sampler.chains} "
@@ -65,7 +74,8 @@ def mixture_paragraph(results: Results, fit: MixtureFit) -> str:
         sentences.append(
             "The same quantities were computed from moments by arm, class effects as eigenvalues "
             f"[@spo] and the average effect by the proximal equation [@proximal], for {how}. "
-            "Medians further apart than 1.5 standard deviations of the moments count as "
+            "Medians further apart than 1.5 standard deviations of the moments (2.2 of the "
+            "difference, where the likelihood is far more precise) count as "
             "disagreement [@hausman]."
         )
     return " ".join(sentences)

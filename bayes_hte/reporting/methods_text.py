@@ -9,12 +9,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bayes_hte.reporting.checklists import NAMES, applicable
 from bayes_hte.reporting.methods_checks import checks_paragraph
 from bayes_hte.reporting.methods_mixture import mixture_paragraph
 from bayes_hte.reporting.prior_table import TERM_WORDS
 from bayes_hte.reporting.references import REFERENCES, Reference
-from bayes_hte.reporting.tables import arm_names
-from bayes_hte.reporting.words import important, interval_phrase, people, person, unit_phrase
+from bayes_hte.reporting.risk_tables import N_GROUPS
+from bayes_hte.reporting.words import (
+    arm_names,
+    important,
+    interval_phrase,
+    people,
+    person,
+    unit_phrase,
+)
 from bayes_hte.results import Results
 
 _CITE = re.compile(r"\[@([a-z]+)\]")
@@ -77,7 +85,7 @@ def methods(results: Results) -> MethodsText:
         drafts.append(_subgroups(results))
     if results.mixture is not None:
         drafts.append(mixture_paragraph(results, results.mixture))
-    drafts += [_computation(results), checks_paragraph(results)]
+    drafts += [_computation(results), checks_paragraph(results), _reporting(results)]
     cited = {key for draft in drafts for key in _CITE.findall(draft) if key in REFERENCES}
     references = sorted((REFERENCES[key] for key in cited), key=lambda r: r.full.casefold())
     return MethodsText(tuple(_cite(draft) for draft in drafts), tuple(references))
@@ -208,11 +216,16 @@ def _effects(results: Results) -> str:
         "ATT": "the treated (ATT)",
         "ATC": "the controls (ATC)",
     }
+    by_prediction = ""
+    if results.reference_outcome is not None:
+        by_prediction = (
+            f", and over {N_GROUPS} groups by the outcome expected under the reference arm [@path]"
+        )
     over = ", ".join(populations[str(name)] for name in results.populations.data_vars)
     sentences.append(
-        f"Effects were averaged within each draw over {over}. Draws were averaged first and "
-        f"summarised last. We report posterior means, the {interval_phrase(results)}, and "
-        "posterior probabilities."
+        f"Effects were averaged within each draw over {over}{by_prediction}. Draws were averaged "
+        "first and summarised last. We report posterior means, the "
+        f"{interval_phrase(results)}, and posterior probabilities."
     )
     return " ".join(sentences)
 
@@ -234,6 +247,12 @@ def _subgroups(results: Results) -> str:
         f"{first.required_probability:g}.",
         _where_judged(results),
     ]
+    if results.evidence:
+        sentences.append(
+            "How well they summarise the individual effects is described by the share of variance "
+            "the profile explains in each draw [@projection] and by the partition with the "
+            "smallest expected variation of information, with its credible ball [@partition]."
+        )
     if results.spec.subgroups.because:
         sentences.append(f"Reason for these settings: {results.spec.subgroups.because}.")
     return " ".join(sentences)
@@ -248,10 +267,14 @@ def _where_judged(results: Results) -> str:
     return (
         "To declare them, each half of the study was fitted by itself; the subgroups suggested by "
         "one half were judged in the other, both ways, and the two differences averaged draw by "
-        "draw [@honest]. How well they summarise the individual effects is described by the share "
-        "of variance the profile explains in each draw [@projection] and by the partition with the "
-        "smallest expected variation of information, with its credible ball [@partition]."
+        "draw [@honest]."
     )
+
+
+def _reporting(results: Results) -> str:
+    """Name the checklists the report fills."""
+    names = [f"{NAMES[key]} [@{key}]" for key in applicable(results)]
+    return f"The report comes with filled reporting checklists: {', '.join(names)}."
 
 
 def _computation(results: Results) -> str:

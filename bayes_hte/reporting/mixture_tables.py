@@ -90,8 +90,8 @@ def side_by_side(fit: MixtureFit, source: str, *, ci_prob: float, ci_kind: CiKin
     DataFrame
         One row a quantity, those the graph identifies: ``quantity``, ``class`` (-1 for the average
         effect), ``label``; ``likelihood_`` and ``moments_`` each with ``median``, ``lower`` and
-        ``upper`` (NaN where there is no answer); ``distance``, ``overlap``, ``ci_prob``,
-        ``ci_kind``; ``truth`` for simulated data.
+        ``upper`` (NaN where there is no answer); ``distance``, ``allowed``,
+        ``overlap``, ``ci_prob``, ``ci_kind``; ``truth`` for simulated data.
     """
     found = compare_posteriors(fit.derived, fit.moments, ci_prob=ci_prob, ci_kind=ci_kind).table
     if found.empty:
@@ -114,7 +114,8 @@ def _likelihood_alone(fit: MixtureFit, *, ci_prob: float, ci_kind: CiKind) -> pd
     summary = fit.summary(ci_prob=ci_prob, ci_kind=ci_kind)
     own = summary[["median", "ci_lower", "ci_upper"]]
     own.columns = [f"likelihood_{part}" for part in ("median", "lower", "upper")]
-    empty = [*(f"moments_{part}" for part in ("median", "lower", "upper")), "distance", "overlap"]
+    empty = [f"moments_{part}" for part in ("median", "lower", "upper")]
+    empty += ["distance", "allowed", "overlap"]
     return own.assign(**dict.fromkeys(empty, np.nan), ci_prob=ci_prob, ci_kind=ci_kind)
 
 

@@ -283,6 +283,40 @@ REFERENCES: dict[str, Reference] = {
         "Hausman, J. A. (1978). Specification tests in econometrics. Econometrica 46, 1251-1271. "
         "doi:10.2307/1913827",
     ),
+    "priorview": Reference(
+        "Gabry et al. 2019",
+        "Gabry, J., Simpson, D., Vehtari, A., Betancourt, M., Gelman, A. (2019). Visualization in "
+        "Bayesian workflow. Journal of the Royal Statistical Society A 182, 389-402. "
+        "doi:10.1111/rssa.12378",
+    ),
+    "conflict": Reference(
+        "Evans and Moshonov 2006",
+        "Evans, M., Moshonov, H. (2006). Checking for prior-data conflict. Bayesian Analysis 1, "
+        "893-914. doi:10.1214/06-BA129",
+    ),
+    "path": Reference(
+        "Kent et al. 2020",
+        "Kent, D. M., Paulus, J. K., van Klaveren, D., et al. (2020). The Predictive Approaches to "
+        "Treatment effect Heterogeneity (PATH) Statement. Annals of Internal Medicine 172, 35-45. "
+        "doi:10.7326/M18-3667",
+    ),
+    "iceman": Reference(
+        "Schandelmaier et al. 2020",
+        "Schandelmaier, S., Briel, M., Varadhan, R., et al. (2020). Development of the Instrument "
+        "to assess the Credibility of Effect Modification Analyses (ICEMAN) in randomized "
+        "controlled trials and meta-analyses. CMAJ 192, E901-E906. doi:10.1503/cmaj.200077",
+    ),
+    "agrema": Reference(
+        "Lee et al. 2021",
+        "Lee, H., Cashin, A. G., Lamb, S. E., et al. (2021). A Guideline for Reporting Mediation "
+        "Analyses of Randomized Trials and Observational Studies: The AGReMA Statement. JAMA 326, "
+        "1045-1056. doi:10.1001/jama.2021.14075",
+    ),
+    "barg": Reference(
+        "Kruschke 2021",
+        "Kruschke, J. K. (2021). Bayesian Analysis Reporting Guidelines. Nature Human Behaviour 5, "
+        "1282-1291. doi:10.1038/s41562-021-01177-7",
+    ),
     "rhat": Reference(
         "Vehtari et al. 2021",
         "Vehtari, A., Gelman, A., Simpson, D., Carpenter, B., Bürkner, P.-C. (2021). "

@@ -15,7 +15,7 @@ from bayes_hte.summaries import CiKind, summarize
 
 if TYPE_CHECKING:
     from bayes_hte.results import Results
-    from bayes_hte.subgroups import Subgroups
+    from bayes_hte.subgroups import Evidence, Subgroups
     from bayes_hte.subgroups.profile import Node, Profile
 
 MOST_COLUMNS = 400
@@ -88,8 +88,8 @@ def evidence_tables(
     -------
     dict of str to DataFrame
         ``subgroup_honest_`` where halves were fitted; ``subgroup_explained_``,
-        ``subgroup_contrasts_``, ``subgroup_partition_`` and ``subgroup_ball_`` where there are two
-        subgroups or more, each followed by `name`.
+        ``subgroup_contrasts_``, ``subgroup_partition_``, ``subgroup_ball_`` and
+        ``subgroup_together_`` where there are two subgroups or more, each followed by `name`.
     """
     tables = {}
     how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
@@ -102,8 +102,30 @@ def evidence_tables(
             f"subgroup_contrasts_{name}": found.contrasts.table.reset_index(),
             f"subgroup_partition_{name}": found.partition.candidates.reset_index(),
             f"subgroup_ball_{name}": found.ball.edge.reset_index(),
+            f"subgroup_together_{name}": pairs(found),
         }
     return tables
+
+
+def pairs(found: Evidence) -> pd.DataFrame:
+    """List how often units are together, as the heat map draws it.
+
+    Parameters
+    ----------
+    found : Evidence
+        Of one effect.
+
+    Returns
+    -------
+    DataFrame
+        One row a unit that is drawn, in the order of the map: ``unit``, ``group``, ``certainty``,
+        ``mean_effect``, and one column a unit, in the same order: share of draws together.
+    """
+    from bayes_hte.subgroups import heat_map_tables
+
+    similarity, units = heat_map_tables(found.clustered, found.partition)
+    shares = similarity.set_axis([f"with {unit}" for unit in units.index], axis=1)
+    return units.reset_index().join(shares.reset_index(drop=True))
 
 
 def count(groups: Subgroups) -> int:

@@ -18,6 +18,13 @@ def interval_phrase(results: Results) -> str:
     return interval_words(results.spec.report.ci_prob, results.spec.report.ci_kind)
 
 
+def arm_names(results: Results) -> tuple[str, str]:
+    """Return the names of the arms for a reader, reference first."""
+    declared = results.spec.roles.arm_names
+    reference, other = declared or results.study.arms
+    return str(reference), str(other)
+
+
 def people(results: Results) -> str:
     """Return the word for several rows of the study, e.g. ``"people"`` or ``"person-years"``."""
     return results.spec.roles.units

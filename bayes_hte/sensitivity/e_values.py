@@ -121,7 +121,25 @@ class EValue:
         )
 
     def check(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> CheckResult:
-        """Return the summary as a check that informs without judging."""
+        """Return the summary as a check that informs without judging.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        CheckResult
+            Its ``passed`` is None.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         table = self.summary(ci_prob=ci_prob, ci_kind=ci_kind)
         ratio, value = table.loc["ratio"], table.loc["e_value"]
         goal = "no effect" if self.target == 0 else f"a difference of {self.target:g}"

@@ -42,10 +42,26 @@ class Sensitivity:
     tipping: TippingPoint | None
     rho: MediationRho | None
 
-    def checks(
-        self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti"
-    ) -> tuple[CheckResult, ...]:
-        """Return each analysis as a check that informs."""
+    def checks(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> tuple[CheckResult, ...]:
+        """Return each analysis as a check that informs.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        tuple of CheckResult
+            Their ``passed`` is None.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         parts = (*self.e_values, self.tipping, self.rho)
         how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
         return tuple(part.check(**how) for part in parts if part is not None)

@@ -91,6 +91,11 @@ class MediationRho:
     def root_summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return the posterior of the rho at which the indirect effect is zero, and of its square.
 
+        Parameters
+        ----------
+        ci_prob, ci_kind
+            The interval, as in :meth:`summary`.
+
         Returns
         -------
         DataFrame, index quantity (``rho_zero``, ``r_squared_zero``)
@@ -102,14 +107,40 @@ class MediationRho:
     def first_covering(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> float | None:
         """Return the rho nearest to 0, of those computed, whose interval of the TNIE covers zero.
 
-        None if no interval does; of two equally near the smaller.
+        Parameters
+        ----------
+        ci_prob, ci_kind
+            The interval, as in :meth:`summary`.
+
+        Returns
+        -------
+        float or None
+            None if no interval does; of two equally near the smaller.
         """
         rows = summarize(self.tnie, ci_prob=ci_prob, ci_kind=ci_kind)
         covering = rows.index[(rows["ci_lower"] <= 0) & (rows["ci_upper"] >= 0)]
         return min(map(float, covering), key=abs, default=None)
 
     def check(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> CheckResult:
-        """Return the analysis as a check that informs without judging; its table is `summary`."""
+        """Return the analysis as a check that informs without judging; its table is `summary`.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        CheckResult
+            Its ``passed`` is None.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         root = self.root_summary(ci_prob=ci_prob, ci_kind=ci_kind)
         zero, words = root.loc["rho_zero"], interval_words(ci_prob, ci_kind)
         first = self.first_covering(ci_prob=ci_prob, ci_kind=ci_kind)

@@ -72,12 +72,48 @@ class TippingPoint:
     beyond: float
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row: the posterior of the bias needed."""
+        """Return one row: the posterior of the bias needed.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame, index quantity
+            The columns of :func:`bayes_hte.summarize`, ``better`` and ``beyond``; outcome units.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         table = summarize(self.bias_needed, ci_prob=ci_prob, ci_kind=ci_kind)
         return table.drop(columns="prob_positive").assign(better=self.better, beyond=self.beyond)
 
     def check(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> CheckResult:
-        """Return the tips as a check that informs without judging; its table is `tips`."""
+        """Return the tips as a check that informs without judging; its table is `tips`.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        CheckResult
+            Its ``passed`` is None.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         row = self.summary(ci_prob=ci_prob, ci_kind=ci_kind).iloc[0]
         parts = [
             f"The true effect would be {self._margin_words()} if hidden confounding had biased the "

@@ -22,7 +22,8 @@ class Node:
     Attributes
     ----------
     number : int
-        Position in :attr:`Profile.nodes`; the root is 0 and children follow their parents.
+        Position in the ``nodes`` of the :class:`Profile`; the root is 0 and children follow their
+        parents.
     parent : int or None
         Number of the parent; None for the root.
     condition : Condition or None

@@ -36,7 +36,25 @@ class BucketEffects:
     codes: np.ndarray
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a bucket: its size and the posterior of its average effect."""
+        """Return one row a bucket: its size and the posterior of its average effect.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame, index bucket
+            ``n`` and the columns of :func:`bayes_hte.summarize`, in outcome units.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         table = summarize(self.draws, ci_prob=ci_prob, ci_kind=ci_kind)
         table.insert(0, "n", self.sizes)
         return table

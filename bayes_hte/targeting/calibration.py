@@ -55,7 +55,25 @@ class Uplift:
     counts: pd.DataFrame
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a quantity and fraction: posterior mean and interval."""
+        """Return one row a quantity and fraction: posterior mean and interval.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame, index (quantity, fraction)
+            The columns of :func:`bayes_hte.summarize`, in outcome units.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         return summarize(self.draws, ci_prob=ci_prob, ci_kind=ci_kind)
 
 
@@ -79,7 +97,26 @@ class Calibration:
     slope: xr.DataArray
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a quantity and bin: posterior mean and interval."""
+        """Return one row a quantity and bin: posterior mean and interval.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame, index (quantity, bin)
+            As :func:`bayes_hte.plots.plot_calibration` draws it: the columns of
+            :func:`bayes_hte.summarize`, in outcome units.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         return summarize(self.draws, ci_prob=ci_prob, ci_kind=ci_kind)
 
 

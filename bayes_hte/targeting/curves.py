@@ -87,11 +87,48 @@ class TargetingCurve:
     evaluated_on: str
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row: the posterior of the area."""
+        """Return one row: the posterior of the area.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame, index quantity
+            The columns of :func:`bayes_hte.summarize`, ``ranked_by`` and ``evaluated_on``.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         return self._label(summarize(self.area, ci_prob=ci_prob, ci_kind=ci_kind))
 
     def curve_summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a fraction: the posterior band of the curve, pointwise."""
+        """Return one row a fraction: the posterior band of the curve, pointwise.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame, index fraction
+            As :func:`bayes_hte.plots.plot_targeting_curve` draws it: the columns of
+            :func:`bayes_hte.summarize`, ``ranked_by`` and ``evaluated_on``.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         return self._label(summarize(self.curve, ci_prob=ci_prob, ci_kind=ci_kind))
 
     def _label(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -227,7 +264,23 @@ def implied_qini(
 def implied_toc(
     effect: xr.DataArray, *, better: Better, fractions: Sequence[float] = FRACTIONS
 ) -> TargetingCurve:
-    """TOC curve that the posterior expects of its own ranking; see :func:`implied_qini`."""
+    """TOC curve that the posterior expects of ranking its own units by posterior mean.
+
+    Parameters
+    ----------
+    effect, better, fractions
+        As in :func:`qini`.
+
+    Returns
+    -------
+    TargetingCurve
+        Trust it as far as the model; :func:`toc` on held-out units is the test.
+
+    Raises
+    ------
+    DataError, SpecError
+        As :func:`qini`.
+    """
     return _implied("toc", effect, better, fractions)
 
 

@@ -58,7 +58,25 @@ class PolicyValue:
     share_treated: float
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a quantity: gain, gain over treating all, regret, expected outcome."""
+        """Return one row a quantity: gain, gain over treating all, regret, expected outcome.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame, index quantity
+            The columns of :func:`bayes_hte.summarize`, and ``share_treated``.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         known = (self.gain, self.gain_over_all, self.regret, self.expected_outcome)
         draws = xr.Dataset({d.name: d for d in known if d is not None})
         table = summarize(draws, ci_prob=ci_prob, ci_kind=ci_kind)

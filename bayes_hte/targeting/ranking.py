@@ -51,13 +51,48 @@ class RankUncertainty:
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return one row: the posterior of the agreement on the ranking.
 
-        ``sure_of_top`` is the share of units whose probability to be in the top exceeds `ci_prob`.
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame
+            The columns of :func:`bayes_hte.summarize`; ``sure_of_top`` is the share of units whose
+            probability to be in the top exceeds `ci_prob`.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
         """
         table = summarize(self.agreement, ci_prob=ci_prob, ci_kind=ci_kind)
         return table.assign(n_units=self.p_top.size, sure_of_top=(self.p_top > ci_prob).mean())
 
     def unit_summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a unit: the posterior of its percentile and the probability of the top."""
+        """Return one row a unit: the posterior of its percentile and the probability of the top.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame, index unit
+            The columns of :func:`bayes_hte.summarize` for the percentile, and the probability of
+            being in the top.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
         step = max(1, UNIT_CELLS // self.ranks[..., 0].size)
         parts = [
             summarize(self.ranks.isel({UNIT: slice(k, k + step)}), ci_prob=ci_prob, ci_kind=ci_kind)

@@ -51,7 +51,9 @@ from bayes_hte.latent.fitting import MixtureProblem, judge_mixture, mixture_prob
 from bayes_hte.mixtures import (
     draw_frame,
     empirical_moments,
+    identifiability,
     mixture_arrays,
+    moment_posterior,
     paper_design,
     solve_mixture,
     solve_moments_pencil,
@@ -98,6 +100,21 @@ def pencil(frame: pd.DataFrame, seed: int) -> Estimate:
     moments = empirical_moments(arrays(frame))
     solution = solve_moments_pencil(moments.M, moments.N, moments.mu)
     return Estimate(solution.effects, solution.probabilities, float(solution.moments[1]))
+
+
+def moments(frame: pd.DataFrame, seed: int) -> Estimate:
+    """Posterior of the moments: medians and 95% bounds over the draws that could be solved."""
+    graph = identifiability(k=2, z_levels=[2], x_levels=[2], edges=("Z-T",))
+    found = moment_posterior(arrays(frame), graph, rng=np.random.default_rng(seed))
+    table = found.summary(ci_prob=0.95, ci_kind="eti")
+    effects = table.loc["effects"]
+    return Estimate(
+        effects["median"].to_numpy(),
+        table.loc["probabilities", "median"].to_numpy(),
+        float(table.loc[("ate", -1), "median"]),
+        effects["ci_lower"].to_numpy(),
+        effects["ci_upper"].to_numpy(),
+    )
 
 
 def likelihood(frame: pd.DataFrame, seed: int) -> Estimate:
@@ -206,6 +223,7 @@ def from_cells(cells: np.ndarray, probabilities: np.ndarray) -> Estimate:
 METHODS: dict[str, Callable[[pd.DataFrame, int], Estimate]] = {
     "solver": solver,
     "pencil": pencil,
+    "posterior of the moments": moments,
     "maximum likelihood, level 3": likelihood,
     "posterior, level 3": partial(posterior, level=3),
     "posterior, level 2": partial(posterior, level=2),

@@ -75,6 +75,19 @@ def test_distance_is_in_sd_of_the_moments_and_decides(moments):
     assert not any("effect of class 0" in reason for reason in far.reasons)
 
 
+def test_a_far_more_precise_likelihood_may_be_further_away(moments):
+    shifted = likelihood_near(moments, shift=1.8)
+    middle = shifted.median(("chain", "draw"))
+    precise = middle + 0.2 * (shifted - middle)
+    assert compare_posteriors(shifted, moments).verdict == "disagree"
+    found = compare_posteriors(precise, moments)
+    assert found.verdict == "agree"
+    assert found.table.loc[("effects", 1), "allowed"] == pytest.approx(2.2 * 0.96**0.5, rel=0.02)
+    too_far = likelihood_near(moments, shift=2.6)
+    middle = too_far.median(("chain", "draw"))
+    assert compare_posteriors(middle + 0.2 * (too_far - middle), moments).verdict == "disagree"
+
+
 def test_classes_are_paired_by_their_outcome_means(moments):
     found = compare_posteriors(likelihood_near(moments, swap=True), moments)
     assert found.verdict == "agree"

@@ -3,12 +3,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytest
 import xarray as xr
+from scipy import stats
 from scipy.special import expit
-from scipy.stats import norm
 
+from bayes_hte.checks.class_counts import compare_class_counts
+from bayes_hte.checks.loo import leave_one_out
+from bayes_hte.components.families import get_family
 from bayes_hte.components.latent_class import (
     ClassLaw,
     LatentClassPriors,
@@ -24,7 +28,12 @@ from bayes_hte.latent import count_classes, fit_mixture, fitting
 from bayes_hte.latent import membership as membership_module
 from bayes_hte.latent.class_count import maximum_likelihood
 from bayes_hte.latent.labels import label_classes
-from bayes_hte.latent.membership import mean_membership, membership_draws
+from bayes_hte.latent.membership import (
+    class_shares,
+    log_likelihood,
+    mean_membership,
+    membership_draws,
+)
 from bayes_hte.mixtures import (
     MixtureDesign,
     Splines,
@@ -40,6 +49,16 @@ from bayes_hte.mixtures import (
 
 DESIGN = paper_design(0.5, 0.5)
 COLUMNS = {"outcome": "y", "treatment": "t", "x_proxies": ["x"], "z_proxies": ["z"]}
+NOISE = {"sigma": (0.5, 2), "nu": (3, 9), "size": (0.5, 3)}
+DENSITY = {
+    "bernoulli": lambda y, eta: expit(eta) if y == 1 else 1 - expit(eta),
+    "gaussian": lambda y, eta, sigma: stats.norm.pdf(y, eta, sigma),
+    "student_t": lambda y, eta, sigma, nu: stats.t.pdf(y, nu, eta, sigma),
+    "poisson": lambda y, eta: stats.poisson.pmf(y, np.exp(eta)),
+    "negative_binomial": lambda y, eta, size: stats.nbinom.pmf(
+        y, size, size / (size + np.exp(eta))
+    ),
+}
 SHORT = {"draws": 250, "tune": 400, "progress": False}
 
 
@@ -67,7 +86,7 @@ def edge_fit():
     return fit_mixture(frame, **COLUMNS, k=2, seed=3, **SHORT)
 
 
-def random_law(rng, k, dz, dx, level, family, draws=()):
+def random_law(rng, k, dz, dx, level, family, draws=(), covariates=0):
     return ClassLaw(
         level=level,
         probabilities=rng.dirichlet(np.ones(k), size=draws),
@@ -75,22 +94,22 @@ def random_law(rng, k, dz, dx, level, family, draws=()):
         x_given_class=rng.dirichlet(np.ones(dx), size=(*draws, k)),
         treatment_logit=rng.normal(size=(*draws, k, 1 if level == 2 else dz)),
         outcome_predictor=rng.normal(size=(*draws, k, dx if level == 4 else 1, 2)),
-        sigma=rng.uniform(0.5, 2, size=draws) if family == "gaussian" else None,
+        noise={name: rng.uniform(*NOISE[name], size=draws) for name in get_family(family).noise},
+        class_slopes=rng.normal(size=(*draws, covariates, k)) if covariates else None,
     )
 
 
 def joint_by_hand(law, row, family):
-    """P(u, z, x, t, y) of one row for every class."""
-    z, x, t, y = row
+    """P(u, z, x, t, y | w) of one row for every class."""
+    z, x, t, y, *w = row
     found = []
+    classes = law.probabilities * np.exp(w @ law.class_slopes if w else 0)
+    classes = classes / classes.sum()
     for u in range(len(law.probabilities)):
         treated = expit(law.treatment_logit[u, 0 if law.level == 2 else z])
         mean = law.outcome_predictor[u, x if law.level == 4 else 0, t]
-        if family == "bernoulli":
-            outcome = expit(mean) if y == 1 else 1 - expit(mean)
-        else:
-            outcome = norm.pdf(y, mean, law.sigma)
-        proxies = law.probabilities[u] * law.z_given_class[u, z] * law.x_given_class[u, x]
+        outcome = DENSITY[family](y, mean, **law.noise)
+        proxies = classes[u] * law.z_given_class[u, z] * law.x_given_class[u, x]
         found.append(proxies * (treated if t == 1 else 1 - treated) * outcome)
     return np.array(found)
 
@@ -98,16 +117,28 @@ def joint_by_hand(law, row, family):
 def some_rows(family, n=70, seed=8):
     rng = np.random.default_rng(seed)
     z, x, t = rng.integers(3, size=n), rng.integers(2, size=n), rng.integers(2, size=n)
-    y = rng.integers(2, size=n) if family == "bernoulli" else rng.normal(size=n).round(1)
-    return z, x, t, y
+    y = {"bernoulli": rng.integers(2, size=n), "gaussian": rng.normal(size=n).round(1)}
+    return z, x, t, y.get(family, rng.poisson(3, size=n))
 
 
-@pytest.mark.parametrize("family", ["bernoulli", "gaussian"])
-@pytest.mark.parametrize("level", [2, 3, 4])
-def test_model_density_is_the_sum_over_rows_and_classes(level, family):
+def some_covariates(n=70, seed=4):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({"age": rng.normal(size=n).round(1), "ward": rng.integers(2, size=n)})
+
+
+@pytest.mark.parametrize(
+    ("family", "level", "covariates"),
+    [
+        *[(family, level, None) for family in ("bernoulli", "gaussian") for level in (2, 3, 4)],
+        *[(family, 3, None) for family in ("student_t", "poisson", "negative_binomial")],
+        ("bernoulli", 3, some_covariates()),
+    ],
+    ids=lambda value: "covariates" if isinstance(value, pd.DataFrame) else str(value),
+)
+def test_model_density_is_the_sum_over_rows_and_classes(family, level, covariates):
     z, x, t, y = some_rows(family)
     data = mixture_arrays(z, x, t, y)
-    patterns = collapse(data)
+    patterns = collapse(data, covariates)
     priors = LatentClassPriors()
     model = build_latent_class(data, patterns, k=2, level=level, family=family, priors=priors)
     rng = np.random.default_rng(9)
@@ -117,14 +148,29 @@ def test_model_density_is_the_sum_over_rows_and_classes(level, family):
     }
     values = model.compile_fn(model.unobserved_value_vars, mode="FAST_COMPILE")(point)
     names = [variable.name for variable in model.unobserved_value_vars]
-    known = dict(zip(names, values, strict=True))
-    fields = [name for name in ClassLaw.__dataclass_fields__ if name in known]
-    law = ClassLaw(
-        level=level, **({"sigma": None} | {name: np.asarray(known[name]) for name in fields})
+    known = xr.Dataset(
+        {
+            name: (("chain", "draw", *(f"{name}_{i}" for i in range(np.ndim(value)))),
+                   np.asarray(value)[None, None])
+            for name, value in zip(names, values, strict=True)
+        }
+    )  # fmt: skip
+    draws = class_law(known, level, family)
+    law = draws.at(slice(0, 1))
+    law = replace(
+        law,
+        **{name: value[0, 0] for name, value in vars(law).items() if hasattr(value, "ndim")},
+        noise={name: value[0, 0] for name, value in law.noise.items()},
     )
-    rows = [np.log(joint_by_hand(law, row, family).sum()) for row in zip(z, x, t, y, strict=True)]
+    w = covariates.to_numpy() if covariates is not None else np.empty((len(z), 0))
+    rows = [
+        np.log(joint_by_hand(law, (*row, *extra), family).sum())
+        for row, extra in zip(zip(z, x, t, y, strict=True), w, strict=True)
+    ]
     potential = model.compile_logp(vars=model.potentials, mode="FAST_COMPILE")
-    assert float(potential(point)) == pytest.approx(sum(rows), rel=1e-12)
+    assert float(potential(point)) == pytest.approx(sum(rows), rel=1e-10)
+    by_pattern = log_likelihood(draws, patterns, family)
+    np.testing.assert_allclose(by_pattern[0, 0, patterns.row], rows)
 
 
 def test_equal_rows_are_counted_once_and_every_unit_keeps_its_row():
@@ -218,7 +264,7 @@ def test_draws_carry_labels_by_effect_and_add_up(fit):
     assert bool((fit.effects.diff("class") > 0).all())
     np.testing.assert_allclose(fit.probabilities.sum("class"), 1)
     np.testing.assert_allclose((fit.probabilities * fit.effects).sum("class"), fit.ate)
-    law = class_law(fit.posterior["posterior"].to_dataset(), fit.level)
+    law = class_law(fit.posterior["posterior"].to_dataset(), fit.level, fit.family)
     means = class_means(law, "bernoulli")
     np.testing.assert_allclose(means[..., 1] - means[..., 0], fit.effects)
 
@@ -308,7 +354,8 @@ def test_with_an_x_y_edge_only_the_average_effect_can_be_read(fit):
         ({"k": 3}, NotIdentifiedError, "3 levels"),
         ({"k": 1}, SpecError, "at least 2"),
         ({"level": 4}, SpecError, "2 or 3"),
-        ({"family": "poisson"}, UnsupportedError, "bernoulli and gaussian"),
+        ({"class_covariates": ["z"]}, SpecError, "proxy of the class"),
+        ({"family": "poisson", "outcome": "score"}, DataError, "negative"),
         ({"family": "bernouli"}, SpecError, "bernoulli"),
         ({"outcome": "score"}, DataError, "0 and 1"),
         ({"x_proxies": ["score"], "continuous": Splines()}, UnsupportedError, "categorical"),
@@ -345,6 +392,7 @@ def prior_draws(model, start, seed, size):
     ("options", "level"),
     [
         ({"family": "gaussian", "outcome": "score"}, 3),
+        ({"family": "negative_binomial", "class_covariates": ["score"]}, 3),
         ({"level": 2, "edges": ()}, 2),
         ({"edges": ("Z-T", "X-Y")}, 4),
     ],
@@ -445,4 +493,102 @@ def test_gaussian_likelihood_recovers_the_classes():
     law, _ = maximum_likelihood(data, collapse(data), 2, "gaussian", rng=rng)
     means = class_means(law, "gaussian")
     np.testing.assert_allclose(np.sort(means[:, 1] - means[:, 0]), [-1.5, 4.5], atol=0.25)
-    assert float(law.sigma) == pytest.approx(3, rel=0.02)
+    assert float(law.noise["sigma"]) == pytest.approx(3, rel=0.02)
+
+
+def test_poisson_likelihood_recovers_the_classes():
+    rng = np.random.default_rng(16)
+    frame = draw_frame(DESIGN, 20_000, rng=rng)
+    mean = np.where(frame["u"] == 1, np.where(frame["t"] == 1, 6, 2), np.where(frame["t"], 3, 4))
+    data = arrays(frame, rng.poisson(mean))
+    patterns = collapse(data)
+    runs = [maximum_likelihood(data, patterns, 2, "poisson", rng=rng) for _ in range(5)]
+    law = max(runs, key=lambda run: run[1])[0]
+    means = class_means(law, "poisson")
+    np.testing.assert_allclose(np.sort(means[:, 1] - means[:, 0]), [-1, 4], atol=0.15)
+    with pytest.raises(UnsupportedError, match="compare_class_counts"):
+        count_classes(data, rng=rng, family="student_t")
+
+
+def test_shares_of_classes_average_over_their_covariates():
+    patterns = collapse(mixture_arrays(*some_rows("bernoulli")), some_covariates())
+    rng = np.random.default_rng(17)
+    law = random_law(rng, 3, 3, 2, 3, "bernoulli", draws=(2, 4), covariates=2)
+    odds = np.log(law.probabilities[1, 2]) + some_covariates().to_numpy() @ law.class_slopes[1, 2]
+    by_hand = (np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)).mean(axis=0)
+    np.testing.assert_allclose(class_shares(law, patterns)[1, 2], by_hand)
+
+
+@pytest.fixture(scope="module")
+def severe_frame():
+    """Patients whose class is more probable with a covariate that does nothing else."""
+    rng = np.random.default_rng(18)
+    pool = draw_frame(DESIGN, 12_000, rng=rng)
+    severity = rng.integers(-1, 2, size=len(pool))
+    # Keeping units by class and severity makes the odds of class 1 grow by exp(1) per unit.
+    odds = np.exp(0.5 * severity * np.where(pool["u"] == 1, 1, -1)) / np.exp(0.5)
+    return pool.assign(severity=severity)[rng.random(len(pool)) < odds].head(4000)
+
+
+def test_a_covariate_of_the_class_is_recovered(severe_frame):
+    fit = fit_mixture(severe_frame, **COLUMNS, k=2, seed=5, class_covariates=["severity"], **SHORT)
+    assert fit.healthy, [check.text for check in fit.health if not check.passed]
+    slope = fit.class_slopes.sel(class_covariate="severity")
+    odds = (slope.isel({"class": 1}) - slope.isel({"class": 0})).mean()
+    sd = severe_frame["severity"].std()
+    assert float(odds) / sd == pytest.approx(1, abs=0.3)  # posterior sd about .1
+    np.testing.assert_allclose(fit.effects.mean(("chain", "draw")), DESIGN.effects, atol=0.15)
+    np.testing.assert_allclose(
+        fit.probabilities.mean(("chain", "draw")),
+        severe_frame["u"].value_counts(normalize=True, sort=False).sort_index(),
+        atol=0.1,
+    )
+    # Severity tells more of a unit's class than the proxies alone.
+    given = fit.membership(given="proxies").sel({"class": 1}).to_numpy()
+    high = given[severe_frame["severity"] == 1].mean()
+    low = given[severe_frame["severity"] == -1].mean()
+    assert high - low > 0.2
+    assert fit.agreement.verdict == "agree"
+
+
+def test_without_covariates_there_are_no_slopes(fit):
+    with pytest.raises(SpecError, match="class_covariates"):
+        _ = fit.class_slopes
+
+
+def test_left_out_rows_tell_two_classes_from_three(frame):
+    """Two three-level proxies a side could carry three classes; the data have two."""
+    rng = np.random.default_rng(19)
+    rows = frame.head(1500)
+    blurred = rows.assign(
+        z=rows["z"] + rng.integers(2, size=len(rows)), x=rows["x"] + rng.integers(2, size=len(rows))
+    )
+    fits = [fit_mixture(blurred, **COLUMNS, k=k, seed=3, **SHORT) for k in (3, 2)]
+    found = compare_class_counts(fits)
+    table = found.table.set_index("k")
+    assert found.passed
+    assert table["difference"].max() == 0
+    assert "2 classes" in found.text
+    # Three classes describe the same law with more parameters, so hardly better or worse.
+    assert abs(table["difference"].min()) < 5
+    assert table["p_loo"].between(4, 30).all()
+    with pytest.raises(SpecError, match="different rows"):
+        compare_class_counts([fits[0], fit_mixture_rows(fits[1])])
+    with pytest.raises(SpecError, match="two or more"):
+        compare_class_counts(fits[:1])
+
+
+def fit_mixture_rows(fit):
+    """The same fit as if it had seen every row twice."""
+    return replace(fit, patterns=replace(fit.patterns, count=2 * fit.patterns.count))
+
+
+def test_scores_of_rows_are_those_of_units(fit):
+    """One score a distinct row, counted, is what ArviZ gives for all units."""
+    values = fit.log_likelihood().isel(pattern=fit.patterns.row).rename(pattern="unit")
+    whole = leave_one_out(values.assign_coords(unit=range(values.sizes["unit"])))
+    other = replace(fit, identifiability=replace(fit.identifiability, k=3))
+    table = compare_class_counts([fit, other]).table.set_index("k")
+    assert table.loc[2, "elpd"] == pytest.approx(float(whole.elpd), rel=1e-4)
+    assert table.loc[2, "p_loo"] == pytest.approx(float(whole.p), rel=0.05)
+    assert table.loc[3, "difference"] == 0

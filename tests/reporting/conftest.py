@@ -227,6 +227,9 @@ def make_results(*, mediator: bool = True, healthy: bool = True, flat: bool = Fa
             name: m_learner(effects[name], study, seed=1, largest_k=3)
             for name in spec.subgroups.effects
         },
+        reference_outcome=xr.DataArray(
+            study.frame["x1"].to_numpy(), {UNIT: study.units}, dims=UNIT
+        ),
         provenance={"command": "run <fake>", "versions": {"pymc": "6.4", "numpy": "2.5"}},
         **make_parts(spec, study, mu, effects, propensity, healthy),
     )

@@ -18,8 +18,9 @@ from bayes_hte.reporting import (
     who_benefits,
     write_tables,
 )
+from bayes_hte.reporting.keys import modifier_keys, slug
 from bayes_hte.reporting.subgroup_tables import membership_strip, tree_outline
-from bayes_hte.reporting.tables import modifier_keys, provenance, slug
+from bayes_hte.reporting.tables import provenance
 from bayes_hte.reporting.thinning import evenly_spaced
 from bayes_hte.study import Study
 

@@ -20,7 +20,6 @@ def without_meant(text: str, results) -> str:
     quoted = [results.trust.headline, *(c.text for c in results.checks)]
     for words in quoted:
         text = text.replace(" ".join(words.split()), "")
-    text = text.split("The study file")[0]
     sentences = re.split(r"(?<=[.!?:]) ", text)
     return " ".join(s for s in sentences if not any(m in s for m in MEANT))
 

@@ -41,6 +41,10 @@ class Family(ABC):
         """Return the mean for a linear predictor, elementwise."""
 
     @abstractmethod
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        """Return the linear predictor of a mean, elementwise: undoes :meth:`inverse_link`."""
+
+    @abstractmethod
     def offset(self, y: np.ndarray) -> float:
         """Return the linear predictor of the overall mean."""
 

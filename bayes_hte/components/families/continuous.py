@@ -33,6 +33,10 @@ class Continuous(Family):
         """Identity."""
         return eta
 
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        """Identity."""
+        return mean
+
     def offset(self, y: np.ndarray) -> float:
         """Mean of the column."""
         return float(y.mean())

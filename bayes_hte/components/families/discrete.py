@@ -34,6 +34,10 @@ class Bernoulli(Family):
         """Logistic function."""
         return special.expit(eta)
 
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        """Log odds."""
+        return special.logit(mean)
+
     def offset(self, y: np.ndarray) -> float:
         """Logit of the (slightly shrunk) mean."""
         return float(special.logit((y.sum() + 0.5) / (y.size + 1)))
@@ -91,6 +95,10 @@ class Count(Family):
     def inverse_link(self, eta: np.ndarray) -> np.ndarray:
         """Exponential."""
         return np.exp(eta)
+
+    def link(self, mean: np.ndarray) -> np.ndarray:
+        """Logarithm."""
+        return np.log(mean)
 
     def offset(self, y: np.ndarray) -> float:
         """Log of the (slightly shrunk) mean."""

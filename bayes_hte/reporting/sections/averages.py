@@ -8,13 +8,15 @@ import pandas as pd
 
 from bayes_hte.names import POPULATIONS
 from bayes_hte.plots import plot_densities
+from bayes_hte.reporting.effect_tables import DECOMPOSITIONS
 from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
 from bayes_hte.reporting.numbers import number, percent, probability, span
 from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
 from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.tables import DECOMPOSITIONS, PROPORTION, arm_names
+from bayes_hte.reporting.tables import PROPORTION
 from bayes_hte.reporting.words import (
+    arm_names,
     effect_label,
     effect_name,
     good_direction,

@@ -18,8 +18,8 @@ from bayes_hte.reporting.markup import (
 from bayes_hte.reporting.numbers import number, plain, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.tables import arm_names
 from bayes_hte.reporting.words import (
+    arm_names,
     effect_label,
     interval_phrase,
     people,

@@ -1,10 +1,12 @@
-"""Who benefits: individual effects, and effects along each modifier."""
+"""Who benefits: effects by predicted outcome, individual effects, and along each modifier."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from bayes_hte.plots import plot_caterpillar, plot_distribution, plot_modifier
+from bayes_hte.reporting.effect_tables import SURE
+from bayes_hte.reporting.keys import focus, modifier_keys
 from bayes_hte.reporting.markup import (
     Column,
     csv_link,
@@ -15,11 +17,12 @@ from bayes_hte.reporting.markup import (
     text,
     unordered,
 )
+from bayes_hte.reporting.modifier_tables import N_BUCKETS
 from bayes_hte.reporting.numbers import percent, span
 from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.sections.risk import risk_view
 from bayes_hte.reporting.sections.unseen import unseen_outcomes
 from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.tables import N_BUCKETS, SURE, focus, modifier_keys
 from bayes_hte.reporting.words import (
     effect_label,
     effect_name,
@@ -38,6 +41,8 @@ def individuals(material: Material) -> Section:
     """Build the section on who benefits."""
     names, one = focus(material.results), text(person(material.results))
     body = [
+        risk_view(material),
+        "<h3>Individual effects</h3>",
         paragraph(
             f"An individual effect is the expected effect for one {one} with these covariates. "
             f"What would have happened to one {one} under the other arm is never observed, so "

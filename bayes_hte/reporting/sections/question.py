@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.reporting.effect_tables import SURE
 from bayes_hte.reporting.markup import definitions, named_check, paragraph, text, unordered
 from bayes_hte.reporting.numbers import number, percent, probability_words, span
 from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.subgroup_tables import count
-from bayes_hte.reporting.tables import SURE, arm_names
 from bayes_hte.reporting.words import (
+    arm_names,
     chance,
     effect_name,
     important,
@@ -23,6 +24,7 @@ from bayes_hte.reporting.words import (
 )
 
 if TYPE_CHECKING:
+    from bayes_hte.latent import MixtureFit
     from bayes_hte.subgroups import HonestSubgroups
 
 _MARK = {"green": "\N{CHECK MARK}", "amber": "!", "red": "\N{MULTIPLICATION SIGN}"}
@@ -91,6 +93,8 @@ def _answer(material: Material) -> str:
         sentences.append(_person_by_person(material))
     if material.results.subgroups:
         sentences.append(_between_people(material))
+    if material.results.mixture is not None:
+        sentences.append(_hidden(material, material.results.mixture))
     return unsafe + '<ol class="answer">' + "".join(f"<li>{s}</li>" for s in sentences) + "</ol>"
 
 
@@ -163,6 +167,25 @@ def _between_people(material: Material) -> str:
     if results.honest:
         return f'{said} <a href="#subgroups">Each half was judged by the other</a>.'
     return f'{said} This probability is <a href="#subgroups">not an error rate</a>.'
+
+
+def _hidden(material: Material, fit: MixtureFit) -> str:
+    """Say what average effect is left if hidden classes confound the treatment."""
+    said = "<strong>Hidden classes.</strong> "
+    more = 'See <a href="#hidden-classes">the section on them</a>.'
+    if not fit.healthy:
+        return f"{said}Their fit failed its checks and gives no answer. {more}"
+    frame = material.tables["hidden_classes"]
+    row = frame[frame["quantity"] == "ate"].iloc[0]
+    d = material.decimals
+    return (
+        f"{said}If the declared classes, which no covariate shows, also decide who is treated, the "
+        f"average effect is <b>{number(row['likelihood_median'], d)}</b> "
+        f"{text(unit_phrase(material.results))} (posterior median; "
+        f"{interval_phrase(material.results)}: "
+        f"{span(row['likelihood_lower'], row['likelihood_upper'], d)}); likelihood and moments: "
+        f"{text(fit.agreement.verdict)}. {more}"
+    )
 
 
 def _judged_on_others(found: HonestSubgroups, name: str) -> str:

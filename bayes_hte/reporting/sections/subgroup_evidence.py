@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from bayes_hte.plots import plot_co_clustering
+from bayes_hte.reporting.keys import null_check
 from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
 from bayes_hte.reporting.numbers import number, percent, probability, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.svg import inline_svg
 from bayes_hte.reporting.words import effect_name, interval_phrase, people
-from bayes_hte.subgroups import heat_map_tables
+from bayes_hte.subgroups.calibration import DECIDING
+
+_EQUAL = {
+    "homogeneous": "new outcomes under one effect for all",
+    "permutation": "arms shuffled, so that there is no effect",
+}
 
 
 def honest_decision(material: Material, name: str) -> str:
@@ -46,6 +52,40 @@ def honest_decision(material: Material, name: str) -> str:
     return decided + table(caption, columns, [(None, rows)], source=key)
 
 
+def error_rate(material: Material, name: str) -> str:
+    """Return how often groups as clear are found where effects are equal; nothing if not tried."""
+    tried = null_check(material.results, name)
+    if tried is None:
+        return ""
+    key, _ = tried
+    frame = material.tables[key]
+    columns = [
+        Column("How effects were made equal", numeric=False),
+        Column("Studies made"),
+        Column("As clear as this one"),
+        Column("Share, with the study itself"),
+        Column("95% Monte Carlo interval"),
+    ]
+    rows = [
+        [
+            _EQUAL.get(row["variant"], row["variant"]),
+            str(row["replications"]),
+            str(row["reached"]),
+            percent(row["p_value"]),
+            f"{percent(row['p_lower'])} to {percent(row['p_upper'])}",
+        ]
+        for row in frame[frame["statistic"] == DECIDING].to_dict("records")
+    ]
+    words = paragraph(
+        "The whole search was repeated on studies like this one in which effects are equal. How "
+        "often it then finds groups at least as clear as those of this study is the rate at which "
+        "a rule that accepts them would be wrong: a property of the rule, not the probability "
+        "that the groups are real."
+    )
+    caption = f"Search for subgroups of the {effect_name(name)} where there are none."
+    return words + table(caption, columns, [(None, rows)], source=key)
+
+
 def explained(material: Material, name: str) -> str:
     """Say how much of the heterogeneity the profile explains."""
     row = material.tables[f"subgroup_explained_{name}"].iloc[0]
@@ -75,11 +115,16 @@ def together(material: Material, name: str) -> str:
         f"{number(point.expected_loss, 2)} bits, where {number(point.independent_loss, 2)} would "
         f"mean that nothing is known. The 95% credible ball around it has radius "
         f"{number(ball.radius, 2)} bits; at its edge {percent(moved)} of the {several} are in "
-        f"another group. {text(found.clustered.text)} {csv_link(f'subgroup_partition_{name}')}"
+        f"another group. {text(found.clustered.text)} "
+        f"{csv_link(f'subgroup_partition_{name}', f'subgroup_ball_{name}')}"
     )
     if len(point.sizes) == 1:
         words += " Individual effects alone do not tell who belongs together."
-    similarity, units = heat_map_tables(found.clustered, point)
+    key = f"subgroup_together_{name}"
+    frame = material.tables[key]
+    units = frame[["unit", "group", "certainty"]].set_index("unit")
+    shares = frame[[column for column in frame if str(column).startswith("with ")]]
+    similarity = shares.set_axis(units.index).set_axis(units.index, axis=1)
     clear = material.results.subgroups[name].clear_membership
     drawn = plot_co_clustering(similarity, units, clear=clear, title="Who belongs together")
     caption = (
@@ -89,4 +134,4 @@ def together(material: Material, name: str) -> str:
     )
     alt = f"Co-clustering heat map of the {effect_name(name)}; the closest partition {groups}."
     svg = inline_svg(drawn, key=f"fig-together-{name}", alt=alt)
-    return paragraph(words) + grid([figure(svg, caption, source=f"subgroup_ball_{name}")])
+    return paragraph(words) + grid([figure(svg, caption, source=key)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bayes_hte.plots import plot_membership, plot_profile_tree, plot_subgroup_forest
+from bayes_hte.reporting.keys import null_check
 from bayes_hte.reporting.markup import (
     Column,
     csv_link,
@@ -17,7 +18,12 @@ from bayes_hte.reporting.markup import (
 )
 from bayes_hte.reporting.numbers import number, percent, plain, probability, probability_words, span
 from bayes_hte.reporting.page import Material, Section
-from bayes_hte.reporting.sections.subgroup_evidence import explained, honest_decision, together
+from bayes_hte.reporting.sections.subgroup_evidence import (
+    error_rate,
+    explained,
+    honest_decision,
+    together,
+)
 from bayes_hte.reporting.subgroup_tables import count
 from bayes_hte.reporting.svg import inline_svg
 from bayes_hte.reporting.words import (
@@ -56,8 +62,10 @@ _IN_HALVES = (
 _IN_SAMPLE = (
     "The same data are used to find the groups and to judge them. The probabilities below are "
     "therefore <strong>in-sample posterior probabilities, not calibrated error rates</strong>: "
-    "they are too optimistic by an amount that was not measured here."
+    "they are too optimistic{measured}."
 )
+_MEASURED = "; how often such groups are found where effects are equal is shown below"
+_NOT_MEASURED = " by an amount that was not measured here"
 
 
 def subgroups(material: Material) -> Section | None:
@@ -65,7 +73,9 @@ def subgroups(material: Material) -> Section | None:
     found = material.results.subgroups
     if not found:
         return None
-    judged = _IN_HALVES if material.results.honest else _IN_SAMPLE
+    tried = any(null_check(material.results, name) for name in found)
+    in_sample = _IN_SAMPLE.format(measured=_MEASURED if tried else _NOT_MEASURED)
+    judged = _IN_HALVES if material.results.honest else in_sample
     introduction = paragraph(
         f"The M-learner groups {text(people(material.results))} by their individual effects and "
         f"describes the groups by a tree on the covariates. {judged} Treat any subgroup as a "
@@ -80,7 +90,7 @@ def _effect(material: Material, name: str, groups: Subgroups) -> str:
     parts = [heading]
     if name in material.results.honest:
         parts.append(honest_decision(material, name))
-    parts.append(_decision(material, name, groups))
+    parts += [_decision(material, name, groups), error_rate(material, name)]
     if count(groups) > 1:
         parts += [
             "<h4>Who they are</h4>",

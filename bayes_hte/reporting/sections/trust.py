@@ -7,13 +7,13 @@ import pandas as pd
 from bayes_hte.checks import loo_pit
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.plots import plot_loo_pit, plot_overlap
+from bayes_hte.reporting.keys import check_keys
 from bayes_hte.reporting.markup import Column, Html, details, figure, grid, paragraph, table, text
 from bayes_hte.reporting.numbers import plain
 from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.sections.confounding import balance_block, hidden_confounding
 from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.tables import arm_names, check_keys
-from bayes_hte.reporting.words import people
+from bayes_hte.reporting.words import arm_names, people
 
 _MOST_ROWS = 15
 

@@ -1,0 +1,281 @@
+"""The front door for those who come from scikit-learn, EconML or CausalML.
+
+It is no regressor in scikit-learn's sense, and so has neither that mixin nor a ``score``: `predict`
+returns effects, which nobody observes, not guesses of ``y``. Whether effects may be read is asked
+of ``hte.verdict(estimator.fit_)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from bayes_hte.errors import DataError
+from bayes_hte.fitted_study import BATCH
+from bayes_hte.fitting import fit
+from bayes_hte.names import SAMPLE
+from bayes_hte.spec import PriorSpec
+from bayes_hte.study import Study
+from bayes_hte.summaries import CiKind, check_interval, summarize
+
+
+class EffectEstimator(BaseEstimator):
+    """Individual treatment effects with scikit-learn's conventions.
+
+    A thin cover of :func:`bayes_hte.fit`. Studies with a mediator or clusters are fitted with that
+    function, as their further columns have no place among the arguments of ``fit(X, y)``.
+
+    Parameters
+    ----------
+    learner, surface, stack_with, family, noise, propensity_covariate, priors : optional
+        The models, as in :func:`bayes_hte.fit`.
+    reference : optional
+        The level of the treatment that effects are taken against; default the smaller one.
+    seed : int, optional
+        Same seed, same numbers. If omitted one is drawn, and kept as ``fit_.seed``.
+    draws, tune, chains, cores, progress : optional
+        The sampling, as in :func:`bayes_hte.fit`.
+
+    Attributes
+    ----------
+    fit_ : Fit
+        The fitted study, which everything else of the package works on.
+    n_features_in_ : int
+        Number of columns of ``X``.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Their names, if ``X`` was a table whose names are all text. Columns without names are
+        called ``x0``, ``x1``, ... in the study.
+    """
+
+    # Read by scikit-learn's metadata routing: `fit` takes `treatment` unless told otherwise.
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {"treatment": True}
+
+    def __init__(
+        self,
+        *,
+        learner: str = "hierarchical",
+        surface: str = "forest",
+        stack_with: Iterable[str] = (),
+        family: str = "gaussian",
+        noise: str = "constant",
+        propensity_covariate: bool = True,
+        priors: Iterable[PriorSpec] = (),
+        reference: Any = None,
+        seed: int | None = None,
+        draws: int = 500,
+        tune: int = 300,
+        chains: int = 4,
+        cores: int | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.learner = learner
+        self.surface = surface
+        self.stack_with = stack_with
+        self.family = family
+        self.noise = noise
+        self.propensity_covariate = propensity_covariate
+        self.priors = priors
+        self.reference = reference
+        self.seed = seed
+        self.draws = draws
+        self.tune = tune
+        self.chains = chains
+        self.cores = cores
+        self.progress = progress
+
+    def fit(self, X: pd.DataFrame | ArrayLike, y: ArrayLike, *, treatment: ArrayLike) -> Self:
+        """Fit the models.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (row, column)
+            Covariates measured before treatment.
+        y : Series or array-like, shape (row,)
+            The outcome.
+        treatment : Series or array-like, shape (row,)
+            The arm each row received, one of two values.
+
+        Returns
+        -------
+        EffectEstimator
+            Itself.
+
+        Raises
+        ------
+        DataError
+            If rows of the three do not belong together, or the data do not suit the models.
+        SpecError
+            If an option is unknown, or a combination is not supported.
+        """
+        frame = self._frame(X, reset=True)
+        labelled = isinstance(X, pd.DataFrame)
+        outcome = _column(y, frame, "outcome", labelled=labelled)
+        arm = _column(treatment, frame, "treatment", labelled=labelled)
+        outcome = outcome.rename(_free_name(outcome, "outcome", frame.columns))
+        arm = arm.rename(_free_name(arm, "treatment", [*frame.columns, outcome.name]))
+        study = Study.from_frame(
+            pd.concat([frame, outcome, arm], axis=1),
+            outcome=outcome.name,
+            treatment=arm.name,
+            covariates=list(frame.columns),
+            reference=self.reference,
+        )
+        options = self.get_params(deep=False)
+        del options["reference"]
+        self.fit_ = fit(study, **options)
+        return self
+
+    def predict(self, X: pd.DataFrame | ArrayLike) -> pd.Series | np.ndarray:
+        """Return the posterior mean of each row's effect.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (row, column)
+            Rows with the columns of `fit`.
+
+        Returns
+        -------
+        Series (with the index of `X`) if `X` is a DataFrame, else ndarray, shape (row,)
+            Expected outcome under the treatment less that under the reference, in outcome units
+            (of a binary outcome, a difference of probabilities).
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        DataError
+            If the columns are not those of `fit`, or hold missing values or unseen levels.
+        """
+        parts = self._of_batches(X, lambda draws: draws.mean(SAMPLE).to_series())
+        means = pd.concat(parts).to_numpy()
+        return pd.Series(means, index=X.index, name="effect") if _is_frame(X) else means
+
+    def predict_interval(
+        self,
+        X: pd.DataFrame | ArrayLike,
+        *,
+        ci_prob: float = 0.95,
+        ci_kind: CiKind = "eti",
+    ) -> pd.DataFrame:
+        """Summarise the posterior of each row's effect.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (row, column)
+            Rows with the columns of `fit`.
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density interval.
+
+        Returns
+        -------
+        DataFrame, one row a row of `X`, with its index if it has one
+            ``mean``, ``median``, ``sd``, ``ci_lower``, ``ci_upper``, ``prob_positive``,
+            ``ci_prob``, ``ci_kind``.
+
+        Raises
+        ------
+        NotFittedError, DataError
+            As `predict`.
+        SpecError
+            If the interval request is not meaningful.
+        """
+        check_interval(ci_prob, ci_kind)
+        parts = self._of_batches(
+            X, lambda draws: summarize(draws, ci_prob=ci_prob, ci_kind=ci_kind)
+        )
+        table = pd.concat(parts)
+        return table.set_axis(X.index if _is_frame(X) else pd.RangeIndex(len(table)))
+
+    def effect_draws(self, X: pd.DataFrame | ArrayLike) -> xr.DataArray:
+        """Return the posterior draws of each row's effect.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like, shape (row, column)
+            Rows with the columns of `fit`.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, unit)
+            In outcome units. Averages over rows are taken of these, draw by draw, and summarised
+            last: an average of the intervals of rows is no interval of the average.
+
+        Raises
+        ------
+        NotFittedError, DataError
+            As `predict`.
+        """
+        check_is_fitted(self)
+        return self.fit_.cate(self._frame(X, reset=False))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.categorical = tags.input_tags.string = True
+        tags.non_deterministic = self.seed is None
+        return tags
+
+    def _frame(self, X: pd.DataFrame | ArrayLike, *, reset: bool) -> pd.DataFrame:
+        """Return the covariates as a frame whose columns have the names of the study."""
+        try:
+            X = X if _is_frame(X) else check_array(X, dtype=None, ensure_all_finite=False)
+            validate_data(self, X, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        frame = pd.DataFrame(X)
+        if frame.empty:
+            raise DataError(f"X is empty: {len(frame)} rows, {frame.shape[1]} columns.")
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(frame.shape[1])])
+        # An array of mixed values has no types; its columns do.
+        return frame.set_axis(list(names), axis=1).infer_objects()
+
+    def _of_batches[T](
+        self, X: pd.DataFrame | ArrayLike, summarise: Callable[[xr.DataArray], T]
+    ) -> list[T]:
+        """Summarise effects some rows at a time, as draws of many rows fill the memory."""
+        check_is_fitted(self)
+        frame = self._frame(X, reset=False).reset_index(drop=True)
+        starts = range(0, len(frame), BATCH)
+        return [summarise(self.fit_.cate(frame.iloc[i : i + BATCH])) for i in starts]
+
+
+def _is_frame(X: Any) -> bool:
+    return isinstance(X, pd.DataFrame)
+
+
+def _column(values: Any, frame: pd.DataFrame, role: str, *, labelled: bool) -> pd.Series:
+    """Return one value a row of the frame, with its index; refuse rows that do not match."""
+    if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
+        values = values.iloc[:, 0]
+    if not isinstance(values, pd.Series):
+        values, labelled = np.asarray(values), False
+        values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+        if values.ndim != 1:
+            raise DataError(f"{role} must have one value a row, got shape {values.shape}.")
+        values = pd.Series(values)
+    if len(values) != len(frame):
+        raise DataError(f"X has {len(frame)} rows, and {role} {len(values)} values.")
+    if labelled and not values.index.equals(frame.index):
+        raise DataError(
+            f"{role} and X are labelled differently; align them, for instance with "
+            f"{role}.loc[X.index], or pass {role}.to_numpy() to go by position."
+        )
+    return values.set_axis(frame.index)
+
+
+def _free_name(values: pd.Series, role: str, taken: Iterable[str]) -> str:
+    """Return the name of a column, or its role if it has none or another column has it."""
+    for name in (values.name, role):
+        if isinstance(name, str) and name not in taken:
+            return name
+    raise DataError(f"X has a column {role!r}: rename it, or give the {role} another name.")

@@ -1,0 +1,55 @@
+"""The tables as CSV files: written whole, and taken away when a later report has no such table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from bayes_hte.store import write_text
+
+# One file name a line; nothing but what stands here is ever removed.
+LIST = ".written.txt"
+
+
+def save(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """Write tables, each ``<key>.csv``, and remove files of tables that are no longer made.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        By key.
+    folder : Path
+        Made if absent. It belongs to one report: files that an earlier call wrote here and this
+        one does not are removed. All others are left alone.
+
+    Returns
+    -------
+    list of Path
+        The files written. A killed call leaves no half file, and the next one clears up after it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{key}.csv" for key in tables]
+    names = [path.name for path in paths]
+    stale = _written_before(folder) - set(names)
+    _remember(folder, [*names, *stale])
+    for path, table in zip(paths, tables.values(), strict=True):
+        write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+    _remember(folder, names)
+    return paths
+
+
+def _written_before(folder: Path) -> set[str]:
+    """Return the names on the list; a line that is not the name of a CSV file here is ignored."""
+    path = folder / LIST
+    if not path.is_file():
+        return set()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if line.endswith(".csv") and Path(line).name == line}
+
+
+def _remember(folder: Path, names: Iterable[str]) -> None:
+    write_text(folder / LIST, "".join(f"{name}\n" for name in sorted(names)))

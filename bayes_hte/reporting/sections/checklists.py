@@ -1,0 +1,84 @@
+"""Reporting checklists: what the run answers, and what is left to the author."""
+
+from __future__ import annotations
+
+from bayes_hte.reporting.checklists import OVERVIEW
+from bayes_hte.reporting.checklists import checklists as fill
+from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, NOT_APPLICABLE, Checklist, Item
+from bayes_hte.reporting.markup import Column, Html, csv_link, paragraph, table, text
+from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.references import REFERENCES
+
+PLACES = {
+    "question": "What was asked, and the answer",
+    "averages": "Average effects",
+    "individuals": "Who benefits",
+    "subgroups": "Subgroups",
+    "trust": "Can it be trusted?",
+    "methods": "Methods",
+}
+_SIGNS = {FILLED: "\N{CHECK MARK}", AUTHOR: "?", NOT_APPLICABLE: "\N{EN DASH}"}
+
+
+def checklists(material: Material) -> Section:
+    """Build the section on reporting checklists."""
+    body = [
+        paragraph(
+            "What reviewers ask for, item by item, in the words of this report; the published "
+            "checklists are cited in the methods. An item is <strong>filled from the run</strong>, "
+            "<strong>for the author</strong> (with whatever the run knows), or <strong>not "
+            "applicable</strong>. A filled item is one that is answered, not one that is met: read "
+            "the answer."
+        ),
+        _overview(material),
+    ]
+    body += [_checklist(one) for one in fill(material)]
+    return Section("checklists", "Reporting checklists", "".join(body))
+
+
+def _overview(material: Material) -> str:
+    frame = material.tables[OVERVIEW]
+    columns = [Column(str(name).capitalize(), numeric=bool(i)) for i, name in enumerate(frame)]
+    rows = [[str(value) for value in row] for row in frame.itertuples(index=False)]
+    return table("Items by state.", columns, [(None, rows)], source=OVERVIEW)
+
+
+def _checklist(one: Checklist) -> str:
+    columns = [
+        Column("Item", numeric=False),
+        Column("What the run knows", numeric=False),
+        Column("State", numeric=False),
+    ]
+    rows = [
+        [f"{number}. {item.item}", _known(item), _state(item)]
+        for number, item in enumerate(one.items, start=1)
+    ]
+    cited = text(REFERENCES[one.key].short)
+    return (
+        f"<h3>{text(one.name)}</h3>"
+        + paragraph(f"{text(one.purpose)} ({cited})")
+        + table(
+            f"{one.name}, item by item.",
+            columns,
+            [(None, rows)],
+            source=one.table_key,
+            stacks=True,
+        )
+    )
+
+
+def _known(item: Item) -> Html:
+    """Return what is known, where more is shown, and in which files."""
+    more = ""
+    if item.section:
+        more = f' See <a href="#{item.section}">{text(PLACES[item.section])}</a>.'
+    links = f" {csv_link(*item.files)}" if item.files else ""
+    return Html(f"{text(item.known)}{more}{links}")
+
+
+def _state(item: Item) -> Html:
+    cls = item.state.replace(" ", "-")
+    return Html(
+        f'<span class="state {cls}"><span aria-hidden="true">{_SIGNS[item.state]}</span> '
+        f"{item.state}</span>"
+    )

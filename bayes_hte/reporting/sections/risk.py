@@ -1,0 +1,146 @@
+"""The risk-based view: effects of groups of units with similar predicted outcomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayes_hte.plots import plot_modifier
+from bayes_hte.reporting.keys import focus
+from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
+from bayes_hte.reporting.numbers import number, probability, probability_words, span
+from bayes_hte.reporting.page import Material
+from bayes_hte.reporting.risk_tables import CONTRAST, RISK
+from bayes_hte.reporting.svg import inline_svg
+from bayes_hte.reporting.words import (
+    arm_names,
+    effect_label,
+    effect_name,
+    important,
+    interval_phrase,
+    mean_and_interval,
+    people,
+    title_case,
+)
+
+_HEADING = "<h3>Effect by predicted outcome</h3>"
+
+
+def risk_view(material: Material) -> str:
+    """Return the block on effects by predicted outcome, or why there is none."""
+    results = material.results
+    if RISK not in material.tables:
+        several = text(people(results))
+        reason = (
+            "the saved run holds no predicted outcomes; run the study again to have them"
+            if results.reference_outcome is None
+            else f"the outcomes predicted for the {several} under the reference arm are too alike"
+        )
+        return _HEADING + paragraph(f"This view is absent: {reason}.")
+    return (
+        _HEADING
+        + _introduction(material)
+        + _table(material)
+        + "".join(_difference(material, row) for row in _contrasts(material))
+        + grid([_figure(material)])
+    )
+
+
+def _introduction(material: Material) -> str:
+    results = material.results
+    reference, _ = arm_names(results)
+    outcome = text(results.spec.roles.outcome)
+    return paragraph(
+        "The plainest question comes first: does the effect depend on the outcome to be expected "
+        f"without the treatment? Groups of about equal size were formed by the {outcome} that the "
+        f"model expects under {text(reference)}, lowest first. Effects are differences, averaged "
+        "over each group in every posterior draw. One model predicts both outcome and effect from "
+        "the same data, so an error in one carries over to the other; a prediction made elsewhere "
+        "would not have this weakness. Observed means are as recorded, not adjusted for anything."
+    )
+
+
+def _columns(material: Material) -> list[Column]:
+    results = material.results
+    reference, other = arm_names(results)
+    columns = [
+        Column(f"Group: predicted {results.spec.roles.outcome} under {reference}", numeric=False),
+        Column(title_case(people(results))),
+        Column("Mean prediction"),
+        Column(f"Observed mean, {reference}"),
+        Column(f"Observed mean, {other}"),
+        Column("Mean effect"),
+        Column(interval_phrase(results)),
+        Column("Probability of benefit"),
+    ]
+    if important(results) > 0:
+        columns.append(Column(f"Probability of benefit beyond {important(results):g}"))
+    return columns
+
+
+def _table(material: Material) -> str:
+    frame = material.tables[RISK]
+    groups = [
+        (
+            title_case(effect_name(name)),
+            [_cells(row, material) for row in frame[frame["effect"] == name].to_dict("records")],
+        )
+        for name in focus(material.results)
+    ]
+    return table("Effect by predicted outcome.", _columns(material), groups, source=RISK)
+
+
+def _cells(row: dict[str, Any], material: Material) -> list[str]:
+    d = material.decimals
+    cells = [
+        row["group"],
+        str(row["n_units"]),
+        number(row["position"], d),
+        number(row["observed_reference"], d),
+        number(row["observed_other"], d),
+        number(row["mean"], d),
+        span(row["ci_lower"], row["ci_upper"], d),
+        probability(row["prob_benefit"]),
+    ]
+    if important(material.results) > 0:
+        cells.append(probability(row["prob_important"]))
+    return cells
+
+
+def _contrasts(material: Material) -> list[dict[str, Any]]:
+    return material.tables[CONTRAST].to_dict("records")
+
+
+def _difference(material: Material, row: dict[str, Any]) -> str:
+    d = material.decimals
+    return paragraph(
+        f"From the group with the lowest to the group with the highest prediction, the "
+        f"{effect_name(row['effect'])} changes by <b>{number(row['mean'], d)}</b> "
+        f"({interval_phrase(material.results)}: {span(row['ci_lower'], row['ci_upper'], d)}); the "
+        "posterior probability that it is larger in the last group is "
+        f"{probability_words(row['prob_positive'])}. {csv_link(CONTRAST)}"
+    )
+
+
+def _figure(material: Material) -> str:
+    results = material.results
+    reference, _ = arm_names(results)
+    frame = material.tables[RISK]
+    drawn = plot_modifier(
+        frame,
+        labels={name: name.upper() for name in focus(results)},
+        better=results.spec.outcome.better,
+        xlabel=f"predicted {results.spec.roles.outcome} under {reference}",
+        ylabel=effect_label(results),
+        title="Effect by predicted outcome",
+    )
+    caption = (
+        f"Average effect of groups of {people(results)} along the predicted outcome. Point: "
+        f"posterior mean, at the mean prediction of the group. Band: {interval_phrase(results)}."
+    )
+    d = material.decimals
+    said = "; ".join(
+        f"{row['effect'].upper()}, group {row['group']}: {mean_and_interval(row, d)}"
+        for row in frame.to_dict("records")
+    )
+    alt = f"Average effect by predicted outcome, mean and {interval_phrase(results)}. {said}."
+    return figure(inline_svg(drawn, key="fig-risk", alt=alt), caption, source=RISK)

@@ -1,0 +1,163 @@
+"""The reference builds without a warning and holds every public name, key and word."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bayes_hte
+from bayes_hte.names import glossary
+
+SOURCE = Path(__file__).parents[1] / "notebooks" / "reference"
+PACKAGES = (
+    "companions",
+    "latent",
+    "mixtures",
+    "plots",
+    "reporting",
+    "sensitivity",
+    "subgroups",
+    "targeting",
+)
+
+
+def build(source: Path, to: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Build the pages of a folder; a warning is an error."""
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
+    return subprocess.run(
+        [*command, *options, str(source), str(to)], capture_output=True, text=True, check=False
+    )
+
+
+def inventory(built: Path) -> set[tuple[str, str]]:
+    """Return role and name of everything the built pages describe."""
+    packed = (built / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    lines = zlib.decompress(packed).decode().splitlines()
+    rows = (line.split(" ") for line in lines)
+    # Names may hold spaces; role, priority, page and title follow.
+    found = set()
+    for row in rows:
+        at = next(i for i, word in enumerate(row) if ":" in word and i > 0)
+        found.add((row[at], " ".join(row[:at])))
+    return found
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    to = tmp_path_factory.mktemp("reference")
+    done = build(SOURCE, to)
+    assert done.returncode == 0, done.stderr
+    return to
+
+
+def test_every_public_name_is_described(built):
+    described = {name for role, name in inventory(built) if role.startswith("py:")}
+    public = {f"bayes_hte.{name}" for name in bayes_hte.__all__ if name != "__version__"}
+    for package in PACKAGES:
+        module = importlib.import_module(f"bayes_hte.{package}")
+        # What the root exports as well is described under its shorter name.
+        public |= {
+            f"{module.__name__}.{name}" for name in set(module.__all__) - set(bayes_hte.__all__)
+        }
+    assert public - described == set()
+
+
+def test_every_word_of_the_glossary_is_on_its_page(built):
+    terms = {name for role, name in inventory(built) if role == "std:term"}
+    for word in glossary():
+        plain = word.strip("`")
+        assert (f"{plain} (dimension)" if word != plain else plain) in terms
+
+
+# ---------------------------------------------------------------- sections of docstrings
+
+
+def sections(docstring: str) -> dict[str, str]:
+    """Return the text of each numpydoc section by its title."""
+    parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", inspect.cleandoc(docstring), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def lacking(function: ast.FunctionDef) -> list[str]:
+    """Name the arguments and sections that the docstring of a function lacks."""
+    found = sections(ast.get_docstring(function) or "")
+    described = re.findall(r"^(\S[^:\n]*)", found.get("Parameters", ""), flags=re.MULTILINE)
+    words = {name.strip().lstrip("*") for line in described for name in line.split(",")}
+    arguments = function.args
+    named = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    missing = [name for name in named if name not in {"self", "cls", *words}]
+    gives = not (isinstance(function.returns, ast.Constant) and function.returns.value is None)
+    if gives and len(named) > ("self" in named or "cls" in named):
+        missing += [] if {"Returns", "Yields"} & set(found) else ["Returns"]
+    raises = any(isinstance(node, ast.Raise) for node in ast.walk(function))
+    return missing + (["Raises"] if raises and "Raises" not in found else [])
+
+
+def public_functions(tree: ast.Module, public: set[str]) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Return the public functions of a module, and the methods of its public classes."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name in public:
+            yield node.name, node
+        elif isinstance(node, ast.ClassDef) and node.name in public:
+            methods = (child for child in node.body if isinstance(child, ast.FunctionDef))
+            yield from ((f"{node.name}.{m.name}", m) for m in methods if m.name[0] != "_")
+
+
+def test_public_functions_describe_arguments_results_and_errors():
+    public = set(bayes_hte.__all__)
+    for package in PACKAGES:
+        public |= set(importlib.import_module(f"bayes_hte.{package}").__all__)
+    found = {}
+    for path in Path(bayes_hte.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for name, function in public_functions(tree, public):
+            if missing := lacking(function):
+                found[f"{path.name}: {name}"] = missing
+    assert found == {}
+
+
+def test_what_a_docstring_lacks_is_found():
+    source = """def f(a, *, b=1) -> int:
+    '''Do it.
+
+    Parameters
+    ----------
+    a : int
+        First.
+    '''
+    raise ValueError
+"""
+    (function,) = ast.parse(source).body
+    assert lacking(function) == ["b", "Returns", "Raises"]
+
+
+# ---------------------------------------------------------------- what must fail
+
+
+DEFECTS = """Title
+=====
+
+See :func:`bayes_hte.fitt`.
+
+.. study-table:: report
+
+   :ci_prob: Probability.
+   :ci_sort: No such key.
+"""
+
+
+def test_a_broken_reference_and_a_wrong_key_fail_the_build(tmp_path):
+    (tmp_path / "index.rst").write_text(DEFECTS, encoding="utf-8")
+    done = build(tmp_path, tmp_path / "built", "-c", str(SOURCE))
+    assert done.returncode != 0
+    assert "bayes_hte.fitt" in done.stderr
+    assert "does not explain ['ci_kind'] of [report], and explains ['ci_sort']" in done.stderr
