@@ -53,7 +53,9 @@ def effect_tree(saved: Mapping[str, Any]) -> xr.DataTree:
     groups |= {f"/{BESIDE}/{name}": summary for name, summary in saved["beside"].items()}
     for name, half in saved["halves"].items():
         groups[f"/{HALVES}/{name}"] = half.drop_vars([c for c in half.coords if c != UNIT])
-    return xr.DataTree.from_dict(groups)
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs |= {part: list(saved[part]) for part in (BESIDE, HALVES)}
+    return tree
 
 
 def effect_groups(tree: xr.DataTree, study: Study, held_out: Study | None) -> dict[str, Any]:
@@ -82,8 +84,6 @@ def effect_groups(tree: xr.DataTree, study: Study, held_out: Study | None) -> di
             how="left out one by one" if held_out is None else "held out",
             **{name: parts[name] for name in UNSEEN_PARTS},
         )
-    beside = tree[BESIDE].children if BESIDE in tree.children else {}
-    halves = tree[HALVES].children if HALVES in tree.children else {}
     return {
         "effects": unit[[name for name in EFFECTS if name in unit]],
         "populations": whom[list(POPULATIONS)],
@@ -97,9 +97,16 @@ def effect_groups(tree: xr.DataTree, study: Study, held_out: Study | None) -> di
         "rho": MediationRho(**{k: tree[f"rho/rho_{k}"] for k in RHO_PARTS})
         if "rho" in tree.children
         else None,
-        "beside": {name: child.to_dataset() for name, child in beside.items()},
-        "halves": {name: child.to_dataset() for name, child in halves.items()},
+        "beside": _in_order(tree, BESIDE),
+        "halves": _in_order(tree, HALVES),
     }
+
+
+def _in_order(tree: xr.DataTree, part: str) -> dict[str, xr.Dataset]:
+    """Return the datasets of a part in the order they were saved in, which a folder forgets."""
+    children = tree[part].children if part in tree.children else {}
+    names = tree.attrs.get(part, sorted(children))
+    return {name: children[name].to_dataset() for name in names}
 
 
 def check_state(check: CheckResult) -> dict[str, Any]:

@@ -45,7 +45,6 @@ class Data:
     """Where the frame comes from: a loader of `bayes_hte.datasets`, or a CSV file."""
 
     source: str
-    keep_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -375,7 +374,7 @@ def _check(spec: Spec) -> None:
         "held_out.share (between 0 and 1)": spec.held_out is None or 0 < spec.held_out.share < 1,
         "held_out.seed (0 or more)": spec.held_out is None or spec.held_out.seed >= 0,
         "subgroups.replications (20 or more)": spec.subgroups.replications >= 20,
-        "checks.repeats (at least 1)": spec.checks.repeats >= 1,
+        "checks.repeats (at least 5)": spec.checks.repeats >= 5,
         "checks.other_seeds (0 or more)": spec.checks.other_seeds >= 0,
         "subgroups.probability (between 0.5 and 1)": 0.5 < spec.subgroups.probability < 1,
         "subgroups.largest_k (2 to 10)": 2 <= spec.subgroups.largest_k <= 10,

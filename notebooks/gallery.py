@@ -29,6 +29,7 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
+from sklearn.linear_model import LogisticRegression
 
 import bayes_hte as hte
 from bayes_hte import plots, reporting
@@ -63,11 +64,10 @@ frame = pd.DataFrame(
 )
 age = frame["age"].to_numpy()
 gain = np.where(age > 55, 9.0, 1.0)
-logit = (age - 52) / 15
-propensity = 1 / (1 + np.exp(-logit))
+propensity = 1 / (1 + np.exp(-(age - 52) / 15))
 frame["exercise"] = (rng.random(N) < propensity).astype(int)
 frame["confidence"] = rng.normal(3, 1, size=N) + 0.5 * frame["exercise"]
-frame["function"] = 60 - 3 * frame["pain"] + gain * frame["exercise"] + rng.normal(scale=8, size=N)
+frame["function"] = 60 - 3 * frame["pain"] + gain * frame["exercise"] + rng.normal(scale=5, size=N)
 study = hte.Study.from_frame(
     frame,
     outcome="function",
@@ -75,6 +75,7 @@ study = hte.Study.from_frame(
     mediator="confidence",
     covariates=["age", "pain", "work"],
 )
+arm = study.arm_index()
 
 
 def draws_around(truth, *, shared, own, name):
@@ -236,9 +237,11 @@ plots.plot_co_clustering(
 # side has bars, there is nobody to compare with.
 
 # %%
-score = 1 / (1 + np.exp(-draws_around(logit, shared=0.1, own=0.15, name="propensity")))
+columns = pd.get_dummies(frame[["age", "pain", "work"]], dtype=float)
+logit = LogisticRegression(max_iter=1000).fit(columns, arm).decision_function(columns)
+score = 1 / (1 + np.exp(-draws_around(logit, shared=0.1, own=0.05, name="propensity")))
 plots.plot_overlap(
-    reporting.propensity_shares(score, study.arm_index(), ARMS, n_bins=20),
+    reporting.propensity_shares(score, arm, ARMS, n_bins=20),
     title="Propensity by arm",
 )
 
@@ -293,7 +296,7 @@ plots.plot_targeting_curve(
         curve.curve_summary(**INTERVAL).assign(curve=name).reset_index()
         for name, curve in curves.items()
     ),
-    ylabel="gain (points for each person)",
+    ylabel="gain (points a person)",
     title="Qini: gain over a random choice",
 )
 
@@ -337,8 +340,7 @@ plots.plot_calibration(
 # too narrow.
 
 # %%
-arm = study.arm_index()
-places = np.where(arm == 1, rng.beta(0.6, 0.6, size=N), rng.random(N))
+places = np.where(arm == 1, rng.beta(0.45, 0.45, size=N), rng.random(N))
 plots.plot_loo_pit(
     calibration_check(places, arm=arm, arm_names=ARMS).table,
     title="Outcomes in their left-out predictions",

@@ -199,7 +199,7 @@ def test_a_study_without_a_mixture_has_no_stage(frame, tmp_path):
         ('edges = ["Z-T"]', 'edges = ["Z-U"]', "'Z-U'"),
         ('edges = ["Z-T"]\n', "", "lacks edges"),
         ('because = "by design"', 'because = " "', r"mixture\.because"),
-        ('family = "bernoulli"', 'family = "poisson"', "bernoulli or gaussian"),
+        ('x_proxies = ["x"]', 'x_proxies = ["x"]\nclass_covariates = ["z"]', "z plays two parts"),
         ("classes = 2", "classes = 2\nclases = 2", "Did you mean 'classes'"),
     ],
 )

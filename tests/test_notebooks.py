@@ -8,12 +8,13 @@ from pathlib import Path
 from types import ModuleType
 
 import jupytext
-import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 from nbformat.v4 import new_output
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
-SCRIPTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+LESSONS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+SCRIPTS = [*LESSONS, FOLDER / "subgroup_choices.py"]
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 PARAMETER = re.compile(r"^(?P<name>[A-Z_]+) = (?P<value>\S+)(  # small: (?P<small>\S+))?$")
 PARAGRAPHS = ("Question", "Answer", "Caveat")
@@ -78,18 +79,18 @@ def differing(script, notebook):
 
 
 def test_there_are_lessons():
-    assert len(SCRIPTS) >= 4
+    assert 5 <= len(LESSONS) <= 7
 
 
 @lessons
 def test_a_lesson_runs_with_small_values(script, tmp_path, monkeypatch):
-    matplotlib.use("Agg", force=True)
+    plt.switch_backend("Agg")
     monkeypatch.chdir(tmp_path)
     # A module of its own, so that functions of a lesson pickle should it use processes.
     module = ModuleType(f"lesson_{script.stem}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(small_program(script), str(script), "exec"), module.__dict__)
-    matplotlib.pyplot.close("all")
+    plt.close("all")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -109,7 +110,7 @@ def test_the_notebook_of_a_lesson_is_current_and_was_run(rendered):
 
 
 def test_no_notebook_stands_without_its_script():
-    assert [path.name for path in NOTEBOOKS if path.with_suffix(".py") not in SCRIPTS] == []
+    assert [path.name for path in NOTEBOOKS if not path.with_suffix(".py").exists()] == []
 
 
 LESSON = """# %% [markdown]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayes_hte.errors import DataError
-from bayes_hte.plots.style import INK, MUTED, SKY, need_columns, new_axes, styled
+from bayes_hte.plots.style import INK, MUTED, SKY, need_columns, new_axes, set_title, styled
 
 
 @styled
@@ -55,6 +55,7 @@ def plot_co_clustering(
     starts = np.flatnonzero(np.r_[True, units["group"].to_numpy()[1:] != units["group"][:-1]])
     if len(starts) != units["group"].nunique():
         raise DataError("the units of a group must stand together; sort them by group first.")
+    own_figure = ax is None
     figure, ax = new_axes(ax, height=5.2, title=None)
     n = len(units)
     image = ax.imshow(
@@ -72,7 +73,9 @@ def plot_co_clustering(
     label = "share of draws together"
     figure.colorbar(image, ax=ax, label=label, location="bottom", shrink=0.8, ticks=[0, 0.5, 1])
     strip = _strip(ax, units["certainty"].to_numpy(), clear)
-    if title is not None:
+    if title is not None and own_figure:
+        set_title(strip, title)
+    elif title is not None:
         strip.set_title(title)
     return figure
 

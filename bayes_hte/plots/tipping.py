@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 
 from bayes_hte.errors import DataError
@@ -22,6 +23,7 @@ from bayes_hte.plots.style import (
 
 # More names than these run into each other; the weaker covariates are drawn without.
 _NAMED = 4
+_BELOW = -13.0  # points
 _SHADES = LinearSegmentedColormap.from_list("tipping", [VERMILLION, "white", BLUE])
 _LINES = ("-", (0, (4, 2)), (0, (1, 1)))
 
@@ -79,13 +81,15 @@ def plot_tipping(
     bar.set_label("probability of benefit left")
     if tips is not None:
         _draw_tips(ax, tips, x, y)
+    names: list[Annotation] = []
     if benchmarks is not None:
-        _draw_benchmarks(ax, benchmarks, (_side(x), _side(y)))
+        names = _draw_benchmarks(ax, benchmarks, (_side(x), _side(y)))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(wrap(xlabel, 48), loc="left")
     ax.set_ylabel(wrap(ylabel, 30))
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    _separate(figure, names)
     return figure
 
 
@@ -114,7 +118,10 @@ def _draw_tips(ax: Axes, tips: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> No
         )
 
 
-def _draw_benchmarks(ax: Axes, benchmarks: pd.DataFrame, sides: tuple[int, int]) -> None:
+def _draw_benchmarks(
+    ax: Axes, benchmarks: pd.DataFrame, sides: tuple[int, int]
+) -> list[Annotation]:
+    """Draw the strengths of covariates; return the names of the strongest."""
     need_columns(benchmarks, ("gamma", "delta"))
     sizes = benchmarks[["delta", "gamma"]].abs() * list(sides)
     strength = sizes.prod(axis=1).abs().sort_values(ascending=False, kind="stable")
@@ -130,14 +137,34 @@ def _draw_benchmarks(ax: Axes, benchmarks: pd.DataFrame, sides: tuple[int, int])
         label="strength of a covariate",
     )
     middle = sum(ax.get_xlim()) / 2
+    names: list[Annotation] = []
     for name in strength.index[:_NAMED]:
         # Names run towards the middle, so as not to leave the axes.
         on_right = sizes.loc[name, "delta"] > middle
-        ax.annotate(
-            wrap(str(name), 18),
-            tuple(sizes.loc[name]),
-            xytext=(-6 if on_right else 6, 5),
-            textcoords="offset points",
-            ha="right" if on_right else "left",
-            fontsize=9.5,
+        names.append(
+            ax.annotate(
+                wrap(str(name), 18),
+                tuple(sizes.loc[name]),
+                xytext=(-6 if on_right else 6, 5),
+                textcoords="offset points",
+                ha="right" if on_right else "left",
+                fontsize=9.5,
+            )
         )
+    return names
+
+
+def _separate(figure: Figure, names: list[Annotation]) -> None:
+    """Put a name that lies on one of a stronger covariate below its point, or leave it out."""
+    figure.draw_without_rendering()
+    kept: list[Annotation] = []
+    for name in names:
+        for height in (name.xyann[1], _BELOW):
+            name.xyann = (name.xyann[0], height)
+            box = name.get_window_extent()
+            inside = box.y0 >= name.axes.bbox.y0
+            if inside and not any(box.overlaps(other.get_window_extent()) for other in kept):
+                kept.append(name)
+                break
+        else:
+            name.remove()

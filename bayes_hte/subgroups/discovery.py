@@ -77,7 +77,8 @@ def m_learner(
     embed : {"none", "tsne"} or Tsne, default "none"
         Cluster the effects themselves, or the published way: their positions on a two-dimensional
         t-SNE map. The map bends the line on which a single effect lives and is cut where it bends,
-        so clusters agree less with the truth (Notes); it is limited to 20,000 units.
+        so clusters agree less with the truth (Notes); it is limited to 200,000 units, and needs
+        openTSNE above 20,000.
     margin : float, optional
         Region of practical equivalence in outcome units, 0 or more: the smallest difference between
         subgroups that matters. Default 0.05 standard deviations of the outcome. It is absolute, as
@@ -103,6 +104,8 @@ def m_learner(
         draw is NaN or infinite, or the outcome is not numeric.
     SpecError
         If an option is out of range, or t-SNE is asked for more units than it is offered for.
+    MissingDependencyError
+        If t-SNE of more than 20,000 units is asked for without openTSNE.
 
     Notes
     -----

@@ -25,7 +25,6 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
-add_module_names = False
 
 # Types in docstrings are prose ("DataFrame, one row a unit"); links come from the signatures.
 napoleon_google_docstring = False
@@ -41,5 +40,5 @@ nitpick_ignore_regex = [
     ("py:.*", r"(collections|pathlib)\..*|ELPDDataLOO|NotFittedError|Path"),
     ("py:.*", r"bayes_hte\.(analysis|components|learners|log_prior|surfaces)\b.*"),
     ("py:mod", r"bayes_hte\..*"),
-    ("py:class", r"T|Estimator|Rule"),
+    ("py:class", r"T|Estimator|Rule|.*\._\w+"),
 ]

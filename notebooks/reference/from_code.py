@@ -152,8 +152,10 @@ def entry(name: str, home: str) -> list[str]:
         return [f".. autoclass:: {name}", "   :members:", ""]
     if callable(value):
         return [f".. autofunction:: {name}", ""]
-    said = ModuleAnalyzer.for_module(home).find_attr_docs()["", name.rpartition(".")[2]]
-    return [f".. py:data:: {name}", f"   :value: {value!r}", "", *(f"   {s}" for s in said), ""]
+    place, _, own = name.rpartition(".")
+    said = ModuleAnalyzer.for_module(home).find_attr_docs()["", own]
+    options = [f"   :module: {place}", f"   :value: {value!r}"]
+    return [f".. py:data:: {own}", *options, "", *(f"   {line}" for line in said), ""]
 
 
 def first_line(module: types.ModuleType) -> str:

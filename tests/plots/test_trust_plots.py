@@ -282,6 +282,18 @@ def test_the_name_of_a_covariate_on_the_edge_runs_into_the_figure():
     assert names["origin"].x0 >= ax.get_window_extent().x0
 
 
+def test_names_of_covariates_do_not_lie_on_each_other():
+    near = pd.DataFrame({"gamma": [0.52, 0.5, 0.48], "delta": [0.42, 0.4, 0.38]})
+    near.index = ["the strongest", "the second", "the third"]
+    figure = plot_tipping(tipping_grid(), benchmarks=near)
+    figure.draw_without_rendering()
+    names = figure.axes[0].texts
+    # One above its point and one below; there is no room for a third.
+    assert [t.get_text() for t in names] == ["the strongest", "the second"]
+    boxes = [t.get_window_extent() for t in names]
+    assert not boxes[0].overlaps(boxes[1])
+
+
 def test_a_grid_with_gaps_and_too_many_levels_are_refused():
     with pytest.raises(DataError, match="every pair"):
         plot_tipping(tipping_grid().iloc[1:])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayes_hte.errors import SpecError
+from bayes_hte.errors import MissingDependencyError, SpecError
 from bayes_hte.subgroups import Tsne
 from bayes_hte.subgroups import embedding as embedding_module
 from bayes_hte.subgroups.clustering import cluster_units
@@ -74,7 +74,7 @@ def test_the_map_keeps_two_far_groups_apart():
 @pytest.mark.parametrize(
     ("options", "n_units", "message"),
     [
-        (Tsne(), TSNE_LIMIT + 1, "offered for 4 to 20000 units, got 20001; use embed='none'"),
+        (Tsne(), TSNE_LIMIT + 1, "offered for 4 to 200000 units, got 200001; use embed='none'"),
         (Tsne(), 3, "offered for 4"),
         (Tsne(perplexity=19), 20, "below the 19 other units, got 19; try 6.33"),
         (Tsne(perplexity=0.5), 20, "perplexity must be at least 1"),
@@ -84,6 +84,25 @@ def test_the_map_keeps_two_far_groups_apart():
 def test_tsne_refuses_what_it_cannot_do(options, n_units, message):
     with pytest.raises(SpecError, match=message):
         check_tsne(options, n_units)
+
+
+def test_openTSNE_takes_over_for_many_units(monkeypatch):
+    monkeypatch.setattr(embedding_module, "SKLEARN_LIMIT", 50)
+    rng = np.random.default_rng(2)
+    effects = np.concatenate([rng.normal(0, 0.1, 40), rng.normal(9, 0.1, 40)])[:, np.newaxis]
+    found = embed_units(effects, Tsne(max_iter=300), seed=1)
+    assert found.shape == (80, 2)
+    clusters = cluster_units(found, 2, seed=1)
+    assert len(set(clusters[:40])) == len(set(clusters[40:])) == 1
+    assert clusters[0] != clusters[-1]
+    np.testing.assert_array_equal(found, embed_units(effects, Tsne(max_iter=300), seed=1))
+
+
+def test_without_openTSNE_a_large_map_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr(embedding_module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match="bayes-hte\\[large\\]"):
+        check_tsne(Tsne(), 20_001)
+    check_tsne(Tsne(), 20_000)
 
 
 def test_kmeans_finds_clusters_on_top_of_a_large_common_effect():

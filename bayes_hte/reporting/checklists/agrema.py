@@ -18,7 +18,7 @@ from bayes_hte.reporting.checklists.facts import (
     versions,
 )
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, Checklist, Item
-from bayes_hte.reporting.numbers import number, span
+from bayes_hte.reporting.numbers import number, plain, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.words import arm_names, interval_phrase, people, unit_phrase
 
@@ -208,7 +208,9 @@ def _findings(material: Material) -> tuple[Item, ...]:
     results = material.results
     arm, mediator = results.study.arm_index(), results.study.mediator()
     reference, other = arm_names(results)
-    means = [f"{mediator[arm == a].mean():.4g} in {n}" for a, n in ((1, other), (0, reference))]
+    means = [
+        f"{plain(float(mediator[arm == a].mean()))} in {n}" for a, n in ((1, other), (0, reference))
+    ]
     effects = "; ".join(
         f"{name.upper()} {estimate(average(material, name), material)}"
         for name in ("te", "tnie", "pnde")

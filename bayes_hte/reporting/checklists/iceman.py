@@ -12,10 +12,10 @@ from __future__ import annotations
 from bayes_hte.reporting.checklists.facts import checks_named, files, only_there, said
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, NOT_APPLICABLE, Checklist, Item
 from bayes_hte.reporting.keys import NULLS
-from bayes_hte.reporting.numbers import number, probability_words
+from bayes_hte.reporting.numbers import number, plain, probability_words
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.subgroup_tables import count
-from bayes_hte.reporting.words import effect_name, people
+from bayes_hte.reporting.words import effect_name, people, title_case
 from bayes_hte.results import Results
 
 
@@ -102,19 +102,19 @@ def _chance(material: Material) -> Item:
         if name in results.honest:
             judged = results.honest[name]
             words.append(
-                f"{effect_name(name)}: groups suggested by one half of the data differ by more "
-                f"than {judged.margin:.3g} in the other with probability "
+                f"{title_case(effect_name(name))}: groups suggested by one half of the data differ "
+                f"by more than {judged.margin:.3g} in the other with probability "
                 f"{probability_words(judged.probability)} ({judged.required_probability:g} "
                 f"required); {'declared' if judged.declared else 'not declared'}."
             )
         elif count(groups) > 1:
             words.append(
-                f"{effect_name(name)}: in-sample probability of a difference beyond "
+                f"{title_case(effect_name(name))}: in-sample probability of a difference beyond "
                 f"{groups.margin:.3g} is {probability_words(groups.probability)} "
                 f"({groups.required_probability:g} required), which is too optimistic."
             )
         else:
-            words.append(f"{effect_name(name)}: no division found.")
+            words.append(f"{title_case(effect_name(name))}: no division found.")
     nulls = checks_named(results, NULLS)
     if nulls:
         words.append(f"Error rate of the rule. {said(nulls)}")
@@ -157,7 +157,7 @@ def _cut_points(material: Material, found: tuple[str, ...]) -> Item:
     for name in found:
         for node in results.subgroups[name].profile.nodes:
             if node.condition is not None and node.condition.threshold is not None:
-                cut = f"{node.condition.covariate} at {node.condition.threshold:g}"
+                cut = f"{node.condition.covariate} at {plain(float(node.condition.threshold))}"
                 cuts.append(f"{name.upper()}: {cut}")
     if not cuts:
         return Item(asked, "The profile asks about no number.", NOT_APPLICABLE, "subgroups")

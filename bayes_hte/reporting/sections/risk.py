@@ -7,7 +7,7 @@ from typing import Any
 from bayes_hte.plots import plot_modifier
 from bayes_hte.reporting.keys import focus
 from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.numbers import number, probability, probability_words, span
+from bayes_hte.reporting.numbers import MINUS, number, probability, probability_words, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.risk_tables import CONTRAST, RISK
 from bayes_hte.reporting.svg import inline_svg
@@ -40,7 +40,7 @@ def risk_view(material: Material) -> str:
         _HEADING
         + _introduction(material)
         + _table(material)
-        + "".join(_difference(material, row) for row in _contrasts(material))
+        + _differences(material)
         + grid([_figure(material)])
     )
 
@@ -92,7 +92,7 @@ def _table(material: Material) -> str:
 def _cells(row: dict[str, Any], material: Material) -> list[str]:
     d = material.decimals
     cells = [
-        row["group"],
+        row["group"].replace("-", MINUS),
         str(row["n_units"]),
         number(row["position"], d),
         number(row["observed_reference"], d),
@@ -106,18 +106,18 @@ def _cells(row: dict[str, Any], material: Material) -> list[str]:
     return cells
 
 
-def _contrasts(material: Material) -> list[dict[str, Any]]:
-    return material.tables[CONTRAST].to_dict("records")
-
-
-def _difference(material: Material, row: dict[str, Any]) -> str:
+def _differences(material: Material) -> str:
     d = material.decimals
+    changes = [
+        f"the {effect_name(row['effect'])} changes by <b>{number(row['mean'], d)}</b> "
+        f"({interval_phrase(material.results)}: {span(row['ci_lower'], row['ci_upper'], d)}), and "
+        "is larger in the last group with posterior probability "
+        f"{probability_words(row['prob_positive'])}"
+        for row in material.tables[CONTRAST].to_dict("records")
+    ]
     return paragraph(
-        f"From the group with the lowest to the group with the highest prediction, the "
-        f"{effect_name(row['effect'])} changes by <b>{number(row['mean'], d)}</b> "
-        f"({interval_phrase(material.results)}: {span(row['ci_lower'], row['ci_upper'], d)}); the "
-        "posterior probability that it is larger in the last group is "
-        f"{probability_words(row['prob_positive'])}. {csv_link(CONTRAST)}"
+        "From the group with the lowest to the group with the highest prediction, "
+        f"{'; '.join(changes)}. {csv_link(CONTRAST)}"
     )
 
 
