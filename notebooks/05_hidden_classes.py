@@ -32,7 +32,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 import bayes_hte as hte
 from bayes_hte import plots
@@ -48,6 +47,7 @@ from bayes_hte.mixtures import (
     solve_mixture,
     solve_moments_pencil,
 )
+from bayes_hte.plots.style import Drawing  # a figure that shows itself
 from bayes_hte.reporting.mixture_tables import level_grid
 
 frame = load_resistance()
@@ -233,7 +233,7 @@ LOOKS = {
 
 
 def draw_sweep(errors, xlabel):
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = Drawing(figsize=(6.4, 4.2), layout="constrained")
     ax = figure.subplots()
     for name, rows in errors.groupby("method", sort=False):
         mean = rows.groupby("weight")["error"].mean()

@@ -250,7 +250,8 @@ def one(method: str, n: int, delta: float, repeat: int) -> dict[str, object]:
     for u in (0, 1):
         row[f"effect_{u}"] = found.effects[u] - design.effects[u]
         row[f"probability_{u}"] = found.probabilities[u] - design.probabilities[u]
-        if found.lower is not None and found.upper is not None:
+        # What is refused is counted by itself; it neither covers nor misses.
+        if found.lower is not None and found.upper is not None and np.isfinite(found.lower[u]):
             row[f"covered_{u}"] = found.lower[u] <= design.effects[u] <= found.upper[u]
     return row | {"ate": found.ate - design.ate}
 

@@ -83,8 +83,7 @@ def surrogate(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
 
 def decision(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
     """Ours by the stand-in, halves alone: the claim and no description, in a third of the time."""
-    found = honest_m_learner(_study(trial), fit_half=surrogate_refit(effect), seed=seed)
-    return {"probability": found.probability, "claim": float(found.declared)}
+    return _honest(trial, _study(trial), effect, seed, surrogate_refit(effect))
 
 
 def full(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
@@ -108,27 +107,18 @@ def ours(trial: SimulatedTrial, effect: str, seed: int, refit: Refit) -> dict[st
     """Claim by the honest rule; describe by a fit to all units."""
     study = _study(trial)
     truth = trial.effects[effect].to_numpy()
-    halves: list[Study] = []
-
-    def recorded(half: Study, half_seed: int) -> xr.DataArray:
-        halves.append(half)
-        return refit(half, half_seed)
-
-    honest = honest_m_learner(study, fit_half=recorded, seed=seed)
+    measured = _honest(trial, study, effect, seed, refit)
     draws = refit(study, seed)
     groups = m_learner(draws, study, seed=seed)
     low, high = draws.quantile(BOUNDS, dim=SAMPLE).to_numpy()
     mean = draws.mean(SAMPLE).to_numpy()
-    covers = _contrast_covered(honest, halves, pd.Series(truth, index=study.units))
     return {
-        "probability": honest.probability,
+        **measured,
         "in_sample_probability": groups.probability,
-        "claim": float(honest.declared),
         "ari": adjusted_rand_score(trial.in_subgroup, groups.labels),
         "exact": float(set(groups.profile.covariates) == TRUE_COVARIATES),
         "rmse": float(np.sqrt(((mean - truth) ** 2).mean())),
         "coverage": float(((low <= truth) & (truth <= high)).mean()),
-        **({} if covers is None else {"contrast_coverage": float(covers)}),
         **({"brier": _brier(groups, trial, truth)} if np.ptp(truth) > 1e-9 else {}),
     }
 
@@ -142,6 +132,26 @@ def _study(trial: SimulatedTrial) -> Study:
         mediator="m" if "m" in trial.frame else None,
         covariates=trial.covariates,
     )
+
+
+def _honest(
+    trial: SimulatedTrial, study: Study, effect: str, seed: int, refit: Refit
+) -> dict[str, Any]:
+    """Judge each half by the other, and say whether the contrast's interval holds the truth."""
+    halves: list[Study] = []
+
+    def recorded(half: Study, half_seed: int) -> xr.DataArray:
+        halves.append(half)
+        return refit(half, half_seed)
+
+    found = honest_m_learner(study, fit_half=recorded, seed=seed)
+    truth = pd.Series(trial.effects[effect].to_numpy(), index=study.units)
+    covers = _contrast_covered(found, halves, truth)
+    return {
+        "probability": found.probability,
+        "claim": float(found.declared),
+        **({} if covers is None else {"contrast_coverage": float(covers)}),
+    }
 
 
 def _contrast_covered(
