@@ -160,9 +160,10 @@ for check in trust.cautions:
 # | ..., ranking usable | moreover, the gain of treating those ranked first, with its interval |
 #
 # A caution is a sentence in the limitations. It is not a reason to try other settings until it goes
-# away: that would need a new registration, and a word about the old one. Nor is a verdict that hangs
-# by a hair: with nine covariates in place of these five, the study that ships with the package ends
-# in "simple method enough" on the same people. The list of covariates is part of what is registered.
+# away: that would need a new registration, and a word about the old one. Nor is a verdict that
+# hangs by a hair: with nine covariates in place of these five, the study that ships with the
+# package ends in "simple method enough" on the same people. The list of covariates is part of what
+# is registered.
 #
 # ## 4. The result in words
 #
