@@ -56,6 +56,9 @@ def _checks(results: Results) -> str:
     works = dict(_WORKS)
     named = []
     for check in results.checks:
+        # Without a declared control nothing was done, so there is nothing to name or to cite.
+        if check.name == refutations.CONTROL and check.passed is None:
+            continue
         start = next((start for start in works if check.name.startswith(start)), None)
         # A work is cited with the first check that rests on it.
         named.append(check.name + (works.pop(start) if start else ""))
