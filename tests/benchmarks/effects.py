@@ -40,7 +40,7 @@ MEASURES = [
 ]
 DEFAULT_METHODS = {
     "failure": ("linear s", "linear t", "linear", "forest", *PEERS),
-    **dict.fromkeys(("acic", "hahn", "smooth"), ("forest", *PEERS)),
+    **dict.fromkeys(("acic", "hahn", "smooth", "steps"), ("forest", *PEERS)),
 }
 
 

@@ -1,11 +1,12 @@
 """Data with known individual effects, for the benchmark of effects.
 
-Four families. ``acic`` are ten instances of the 2016 data challenge of the Atlantic Causal
+Five families. ``acic`` are ten instances of the 2016 data challenge of the Atlantic Causal
 Inference Conference (real covariates, simulated treatment and outcome), read once from the
 ``causallib`` package in an environment of its own: that package wants an older pandas than ours.
 ``hahn`` is the simulation design of the paper on Bayesian causal forests. ``smooth`` has the size
 and the response surface of the classic infant-health benchmark, on simulated covariates.
-``failure`` is where an S-learner without interactions sees no heterogeneity.
+``failure`` is where an S-learner without interactions sees no heterogeneity. ``steps`` jumps where
+the others bend: what smooth surfaces are worst at.
 
 References
 ----------
@@ -196,6 +197,27 @@ def make_failure(cell: str, rng: np.random.Generator) -> Data:
     return Data(_frame(x), treatment, x @ b + treatment * effect + rng.normal(size=n), effect)
 
 
+# --- Where nothing is smooth ----------------------------------------------------------------------
+
+STEP_CELLS = {f"n={n} p=10": n for n in (250, 500)}
+
+
+def make_steps(cell: str, rng: np.random.Generator) -> Data:
+    """Draw units of ten covariates whose prognosis, effect and propensity are trees.
+
+    Standard normal covariates; prognosis ``3 [x1 > 0] - 2 [x2 > 1/2 and x3 < 0] + 2 [x4 > 1]``,
+    effect ``1 + 2 [x1 > 0 and x5 < 1/2]``, propensity 0.65 where x1 > 0 and 0.35 elsewhere; unit
+    normal noise.
+    """
+    n, p = STEP_CELLS[cell], 10
+    x = rng.normal(size=(n, p))
+    high = x[:, 0] > 0
+    mu = 3.0 * high - 2.0 * ((x[:, 1] > 0.5) & (x[:, 2] < 0)) + 2.0 * (x[:, 3] > 1)
+    tau = 1 + 2.0 * (high & (x[:, 4] < 0.5))
+    treatment = rng.binomial(1, np.where(high, 0.65, 0.35))
+    return Data(_frame(x), treatment, mu + tau * treatment + rng.normal(size=n), tau)
+
+
 # --- The data challenge --------------------------------------------------------------------------
 
 
@@ -234,4 +256,5 @@ FAMILIES = {
     "hahn": Family(tuple(HAHN_CELLS), 10, make_hahn),
     "smooth": Family(("n=747 p=25",), 5, make_smooth),
     "failure": Family(("n=500 p=10",), 10, make_failure),
+    "steps": Family(tuple(STEP_CELLS), 10, make_steps),
 }
