@@ -13,7 +13,8 @@ from typing import Any
 
 _EXPORTS: dict[str, tuple[str, ...]] = {
     "study": ("Roles", "Study"),
-    "spec": ("Spec", "load_spec"),
+    "spec": ("Spec",),
+    "study_file": ("load_spec",),
     "plan": ("Plan",),
     "fitted_study": ("Fit",),
     "fitting": ("fit",),
@@ -36,7 +37,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     ),
     "summaries": ("interval_words", "summarize"),
     "comparison": ("compare_effects",),
-    "subgroups": ("Subgroups", "honest_m_learner", "m_learner"),
+    "subgroups": ("Subgroups", "honest_m_learner", "m_learner", "subgroup_effects_table"),
     "checks.class_counts": ("compare_class_counts",),
     "checks.null_studies": ("calibrate_subgroups",),
     "simulation": ("simulate_mediation", "simulate_scenario"),

@@ -29,6 +29,7 @@ from bayes_hte.subgroups import (
     honest_subgroups,
     m_learner,
 )
+from bayes_hte.subgroups.honest import without_shrinkage
 from bayes_hte.trust import judge
 from bayes_hte.unseen import (
     Unseen,
@@ -160,8 +161,24 @@ def subgroup_evidence(
     return {name: made for name, made in found.items() if made is not None}
 
 
+def half_studies(halves: Mapping[str, xr.Dataset], study: Study) -> tuple[Study, Study]:
+    """Return the two halves as studies, in the order of their fits."""
+    first, second = (study.subset(study.units.get_indexer(half[UNIT])) for half in halves.values())
+    return first, second
+
+
+def own_means_name(effect: str, fold: int) -> str:
+    """Name the refit of the units judged in a fold (1 or 2) of an effect."""
+    return f"{effect}_{fold}"
+
+
 def judge_subgroups(
-    halves: Mapping[str, xr.Dataset], study: Study, spec: Spec, *, seed: int
+    halves: Mapping[str, xr.Dataset],
+    own_means: Mapping[str, xr.Dataset],
+    study: Study,
+    spec: Spec,
+    *,
+    seed: int,
 ) -> dict[str, HonestSubgroups]:
     """Judge on each half of the units the subgroups that the other half suggests.
 
@@ -169,6 +186,9 @@ def judge_subgroups(
     ----------
     halves : mapping of str to Dataset, dims (chain, draw, unit)
         Effects of the units of each half, from a fit to that half alone; empty for none.
+    own_means : mapping of str to Dataset, dims (chain, draw, unit)
+        Refits with means of their own for declared subgroups; see
+        :class:`bayes_hte.study_fits.Fits`.
     study : Study
         All units.
     spec : Spec
@@ -184,9 +204,9 @@ def judge_subgroups(
     if not halves:
         return {}
     first, second = halves.values()
-    parts = [study.subset(study.units.get_indexer(half[UNIT])) for half in (first, second)]
+    parts = half_studies(halves, study)
     options = spec.subgroups
-    return {
+    judged = {
         name: honest_subgroups(
             first[name],
             parts[0],
@@ -200,6 +220,12 @@ def judge_subgroups(
         )
         for name in options.effects
     }
+    for name, honest in judged.items():
+        refits = [own_means.get(own_means_name(name, fold)) for fold in (1, 2)]
+        if any(refit is not None for refit in refits):
+            draws = tuple(None if refit is None else refit[name] for refit in refits)
+            judged[name] = without_shrinkage(honest, (parts[1], parts[0]), draws)
+    return judged
 
 
 def learner_summary(fit: Fit, held_out: Study | None) -> xr.Dataset:
@@ -278,7 +304,7 @@ def assemble(
         else evaluate(unseen, better=spec.outcome.better, seed=seed),
         beside=saved["beside"],
         evidence=subgroup_evidence(unit, study, groups, seed=seed),
-        honest=judge_subgroups(saved["halves"], study, spec, seed=seed),
+        honest=judge_subgroups(saved["halves"], saved["own_means"], study, spec, seed=seed),
         sensitivity=sensitivity(
             study,
             arm_means=saved["arm_means"],

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.analysis import unit_effects
+from bayes_hte.analysis import arm_means, unit_effects
 from bayes_hte.checks.arms import overlap_check
+from bayes_hte.checks.assignment import assignment_check
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.both_ways import propensity_both_ways
 from bayes_hte.checks.chain_stability import chain_stability
@@ -23,11 +24,12 @@ from bayes_hte.checks.refutations import refute
 from bayes_hte.checks.repeated_rows import repeated_rows
 from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.checks.seed_stability import seed_stability
-from bayes_hte.effects import Better
-from bayes_hte.errors import SamplingError
+from bayes_hte.effects import Better, own_mediator
+from bayes_hte.errors import SamplingError, UnsupportedError
 from bayes_hte.fitted_study import Fit
 from bayes_hte.sampling import stage_seed
-from bayes_hte.spec import Spec
+from bayes_hte.sensitivity import mediation_rho, sensitivity
+from bayes_hte.spec import AssignmentName, Spec
 from bayes_hte.study import Study
 from bayes_hte.trust import Trust, judge
 from bayes_hte.unseen import Unseen, held_out_units, judge_heterogeneity, left_out_units
@@ -177,6 +179,7 @@ def verdict(
     fit: Fit,
     *,
     better: Better = "higher",
+    assignment: AssignmentName | None = None,
     checks: Sequence[CheckResult] | None = None,
     held_out: pd.DataFrame | None = None,
     **refutations: Any,
@@ -189,6 +192,10 @@ def verdict(
         A fitted study.
     better : {"higher", "lower"}
         Which direction of the outcome is good for the patient.
+    assignment : {"randomised", "observational"}, optional
+        How units came to their arm, as in the table ``[propensity]`` of a study file. Adds
+        :func:`bayes_hte.checking.assignment_checks` as information; they decide nothing. If it is
+        not said, what has to be assumed of the treatment is not looked at.
     checks : sequence of CheckResult, optional
         Checks made already; default every check that needs no further fit of the full model.
     held_out : DataFrame, optional
@@ -210,6 +217,7 @@ def verdict(
     SpecError
         If an option is unknown.
     """
+    assumed = () if assignment is None else assignment_checks(fit, assignment, better=better)
     if checks is None:
         away = None if held_out is None else fit.study.alike(held_out)
         checks = run_checks(
@@ -219,7 +227,50 @@ def verdict(
             better=better,
             refutations=refutations,
         )
-    return judge(checks)
+    return judge((*checks, *assumed))
+
+
+def assignment_checks(
+    fit: Fit, assignment: AssignmentName, *, better: Better = "higher"
+) -> tuple[CheckResult, ...]:
+    """Say what the effects of a fit rest on besides the data, and how much hangs on it.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fitted study.
+    assignment : {"randomised", "observational"}
+        How units came to their arm.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good.
+
+    Returns
+    -------
+    tuple of CheckResult
+        All of them information: what has to be assumed; unless the treatment was randomised, how
+        strong a hidden confounder of treatment and outcome would have to be (E-value, tipping
+        point); where there is a mediator and it is worked out for the families, the same for
+        mediator and outcome, which randomising the treatment does not protect.
+
+    Raises
+    ------
+    SpecError
+        If `assignment` is unknown.
+    """
+    said = assignment_check(assignment, outcome=fit.study.roles.outcome)
+    rho = None
+    with contextlib.suppress(UnsupportedError):  # no mediator, or another family
+        rho = mediation_rho(fit)
+    found = sensitivity(
+        fit.study,
+        arm_means=arm_means(fit, own_mediator(fit.first_stage().potential_outcomes())),
+        family=fit.components["outcome"].family.name,
+        better=better,
+        important=0.0,
+        randomised=assignment == "randomised",
+        rho=rho,
+    )
+    return (said, *found.checks())
 
 
 def predictive_check(fit: Fit) -> CheckResult:

@@ -84,7 +84,7 @@ def shipped_studies() -> dict[str, Path]:
 
 
 def _load(study: str) -> Spec:
-    from bayes_hte.spec import load_spec
+    from bayes_hte.study_file import load_spec
 
     path = Path(study)
     if path.suffix == ".toml" or path.exists():
@@ -121,11 +121,11 @@ def _check(options: argparse.Namespace) -> int:
     from bayes_hte.analysis import study_from_spec
     from bayes_hte.datasets import load_frame
     from bayes_hte.mixture_stage import declared_problem
-    from bayes_hte.plan import Plan, check_plan
+    from bayes_hte.plan import Plan, check_plan, settled
 
     frame = load_frame(spec.data.source, spec.folder)
     study = study_from_spec(spec, frame)
-    check_plan(study, Plan.from_spec(spec))
+    check_plan(study, Plan.from_spec(settled(spec, study)))
     problem = declared_problem(spec, frame, study)
     counts = study.frame[study.roles.treatment].value_counts()
     print(f"{spec.title}")
@@ -138,7 +138,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from bayes_hte.spec import load_spec
+    from bayes_hte.study_file import load_spec
 
     for name, path in shipped_studies().items():
         print(f"{name:12} {load_spec(path).title}")

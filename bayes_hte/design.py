@@ -97,6 +97,15 @@ class Design:
         """Whether an estimated propensity is among the columns."""
         return PROPENSITY_COLUMN in self.frame.columns
 
+    def member(self, group: tuple[str, str]) -> np.ndarray:
+        """Whether each row has a level, as text, of a covariate; shape (row,)."""
+        column, level = group
+        return label_text(self.frame[column]) == level
+
+    def levels(self, column: str) -> tuple[str, ...]:
+        """Levels of a covariate among the rows, as text and sorted."""
+        return tuple(sorted(set(label_text(self.frame[column]))))
+
     @property
     def cluster_index(self) -> np.ndarray:
         """Position of each row's cluster in `clusters`, shape (row,); -1 for an unseen one."""

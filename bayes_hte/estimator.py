@@ -63,7 +63,7 @@ class EffectEstimator(BaseEstimator):
         *,
         learner: str = "hierarchical",
         surface: str = "forest",
-        stack_with: Iterable[str] = (),
+        stack_with: Iterable[str] | None = None,
         family: str = "gaussian",
         noise: str = "constant",
         propensity_covariate: bool = True,

@@ -29,13 +29,15 @@ from bayes_hte.checks.hidden_classes import hidden_class_checks
 from bayes_hte.datasets import load_frame
 from bayes_hte.errors import DataError, SavedResultError, SpecError, unknown_name
 from bayes_hte.mixture_stage import declared_problem, fit_hidden_classes, saved_hidden_classes
+from bayes_hte.plan import settled
 from bayes_hte.reporting import report
 from bayes_hte.results import Results
 from bayes_hte.saved_effects import check_from, check_state, effect_groups, effect_tree
-from bayes_hte.spec import Spec, parse_spec
+from bayes_hte.spec import Spec
 from bayes_hte.stage_runner import Clock, Say, StageRunner, is_usable, sampling_settings
 from bayes_hte.store import find_stage, save_stage, write_text
 from bayes_hte.study import Study
+from bayes_hte.study_file import parse_spec
 from bayes_hte.study_fits import Fits, fit_study
 from bayes_hte.unseen import split
 
@@ -109,6 +111,7 @@ def run_study(
     started, clock = time.time(), Clock()
     frame = _frame(spec)
     study, held_out = clock.time("data", lambda: _studies(spec, frame))
+    spec = settled(spec, study)
     control = _negative_control(spec, frame, study)
     problem = declared_problem(spec, frame, study)
     work = StageRunner(study, spec, folder / STAGE_FOLDER, clock, progress, say)
@@ -160,6 +163,7 @@ def report_from_saved(folder: str | Path) -> Run:
     spec = parse_spec(saved_run["spec"], name=saved_run["name"], folder=Path(saved_run["folder"]))
     frame = _frame(spec)
     study, held_out = _studies(spec, frame)
+    spec = settled(spec, study)
     provenance = saved_run["provenance"]
     if study.fingerprint() != provenance["data_fingerprint"]:
         raise SavedResultError(
@@ -227,6 +231,9 @@ def _effects(
         "held_out": None if spec.held_out is None else dataclasses.asdict(spec.held_out),
         "subgroups.honest": spec.subgroups.honest,
         "subgroups.effects": list(spec.subgroups.effects),
+        # What is declared decides what is fitted once more.
+        "subgroups.search": [spec.subgroups.largest_k, spec.subgroups.embed],
+        "subgroups.rule": [spec.subgroups.margin, spec.subgroups.probability],
         "subgroups.calibrate": [spec.subgroups.calibrate, spec.subgroups.replications],
         "checks": dataclasses.asdict(spec.checks),
     }
@@ -240,6 +247,7 @@ def _effects(
     saved = analysis.effect_draws(fit, spec, unseen) | {
         "beside": source.beside,
         "halves": source.halves,
+        "own_means": source.own_means,
     }
     say("checks: refutations, left-out predictions, priors")
     checks = run_checks(

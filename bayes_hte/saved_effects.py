@@ -14,7 +14,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.names import EFFECTS, POPULATIONS, UNIT
 from bayes_hte.sensitivity import MediationRho
 from bayes_hte.study import Study
-from bayes_hte.study_fits import BESIDE, HALVES
+from bayes_hte.study_fits import BESIDE, HALVES, OWN_MEANS
 from bayes_hte.unseen import Unseen
 
 RHO_PARTS = ("tnie", "pnde", "te", "rho_zero")
@@ -27,7 +27,7 @@ def effect_tree(saved: Mapping[str, Any]) -> xr.DataTree:
     Parameters
     ----------
     saved : mapping
-        With ``beside`` and ``halves`` as in :class:`bayes_hte.study_fits.Fits`.
+        With ``beside``, ``halves`` and ``own_means`` as in :class:`bayes_hte.study_fits.Fits`.
 
     Returns
     -------
@@ -51,10 +51,11 @@ def effect_tree(saved: Mapping[str, Any]) -> xr.DataTree:
         parts = {name: getattr(saved["rho"], name) for name in RHO_PARTS}
         groups["/rho"] = xr.Dataset({f"rho_{k}": v.drop_attrs() for k, v in parts.items()})
     groups |= {f"/{BESIDE}/{name}": summary for name, summary in saved["beside"].items()}
-    for name, half in saved["halves"].items():
-        groups[f"/{HALVES}/{name}"] = half.drop_vars([c for c in half.coords if c != UNIT])
+    for part in (HALVES, OWN_MEANS):
+        for name, half in saved[part].items():
+            groups[f"/{part}/{name}"] = half.drop_vars([c for c in half.coords if c != UNIT])
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs |= {part: list(saved[part]) for part in (BESIDE, HALVES)}
+    tree.attrs |= {part: list(saved[part]) for part in (BESIDE, HALVES, OWN_MEANS)}
     return tree
 
 
@@ -99,6 +100,7 @@ def effect_groups(tree: xr.DataTree, study: Study, held_out: Study | None) -> di
         else None,
         "beside": _in_order(tree, BESIDE),
         "halves": _in_order(tree, HALVES),
+        "own_means": _in_order(tree, OWN_MEANS),
     }
 
 

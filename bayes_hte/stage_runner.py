@@ -114,6 +114,8 @@ def sampling_settings(spec: Spec, study: Study) -> dict[str, Any]:
     dict of str to plain values
     """
     plan = dataclasses.asdict(Plan.from_spec(spec))
+    # Not of a study file: a saved study with such a column has another fingerprint.
+    plan.pop("means_by")
     plan["priors"] = [{k: v for k, v in p.items() if k != "because"} for p in plan["priors"]]
     return {
         **{f"models.{key}": value for key, value in plan.items()},

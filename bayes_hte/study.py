@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -212,6 +212,30 @@ class Study:
             cluster=roles.cluster,
             reference=self.arms[0],
         )
+
+    def with_covariate(self, name: str, values: np.ndarray) -> Study:
+        """Return the study with one more covariate, checked again.
+
+        Parameters
+        ----------
+        name : str
+            Its column; not one the frame has.
+        values : ndarray, shape (unit,)
+            Measured, or decided, before treatment.
+
+        Returns
+        -------
+        Study
+
+        Raises
+        ------
+        DataError
+            If the column exists, or as :meth:`Study.from_frame`.
+        """
+        if name in self.frame.columns:
+            raise DataError(f"the study has a column {name!r} already; choose another name.")
+        roles = replace(self.roles, covariates=(*self.roles.covariates, name))
+        return replace(self, roles=roles).alike(self.frame.assign(**{name: values}))
 
     def sample(self, n_units: int, *, seed: int) -> Study:
         """Return a random part of the study with the arms in their proportions.

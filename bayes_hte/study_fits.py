@@ -1,8 +1,9 @@
 """Everything a study file has sampled: its fit, and the fits it is compared with.
 
 Stages: ``propensity``, ``mediator`` (if any), ``outcome``; if both ways are asked for, the outcome
-with the propensity covariate switched; learners to compare with; and each half of the study by
-itself, on which subgroups are judged. Each is saved as it finishes.
+with the propensity covariate switched; learners to compare with; each half of the study by itself,
+on which subgroups are judged; and, for declared subgroups, each half once more, with means of their
+own for the subgroups of the other half. Each is saved as it finishes.
 """
 
 from __future__ import annotations
@@ -13,18 +14,27 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from bayes_hte.analysis import learner_summary, unit_effects
+from bayes_hte.analysis import (
+    half_studies,
+    judge_subgroups,
+    learner_summary,
+    own_means_name,
+    unit_effects,
+)
 from bayes_hte.fitted_study import Fit
+from bayes_hte.learners.structure import has_means
 from bayes_hte.plan import Plan
 from bayes_hte.sampling import stage_seed
 from bayes_hte.stage_runner import StageRunner
 from bayes_hte.study import Study
 from bayes_hte.subgroups import split_in_halves
+from bayes_hte.subgroups.honest import SUBGROUP_COLUMN, with_subgroups
 
 # Folders of stages beside those of the study itself.
 OTHER_WAY = "other_propensity"
 BESIDE = "beside"
 HALVES = "halves"
+OWN_MEANS = "own_means"
 HALF_NAMES = ("first", "second")
 
 
@@ -43,6 +53,9 @@ class Fits:
     halves : mapping of str to Dataset, dims (chain, draw, unit)
         Unit-level effects of each half, from a fit to that half alone; empty if subgroups are not
         judged honestly.
+    own_means : mapping of str to Dataset, dims (chain, draw, unit)
+        For each fold of a declared effect (``"te_1"``), that effect of the units judged in it, from
+        a fit in which the fold's subgroups have means of their own.
     held_out : Study or None
         Units that no model has seen.
     """
@@ -51,6 +64,7 @@ class Fits:
     other: Fit | None
     beside: Mapping[str, xr.Dataset]
     halves: Mapping[str, xr.Dataset]
+    own_means: Mapping[str, xr.Dataset]
     held_out: Study | None
 
 
@@ -81,7 +95,9 @@ def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str
     beside, more = _beside(fit, held_out, work)
     sampled += more
     halves, more = _halves(plan, work)
-    return Fits(fit, other, beside, halves, held_out), sampled + more
+    sampled += more
+    own_means, more = _own_means(halves, plan, work)
+    return Fits(fit, other, beside, halves, own_means, held_out), sampled + more
 
 
 def _elsewhere(work: StageRunner, *names: str) -> StageRunner:
@@ -124,4 +140,31 @@ def _halves(plan: Plan, work: StageRunner) -> tuple[dict[str, xr.Dataset], list[
         effects = unit_effects(fit)
         found[name] = effects[list(work.spec.subgroups.effects)]
         sampled += [f"{name} half: {stage}" for stage in more]
+    return found, sampled
+
+
+def _own_means(
+    halves: Mapping[str, xr.Dataset], plan: Plan, work: StageRunner
+) -> tuple[dict[str, xr.Dataset], list[str]]:
+    """Fit the halves of declared subgroups once more, with means of their own for these."""
+    found, sampled = {}, []
+    if not halves or not has_means(plan.learner):
+        return found, sampled
+    own = dataclasses.replace(plan, means_by=SUBGROUP_COLUMN, stack_with=())
+    first, second = half_studies(halves, work.study)
+    judged = judge_subgroups(halves, {}, work.study, work.spec, seed=work.spec.sampler.seed)
+    for effect, honest in judged.items():
+        if not honest.declared:
+            continue
+        # The first fold's profile, of the first half, is judged in the second half.
+        for i, (fold, study) in enumerate(zip(honest.folds, (second, first), strict=True), start=1):
+            if not fold.divides:
+                continue
+            name = own_means_name(effect, i)
+            work.say(f"{effect}: size of the difference between subgroups, fold {i} of 2")
+            again = _elsewhere(work, OWN_MEANS, name)
+            again = dataclasses.replace(again, study=with_subgroups(study, fold.profile))
+            fit, more = again.fit(own, {})
+            found[name] = unit_effects(fit)[[effect]]
+            sampled += [f"{name}: {stage}" for stage in more]
     return found, sampled

@@ -183,12 +183,8 @@ plots.plot_modifier(
 
 # %%
 groups = hte.m_learner(effects["te"], study, seed=SEED, margin=5.0)
-rows = groups.summary(**INTERVAL).assign(is_subgroup=True)
-rows.insert(0, "group", [f"Subgroup {k}" for k in rows.index])
-everyone = hte.summarize(averages["te"], **INTERVAL)
-everyone = everyone.assign(group="All", is_subgroup=False, n=study.n_units)
 plots.plot_subgroup_forest(
-    pd.concat([rows, everyone], ignore_index=True).rename(columns={"n": "n_units"}),
+    hte.subgroup_effects_table(effects["te"], study, groups, **DIRECTION, **INTERVAL),
     **DIRECTION,
     xlabel="mean effect on function (points)",
     title="Subgroups and everyone",

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bayes_hte import cli
+from bayes_hte.reporting import document
 from bayes_hte.store import MANIFEST
 from tests.trial import TOML, trial_frame
 
@@ -31,6 +32,18 @@ def copy(finished, tmp_path):
     return tmp_path / "run"
 
 
+@pytest.fixture
+def short_page(monkeypatch):
+    """The first section of the report alone, as the figures of all take longest in a rerun."""
+    monkeypatch.setattr(document, "SECTIONS", document.SECTIONS[:1])
+
+
+@pytest.fixture
+def no_checks(monkeypatch):
+    """Leave out the checks of new draws, where it is asked only what is drawn again."""
+    monkeypatch.setattr("bayes_hte.run.run_checks", lambda *_, **__: ())
+
+
 def rerun(folder, *extra):
     return cli.main(
         ["run", str(folder / "trial.toml"), "-o", str(folder / "out"), "--quiet", *extra]
@@ -49,7 +62,7 @@ def test_a_run_that_did_not_converge_is_reported_as_bad_and_saved(finished):
     assert (folder / "out" / "tables" / "average_effects.csv").exists()
 
 
-def test_a_second_run_samples_nothing_and_says_the_same(copy, capsys):
+def test_a_second_run_samples_nothing_and_says_the_same(copy, short_page, capsys):
     before = (copy / "out" / "tables" / "average_effects.csv").read_text()
     assert rerun(copy) == cli.UNHEALTHY
     shown = capsys.readouterr()
@@ -61,7 +74,7 @@ def test_a_second_run_samples_nothing_and_says_the_same(copy, capsys):
     assert (copy / "out" / "tables" / "average_effects.csv").read_text() == before
 
 
-def test_a_changed_setting_is_named_and_sampled_again(copy, capsys):
+def test_a_changed_setting_is_named_and_sampled_again(copy, no_checks, short_page, capsys):
     path = copy / "trial.toml"
     path.write_text(path.read_text().replace("seed = 7", "seed = 8"))
     rerun(copy)
@@ -70,7 +83,7 @@ def test_a_changed_setting_is_named_and_sampled_again(copy, capsys):
     assert shown.count("sampling 2 chains") == 3
 
 
-def test_a_changed_report_setting_does_not_sample_again(copy, capsys):
+def test_a_changed_report_setting_does_not_sample_again(copy, short_page, capsys):
     path = copy / "trial.toml"
     path.write_text(path.read_text() + "\n[report]\nci_prob = 0.8\n")
     rerun(copy)
@@ -84,7 +97,7 @@ def damage(folder):
     chunks[0].write_bytes(b"damaged")
 
 
-def test_a_damaged_stage_is_sampled_again_and_said(copy, capsys):
+def test_a_damaged_stage_is_sampled_again_and_said(copy, no_checks, short_page, capsys):
     damage(copy / "out" / "posterior" / "outcome")
     rerun(copy)
     shown = capsys.readouterr().out
@@ -227,7 +240,8 @@ def test_jobs2_without_its_optional_package_says_what_to_install(capsys, monkeyp
     assert 'pip install "bayes-hte[examples]"' in capsys.readouterr().err
 
 
-def test_results_do_not_depend_on_the_current_folder(copy, monkeypatch, capsys):
+def test_results_do_not_depend_on_the_current_folder(copy, short_page, monkeypatch, capsys):
+    (copy / "out" / "report.html").unlink()
     monkeypatch.chdir(copy)
     assert cli.main(["run", "trial.toml", "-o", "out", "--quiet"]) == cli.UNHEALTHY
     assert "sampling 2 chains" not in capsys.readouterr().out

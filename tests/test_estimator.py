@@ -24,6 +24,7 @@ from bayes_hte.estimator import EffectEstimator
 from bayes_hte.testing import fake_study
 
 TINY = {"seed": 3, "draws": 40, "tune": 30, "chains": 2, "cores": 1, "progress": False}
+TINY["stack_with"] = ()  # forests alone: a Gaussian process takes longer
 COVARIATES = ["x1", "x2", "x3"]
 
 

@@ -18,6 +18,7 @@ from bayes_hte.spec import PriorSpec
 from bayes_hte.testing import fake_study
 
 TINY = {"seed": 3, "draws": 40, "tune": 30, "chains": 2, "cores": 1, "progress": False}
+TINY["stack_with"] = ()  # forests alone: a Gaussian process takes longer
 
 
 @pytest.fixture(scope="module")

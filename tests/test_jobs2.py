@@ -15,7 +15,8 @@ from bayes_hte.components.outcome import build_outcome
 from bayes_hte.design import Design
 from bayes_hte.fitting import build_stage
 from bayes_hte.plan import Plan, check_plan
-from bayes_hte.spec import PriorSpec, load_spec
+from bayes_hte.spec import PriorSpec
+from bayes_hte.study_file import load_spec
 from bayes_hte.summaries import monte_carlo_error
 from bayes_hte.surfaces.forest_step import ForestStep
 

@@ -200,6 +200,7 @@ def test_the_transform_agrees_with_simulated_predictions():
 def test_the_model_that_made_the_data_passes():
     result = check(transformed(outcomes()))
     assert result.passed is True
+    assert "right deviate this much in at least 0.25% of studies" in result.text
     assert result.table.loc["booklet", "share"].sum() == pytest.approx(1)
 
 

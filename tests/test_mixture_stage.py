@@ -24,9 +24,9 @@ from bayes_hte.mixture_stage import declared_problem, fit_hidden_classes, saved_
 from bayes_hte.mixtures import mixture_data, moment_posterior
 from bayes_hte.reporting import document
 from bayes_hte.reporting.sections.mixture import mixture
-from bayes_hte.spec import load_spec, parse_spec
 from bayes_hte.stage_runner import Clock, StageRunner
 from bayes_hte.study import Study
+from bayes_hte.study_file import load_spec, parse_spec
 from tests.fake_mixture import SIZE, fake_problem, fake_sample, mixture_frame
 
 TOML = """

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.fitting import stages
-from bayes_hte.plan import Plan, check_plan
+from bayes_hte.plan import SMALL_STUDY, Plan, check_plan, recommended_candidates, settled
 from bayes_hte.spec import PriorSpec
 from bayes_hte.study import Study
+from bayes_hte.study_file import parse_spec
 from bayes_hte.testing import fake_study
+from tests.trial import TOML
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +103,51 @@ def test_noise_of_its_own_needs_a_family_with_a_scale(plain, family, noise):
         check_plan(study, Plan(family=family, noise=noise))
     for scaled in ("gaussian", "student_t"):
         check_plan(study, Plan(family=scaled, noise=noise))
+
+
+# ---------------------------------------------------------------- what is recommended
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ("gp",)),
+        ({"propensity_surface": "linear", "propensity_covariate": False}, ("gp",)),
+        ({"learner": "t"}, ()),
+        ({"surface": "linear"}, ()),
+        ({"family": "student_t"}, ()),
+        ({"noise": "by_arm"}, ()),
+        ({"priors": (PriorSpec("outcome", "arm", "small", scale=0.1),)}, ()),
+        ({"means_by": "x1"}, ()),
+    ],
+)
+def test_small_studies_at_their_defaults_are_stacked_with_a_gaussian_process(
+    plain, changes, expected
+):
+    assert recommended_candidates(plain, Plan(**changes)) == expected
+
+
+def test_what_was_not_measured_is_not_recommended(mediated):
+    assert recommended_candidates(mediated, Plan()) == ()
+    large, _ = fake_study(np.random.default_rng(0), n_units=SMALL_STUDY + 1, mediator=False)
+    assert recommended_candidates(large, Plan()) == ()
+    frame = large.frame.iloc[:100].assign(clinic=np.arange(100) % 10)
+    roles = large.roles
+    clustered = Study.from_frame(
+        frame,
+        outcome=roles.outcome,
+        treatment=roles.treatment,
+        covariates=roles.covariates,
+        cluster="clinic",
+    )
+    assert recommended_candidates(clustered, Plan()) == ()
+
+
+def test_a_study_file_that_names_candidates_keeps_them(plain):
+    spec = parse_spec(TOML, name="trial", folder=Path())
+    assert spec.outcome.stack_with is None
+    assert settled(spec, plain).outcome.stack_with == ("gp",)
+    alone = parse_spec(
+        TOML.replace("[mediator]", "stack_with = []\n[mediator]"), name="trial", folder=Path()
+    )
+    assert settled(alone, plain).outcome.stack_with == ()

@@ -300,7 +300,11 @@ def test_a_leaked_treatment_is_found():
     results = run(trial(), estimator=leak)
     assert results[PLACEBO].passed is False
     assert results[PERMUTED].passed is True
-    assert "p = 1 " in results[PLACEBO].text
+    text = results[PLACEBO].text
+    repeats = len(results[PLACEBO].table)
+    assert f"as much as in the study in {repeats} of {repeats} repeats" in text
+    assert "if nobody had an effect, so large a spread would come out with probability 1 (" in text
+    assert "not the probability that effects are equal" in text
 
 
 def test_a_leaked_outcome_is_found():

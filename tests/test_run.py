@@ -9,14 +9,19 @@ import pandas as pd
 import pytest
 
 from bayes_hte.run import report_from_saved, run_study
-from bayes_hte.spec import load_spec
+from bayes_hte.study_file import load_spec
+from bayes_hte.subgroups.honest import UNSHRUNK
 from tests.trial import TOML, trial_frame
 
 OPTIONS = {
     'mediator = "m"\n': "",
     "[mediator]\ncontrolled_at = [0.0]\n": "",
     "as_covariate = false": "as_covariate = false\nreport_both = true",
-    'honest = false\n[checks]\nrefutations = "none"': "honest = true",
+    'unit = "points"': 'unit = "points"\nstack_with = []',
+    # Next to any difference is declared, so that what follows a declaration is there.
+    'honest = false\n[checks]\nrefutations = "none"': (
+        "honest = true\nmargin = 0.0\nprobability = 0.51"
+    ),
 }
 MORE = """
 [learner]
@@ -74,6 +79,21 @@ def test_held_out_units_were_never_fitted(everything):
     results = everything[2].results
     assert len(results.propensity["unit"]) == 112
     assert results.targeting.calibration.counts[["n_control", "n_treated"]].sum().sum() == 48
+
+
+def test_declared_subgroups_are_fitted_once_more_for_their_size(everything):
+    _, folder, done = everything
+    honest = done.results.honest["te"]
+    assert honest.declared
+    folds = [i for i, fold in enumerate(honest.folds, start=1) if fold.divides]
+    again = [stage for stage in done.sampled if stage.endswith(": outcome") and "te_" in stage]
+    assert again == [f"te_{i}: outcome" for i in folds]
+    assert float(abs(honest.unshrunk - honest.contrast).max()) > 0
+    table = pd.read_csv(folder / "tables" / "subgroup_honest_te.csv")
+    assert list(table["fold"]) == ["1", "2", "average", UNSHRUNK]
+    text = (folder / "report.html").read_text()
+    assert "average of both, size" in text
+    assert "have means of their own that are not shrunk towards each other" in text
 
 
 def test_the_x_learner_reuses_the_first_stage(everything):

@@ -12,6 +12,7 @@ from bayes_hte.sampling import stage_seed
 from bayes_hte.testing import fake_study
 
 TINY = {"seed": 3, "draws": 20, "tune": 10, "chains": 2, "cores": 1, "progress": False}
+TINY["stack_with"] = ()  # forests alone: a Gaussian process takes longer
 
 
 @pytest.fixture

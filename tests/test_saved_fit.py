@@ -16,6 +16,7 @@ from bayes_hte.spec import PriorSpec
 from bayes_hte.testing import fake_study
 
 TINY = {"seed": 3, "draws": 20, "tune": 10, "chains": 2, "cores": 1, "progress": False}
+TINY["stack_with"] = ()  # forests alone: a Gaussian process takes longer
 PRIOR = PriorSpec("outcome", "arm", "small effects", scale=0.3, trees=10)
 
 

@@ -8,8 +8,9 @@ import pytest
 
 import bayes_hte as hte
 from bayes_hte import trust
-from bayes_hte.checks import arms, chain_stability, heterogeneity, repeated_rows
+from bayes_hte.checks import arms, assignment, chain_stability, heterogeneity, repeated_rows
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.errors import SpecError
 from bayes_hte.trust import judge
 
 
@@ -99,6 +100,7 @@ def test_the_summary_says_which_checks_decided():
 # --- Three studies --------------------------------------------------------------------------------
 
 SIZE = {"chains": 2, "draws": 150, "tune": 150, "progress": False, "cores": 1}
+SIZE["stack_with"] = ()  # forests alone: a Gaussian process takes longer
 
 
 def simulated(slope: float, *, n: int = 300, seed: int = 2):
@@ -111,9 +113,55 @@ def simulated(slope: float, *, n: int = 300, seed: int = 2):
     return hte.fit(study, seed=1, **SIZE)
 
 
-def test_a_trial_without_heterogeneity_needs_a_simple_method_only():
-    found = hte.verdict(simulated(0.0), repeats=10)
+@pytest.fixture(scope="module")
+def null_trial():
+    return simulated(0.0)
+
+
+def test_a_trial_without_heterogeneity_needs_a_simple_method_only(null_trial):
+    found = hte.verdict(null_trial, repeats=10, assignment="randomised")
     assert found.verdict == trust.SIMPLE, found.reasons
+    # The checks are there with what they rest on.
+    assert {arms.NAME, assignment.NAME, *trust.REFUTATIONS} <= {c.name for c in found.checks}
+
+
+def test_randomised_and_observational_studies_rest_on_different_things(null_trial):
+    judged = {
+        how: hte.verdict(null_trial, checks=SOUND, assignment=how)
+        for how in (None, "randomised", "observational")
+    }
+    added = {how: found.checks[len(SOUND) :] for how, found in judged.items()}
+    assert added[None] == ()
+    (said,) = added["randomised"]
+    assert said.name == assignment.NAME
+    assert "needs no assumption about confounders" in said.text
+    said, e_value, tipping = added["observational"]
+    assert "was not randomised" in said.text
+    assert "both who was treated and y" in said.text
+    assert e_value.name == "sensitivity to unmeasured confounding: E-value"
+    assert tipping.name == "sensitivity to unmeasured confounding: tipping point"
+    # Information: nothing in the data can judge it, and it decides nothing.
+    assert all(c.passed is None for checks in added.values() for c in checks)
+    for found in judged.values():
+        assert (found.verdict, found.level) == (trust.SIMPLE, "green")
+        assert found.reasons == judged[None].reasons
+
+
+def test_the_direction_of_benefit_reaches_the_tipping_point(null_trial):
+    # The effect is 1 for everybody: a benefit, or a harm.
+    texts = {
+        better: hte.verdict(
+            null_trial, checks=SOUND, assignment="observational", better=better
+        ).checks[-1]
+        for better in ("higher", "lower")
+    }
+    assert texts["higher"].table["reached"].all()
+    assert not texts["lower"].table["reached"].any()
+
+
+def test_an_assignment_that_is_unknown_is_refused(null_trial):
+    with pytest.raises(SpecError, match=r"'randomized'\. Did you mean 'randomised'"):
+        hte.verdict(null_trial, assignment="randomized")
 
 
 def test_a_clean_trial_with_strong_heterogeneity_is_said_to_be_one():

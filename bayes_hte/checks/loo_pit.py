@@ -121,7 +121,8 @@ def calibration_check(
         an arm and tenth of [0, 1]: the ``share`` of the arm's units there, the central 99%
         (``lower``, ``upper``, each tenth by itself) of the shares under calibration, and for the
         arm its number of ``units``, the ``mean`` of the values (0.5 under calibration) and the
-        p-values ``p_distance`` (Kolmogorov-Smirnov) and ``p_shares`` (chi-square).
+        p-values of uniformity ``p_distance`` (Kolmogorov-Smirnov) and ``p_shares`` (chi-square):
+        frequentist, how often right predictions deviate as much.
     """
     rows, broken = [], []
     for a, name in enumerate(arm_names):
@@ -137,7 +138,8 @@ def calibration_check(
     table = pd.DataFrame(rows).set_index(["arm", "from"])
     text = (
         "In each arm, outcomes fall where predictions from all other units say, as often as they "
-        f"say (tests of uniformity, p at least {ALPHA / 2})."
+        "say (two tests of uniformity: predictions that are right deviate this much in at least "
+        f"{ALPHA / 2:.2%} of studies)."
     )
     if broken:
         text = (

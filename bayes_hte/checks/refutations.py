@@ -291,12 +291,15 @@ def _check(
 
 def _judge_placebo(original: AverageEffect, table: pd.DataFrame) -> tuple[bool, str]:
     passed, text = _about_zero(table, "With a shuffled treatment")
-    spread = table["spread"]
-    chance = (1 + int((spread >= original.spread).sum())) / (1 + len(table))
+    spread, n = table["spread"], len(table)
+    reached = int((spread >= original.spread).sum())
+    chance = (1 + reached) / (1 + n)
     text += (
         f" Individual effects spread by {original.spread:.3g} (standard deviation) in the study "
-        f"and by {spread.median():.3g} (median) here; p = {chance:.2g} for differences between "
-        "individuals by this comparison."
+        f"and by {spread.median():.3g} (median) here, as much as in the study in {reached} of {n} "
+        f"repeats: if nobody had an effect, so large a spread would come out with probability "
+        f"{chance:.2g} (Monte Carlo, the study counted as a repeat). This is not the probability "
+        "that effects are equal."
     )
     return passed, text
 

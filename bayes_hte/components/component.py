@@ -304,7 +304,8 @@ def _place(
         if mediator is None:
             raise ValueError(f"term {term.name!r} needs a mediator")
         scale /= mediator.std()
-    basis = term.basis(design.arm, mediator)
+    member = None if term.group is None else design.member(term.group)
+    basis = term.basis(design.arm, mediator, member)
     return PlacedTerm(term, variable_name(role, term), scale, prior.trees, basis)
 
 

@@ -173,6 +173,8 @@ class FittedComponent:
         if term.features == "covariates+arm":
             return [(arm, self.function(term, design.under(arm))) for arm in (0, 1)]
         function = self.function(term, design)
+        if term.group is not None:
+            function = function * design.member(term.group)
         return [(arm, function) for arm in (0, 1) if term.acts_in(arm)]
 
     def _labelled(self, values: np.ndarray, design: Design) -> xr.DataArray:

@@ -20,6 +20,7 @@ def build_mediator(
     family: str = "gaussian",
     surface: str = "forest",
     learner: str = "hierarchical",
+    means_by: str | None = None,
     priors: Iterable[PriorSpec] = (),
 ) -> Component:
     """Build the PyMC model of the mediator.
@@ -28,7 +29,7 @@ def build_mediator(
     ----------
     study : Study
         A study with a mediator.
-    design, family, surface, learner, priors
+    design, family, surface, learner, means_by, priors
         As in :func:`bayes_hte.components.outcome.build_outcome`.
 
     Returns
@@ -46,7 +47,12 @@ def build_mediator(
         design=design,
         family=get_family(family),
         surface=surface,
-        terms=learner_terms(learner, mediated=False),
+        terms=learner_terms(
+            learner,
+            mediated=False,
+            means_by=means_by,
+            levels=() if means_by is None else design.levels(means_by),
+        ),
         priors=term_priors("mediator", priors),
         clustered=True,
     )

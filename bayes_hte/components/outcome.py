@@ -24,6 +24,7 @@ def build_outcome(
     learner: str = "hierarchical",
     noise: str = "constant",
     center: np.ndarray | None = None,
+    means_by: str | None = None,
     priors: Iterable[PriorSpec] = (),
 ) -> Component:
     """Build the PyMC model of the outcome.
@@ -45,6 +46,9 @@ def build_outcome(
     center : ndarray, shape (unit,), optional
         What is subtracted from the mediator (its expected value): a reparametrisation that keeps
         the shared part and the mediator's part apart. Needed if the study has a mediator.
+    means_by : str, optional
+        A covariate whose levels have means of their own; see
+        :func:`bayes_hte.learners.structure.learner_terms`.
     priors : iterable of PriorSpec
         Declared changes of the default priors.
 
@@ -59,7 +63,12 @@ def build_outcome(
         design=design,
         family=get_family(family),
         surface=surface,
-        terms=learner_terms(learner, mediated=mediated),
+        terms=learner_terms(
+            learner,
+            mediated=mediated,
+            means_by=means_by,
+            levels=() if means_by is None else design.levels(means_by),
+        ),
         priors=term_priors("outcome", priors),
         mediator=study.mediator() - center if mediated else None,
         noise=noise,

@@ -111,10 +111,16 @@ def _fitted_from(tree: xr.DataTree, study: Study) -> FittedComponent:
         surface=state["surface"],
         noise_model=state["noise"],
         clustered=state["clustered"],
-        terms=tuple(Term(**term) for term in state["terms"]),
+        terms=tuple(_term(saved) for saved in state["terms"]),
         design=dataclasses.replace(learned, encoding=Encoding.from_state(state["encoding"])),
         offset=state["offset"],
         posterior=tree["posterior"].to_dataset(),
         stats=tree["sample_stats"].to_dataset(),
         trees=trees,
     )
+
+
+def _term(saved: dict) -> Term:
+    """Return a term from its fields; JSON knows no tuples."""
+    group = saved.get("group")
+    return Term(**{**saved, "group": None if group is None else tuple(group)})

@@ -16,6 +16,9 @@ towards zero. With a mediator each learner adds slopes of the centred mediator i
 pattern; the outcome model is then linear in the mediator on the link scale, with slopes that vary
 with the covariates.
 
+Where a covariate's levels have means of their own (``means_by``), what is the same for all units is
+the same within a level instead: differences between its levels are then not shrunk towards none.
+
 References
 ----------
 Kuenzel, S. R., Sekhon, J. S., Bickel, P. J., Yu, B. (2019). Metalearners for estimating
@@ -27,8 +30,9 @@ inference. Bayesian Analysis 15, 965-1056. doi:10.1214/19-BA1195
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from bayes_hte.errors import unknown_name
+from bayes_hte.errors import UnsupportedError, unknown_name
 from bayes_hte.surfaces.terms import Term
 
 ARMS = (0, 1)
@@ -99,7 +103,18 @@ LEARNERS: dict[str, Callable[[bool], tuple[Term, ...]]] = {
 }
 
 
-def learner_terms(learner: str, *, mediated: bool) -> tuple[Term, ...]:
+def has_means(learner: str) -> bool:
+    """Whether the levels of a covariate can have means of their own under a learner."""
+    return learner not in ("s", "x")
+
+
+def learner_terms(
+    learner: str,
+    *,
+    mediated: bool,
+    means_by: str | None = None,
+    levels: tuple[str, ...] = (),
+) -> tuple[Term, ...]:
     """Return the terms of a learner.
 
     Parameters
@@ -108,6 +123,11 @@ def learner_terms(learner: str, *, mediated: bool) -> tuple[Term, ...]:
         A key of the table above.
     mediated : bool
         Whether the component sees the mediator (the outcome of a study with one).
+    means_by : str, optional
+        A covariate whose levels each have a mean of their own in each arm, and a mean slope of the
+        mediator, in place of one for all units.
+    levels : tuple of str
+        Its levels, as text.
 
     Returns
     -------
@@ -117,7 +137,27 @@ def learner_terms(learner: str, *, mediated: bool) -> tuple[Term, ...]:
     ------
     SpecError
         If the learner is unknown.
+    UnsupportedError
+        If it has no means that could differ between levels.
     """
     if learner not in LEARNERS:
         raise unknown_name("learner", learner, LEARNERS)
-    return LEARNERS[learner](mediated)
+    terms = LEARNERS[learner](mediated)
+    if means_by is None:
+        return terms
+    if all(term.features != "none" for term in terms):
+        raise UnsupportedError(
+            f"learner {learner!r} has no mean for each arm, so it cannot have one for each level "
+            f"of {means_by!r}; use learner='hierarchical'."
+        )
+    return tuple(own for term in terms for own in _by_level(term, means_by, levels))
+
+
+def _by_level(term: Term, column: str, levels: tuple[str, ...]) -> tuple[Term, ...]:
+    """Return one term a level in place of one that is the same for all units."""
+    if term.features != "none":
+        return (term,)
+    return tuple(
+        replace(term, name=f"{term.name}_{i}", group=(column, level))
+        for i, level in enumerate(levels)
+    )

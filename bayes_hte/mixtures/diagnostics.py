@@ -38,7 +38,8 @@ class WaldTest:
     df : int
         Degrees of freedom.
     p_value : float
-        NaN if the test could not be run.
+        Frequentist: the probability of so large a statistic if the vector is zero. NaN if the test
+        could not be run.
     """
 
     statistic: float
@@ -103,7 +104,8 @@ class MixtureDiagnostics:
             "classes carried": (float(self.classes_carried), "by rank tests in both arms"),
             "commutator p-value": (
                 self.commutator.p_value,
-                "small: the graph or k is wrong; blind to symmetric X-Y edges",
+                "Wald test that the arms share their classes, no posterior probability; small: the "
+                "graph or k is wrong; blind to symmetric X-Y edges",
             ),
             "label gap": (self.label_gap, "in sd; below 2 labels can switch"),
             "failed share": (self.failed_share, "above .05 intervals are unreliable"),
@@ -303,8 +305,9 @@ def notes(
         )
     if commutator.p_value < LEVEL:
         found.append(
-            f"The two arms do not share their classes (p={commutator.p_value:.2g}): an edge that "
-            "was ruled out exists, or k is wrong."
+            "The two arms do not share their classes (Wald test: if they did, the arms would "
+            f"differ this much with probability {commutator.p_value:.2g}): an edge that was ruled "
+            "out exists, or k is wrong."
         )
     if gap < LEAST_LABEL_GAP:
         found.append("Class effects are close; labels can switch between draws.")

@@ -17,6 +17,7 @@ from bayes_hte.plots.style import (
     Better,
     effect_axis,
     interval_of,
+    legend_above,
     need_columns,
     new_axes,
     rows_axis,
@@ -98,7 +99,5 @@ def plot_agreement(
         ax.set_xlim(0, 1)
         ax.grid(axis="x", color=RULE, linewidth=0.6)
         ax.set_xlabel(f"{wrap(xlabel)}\n{note}", loc="right")
-    figure.legend(
-        *ax.get_legend_handles_labels(), loc="outside upper left", ncols=3, columnspacing=1.2
-    )
+    legend_above(ax, ncols=3, columnspacing=1.2)
     return figure

@@ -10,13 +10,14 @@ from matplotlib.ticker import MaxNLocator
 from bayes_hte.errors import DataError
 from bayes_hte.plots.style import (
     BLUE,
-    INK,
     MUTED,
+    REFERENCE,
     RULE,
     interval_of,
     need_columns,
     new_axes,
     styled,
+    with_column,
     wrap,
 )
 
@@ -54,8 +55,7 @@ def plot_calibration(
     DataError
         If the table lacks a column or quantity, or mixes intervals.
     """
-    if "quantity" not in table.columns and "quantity" in table.index.names:
-        table = table.reset_index()
+    table = with_column(table, "quantity")
     need_columns(table, ("quantity", "bin", "mean", "ci_lower", "ci_upper"))
     note = interval_of(table)
     x, y = (
@@ -68,7 +68,7 @@ def plot_calibration(
             f"{list(x.index)} and {list(y.index)}."
         )
     figure, ax = new_axes(ax, height=4.1, title=title)
-    ax.axline((0, 0), slope=1, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
+    ax.axline((0, 0), slope=1, **REFERENCE)
     for zero in (ax.axhline, ax.axvline):
         zero(0, color=MUTED, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
     ax.vlines(x["mean"], y["ci_lower"], y["ci_upper"], color=BLUE, linewidth=2.0)

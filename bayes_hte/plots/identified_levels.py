@@ -13,6 +13,7 @@ from bayes_hte.plots.style import (
     MUTED,
     RULE,
     SKY,
+    legend_above,
     need_columns,
     new_axes,
     rows_axis,
@@ -85,5 +86,5 @@ def plot_identifiability(
     ax.tick_params(axis="x", length=0)
     ax.grid(axis="y", color=RULE, linewidth=0.6)
     ax.set_xlabel("shaded: this design" if reached else "this design reaches no level", loc="right")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    legend_above(ax, ncols=2)
     return figure

@@ -10,12 +10,14 @@ from bayes_hte.checks.loo_pit import BAND
 from bayes_hte.errors import DataError
 from bayes_hte.plots.style import (
     BLUE,
-    INK,
     ORANGE,
+    REFERENCE,
     RULE,
+    legend_above,
     need_columns,
     new_axes,
     styled,
+    with_column,
 )
 
 # In the order of the arms, reference arm first, as in the overlap figure.
@@ -50,8 +52,7 @@ def plot_loo_pit(
     DataError
         If the table lacks a column, is empty (the check could not run) or has more than two arms.
     """
-    if "arm" not in table.columns and "arm" in table.index.names:
-        table = table.reset_index()
+    table = with_column(table, "arm")
     need_columns(table, ("arm", "from", "to", "share", "lower", "upper"))
     arms = list(dict.fromkeys(table["arm"]))
     if not 1 <= len(arms) <= len(_LOOKS):
@@ -87,13 +88,7 @@ def plot_loo_pit(
                 linestyle="none",
                 label=str(arm) if face == "white" else "_outside",
             )
-    ax.axhline(
-        100 * float(rows["to"].iloc[0] - rows["from"].iloc[0]),
-        color=INK,
-        linewidth=1.0,
-        linestyle=(0, (5, 3)),
-        zorder=1,
-    )
+    ax.axhline(100 * float(rows["to"].iloc[0] - rows["from"].iloc[0]), **REFERENCE)
     ax.set_xlim(0, 1)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("share of the arm (%)")
@@ -102,5 +97,5 @@ def plot_loo_pit(
         f"boxes: {BAND:.0%} of calibrated models; filled: outside"
     )
     ax.grid(axis="y", color=RULE, linewidth=0.6)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left")
+    legend_above(ax)
     return figure

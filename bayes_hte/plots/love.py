@@ -11,10 +11,11 @@ from matplotlib.ticker import MaxNLocator
 from bayes_hte.errors import DataError
 from bayes_hte.plots.style import (
     COLOURS,
-    INK,
     MARKERS,
     MUTED,
+    REFERENCE,
     RULE,
+    legend_above,
     new_axes,
     rows_axis,
     styled,
@@ -70,7 +71,7 @@ def plot_love(
     ax.axvspan(-threshold, threshold, color=RULE, alpha=0.45, linewidth=0, zorder=0)
     for edge in (-threshold, threshold):
         ax.axvline(edge, color=MUTED, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
-    ax.axvline(0, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
+    ax.axvline(0, **REFERENCE)
     for i, name in enumerate(rows.columns):
         # Side by side within the row, as equal differences would hide each other.
         places = np.arange(len(rows)) + 0.22 * (i - (rows.shape[1] - 1) / 2)
@@ -92,5 +93,5 @@ def plot_love(
     ax.margins(x=0.06)
     ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.set_xlabel(f"{wrap(xlabel, 52)}\n(shaded: within {threshold:g})", loc="right")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    legend_above(ax, ncols=3)
     return figure

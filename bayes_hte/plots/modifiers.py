@@ -5,24 +5,22 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bayes_hte.plots.style import (
     COLOURS,
-    INK,
     MARKERS,
-    RULE,
     Better,
+    draw_band,
     effect_axis,
+    effect_height,
     interval_of,
+    legend_above,
     need_columns,
     new_axes,
     rows_axis,
     styled,
     wrap,
 )
-
-_LINES = ("-", (0, (4, 2)), (0, (1, 1)))
 
 
 @styled
@@ -92,35 +90,16 @@ def plot_modifier(
     else:
         figure, ax = new_axes(ax, height=3.4, title=title)
         for i, (name, rows) in enumerate(series):
-            _band(ax, rows, i, words.get(str(name), str(name)))
-        ax.axhline(0, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
-        ax.grid(axis="y", color=RULE, linewidth=0.6)
+            look = {"marker": MARKERS[i], "markersize": 5, "linewidth": 1.5}
+            label = words.get(str(name), str(name))
+            draw_band(ax, "position", rows, series=i, label=label, **look)
+        effect_height(ax, ylabel, better=better)
         ax.set_xlabel(f"{xlabel}\nband: {note}")
-        good = {"higher": "\n(above 0: benefit)", "lower": "\n(below 0: benefit)"}
-        ax.set_ylabel(wrap(ylabel, 30) + (good[better] if better else ""))
-        ax.yaxis.set_major_locator(MaxNLocator(6))
         if limits is not None:
             ax.set_ylim(*limits)
     if len(series) > 1:
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=len(series))
+        legend_above(ax, ncols=len(series))
     return figure
-
-
-def _band(ax: Axes, rows: pd.DataFrame, i: int, label: str) -> None:
-    x = rows["position"].to_numpy()
-    ax.fill_between(
-        x, rows["ci_lower"], rows["ci_upper"], color=COLOURS[i], alpha=0.22, linewidth=0
-    )
-    ax.plot(
-        x,
-        rows["mean"].to_numpy(),
-        color=COLOURS[i],
-        linestyle=_LINES[i],
-        marker=MARKERS[i],
-        markersize=5,
-        linewidth=1.5,
-        label=label,
-    )
 
 
 def _levels(ax: Axes, rows: pd.DataFrame, i: int, n_series: int, label: str) -> None:

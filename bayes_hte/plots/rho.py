@@ -11,19 +11,20 @@ from matplotlib.ticker import MaxNLocator
 
 from bayes_hte.errors import DataError
 from bayes_hte.plots.style import (
-    COLOURS,
     INK,
     MUTED,
-    RULE,
     Better,
+    draw_band,
+    effect_height,
     interval_of,
+    legend_above,
     need_columns,
     new_axes,
     styled,
+    with_column,
     wrap,
 )
 
-_LINES = ("-", (0, (4, 2)))
 _WORDS = {"tnie": "indirect effect (TNIE)", "pnde": "direct effect (PNDE)"}
 
 
@@ -72,40 +73,26 @@ def plot_rho(
     DataError
         If a table lacks a column or row, mixes intervals, or holds more than two quantities.
     """
-    if "quantity" not in table.columns and "quantity" in table.index.names:
-        table = table.reset_index()
+    table = with_column(table, "quantity")
     need_columns(table, ("quantity", "rho", "mean", "ci_lower", "ci_upper"))
     note = interval_of(table)
     series = list(table.groupby("quantity", sort=False))
-    if len(series) > len(_LINES):
+    if len(series) > 2:
         raise DataError(f"a figure over rho holds at most two effects, got {len(series)}.")
     figure, ax = new_axes(ax, height=3.7, title=title)
-    ax.axhline(0, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
+    effect_height(ax, ylabel, better=better)
     ax.axvline(0, color=MUTED, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
     for i, (name, rows) in enumerate(series):
-        rho = rows["rho"].to_numpy()
-        band = (rows["ci_lower"].to_numpy(), rows["ci_upper"].to_numpy())
-        ax.fill_between(rho, *band, color=COLOURS[i], alpha=0.22, linewidth=0)
-        ax.plot(
-            rho,
-            rows["mean"].to_numpy(),
-            color=COLOURS[i],
-            linestyle=_LINES[i],
-            linewidth=1.8,
-            label=labels.get(str(name), str(name)),
-        )
+        label = labels.get(str(name), str(name))
+        draw_band(ax, "rho", rows, series=i, label=label, linewidth=1.8)
     if root is not None:
         _draw_root(ax, root)
-    good = {"higher": "\n(above 0: benefit)", "lower": "\n(below 0: benefit)"}
-    ax.set_ylabel(wrap(ylabel, 30) + (good[better] if better else ""))
     ax.set_xlabel(f"{wrap(xlabel)}\nband: {note}")
     ax.set_xlim(table["rho"].min(), table["rho"].max())
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 3, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(6))
-    ax.grid(axis="y", color=RULE, linewidth=0.6)
     if limits is not None:
         ax.set_ylim(*limits)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    legend_above(ax, ncols=2)
     return figure
 
 

@@ -15,7 +15,7 @@ import functools
 import io
 import textwrap
 from collections.abc import Callable
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 # pyplot is not used to draw (it would keep every figure alive); importing it is what tells a
 # notebook how to show a Figure that a function returns.
@@ -47,6 +47,11 @@ YELLOW: Final = "#F0E442"
 COLOURS: Final = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, YELLOW)
 MARKERS: Final = ("o", "s", "D", "^", "v", "P")
 HATCHES: Final = ("", "////", "....", "\\\\\\\\", "xx", "++")
+# Bands lie over each other; more than these lines cannot be told apart.
+LINES: Final = ("-", (0, (4, 2)), (0, (1, 1)))
+
+# Of the line that stands for no effect, or for agreement.
+REFERENCE: Final = {"color": INK, "linewidth": 1.0, "linestyle": (0, (5, 3)), "zorder": 1}
 
 WIDTH: Final = 4.6
 _LABEL_CHARACTERS: Final = 44
@@ -187,6 +192,13 @@ def need_columns(table: pd.DataFrame, columns: tuple[str, ...]) -> None:
         )
 
 
+def with_column(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a table with its index as columns if a figure needs a column that is there."""
+    if name not in table.columns and name in table.index.names:
+        return table.reset_index()
+    return table
+
+
 def effect_axis(
     ax: Axes,
     *,
@@ -213,7 +225,7 @@ def effect_axis(
     limits : (float, float), optional
         Ends of the axis, to make several figures comparable.
     """
-    ax.axvline(0, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
+    ax.axvline(0, **REFERENCE)
     if important and better:
         at = important if better == "higher" else -important
         ax.axvline(at, color=MUTED, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
@@ -224,6 +236,54 @@ def effect_axis(
     if limits is not None:
         ax.set_xlim(*limits)
     ax.grid(axis="x", color=RULE, linewidth=0.6)
+
+
+def effect_height(ax: Axes, label: str, *, better: Better | None) -> None:
+    """Dress a y axis that carries an effect: zero, a grid, words and the direction of benefit.
+
+    Parameters
+    ----------
+    ax : Axes
+        Axes whose y is an effect, in outcome units.
+    label : str
+        What the axis shows; broken into lines where it is long.
+    better : {"higher", "lower"} or None
+        Which direction of the outcome is good.
+    """
+    good = {"higher": "\n(above 0: benefit)", "lower": "\n(below 0: benefit)"}
+    ax.axhline(0, **REFERENCE)
+    ax.set_ylabel(wrap(label, 30) + (good[better] if better else ""))
+    ax.yaxis.set_major_locator(MaxNLocator(6))
+    ax.grid(axis="y", color=RULE, linewidth=0.6)
+
+
+def draw_band(ax: Axes, x: str, rows: pd.DataFrame, *, series: int, **line: Any) -> None:
+    """Draw the means of a table as a line in the band of their intervals.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    x : str
+        Column of the table on the x axis.
+    rows : DataFrame
+        With `x`, ``mean``, ``ci_lower`` and ``ci_upper``.
+    series : int
+        Position of the series in the figure, from 0; gives colour and line style.
+    **line
+        Further properties of the line, such as ``label`` and ``marker``.
+    """
+    at, low, mean, high = (rows[c].to_numpy() for c in (x, "ci_lower", "mean", "ci_upper"))
+    colour = COLOURS[series]
+    ax.fill_between(at, low, high, color=colour, alpha=0.22, linewidth=0)
+    ax.plot(at, mean, color=colour, linestyle=LINES[series], **line)
+
+
+def legend_above(ax: Axes, *, ncols: int = 1, **options: Any) -> None:
+    """Put the legend of axes above them, on the left."""
+    figure = cast(Figure, ax.get_figure(root=True))
+    handles = ax.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper left", ncols=ncols, **options)
 
 
 def wrap(label: str, width: int = _LABEL_CHARACTERS) -> str:

@@ -7,22 +7,21 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from bayes_hte.errors import DataError
 from bayes_hte.plots.style import (
-    COLOURS,
-    INK,
+    LINES,
     MARKERS,
-    RULE,
+    draw_band,
+    effect_height,
     interval_of,
+    legend_above,
     need_columns,
     new_axes,
     styled,
+    with_column,
     wrap,
 )
-
-_LINES = ("-", (0, (4, 2)), (0, (1, 1)))
 
 
 @styled
@@ -61,36 +60,23 @@ def plot_targeting_curve(
     DataError
         If the table lacks a column, mixes intervals or holds too many curves.
     """
-    if "fraction" not in table.columns and "fraction" in table.index.names:
-        table = table.reset_index()
+    table = with_column(table, "fraction")
     need_columns(table, ("fraction", "mean", "ci_lower", "ci_upper"))
     note = interval_of(table)
     named = "curve" in table.columns
     series = list(table.groupby("curve", sort=False)) if named else [("", table)]
-    if len(series) > len(_LINES):
-        raise DataError(f"a figure holds at most {len(_LINES)} curves, got {len(series)}.")
+    if len(series) > len(LINES):
+        raise DataError(f"a figure holds at most {len(LINES)} curves, got {len(series)}.")
     figure, ax = new_axes(ax, height=3.4, title=title)
-    ax.axhline(0, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
+    effect_height(ax, ylabel, better=None)
     words = labels or {}
     for i, (name, rows) in enumerate(series):
-        share = 100 * rows["fraction"].to_numpy()
-        band = (rows["ci_lower"].to_numpy(), rows["ci_upper"].to_numpy())
-        ax.fill_between(share, *band, color=COLOURS[i], alpha=0.22, linewidth=0)
-        ax.plot(
-            share,
-            rows["mean"].to_numpy(),
-            color=COLOURS[i],
-            linestyle=_LINES[i],
-            marker=MARKERS[i],
-            markersize=4,
-            linewidth=1.5,
-            label=words.get(str(name), str(name)),
-        )
+        look = {"marker": MARKERS[i], "markersize": 4, "linewidth": 1.5}
+        percent = rows.assign(fraction=100 * rows["fraction"])
+        label = words.get(str(name), str(name))
+        draw_band(ax, "fraction", percent, series=i, label=label, **look)
     ax.set_xlim(0, 100)
-    ax.yaxis.set_major_locator(MaxNLocator(6))
-    ax.grid(axis="y", color=RULE, linewidth=0.6)
     ax.set_xlabel(f"{wrap(xlabel)}\npointwise band: {note}", loc="right")
-    ax.set_ylabel(wrap(ylabel, 30))
     if named:
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=len(series))
+        legend_above(ax, ncols=len(series))
     return figure

@@ -14,7 +14,9 @@ from bayes_hte.errors import DataError
 from bayes_hte.plots.style import (
     BLUE,
     INK,
+    LINES,
     VERMILLION,
+    legend_above,
     need_columns,
     new_axes,
     styled,
@@ -25,7 +27,6 @@ from bayes_hte.plots.style import (
 _NAMED = 4
 _BELOW = -13.0  # points
 _SHADES = LinearSegmentedColormap.from_list("tipping", [VERMILLION, "white", BLUE])
-_LINES = ("-", (0, (4, 2)), (0, (1, 1)))
 
 
 @styled
@@ -88,7 +89,7 @@ def plot_tipping(
         axis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(wrap(xlabel, 48), loc="left")
     ax.set_ylabel(wrap(ylabel, 30))
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    legend_above(ax, ncols=2)
     _separate(figure, names)
     return figure
 
@@ -101,11 +102,11 @@ def _side(values: np.ndarray) -> int:
 def _draw_tips(ax: Axes, tips: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
     """Draw, within the grid, the lines on which the bias is that of a tip."""
     need_columns(tips, ("bias",))
-    if len(tips) > len(_LINES):
-        raise DataError(f"at most {len(_LINES)} levels can be told apart, got {len(tips)}.")
+    if len(tips) > len(LINES):
+        raise DataError(f"at most {len(LINES)} levels can be told apart, got {len(tips)}.")
     along = np.linspace(x.min(), x.max(), 801)
     along = np.where(along == 0, np.nan, along)
-    for (level, bias), line in zip(tips["bias"].items(), _LINES, strict=False):
+    for (level, bias), line in zip(tips["bias"].items(), LINES, strict=False):
         height = bias / along
         inside = (height >= y.min()) & (height <= y.max())
         ax.plot(

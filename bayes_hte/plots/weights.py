@@ -16,6 +16,7 @@ from bayes_hte.plots.style import (
     INK,
     ORANGE,
     RULE,
+    legend_above,
     need_columns,
     new_axes,
     styled,
@@ -95,7 +96,7 @@ def plot_weights(
     ax.grid(axis="y", color=RULE, linewidth=0.6)
     ax.set_ylabel("share of the arm (%)")
     ax.set_xlabel(f"{xlabel}\ndotted: a weight of 1")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left")
+    legend_above(ax)
     return figure
 
 

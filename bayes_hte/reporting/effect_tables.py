@@ -20,13 +20,23 @@ N_BINS = 20
 def average_effects(results: Results) -> pd.DataFrame:
     """Summarise every averaged effect.
 
+    Parameters
+    ----------
+    results : Results
+        A finished run. Direction of benefit, minimal important difference and interval are those
+        of its study file.
+
     Returns
     -------
     DataFrame
-        One row an effect: ``group`` (``total``, ``first``, ``second``, ``controlled``), ``effect``,
-        ``name`` (in words), ``population``, ``mediator_value``, then the columns of `summarize`,
-        ``mcse`` (Monte Carlo standard error of the mean), ``prob_benefit``, ``prob_important``
-        (benefit beyond the minimal important difference) and ``important_difference``.
+        One row an effect and population: ``group`` (``total``; ``first`` and ``second``, the two
+        decompositions, with a mediator; ``controlled``), ``effect``, ``name`` (in words),
+        ``population`` (SATE, and for the total effect also PATE, ATT and ATC), ``mediator_value``
+        (where the mediator is held, in its units; NaN but for controlled effects), then the columns
+        of :func:`bayes_hte.summarize` in outcome units, ``mcse`` (Monte Carlo standard error of the
+        mean, outcome units), ``prob_benefit`` and ``prob_important`` (posterior probabilities that
+        the average effect is beneficial at all, and by more than the minimal important difference)
+        and ``important_difference`` (that difference, outcome units).
     """
     rows = []
     for population, draws in results.populations.data_vars.items():
@@ -144,27 +154,52 @@ def who_benefits(
 ) -> pd.DataFrame:
     """Summarise the share of units that benefit, draw by draw, and count the sure ones.
 
+    Parameters
+    ----------
+    effect : DataArray, dims (chain, draw, unit)
+        Unit-level draws, in outcome units; its name is repeated in the table.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good.
+    important : float
+        Minimal important difference, in outcome units and at least 0.
+    ci_prob : float
+        Posterior probability of the interval of each share.
+    ci_kind : {"eti", "hdi"}
+        Equal-tailed or highest-density.
+
     Returns
     -------
-    DataFrame
-        One row a statement: ``effect``, ``statement`` (``benefit``, ``important_benefit``,
-        ``important_harm``), the columns of `summarize` for the share of units, and
-        ``n_sure``: units for whom the posterior probability of the statement is at least 0.95;
-        ``n_units``.
+    DataFrame, shape (3, ...)
+        One row a statement: ``effect``, ``statement`` (``benefit``, above 0 in the direction of
+        benefit; ``important_benefit``, more than `important`; ``important_harm``, more than
+        `important` the other way), the columns of :func:`bayes_hte.summarize` but for
+        ``prob_positive`` for the share of the units (0 to 1) of whom the statement is true,
+        ``n_sure``: units of whom it is true with posterior probability 0.95 or more, each taken by
+        itself; ``n_units``.
+
+    Raises
+    ------
+    SpecError
+        If `better` is unknown, `important` is negative, or the interval request is not meaningful.
+    DataError
+        If a draw is NaN or infinite.
     """
-    benefit = effect if better == "higher" else -effect
-    holds = {
-        "benefit": benefit > 0,
-        "important_benefit": benefit > important,
-        "important_harm": benefit < -important,
+    worse: Better = "lower" if better == "higher" else "higher"
+    statements = {
+        "benefit": (better, 0.0),
+        "important_benefit": (better, important),
+        "important_harm": (worse, important),
     }
     rows = []
-    for statement, true in holds.items():
+    for statement, (direction, beyond) in statements.items():
+        # Also checks the direction, the margin and the draws.
+        certainty = probability_of_benefit(effect, better=direction, beyond=beyond)
+        true = (effect if direction == "higher" else -effect) > beyond
         share = true.mean(UNIT).rename(statement)
         row = summarize(share, ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
         row.insert(0, "effect", str(effect.name))
         row.insert(1, "statement", statement)
-        row["n_sure"] = int((true.mean(SAMPLE) >= SURE).sum())
+        row["n_sure"] = int((certainty >= SURE).sum())
         row["n_units"] = effect.sizes[UNIT]
         rows.append(row.drop(columns="prob_positive"))
     return pd.concat(rows, ignore_index=True)

@@ -62,23 +62,35 @@ _NOISE = {
 
 @dataclass(frozen=True)
 class MethodsText:
-    """Methods paragraphs as plain text, and the works they cite in alphabetical order."""
+    """Methods of a run in words.
+
+    Attributes
+    ----------
+    paragraphs : tuple of str
+        Plain text, with works cited by author and year; in the order of a methods section: design,
+        models, effects, subgroups and hidden classes where there are any, computation, checks,
+        reporting.
+    references : tuple of Reference
+        The works cited, each once, in alphabetical order.
+    """
 
     paragraphs: tuple[str, ...]
     references: tuple[Reference, ...]
 
 
 def methods(results: Results) -> MethodsText:
-    """Write the methods of a run.
+    """Write the methods of a run, as they were declared and carried out.
 
     Parameters
     ----------
     results : Results
-        A finished run.
+        A finished run. What is said follows from its study file, its data and what was computed:
+        nothing that was not asked for is described.
 
     Returns
     -------
     MethodsText
+        The paragraphs, and the works they cite.
     """
     drafts = [_design(results), _models(results), _effects(results)]
     if results.subgroups:
@@ -136,9 +148,9 @@ def _models(results: Results) -> str:
         f"The outcome was modelled with {_FAMILY[spec.outcome.family]}; its predictor was built "
         f"from {_LEARNER[spec.learner.name]}, using {_SURFACE[spec.outcome.surface]}."
     ]
-    if spec.outcome.stack_with:
+    if spec.outcome.candidates:
         sentences.append(
-            f"Further candidates ({', '.join(spec.outcome.stack_with)}) were fitted, and the draws "
+            f"Further candidates ({', '.join(spec.outcome.candidates)}) were fitted, and the draws "
             "of all candidates mixed by weights that maximise the leave-one-out predictive score "
             "[@stacking][@psis]."
         )
@@ -268,6 +280,12 @@ def _where_judged(results: Results) -> str:
         "To declare them, each half of the study was fitted by itself; the subgroups suggested by "
         "one half were judged in the other, both ways, and the two differences averaged draw by "
         "draw [@honest]."
+        + (
+            " The size of a declared difference is from a further fit of each half, in which the "
+            "subgroups have means of their own that are not shrunk towards each other."
+            if any(found.unshrunk is not None for found in results.honest.values())
+            else ""
+        )
     )
 
 
@@ -280,7 +298,7 @@ def _reporting(results: Results) -> str:
 def _computation(results: Results) -> str:
     spec = results.spec
     # The propensity model is always Bernoulli.
-    surfaces_used = [spec.outcome.surface, *(c.split("/")[-1] for c in spec.outcome.stack_with)]
+    surfaces_used = [spec.outcome.surface, *(c.split("/")[-1] for c in spec.outcome.candidates)]
     models = [(surface, spec.outcome.family) for surface in surfaces_used]
     models.append((spec.propensity.surface, "bernoulli"))
     if spec.mediator is not None:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from bayes_hte.datasets import KNOWN_CLASSES
 from bayes_hte.mixtures.agreement import compare_posteriors
 from bayes_hte.mixtures.hierarchy import IDENTIFIED, Identifiability
 from bayes_hte.names import ARM, CLASS, UNIT
-from bayes_hte.reporting.thinning import evenly_spaced
+from bayes_hte.reporting.subgroup_tables import membership_strip
 from bayes_hte.reporting.words import person
 from bayes_hte.results import Results
 from bayes_hte.summaries import CiKind, summarize
@@ -20,7 +19,6 @@ from bayes_hte.summaries import CiKind, summarize
 if TYPE_CHECKING:
     from bayes_hte.latent import MixtureFit
 
-MOST_COLUMNS = 400
 LEVEL_WORDS = {1: "1: class seen", 2: "2: products", 3: "3: effects", 4: "4: average only"}
 QUANTITY_WORDS = {
     "ate": "average effect",
@@ -199,18 +197,8 @@ def class_membership(fit: MixtureFit) -> pd.DataFrame:
         proxies, treatment and outcome; ``soft_effect``, the expected class effect given these;
         ``sure_before``, the largest probability of a class given the proxies alone.
     """
-    members = fit.membership()
-    values = members.transpose(UNIT, CLASS).to_numpy()
-    table = pd.DataFrame(values, columns=[class_label(u) for u in range(values.shape[1])])
-    table.insert(0, "unit", members[UNIT].to_numpy())
-    table["soft_effect"] = fit.soft_effect().to_numpy()
-    table["sure_before"] = _largest(fit.membership(given="proxies"))
-    order = np.argsort(values @ np.arange(values.shape[1]), kind="stable")
-    table = table.iloc[order].reset_index(drop=True)
-    table.insert(1, "drawn", evenly_spaced(len(table), MOST_COLUMNS))
+    table = membership_strip(fit.membership(), named=class_label)
+    before = fit.membership(given="proxies").max(CLASS)
+    for name, values in (("soft_effect", fit.soft_effect()), ("sure_before", before)):
+        table[name] = values.sel({UNIT: table["unit"].to_numpy()}).to_numpy()
     return table
-
-
-def _largest(members: xr.DataArray) -> np.ndarray:
-    """Largest membership of each unit."""
-    return members.max(CLASS).to_numpy()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects import Better, probability_of_benefit
+from bayes_hte.effects import Better
 from bayes_hte.names import SUBGROUP, UNIT
 from bayes_hte.reporting.thinning import evenly_spaced
+from bayes_hte.study import Study
+from bayes_hte.subgroups.effect_table import subgroup_effects_table, subgroup_label
 from bayes_hte.summaries import CiKind, summarize
 
 if TYPE_CHECKING:
@@ -25,7 +28,8 @@ def subgroup_tables(
     groups: Subgroups,
     name: str,
     *,
-    everyone: xr.DataArray,
+    effect: xr.DataArray,
+    study: Study,
     better: Better,
     important: float,
     ci_prob: float,
@@ -39,8 +43,10 @@ def subgroup_tables(
         What the M-learner returned.
     name : str
         Short name of the effect, the end of every key.
-    everyone : DataArray, dims (chain, draw)
-        The same effect averaged over all units, for comparison.
+    effect : DataArray, dims (chain, draw, unit)
+        The draws they were found by.
+    study : Study
+        Their units.
     better : {"higher", "lower"}
         Which direction of the outcome is good.
     important : float
@@ -62,7 +68,9 @@ def subgroup_tables(
     }
     if count(groups) > 1:
         tables |= {
-            f"subgroups_{name}": _effects(groups, everyone, better, important, **how),
+            f"subgroups_{name}": subgroup_effects_table(
+                effect, study, groups, better=better, important=important, **how
+            ),
             f"subgroup_profile_{name}": groups.profile.leaves.reset_index(),
             f"subgroup_tree_{name}": tree_outline(groups.profile),
             f"subgroup_membership_{name}": membership_strip(groups.membership),
@@ -133,36 +141,6 @@ def count(groups: Subgroups) -> int:
     return groups.effects.sizes[SUBGROUP]
 
 
-def label(subgroup: int) -> str:
-    """Return the name of a subgroup for a reader."""
-    return f"Subgroup {subgroup}"
-
-
-def _effects(
-    groups: Subgroups,
-    everyone: xr.DataArray,
-    better: Better,
-    important: float,
-    *,
-    ci_prob: float,
-    ci_kind: CiKind,
-) -> pd.DataFrame:
-    """One row a subgroup, then one for everyone, as the forest figure draws them."""
-    inside = groups.summary(ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
-    inside.insert(0, "group", [label(s) for s in groups.effects[SUBGROUP].to_numpy()])
-    inside.insert(1, "is_subgroup", True)
-    overall = summarize(everyone, ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
-    n_units = groups.labels.sizes[UNIT]
-    overall = overall.assign(group="All", is_subgroup=False, n=n_units, share=1.0)
-    table = pd.concat([inside, overall], ignore_index=True).rename(columns={"n": "n_units"})
-    for column, beyond in (("prob_benefit", 0.0), ("prob_important", important)):
-        table[column] = [
-            *probability_of_benefit(groups.effects, better=better, beyond=beyond).to_numpy(),
-            float(probability_of_benefit(everyone, better=better, beyond=beyond)),
-        ]
-    return table
-
-
 def _decision(groups: Subgroups, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFrame:
     """One row: the contrast of the extreme subgroups and the verdict on it."""
     contrast = summarize(groups.contrast, ci_prob=ci_prob, ci_kind=ci_kind)
@@ -206,7 +184,7 @@ def tree_outline(profile: Profile) -> pd.DataFrame:
                 "rule": node.rule,
                 "n_units": node.n,
                 "mean_effect": node.mean_effect,
-                "group": label(node.subgroup) if leaf else None,
+                "group": subgroup_label(node.subgroup) if leaf else None,
                 "group_number": node.subgroup if leaf else -1,
             }
         )
@@ -228,23 +206,28 @@ def _step(profile: Profile, node: Node) -> str:
     return rule_text([(parent.condition, node.number == parent.yes)])
 
 
-def membership_strip(membership: xr.DataArray) -> pd.DataFrame:
+def membership_strip(
+    membership: xr.DataArray, *, named: Callable[[int], str] = subgroup_label
+) -> pd.DataFrame:
     """Order the membership probabilities of the units for a strip.
 
     Parameters
     ----------
-    membership : DataArray, dims (unit, subgroup)
-        Rows sum to 1.
+    membership : DataArray, dims (unit, group)
+        Rows sum to 1; the second dimension is that of subgroups, or of hidden classes.
+    named : callable (int) -> str
+        From the number of a group to its name, the name of its column.
 
     Returns
     -------
-    DataFrame, shape (unit, 2 + subgroup)
-        ``unit``, ``drawn`` (whether the figure draws it) and one column a subgroup; units by their
-        expected subgroup number: from surely in the first to surely in the last.
+    DataFrame, shape (unit, 2 + group)
+        ``unit``, ``drawn`` (whether the figure draws it) and one column a group; units by their
+        expected group number: from surely in the first to surely in the last.
     """
-    values = membership.transpose(UNIT, SUBGROUP).to_numpy()
+    (dim,) = set(membership.dims) - {UNIT}
+    values = membership.transpose(UNIT, dim).to_numpy()
     order = np.argsort(values @ np.arange(values.shape[1]), kind="stable")
-    table = pd.DataFrame(values[order], columns=[label(s) for s in membership[SUBGROUP].to_numpy()])
+    table = pd.DataFrame(values[order], columns=[named(g) for g in membership[dim].to_numpy()])
     table.insert(0, "unit", membership[UNIT].to_numpy()[order])
     table.insert(1, "drawn", evenly_spaced(len(table), MOST_COLUMNS))
     return table

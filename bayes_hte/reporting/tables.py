@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayes_hte.effects import proportion_mediated
 from bayes_hte.names import SAMPLE
+from bayes_hte.reporting.arm_shares import shares_by_arm
 from bayes_hte.reporting.checklists import checklist_tables, checklists
 from bayes_hte.reporting.effect_tables import (
     average_effects,
@@ -71,7 +72,8 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     tables |= risk_tables(results, **how)
     tables |= modifier_tables(results, **how)
     for name, groups in results.subgroups.items():
-        tables |= subgroup_tables(groups, name, everyone=results.averages[name], **direction, **how)
+        of = {"effect": results.effects[name], "study": results.study}
+        tables |= subgroup_tables(groups, name, **of, **direction, **how)
         tables |= evidence_tables(results, name, **how)
     tables |= mixture_tables(results, arm_names(results), **how)
     tables["propensity"] = propensity_shares(
@@ -125,22 +127,7 @@ def propensity_shares(
         One row an arm and bin: ``arm``, ``bin_lower``, ``bin_upper``, ``n_units``, ``share``.
     """
     score = propensity.mean(SAMPLE).to_numpy()
-    edges = np.linspace(0, 1, n_bins + 1)
-    tables = []
-    for value, name in enumerate(names):
-        counts, _ = np.histogram(score[arm == value], bins=edges)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "arm": name,
-                    "bin_lower": edges[:-1],
-                    "bin_upper": edges[1:],
-                    "n_units": counts,
-                    "share": counts / counts.sum(),
-                }
-            )
-        )
-    return pd.concat(tables, ignore_index=True)
+    return shares_by_arm(score, arm, names, edges=np.linspace(0, 1, n_bins + 1))
 
 
 def _check_tables(results: Results) -> dict[str, pd.DataFrame]:

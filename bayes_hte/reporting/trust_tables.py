@@ -10,6 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from bayes_hte.checks.heterogeneity import NEGLIGIBLE
+from bayes_hte.reporting.arm_shares import shares_by_arm
 from bayes_hte.results import Results
 from bayes_hte.study import Study
 from bayes_hte.summaries import CiKind, interval_words, summarize
@@ -136,12 +137,7 @@ def weight_shares(weights: pd.Series, study: Study, names: tuple[str, str]) -> p
         low, high = low / 1.1, high * 1.1
     edges = np.geomspace(low, high, N_WEIGHT_BINS + 1)
     edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
-    tables = []
-    for value, name in enumerate(names):
-        counts, _ = np.histogram(values[arm == value], bins=edges)
-        bins = {"arm": name, "bin_lower": edges[:-1], "bin_upper": edges[1:]}
-        tables.append(pd.DataFrame({**bins, "n_units": counts, "share": counts / counts.sum()}))
-    return pd.concat(tables, ignore_index=True)
+    return shares_by_arm(values, arm, names, edges=edges)
 
 
 def _against_observed(found: Targeting, table: pd.DataFrame) -> pd.DataFrame:

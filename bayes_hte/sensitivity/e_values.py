@@ -41,6 +41,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.effects import own_mediator
 from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE, UNIT
 from bayes_hte.summaries import CiKind, interval_words, summarize
@@ -259,8 +260,7 @@ def _arm_means(mu: xr.DataArray) -> xr.DataArray:
     if MEDIATOR_ARM in means.dims:
         if means.sizes[ARM] != means.sizes[MEDIATOR_ARM]:
             raise DataError(f"arm and mediator_arm differ in size: {dict(means.sizes)}.")
-        own = xr.DataArray(np.arange(means.sizes[ARM]), dims=ARM)
-        means = means.isel({ARM: own, MEDIATOR_ARM: own}).drop_vars(MEDIATOR_ARM, errors="ignore")
+        means = own_mediator(means)
     if set(means.dims) != {*SAMPLE, ARM} or means.sizes[ARM] != 2:
         raise DataError(
             f"mean outcomes need dims {(*SAMPLE, ARM)} with two arms, got {dict(mu.sizes)}; pass "

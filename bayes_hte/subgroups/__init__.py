@@ -5,6 +5,7 @@ from bayes_hte.subgroups.coclustering import CoClustering, co_clustering
 from bayes_hte.subgroups.conditions import Condition
 from bayes_hte.subgroups.contrasts import Contrasts, leaf_contrasts, subgroup_contrasts
 from bayes_hte.subgroups.discovery import m_learner
+from bayes_hte.subgroups.effect_table import subgroup_effects_table
 from bayes_hte.subgroups.embedding import Tsne
 from bayes_hte.subgroups.evidence import Evidence, evidence
 from bayes_hte.subgroups.explained import explained_share
@@ -42,4 +43,5 @@ __all__ = [
     "point_partition",
     "split_in_halves",
     "subgroup_contrasts",
+    "subgroup_effects_table",
 ]

@@ -102,11 +102,13 @@ class NullDistribution:
         -------
         DataFrame
             Index ``variant``, ``statistic``. ``observed``; ``reached``, the number of replications
-            that reach it; ``p_value``, their share, the study itself counted among them, with its
-            Monte Carlo interval ``p_lower``, ``p_upper`` (95%, exact binomial); ``threshold``, what
-            at most a share `alpha` of the replications exceeds, with ``threshold_lower``,
-            ``threshold_upper`` (95%, order statistics; infinite where there are too few
-            replications to bound it); ``replications``, ``failures``.
+            that reach it; ``p_value``, their share, the study itself counted among them (the Monte
+            Carlo p-value of the hypothesis that effects are equal in the way of the variant; not
+            the posterior probability of anything), with its Monte Carlo interval ``p_lower``,
+            ``p_upper`` (95%, exact binomial); ``threshold``, what at most a share `alpha` of the
+            replications exceeds, with ``threshold_lower``, ``threshold_upper`` (95%, order
+            statistics; infinite where there are too few replications to bound it);
+            ``replications``, ``failures``.
         """
         rows = {
             (variant, name): _compare(self.observed, part.fillna(np.inf), name, self.alpha)
@@ -128,15 +130,19 @@ class NullDistribution:
             n, reached = int(row["replications"]), int(row["reached"])
             lines.append(
                 f"Under '{variant}', the {STATISTICS[name]} reaches the observed "
-                f"{row['observed']:.3g} in {reached} of {n} studies (p = {row['p_value']:.2g}; "
-                f"Monte Carlo 95% interval {row['p_lower']:.2g} to {row['p_upper']:.2g}); at most "
-                f"{self.alpha:.0%} of them exceed {row['threshold']:.3g}."
+                f"{row['observed']:.3g} in {reached} of {n} studies: with effects made equal in "
+                f"this way, it does so with probability {row['p_value']:.2g} (the study itself "
+                f"counted; Monte Carlo 95% interval {row['p_lower']:.2g} to {row['p_upper']:.2g}); "
+                f"at most {self.alpha:.0%} of them exceed {row['threshold']:.3g}."
             )
             if name == DECIDING and row["failures"]:
                 lines.append(
                     f"{int(row['failures'])} of these {n} could not be analysed and count as "
                     "reaching it."
                 )
+        lines.append(
+            "These are probabilities of what a study shows if effects are equal, not that they are."
+        )
         verdict = (
             "Differences between people's effects are beyond what equal effects explain."
             if self.shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,19 @@ from bayes_hte.errors import DataError
 from bayes_hte.study import Study
 from bayes_hte.subgroups.decision import check_probability, margin_of
 from bayes_hte.subgroups.discovery import check_seed
-from bayes_hte.subgroups.honest import HonestSubgroups, honest_subgroups
+from bayes_hte.subgroups.honest import (
+    HonestSubgroups,
+    honest_subgroups,
+    with_subgroups,
+    without_shrinkage,
+)
 
 
 def honest_m_learner(
     study: Study,
     *,
     fit_half: Callable[[Study, int], xr.DataArray | xr.Dataset],
+    fit_subgroups: Callable[[Study, int], xr.DataArray] | None = None,
     seed: int,
     margin: float | None = None,
     probability: float = 0.95,
@@ -36,6 +42,10 @@ def honest_m_learner(
         Given one half as a study and a seed, returns posterior draws of the unit-level effect of
         its units, dims (chain, draw, unit): fit the model and take the effect. Called once a half;
         both times as many chains and draws.
+    fit_subgroups : callable, optional
+        As `fit_half`, of a half with one more covariate, ``"(subgroup)"``, whose levels have means
+        of their own (``hte.fit(half, means_by="(subgroup)")``). Given, declared subgroups are
+        fitted once more, so that the size of their difference is not pulled towards none.
     seed : int
         Seed of the halves, of both fits and of both discoveries; 0 or more.
     margin, probability
@@ -65,12 +75,12 @@ def honest_m_learner(
     check_seed(seed)
     check_probability(probability)
     margin = margin_of(study.outcome(), margin)
-    split, first, second, discovery = (
-        int(s) for s in np.random.SeedSequence(seed).generate_state(4)
+    split, first, second, discovery, *again = (
+        int(s) for s in np.random.SeedSequence(seed).generate_state(6)
     )
     halves = [_half(study, rows) for rows in split_in_halves(study, seed=split)]
     draws = [fit_half(half, s) for half, s in zip(halves, (first, second), strict=True)]
-    return honest_subgroups(
+    found = honest_subgroups(
         draws[0],
         halves[0],
         draws[1],
@@ -80,6 +90,41 @@ def honest_m_learner(
         probability=probability,
         **search,
     )
+    if fit_subgroups is None or not found.declared:
+        return found
+    return fit_subgroups_again(found, (halves[1], halves[0]), fit_subgroups, seeds=again)
+
+
+def fit_subgroups_again(
+    honest: HonestSubgroups,
+    studies: tuple[Study, Study],
+    fit: Callable[[Study, int], xr.DataArray],
+    *,
+    seeds: Sequence[int],
+) -> HonestSubgroups:
+    """Fit the units judged in each fold once more, with means of their own for its subgroups.
+
+    Parameters
+    ----------
+    honest : HonestSubgroups
+        What was found with the halves.
+    studies : tuple of two Study
+        The units judged in each fold.
+    fit : callable
+        Given :func:`~bayes_hte.subgroups.honest.with_subgroups` of a half and a seed, returns draws
+        of its units' effects, dims (chain, draw, unit).
+    seeds : sequence of two int
+
+    Returns
+    -------
+    HonestSubgroups
+        With the unshrunk contrast.
+    """
+    refitted = tuple(
+        fit(with_subgroups(study, fold.profile), seed) if fold.divides else None
+        for fold, study, seed in zip(honest.folds, studies, seeds, strict=True)
+    )
+    return without_shrinkage(honest, studies, refitted)
 
 
 def split_in_halves(study: Study, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,11 +3,16 @@
 A profile found and judged on the same units flatters itself: it follows the noise of these units.
 Here each half of the study gets its own fit. The profile found with one half divides the units of
 the other half, whose own fit says how far the groups really differ; then the halves change places.
+
+A model that expects effects to be alike is a good judge of *whether* groups differ and a poor one
+of *by how much*: it pulls their difference towards none. The size therefore comes from another fit
+of each half, to a study in which the other half's subgroups are a covariate whose levels have means
+of their own (`means_by` of :func:`bayes_hte.fit`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +32,9 @@ from bayes_hte.summaries import CiKind, summarize
 
 Draws = xr.DataArray | xr.Dataset
 FOLD = "fold"
+UNSHRUNK = "average, unshrunk"
+# The covariate that holds the other half's subgroups; no column of a user's is called that.
+SUBGROUP_COLUMN = "(subgroup)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +95,9 @@ class HonestSubgroups:
         groups. 1 also if neither divides the units.
     effect_name : str
         Short name of the effect.
+    unshrunk : DataArray, dims (chain, draw), or None
+        As `contrast`, where subgroups have means of their own: its size, not pulled towards none.
+        None where it was not fitted; it is for declared subgroups only.
     """
 
     declared: bool
@@ -98,6 +109,7 @@ class HonestSubgroups:
     folds: tuple[HonestFold, HonestFold]
     agreement: float
     effect_name: str
+    unshrunk: xr.DataArray | None = None
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return one row a fold, and one for their average.
@@ -112,7 +124,8 @@ class HonestSubgroups:
         Returns
         -------
         DataFrame
-            Index ``fold``: ``1``, ``2`` and ``average``. ``covariates`` the profile asks about,
+            Index ``fold``: ``1``, ``2``, ``average`` and, if it was fitted, ``average, unshrunk``.
+            ``covariates`` the profile asks about,
             ``n_discovery`` and ``n_judged`` units, the columns of
             :func:`~bayes_hte.summaries.summarize` for the contrast, and ``prob_above_margin``.
 
@@ -122,6 +135,8 @@ class HonestSubgroups:
             If the interval request is not meaningful.
         """
         parts = {"1": self.folds[0].contrast, "2": self.folds[1].contrast, "average": self.contrast}
+        if self.unshrunk is not None:
+            parts[UNSHRUNK] = self.unshrunk
         draws = xr.DataArray(
             np.stack([part.to_numpy() for part in parts.values()], axis=-1),
             dims=(*SAMPLE, FOLD),
@@ -130,11 +145,13 @@ class HonestSubgroups:
         table = summarize(draws, ci_prob=ci_prob, ci_kind=ci_kind)
         asked = [f.profile.covariates for f in self.folds]
         both = tuple(dict.fromkeys((*asked[0], *asked[1])))
+        averages = len(parts) - len(self.folds)
         discovery = [f.n_discovery for f in self.folds]
         judged = [int(f.sizes.sum()) for f in self.folds]
-        table.insert(0, "covariates", [", ".join(names) for names in (*asked, both)])
-        table.insert(1, "n_discovery", [*discovery, sum(discovery)])
-        table.insert(2, "n_judged", [*judged, sum(judged)])
+        named = (*asked, *[both] * averages)
+        table.insert(0, "covariates", [", ".join(names) for names in named])
+        table.insert(1, "n_discovery", [*discovery, *[sum(discovery)] * averages])
+        table.insert(2, "n_judged", [*judged, *[sum(judged)] * averages])
         above = [float((part > self.margin).mean()) for part in parts.values()]
         return table.assign(prob_above_margin=above)
 
@@ -203,9 +220,7 @@ def honest_subgroups(
         honest_fold(effect_a, study_a, effect_b, study_b, seed=seeds[0], margin=margin, **search),
         honest_fold(effect_b, study_b, effect_a, study_a, seed=seeds[1], margin=margin, **search),
     )
-    contrast = folds[0].contrast.copy(
-        data=(folds[0].contrast.to_numpy() + folds[1].contrast.to_numpy()) / 2
-    )
+    contrast = _average(folds[0].contrast, folds[1].contrast)
     reached = float((contrast > margin).mean())
     everyone = pd.concat([study_a.covariate_frame(), study_b.covariate_frame()])
     name, words = effect_names(as_effects(effect_a, study_a.units)[0])
@@ -259,16 +274,93 @@ def honest_fold(
     """
     found = find_profile(discovery_effect, discovery_study, seed=seed, **search)
     labels = found.profile.assign(study.covariate_frame())
-    present, compact = np.unique(labels, return_inverse=True)
-    averages = subgroup_effects(as_effects(effect, study.units)[0], compact)
-    averages = averages.assign_coords({SUBGROUP: present})
+    averages = _averages(effect, study, labels)
+    present, sizes = np.unique(labels, return_counts=True)
     return HonestFold(
         profile=found.profile,
         effects=averages,
         contrast=highest_less_lowest(averages, margin=margin),
         n_discovery=discovery_study.n_units,
-        sizes=pd.Series(np.bincount(compact), index=pd.Index(present, name=SUBGROUP), name="n"),
+        sizes=pd.Series(sizes, index=pd.Index(present, name=SUBGROUP), name="n"),
     )
+
+
+def with_subgroups(study: Study, profile: Profile) -> Study:
+    """Return a half with the subgroups of the other half's profile as one more covariate.
+
+    Parameters
+    ----------
+    study : Study
+        The half that judges.
+    profile : Profile
+        Found with the other half.
+
+    Returns
+    -------
+    Study
+        With the covariate `SUBGROUP_COLUMN`, to be fitted with means of their own for its levels.
+
+    Raises
+    ------
+    DataError
+        If the profile does not divide these units, or knows no level of theirs.
+    """
+    labels = profile.assign(study.covariate_frame()).astype(str)
+    return study.with_covariate(SUBGROUP_COLUMN, labels)
+
+
+def without_shrinkage(
+    honest: HonestSubgroups,
+    studies: tuple[Study, Study],
+    refitted: tuple[Draws | None, Draws | None],
+) -> HonestSubgroups:
+    """Add the contrast of subgroups that have means of their own.
+
+    Parameters
+    ----------
+    honest : HonestSubgroups
+        What was found with the halves.
+    studies : tuple of two Study
+        The units judged in each fold of `honest`: the second half, then the first.
+    refitted : tuple of two DataArray, dims (chain, draw, unit), or None
+        Unit-level effects of the same units from a fit of :func:`with_subgroups`; None for a fold
+        whose profile does not divide them, which claims no difference.
+
+    Returns
+    -------
+    HonestSubgroups
+        With `unshrunk`.
+
+    Raises
+    ------
+    DataError
+        If draws do not fit their units, or a fold that divides them has none.
+    """
+    parts = []
+    for fold, study, draws in zip(honest.folds, studies, refitted, strict=True):
+        if fold.divides != (draws is not None):
+            raise DataError(
+                "give draws of a refit for each fold whose profile divides the units, and None "
+                "for the others."
+            )
+        if draws is None:
+            parts.append(xr.zeros_like(fold.contrast))
+            continue
+        averages = _averages(draws, study, fold.profile.assign(study.covariate_frame()))
+        parts.append(highest_less_lowest(averages, margin=honest.margin))
+    return replace(honest, unshrunk=_average(*parts))
+
+
+def _averages(effect: Draws, study: Study, labels: np.ndarray) -> xr.DataArray:
+    """Average an effect over the units of each subgroup that occurs."""
+    present, compact = np.unique(labels, return_inverse=True)
+    averages = subgroup_effects(as_effects(effect, study.units)[0], compact)
+    return averages.assign_coords({SUBGROUP: present})
+
+
+def _average(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
+    """Average two independent posteriors draw by draw."""
+    return first.copy(data=(first.to_numpy() + second.to_numpy()) / 2)
 
 
 def _check_halves(effect_a: Draws, study_a: Study, effect_b: Draws, study_b: Study) -> None:

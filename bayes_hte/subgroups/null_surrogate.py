@@ -9,7 +9,8 @@ with c the expected mediator, averaged over the arms. Every function is a consta
 processes: one linear in the covariates, one bent along each covariate (Brownian motion on ranks)
 and, except for b, one of all pairs of covariates; each has a variance of its own. Variances are at
 their most probable values and given them the posterior is normal, so draws are exact: no chains, no
-tuning. The indirect effect is ``a(x) (b(x) + k / 2)`` in every draw. The total effect is that of
+tuning. Where the levels of a covariate have means of their own (`means_by`), each has its own wide
+constants. The indirect effect is ``a(x) (b(x) + k / 2)`` in every draw. The total effect is that of
 the second line without mediator.
 
 It models *means*: a 0/1 outcome gets a linear probability model, a skewed one normal noise.
@@ -53,6 +54,7 @@ NOISE_START, SHARED_START, OTHER_START = 0.4, 0.3, 0.1
 # Of the search for the variances: log likelihoods this close are the same.
 TOLERANCE, DAMPING, LONGEST_STEP, MOST_STEPS = 0.01, 0.01, 2.5, 40
 JITTER = 1e-8
+LEVELS = "levels"  # the kernel of constants of the levels of a covariate
 
 # What a function is multiplied by: (arm - 1/2, mediator - its expectation) to shape (unit,).
 TIMES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -138,7 +140,7 @@ class _Mean:
 
 
 def surrogate_refit(
-    effect: SurrogateEffect, *, draws: int = 400
+    effect: SurrogateEffect, *, draws: int = 400, means_by: str | None = None
 ) -> Callable[[Study, int], xr.DataArray]:
     """Return what fits the surrogate to a study and draws an effect of its units.
 
@@ -148,6 +150,8 @@ def surrogate_refit(
         Total effect, or indirect effect in a study with a mediator.
     draws : int, default 400
         Posterior draws.
+    means_by : str, optional
+        A covariate whose levels have constants of their own, as in :func:`bayes_hte.fit`.
 
     Returns
     -------
@@ -161,12 +165,14 @@ def surrogate_refit(
     """
     if effect not in EFFECT_NAMES:
         raise unknown_name("effect", effect, EFFECT_NAMES)
-    return partial(_effect_draws, effect=effect, size=draws)
+    return partial(_effect_draws, effect=effect, size=draws, means_by=means_by)
 
 
-def _effect_draws(study: Study, seed: int, *, effect: str, size: int) -> xr.DataArray:
+def _effect_draws(
+    study: Study, seed: int, *, effect: str, size: int, means_by: str | None
+) -> xr.DataArray:
     rng, ones = np.random.default_rng(seed), np.ones(study.n_units)
-    kernels, w = _kernels(study), study.arm_index() - 0.5
+    kernels, w = _kernels(study, means_by), study.arm_index() - 0.5
     if effect == "te":
         outcome = _fit_mean(study.outcome(), kernels, w, functions=("shared", "effect"))
         values = outcome.draws({"effect": ones}, size, rng)
@@ -295,7 +301,8 @@ def _fit_mean(
     covariances = [
         kernels[name] * standard_times[of][:, np.newaxis] * standard_times[of] for of, name in names
     ]
-    fixed = WIDE * sum(np.outer(t, t) for t in standard_times.values())
+    constant = WIDE * (1.0 + kernels[LEVELS]) if LEVELS in kernels else WIDE
+    fixed = constant * sum(np.outer(t, t) for t in standard_times.values())
     starts = [SHARED_START if of == "shared" else OTHER_START for of, _ in names]
     variances = _most_probable((y - center) / unit, fixed, covariances, [*starts, NOISE_START])
     total = fixed + sum(v * c for v, c in zip(variances, covariances, strict=False))
@@ -304,7 +311,7 @@ def _fit_mean(
     # Back from standard deviations of the mediator to its own units.
     by = {of: scale**-2 if of.startswith("slope") else 1.0 for of in functions}
     ones = np.ones((y.size, y.size))
-    parts = [(of, WIDE * by[of] * ones) for of in functions]
+    parts = [(of, constant * by[of] * ones) for of in functions]
     parts += [
         (of, v * by[of] * kernels[name]) for (of, name), v in zip(names, variances, strict=False)
     ]
@@ -381,8 +388,10 @@ def _curvature(
     return value, slopes, information
 
 
-def _kernels(study: Study) -> dict[str, np.ndarray]:
+def _kernels(study: Study, means_by: str | None = None) -> dict[str, np.ndarray]:
     """Prior covariances of functions of the covariates at the units, each of mean variance 1.
+
+    Of `means_by`, whose levels have constants, there is no function: 1 for two units of one level.
 
     Raises
     ------
@@ -394,7 +403,7 @@ def _kernels(study: Study) -> dict[str, np.ndarray]:
             f"the surrogate is made for up to {LARGEST} units, got {study.n_units}; calibrate on "
             f"study.sample({LARGEST}, seed=...), or with the full model."
         )
-    pairs = [_of_column(study.frame[name]) for name in study.roles.covariates]
+    pairs = [_of_column(study.frame[name]) for name in study.roles.covariates if name != means_by]
     linear = [straight for straight, _ in pairs]
     bent = [curve for _, curve in pairs if curve is not None]
     single = [s if b is None else (s + b) / 2 for s, b in pairs]
@@ -408,6 +417,9 @@ def _kernels(study: Study) -> dict[str, np.ndarray]:
     nothing = np.zeros((study.n_units, study.n_units))
     kernels = {name: found.get(name) for name in ("linear", "bent", "pairs")}
     kernels |= {"cluster": found["cluster"]} if "cluster" in found else {}
+    if means_by is not None:
+        label = study.frame[means_by].to_numpy()
+        kernels[LEVELS] = (label[:, np.newaxis] == label).astype(np.float64)
     return {
         name: nothing if k is None else k / np.diagonal(k).mean() for name, k in kernels.items()
     }

@@ -7,7 +7,6 @@ tell about the effects of *held-out* units, and pays for every leaf a reader has
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from sklearn.model_selection import RepeatedKFold
 from sklearn.tree import DecisionTreeClassifier
 
+from bayes_hte.subgroups.group_tree import GroupTree
 from bayes_hte.subgroups.pruning import collapse_strengths, pruned_classes
 
 FOLDS = 5
@@ -39,18 +39,28 @@ class TreeRules:
     leaf_share : float
         Smallest share of the units in a leaf.
     leaf_price : float
-        What a leaf beyond the first must add to the held-out R-squared to be worth reading.
+        What a leaf beyond the first must add to the held-out R-squared to be worth reading, and
+        what telling subgroups apart must add.
     """
 
     leaf_share: float
     leaf_price: float
+
+    @property
+    def subgroup_price(self) -> float:
+        """Held-out R-squared that telling subgroups apart must add: as much as a leaf."""
+        return max(self.leaf_price, EQUAL_SCORE)
+
+    def smallest_leaf(self, n_units: int) -> int:
+        """Return the smallest number of units in a leaf."""
+        return math.ceil(self.leaf_share * n_units)
 
     def grow(
         self, matrix: np.ndarray, clusters: np.ndarray, *, alpha: float, seed: int
     ) -> DecisionTreeClassifier:
         """Fit a classification tree of clusters, pruned at a cost-complexity `alpha`."""
         tree = DecisionTreeClassifier(
-            min_samples_leaf=math.ceil(self.leaf_share * len(clusters)),
+            min_samples_leaf=self.smallest_leaf(len(clusters)),
             ccp_alpha=alpha,
             random_state=seed,
         )
@@ -63,21 +73,22 @@ class TreeRules:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The best tree for one number of clusters.
+    """The best tree for one number of clusters, or of leaves.
 
     Attributes
     ----------
     k : int
-        Number of clusters.
+        Number of clusters or leaves.
     subgroups, leaves : int
-        Number of different subgroups the tree names, and of its leaves, after leaves side by side
-        that name the same subgroup are merged.
+        Number of different subgroups the tree names, and of its leaves; of a tree of clusters,
+        after leaves side by side that name the same subgroup are merged.
     tree_fit : float
-        Held-out R-squared of the subgroup means for the posterior-mean effects.
+        Held-out R-squared for the posterior-mean effects of the subgroup means (a tree of clusters)
+        or of the leaf means (a tree of the effects).
     score : float
         `tree_fit` less the price of the leaves beyond the first; 0 for a tree that does not split.
-    tree : DecisionTreeClassifier
-        The pruned tree. Clusters that were put together have the same name in its ``classes_``.
+    tree : GroupTree
+        The pruned tree. Clusters that were put together have the same name in it.
     same : mapping of int to int
         Clusters that were put together with another one, and the name they share.
     """
@@ -87,7 +98,7 @@ class Candidate:
     leaves: int
     tree_fit: float
     score: float
-    tree: DecisionTreeClassifier
+    tree: GroupTree
     same: Mapping[int, int] = field(default_factory=dict)
 
     def renamed(self, clusters: np.ndarray) -> np.ndarray:
@@ -109,8 +120,9 @@ def best_tree(
     Every tree on the pruning path is scored by the held-out R-squared of its subgroup means minus
     ``leaf_price`` for each leaf beyond the first. From the smallest tree up, a larger one is taken
     if it scores more than 0.01 higher. A tree without a split scores 0. Then subgroups are put
-    together, the most similar first, down to two, for as long as that costs less than 0.01 of the
-    held-out R-squared in all.
+    together, the most similar first, down to two, for as long as that costs less than
+    ``leaf_price`` (at least 0.01) of the held-out R-squared in all: a subgroup of its own must be
+    worth as much as a leaf.
 
     Parameters
     ----------
@@ -137,12 +149,13 @@ def best_tree(
     Trees. Wadsworth. (Pruning; folds use the geometric mean of neighbouring alphas.)
     """
     alphas = _pruning_alphas(matrix, clusters, rules, seed)
-    best = Candidate(k, 1, 1, 0.0, 0.0, rules.stump(matrix))
+    best = Candidate(k, 1, 1, 0.0, 0.0, GroupTree.of_classifier(rules.stump(matrix)))
     folds: list[_Fold] = []
     chosen = math.nan
     for i in reversed(range(len(alphas) - 1)):
-        tree = rules.grow(matrix, clusters, alpha=alphas[i], seed=seed)
-        answers = merged_leaves(tree)
+        grown = rules.grow(matrix, clusters, alpha=alphas[i], seed=seed)
+        tree = GroupTree.of_classifier(grown)
+        answers = tree.ends()
         highest_score = 1.0 - rules.leaf_price * (len(answers) - 1)
         if len(answers) == 1 or highest_score <= best.score + EQUAL_SCORE:
             continue
@@ -167,10 +180,10 @@ def _without_equals(
     rules: TreeRules,
     alpha: float,
 ) -> Candidate:
-    """Put together subgroups that tell next to nothing about the effects by being apart."""
+    """Put together subgroups that tell too little about the effects by being apart."""
     same: dict[int, int] = {}
     fit = found.tree_fit
-    named = sorted(set(merged_leaves(found.tree).values()))
+    named = sorted(set(found.tree.ends().values()))
     while len(named) > 2:
         trials = {
             pair: _held_out_fit(
@@ -179,7 +192,7 @@ def _without_equals(
             for pair in itertools.combinations(named, 2)
         }
         kept, dropped = max(trials, key=lambda pair: trials[pair])
-        if trials[kept, dropped] < found.tree_fit - EQUAL_SCORE:
+        if trials[kept, dropped] < found.tree_fit - rules.subgroup_price:
             break
         fit = trials[kept, dropped]
         # Clusters that already share the name that goes follow it.
@@ -187,9 +200,8 @@ def _without_equals(
         named.remove(dropped)
     if not same:
         return found
-    tree = copy.copy(found.tree)
-    tree.classes_ = _renamed(tree.classes_, same)
-    leaves = len(merged_leaves(tree))
+    tree = found.tree.renamed(_renamed(np.arange(found.tree.group.max() + 1), same))
+    leaves = len(tree.ends())
     score = fit - rules.leaf_price * (leaves - 1)
     return replace(
         found, subgroups=len(named), leaves=leaves, tree_fit=fit, score=score, tree=tree, same=same
@@ -203,12 +215,12 @@ def _renamed(clusters: np.ndarray, same: Mapping[int, int]) -> np.ndarray:
 
 
 def simplest_of_the_best(candidates: Sequence[Candidate]) -> Candidate | None:
-    """Choose among numbers of clusters.
+    """Choose among numbers of clusters or leaves.
 
     Parameters
     ----------
     candidates : sequence of Candidate
-        One for each number of clusters, perhaps none.
+        One for each number of clusters or leaves, perhaps none.
 
     Returns
     -------
@@ -220,34 +232,6 @@ def simplest_of_the_best(candidates: Sequence[Candidate]) -> Candidate | None:
     enough = max((c.score for c in split), default=0.0) - EQUAL_SCORE
     good = [c for c in split if c.score >= enough]
     return min(good, key=lambda c: (c.subgroups, c.leaves, c.k), default=None)
-
-
-def merged_leaves(tree: DecisionTreeClassifier) -> Mapping[int, int]:
-    """Return node number and class of every leaf, after merging.
-
-    A split all of whose leaves name the same class says nothing and becomes a leaf itself.
-
-    Parameters
-    ----------
-    tree : DecisionTreeClassifier
-        A fitted tree.
-
-    Returns
-    -------
-    mapping of int to int
-        Node number in ``tree.tree_`` to class, from left to right.
-    """
-    inner = tree.tree_
-    answers = tree.classes_[inner.value[:, 0, :].argmax(axis=1)]
-
-    def leaves_below(node: int) -> dict[int, int]:
-        if inner.children_left[node] < 0:
-            return {node: int(answers[node])}
-        below = leaves_below(inner.children_left[node]) | leaves_below(inner.children_right[node])
-        classes = set(below.values())
-        return {node: classes.pop()} if len(classes) == 1 else below
-
-    return leaves_below(0)
 
 
 def _pruning_alphas(

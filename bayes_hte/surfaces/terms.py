@@ -32,6 +32,8 @@ class Term:
         The arm it belongs to (0 or 1); None is both.
     on_mediator : bool
         Whether it multiplies the centred mediator.
+    group : (str, str) or None
+        A covariate and one of its levels, as text, whose units alone have the term; None is all.
     constant : bool
         Whether a parametric function has a constant of its own; a deviation from a term that is
         the same for all units has none. (A forest or Gaussian process needs none either way.)
@@ -42,9 +44,15 @@ class Term:
     features: FeatureSet = "covariates"
     arm: int | None = None
     on_mediator: bool = False
+    group: tuple[str, str] | None = None
     constant: bool = True
 
-    def basis(self, arm: np.ndarray, mediator: np.ndarray | None) -> np.ndarray | None:
+    def basis(
+        self,
+        arm: np.ndarray,
+        mediator: np.ndarray | None,
+        member: np.ndarray | None = None,
+    ) -> np.ndarray | None:
         """Return what multiplies the function at observed rows; None is 1 everywhere.
 
         Parameters
@@ -53,18 +61,24 @@ class Term:
             Arm of each row.
         mediator : ndarray, shape (row,), or None
             Centred mediator of each row.
+        member : ndarray of bool, shape (row,), or None
+            Whether each row is in the term's group.
 
         Returns
         -------
         ndarray, shape (row,), or None
         """
-        if self.arm is None and not self.on_mediator:
+        if self.arm is None and not self.on_mediator and self.group is None:
             return None
         basis = np.ones(arm.shape) if self.arm is None else (arm == self.arm).astype(np.float64)
         if self.on_mediator:
             if mediator is None:
                 raise ValueError(f"term {self.name!r} needs a mediator")
             basis = basis * mediator
+        if self.group is not None:
+            if member is None:
+                raise ValueError(f"term {self.name!r} needs to know who is in {self.group}")
+            basis = basis * member
         return basis
 
     def acts_in(self, arm: int) -> bool:

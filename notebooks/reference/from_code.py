@@ -26,7 +26,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 import bayes_hte
-from bayes_hte import names, spec
+from bayes_hte import names, spec, study_file
 
 PACKAGE = "bayes_hte"
 
@@ -283,7 +283,7 @@ def table_class(hint: Any) -> type | None:
 def keys(cls: type) -> list[Field[Any]]:
     """Return the fields of a table that hold values, not tables, and may stand in a file."""
     hints = typing.get_type_hints(cls)
-    set_by_reader = spec._NOT_IN_FILE if cls is spec.Spec else ()
+    set_by_reader = study_file._NOT_IN_FILE if cls is spec.Spec else ()
     return [
         field
         for field in fields(cls)
@@ -300,7 +300,7 @@ def words(hint: Any) -> str:
         return " or ".join(f'``"{value}"``' for value in inside)
     if origin is tuple:
         return f"list of: {words(inside[0])}"
-    return spec._type_names([hint])
+    return study_file._type_names([hint])
 
 
 def default(field: Field[Any]) -> str:
@@ -315,7 +315,7 @@ def default(field: Field[Any]) -> str:
 
 
 def ranges() -> dict[str, str]:
-    """Return the range of each key that has one, from the messages of the checks of `spec`.
+    """Return the range of each key that has one, from the messages of the checks of `study_file`.
 
     Returns
     -------
@@ -323,7 +323,7 @@ def ranges() -> dict[str, str]:
         ``{"sampler.seed": "0 or more", ...}``
     """
     found: dict[str, str] = {}
-    for node in ast.walk(ast.parse(inspect.getsource(spec))):
+    for node in ast.walk(ast.parse(inspect.getsource(study_file))):
         if isinstance(node, ast.Dict):
             texts = [key.value for key in node.keys if isinstance(key, ast.Constant)]
             said = (re.fullmatch(r"(\w+\.\w+) \((.+)\)", str(text)) for text in texts)

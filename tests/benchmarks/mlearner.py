@@ -26,7 +26,8 @@ from tests.benchmarks.mlearner_methods import METHODS, Task, run
 KEY = list(Task._fields)
 MEASURES = [
     *("claim", "probability", "in_sample_probability", "p_leaf", "ari", "exact", "rmse"),
-    *("coverage", "contrast_coverage", "brier", "seconds", "cpu_seconds", "error"),
+    *("coverage", "contrast_coverage", "contrast_error", "unshrunk_coverage", "unshrunk_error"),
+    *("brier", "seconds", "cpu_seconds", "error"),
 ]
 CELL = ["scenario", "noise", "n"]
 PUBLISHED = "published"
@@ -135,6 +136,9 @@ def tabulate(rows: pd.DataFrame) -> pd.DataFrame:
                 "RMSE": "rmse",
                 "c90": "coverage",
                 "contrast c90": "contrast_coverage",
+                "contrast error": "contrast_error",
+                "unshrunk c90": "unshrunk_coverage",
+                "unshrunk error": "unshrunk_error",
                 "Brier": "brier",
             }.items()
         },
@@ -158,7 +162,9 @@ NOTE = (
     "`claims`: share of trials in which differences were declared, with its exact 95% interval; "
     "`ARI`: agreement of the declared subgroups with S; `exact`: share of profiles that ask about "
     "x1 and x2 and nothing else; `RMSE`, `c90`: of individual effects, and coverage of their 90% "
-    "intervals; `contrast c90`: coverage of the honest contrast; `Brier`: of membership in S."
+    "intervals; `contrast c90`, `error`: coverage of the 90% interval of the honest contrast, and "
+    "its posterior mean less the truth; `unshrunk`: the same where subgroups have means of their "
+    "own, in trials that declared them; `Brier`: of membership in S."
 )
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from bayes_hte.simulation import SCENARIOS, SimulatedTrial, simulate_scenario
 from bayes_hte.study import Study
 from bayes_hte.subgroups import Subgroups, honest_m_learner, m_learner
-from bayes_hte.subgroups.honest import HonestSubgroups
+from bayes_hte.subgroups.honest import SUBGROUP_COLUMN, HonestSubgroups
 from bayes_hte.subgroups.null_surrogate import surrogate_refit
 from tests.benchmarks.mlearner_published import published_m_learner
 
@@ -78,12 +78,12 @@ def published(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
 
 def surrogate(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
     """Ours, with the closed-form stand-in for the model."""
-    return ours(trial, effect, seed, surrogate_refit(effect))
+    return ours(trial, effect, seed, *_stand_ins(effect))
 
 
 def decision(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
     """Ours by the stand-in, halves alone: the claim and no description, in a third of the time."""
-    return _honest(trial, _study(trial), effect, seed, surrogate_refit(effect))
+    return _honest(trial, _study(trial), effect, seed, *_stand_ins(effect))
 
 
 def full(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
@@ -91,8 +91,9 @@ def full(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
     from bayes_hte.checks.null_studies import model_refit
     from bayes_hte.plan import Plan
 
-    refit = model_refit(Plan(), effect, draws=300, tune=300, chains=2)
-    return ours(trial, effect, seed, refit)
+    size = {"draws": 300, "tune": 300, "chains": 2}
+    plans = (Plan(), Plan(means_by=SUBGROUP_COLUMN))
+    return ours(trial, effect, seed, *(model_refit(plan, effect, **size) for plan in plans))
 
 
 METHODS: dict[str, Callable[[SimulatedTrial, str, int], dict[str, Any]]] = {
@@ -103,11 +104,18 @@ METHODS: dict[str, Callable[[SimulatedTrial, str, int], dict[str, Any]]] = {
 }
 
 
-def ours(trial: SimulatedTrial, effect: str, seed: int, refit: Refit) -> dict[str, Any]:
+def _stand_ins(effect: str) -> tuple[Refit, Refit]:
+    """The closed-form models: as it is, and with means of their own for subgroups."""
+    return surrogate_refit(effect), surrogate_refit(effect, means_by=SUBGROUP_COLUMN)
+
+
+def ours(
+    trial: SimulatedTrial, effect: str, seed: int, refit: Refit, refit_subgroups: Refit
+) -> dict[str, Any]:
     """Claim by the honest rule; describe by a fit to all units."""
     study = _study(trial)
     truth = trial.effects[effect].to_numpy()
-    measured = _honest(trial, study, effect, seed, refit)
+    measured = _honest(trial, study, effect, seed, refit, refit_subgroups)
     draws = refit(study, seed)
     groups = m_learner(draws, study, seed=seed)
     low, high = draws.quantile(BOUNDS, dim=SAMPLE).to_numpy()
@@ -135,7 +143,12 @@ def _study(trial: SimulatedTrial) -> Study:
 
 
 def _honest(
-    trial: SimulatedTrial, study: Study, effect: str, seed: int, refit: Refit
+    trial: SimulatedTrial,
+    study: Study,
+    effect: str,
+    seed: int,
+    refit: Refit,
+    refit_subgroups: Refit,
 ) -> dict[str, Any]:
     """Judge each half by the other, and say whether the contrast's interval holds the truth."""
     halves: list[Study] = []
@@ -144,32 +157,29 @@ def _honest(
         halves.append(half)
         return refit(half, half_seed)
 
-    found = honest_m_learner(study, fit_half=recorded, seed=seed)
+    found = honest_m_learner(study, fit_half=recorded, fit_subgroups=refit_subgroups, seed=seed)
     truth = pd.Series(trial.effects[effect].to_numpy(), index=study.units)
-    covers = _contrast_covered(found, halves, truth)
-    return {
-        "probability": found.probability,
-        "claim": float(found.declared),
-        **({} if covers is None else {"contrast_coverage": float(covers)}),
-    }
+    measured = {"probability": found.probability, "claim": float(found.declared)}
+    if not any(fold.divides for fold in found.folds):
+        return measured
+    true = _true_contrast(found, halves, truth)
+    parts = {"contrast": found.contrast, "unshrunk": found.unshrunk}
+    for name, contrast in parts.items():
+        if contrast is not None:
+            low, high = contrast.quantile(BOUNDS).to_numpy()
+            measured[f"{name}_coverage"] = float(low <= true <= high)
+            measured[f"{name}_error"] = float(contrast.mean()) - true
+    return measured
 
 
-def _contrast_covered(
-    honest: HonestSubgroups, halves: list[Study], truth: pd.Series
-) -> bool | None:
-    """Whether the 90% interval of the honest contrast holds the contrast of the true effects.
-
-    None if neither half found anything.
-    """
-    if not any(fold.divides for fold in honest.folds):
-        return None
+def _true_contrast(honest: HonestSubgroups, halves: list[Study], truth: pd.Series) -> float:
+    """Contrast of the true effects of the groups that the honest contrast is about."""
     true = []
     for fold, judged in zip(honest.folds, reversed(halves), strict=True):
         by_group = truth[judged.units].groupby(fold.profile.assign(judged.covariate_frame()))
         means = by_group.mean()  # in the order the other half gave the subgroups
         true.append(means.iloc[-1] - means.iloc[0])
-    low, high = honest.contrast.quantile(BOUNDS).to_numpy()
-    return bool(low <= np.mean(true) <= high)
+    return float(np.mean(true))
 
 
 def _brier(groups: Subgroups, trial: SimulatedTrial, truth: np.ndarray) -> float:

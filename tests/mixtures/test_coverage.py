@@ -15,6 +15,8 @@ from tests.benchmarks import mixtures as benchmark
 
 DESIGN = paper_design(0.5, 0.5)
 LEVEL = 0.95
+# A third of the draws of the benchmark: its bounds vary by an eighth of a posterior sd, no more.
+SHORT = {"draws": 300, "tune": 400, "chains": 2, "cores": 1}
 
 
 def covered(estimates, *, width=1.0):
@@ -37,7 +39,8 @@ def estimates(method, repeats, n):
     [(benchmark.moments, 60), (lambda f, s: benchmark.posterior(f, s, level=3), 15)],
     ids=["moments", "likelihood"],
 )
-def test_intervals_of_class_effects_hold_the_truth(method, repeats):
+def test_intervals_of_class_effects_hold_the_truth(method, repeats, monkeypatch):
+    monkeypatch.setattr(benchmark, "SAMPLER", SHORT)
     found = estimates(method, repeats, 4000)
     # Both effects of a data set come from the same draws, so they are not independent trials: the
     # bounds are those of half as many, doubled.

@@ -134,6 +134,8 @@ def test_notes_say_what_is_wrong_and_nothing_otherwise():
     assert "weak (caution)" in notes(2, "caution", 2, fine, 10.0, 0.0)[0]
     assert "1 of 2 classes" in notes(2, "usable", 1, fine, 10.0, 0.0)[0]
     assert "k=2 is too small" in notes(2, "usable", 3, fine, 10.0, 0.0)[0]
-    assert "do not share" in notes(2, "usable", 2, WaldTest(9.0, 2, 0.001), 10.0, 0.0)[0]
+    (apart,) = notes(2, "usable", 2, WaldTest(9.0, 2, 0.001), 10.0, 0.0)
+    assert "do not share their classes (Wald test: if they did," in apart
+    assert "differ this much with probability 0.001)" in apart
     assert "labels can switch" in notes(2, "usable", 2, fine, 1.0, 0.0)[0]
     assert "unreliable" in notes(2, "usable", 2, fine, 10.0, 0.06)[0]

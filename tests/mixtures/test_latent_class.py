@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import nutpie
 import pandas as pd
 import pymc as pm
 import pytest
@@ -73,8 +74,23 @@ def frame():
 
 
 @pytest.fixture(scope="module")
-def fit(frame):
-    return fit_mixture(frame, **COLUMNS, k=2, seed=3, **SHORT)
+def compiled():
+    """The start and the compiled model of `fit`, once that is made."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def fit(frame, compiled):
+    compile_model = nutpie.compile_pymc_model
+
+    def kept(model, *, initial_points, **options):
+        made = compile_model(model, initial_points=initial_points, **options)
+        compiled.update(start=initial_points, model=made)
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nutpie, "compile_pymc_model", kept)
+        return fit_mixture(frame, **COLUMNS, k=2, seed=3, **SHORT)
 
 
 @pytest.fixture(scope="module")
@@ -290,8 +306,17 @@ def test_soft_effects_are_the_draws_averaged_last(fit):
     assert float(fit.soft_effect().max()) < float(fit.effects.max())
 
 
-def test_equal_seeds_give_equal_draws(fit, frame):
+def test_equal_seeds_give_equal_draws(fit, frame, compiled, monkeypatch):
+    starts = []
+
+    def as_before(_, *, initial_points, **options):
+        """Compiling takes most of the time and draws nothing, so it is not done twice."""
+        starts.append(initial_points)
+        return compiled["model"]
+
+    monkeypatch.setattr(nutpie, "compile_pymc_model", as_before)
     again = fit_mixture(frame, **COLUMNS, k=2, seed=3, **SHORT)
+    np.testing.assert_equal(starts, [compiled["start"]])
     assert again.posterior["posterior"].to_dataset().equals(fit.posterior["posterior"].to_dataset())
     assert again.agreement.table.equals(fit.agreement.table)
 

@@ -15,7 +15,7 @@ from bayes_hte.names import ARM, CHAIN, DRAW, MEDIATOR_ARM, SAMPLE, UNIT
 from bayes_hte.reporting import all_tables, report
 from bayes_hte.results import Results
 from bayes_hte.sensitivity import MediationRho, sensitivity
-from bayes_hte.spec import parse_spec
+from bayes_hte.study_file import parse_spec
 from bayes_hte.subgroups import m_learner
 from bayes_hte.testing import fake_study
 from bayes_hte.trust import judge

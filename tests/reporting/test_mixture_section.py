@@ -106,6 +106,10 @@ def test_the_profile_and_the_memberships_are_those_of_the_fit(mixed, fit):
     np.testing.assert_allclose(members[["Class 0", "Class 1"]].sum(axis=1), 1)
     by_unit = members.set_index("unit")["Class 1"].sort_index()
     np.testing.assert_allclose(by_unit, fit.membership().sel({"class": 1}))
+    in_order = members.set_index("unit").sort_index()
+    np.testing.assert_allclose(in_order["soft_effect"], fit.soft_effect())
+    before = fit.membership(given="proxies").max("class")
+    np.testing.assert_allclose(in_order["sure_before"], before)
     assert members["drawn"].sum() == 400
 
 

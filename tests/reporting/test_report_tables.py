@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.reporting import (
     all_tables,
@@ -94,6 +95,26 @@ def test_who_benefits_averages_people_before_summarising(effect):
     harm = flat > 0.5
     np.testing.assert_allclose(table.loc["important_harm", "mean"], harm.mean())
     assert table.loc["benefit", "n_sure"] == ((flat < 0).mean(axis=0) >= 0.95).sum()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"better": "hihger"}, SpecError, "unknown direction for better 'hihger'"),
+        ({"important": -0.5}, SpecError, "beyond must be 0 or more"),
+        ({"ci_prob": 95}, SpecError, "ci_prob must be between 0 and 1"),
+    ],
+)
+def test_who_benefits_guesses_no_direction(effect, options, error, message):
+    asked = {"better": "lower", "important": 0.5, **HOW, **options}
+    with pytest.raises(error, match=message):
+        who_benefits(effect, **asked)
+
+
+def test_draws_that_are_no_numbers_are_not_counted_as_no_benefit(effect):
+    effect[0, 0, 0] = np.nan
+    with pytest.raises(DataError, match="NaN or infinite"):
+        who_benefits(effect, better="lower", important=0.5, **HOW)
 
 
 def test_modifier_effects_average_draws_first_and_match_units_by_label(effect):

@@ -13,7 +13,13 @@ from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study import Study
 from bayes_hte.subgroups import m_learner
 from bayes_hte.subgroups.halves import honest_m_learner, split_in_halves
-from bayes_hte.subgroups.honest import honest_fold, honest_subgroups
+from bayes_hte.subgroups.honest import (
+    SUBGROUP_COLUMN,
+    UNSHRUNK,
+    honest_fold,
+    honest_subgroups,
+    without_shrinkage,
+)
 from bayes_hte.testing import fake_effect, fake_study
 
 QUICK = {"largest_k": 2}
@@ -92,6 +98,61 @@ def test_a_known_subgroup_is_declared_and_its_difference_recovered():
     assert found.margin == pytest.approx(0.05 * study.frame["y"].std())
     same = honest_m_learner(study, fit_half=true_effect, seed=1, **QUICK)
     xr.testing.assert_identical(found.contrast, same.contrast)
+
+
+# ---------------------------------------------------------------- sizes without shrinkage
+
+
+def shrunk(study: Study, seed: int) -> xr.DataArray:
+    """Pretend to fit a half with a model that believes half of every difference."""
+    return true_effect(study, seed) / 2
+
+
+def test_declared_subgroups_are_fitted_again_with_those_of_the_other_half():
+    study, _ = fake_study(np.random.default_rng(1), n_units=200)
+    seen: list[Study] = []
+
+    def fit_subgroups(half: Study, seed: int) -> xr.DataArray:
+        seen.append(half)
+        return true_effect(half, seed)
+
+    found = honest_m_learner(
+        study, fit_half=shrunk, fit_subgroups=fit_subgroups, seed=1, margin=0.1, **QUICK
+    )
+    assert float(found.contrast.mean()) == pytest.approx(0.5, abs=0.1)
+    assert float(found.unshrunk.mean()) == pytest.approx(1.0, abs=0.1)
+    # The units judged in each fold, with the profile of the other half as a covariate.
+    for half, fold in zip(seen, found.folds, strict=True):
+        assert half.roles.covariates == (*study.roles.covariates, SUBGROUP_COLUMN)
+        labels = fold.profile.assign(half.covariate_frame())
+        np.testing.assert_array_equal(half.frame[SUBGROUP_COLUMN], labels.astype(str))
+    table = found.summary()
+    assert list(table.index) == ["1", "2", "average", UNSHRUNK]
+    assert table.loc[UNSHRUNK, "mean"] == pytest.approx(float(found.unshrunk.mean()))
+    assert table.loc[UNSHRUNK, "n_judged"] == table.loc["average", "n_judged"] == 200
+
+
+def test_what_is_not_declared_is_not_fitted_again():
+    study, _ = fake_study(np.random.default_rng(1), n_units=200)
+
+    def never(half: Study, seed: int) -> xr.DataArray:
+        raise AssertionError("nothing to fit")
+
+    found = honest_m_learner(
+        study, fit_half=shrunk, fit_subgroups=never, seed=1, margin=3.0, **QUICK
+    )
+    assert not found.declared
+    assert found.unshrunk is None
+
+
+def test_a_refit_is_wanted_for_the_folds_that_divide():
+    _, halves, effects = known_halves(np.random.default_rng(2))
+    found = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0, **QUICK)
+    judged = (halves[1], halves[0])
+    with pytest.raises(DataError, match="draws of a refit for each fold whose profile divides"):
+        without_shrinkage(found, judged, (effects[1], None))
+    same = without_shrinkage(found, judged, (effects[1], effects[0]))
+    np.testing.assert_allclose(same.unshrunk, found.contrast)
 
 
 # ---------------------------------------------------------------- what is computed

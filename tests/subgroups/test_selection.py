@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_hte.subgroups.effect_tree import best_leaves
+from bayes_hte.subgroups.group_tree import GroupTree
 from bayes_hte.subgroups.pruning import collapse_strengths, pruned_classes
 from bayes_hte.subgroups.search import Search, discover
 from bayes_hte.subgroups.selection import (
@@ -17,7 +19,6 @@ from bayes_hte.subgroups.selection import (
     _held_out_fit,
     _without_equals,
     best_tree,
-    merged_leaves,
 )
 
 
@@ -50,8 +51,9 @@ def test_clusters_with_the_same_effect_become_one_subgroup(seed):
     x, clusters, effects = two_effects_three_clusters(seed)
     free = TreeRules(leaf_share=0.1, leaf_price=0.0)
     # The tree that tells all three apart; its leaves cost nothing, but it is no better.
-    found = Candidate(3, 3, 3, 0.95, 0.95, free.grow(x, clusters, alpha=0.0, seed=0))
-    assert set(merged_leaves(found.tree).values()) == {0, 1, 2}
+    grown = free.grow(x, clusters, alpha=0.0, seed=0)
+    found = Candidate(3, 3, 3, 0.95, 0.95, GroupTree.of_classifier(grown))
+    assert set(found.tree.ends().values()) == {0, 1, 2}
     folds = list(_folds(x, clusters, rules=free, seed=0))
     fit = _held_out_fit(folds, x, effects, alpha=0.0)
     found = replace(found, tree_fit=fit)
@@ -73,7 +75,23 @@ def test_clusters_with_different_effects_stay_apart():
     assert (found.subgroups, found.same) == (3, {})
 
 
-def test_the_number_of_subgroups_does_not_hang_on_the_folds():
+def test_a_subgroup_of_its_own_must_be_worth_a_leaf():
+    # Effects 0, 0.5 and 2: apart, the first two explain 6% of the variance; together, 94%.
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 3))
+    clusters = np.where(x[:, 0] > 0, 2, (x[:, 1] > 0).astype(int))
+    effects = np.array([0.0, 0.5, 2.0])[clusters][:, np.newaxis]
+    for price, subgroups in ((0.1, 2), (0.01, 3)):
+        rules = TreeRules(leaf_share=0.1, leaf_price=price)
+        by_clusters = best_tree(x, clusters, effects, rules=rules, k=3, seed=0)
+        by_leaves = best_leaves(x, effects, rules=rules, k=3, seed=0)
+        assert by_leaves.subgroups == subgroups
+        # A tree of clusters that would not pay for its third leaf has two subgroups as well.
+        assert by_clusters.subgroups == subgroups
+
+
+@pytest.mark.parametrize("clusters", ["kmeans", "mixture", "leaves"])
+def test_the_number_of_subgroups_does_not_hang_on_the_folds(clusters):
     # A quarter of the units has an effect around 1, the others around 0, all of them blurred. With
     # one division into folds and nothing put together, the seeds found 3, 3 and 2 subgroups.
     rng = np.random.default_rng(7)
@@ -82,7 +100,7 @@ def test_the_number_of_subgroups_does_not_hang_on_the_folds():
     frame = pd.DataFrame(x, columns=["x1", "x2", "x3"])
     found = []
     for seed in range(3):
-        options = Search(seed, 5, None, TreeRules(0.1, 0.1), negligible=1e-9)
+        options = Search(seed, clusters, 5, None, TreeRules(0.1, 0.1), negligible=1e-9)
         discovery = discover(points[:, np.newaxis], frame, search=options, effect_words="effect")
         found.append(discovery.profile.leaves["subgroup"].nunique())
     assert found == [2, 2, 2]

@@ -9,17 +9,18 @@ import xarray as xr
 from bayes_hte.errors import MissingDependencyError, SpecError
 from bayes_hte.subgroups import Tsne
 from bayes_hte.subgroups import embedding as embedding_module
-from bayes_hte.subgroups.clustering import cluster_units
+from bayes_hte.subgroups.clustering import cluster_units, mixture_of_units
 from bayes_hte.subgroups.decision import judge
 from bayes_hte.subgroups.distance import MATRIX_LIMIT, effect_distances, feature_scales
 from bayes_hte.subgroups.embedding import TSNE_LIMIT, check_tsne, embed_units
+from bayes_hte.subgroups.group_tree import GroupTree
 from bayes_hte.subgroups.membership import (
     draw_blocks,
     membership_probabilities,
     posterior_mean,
     subgroup_effects,
 )
-from bayes_hte.subgroups.selection import TreeRules, best_tree, merged_leaves
+from bayes_hte.subgroups.selection import TreeRules, best_tree
 
 
 def draws_of(values: np.ndarray) -> xr.DataArray:
@@ -112,6 +113,22 @@ def test_kmeans_finds_clusters_on_top_of_a_large_common_effect():
     assert len(set(clusters)) == 3
 
 
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e4])
+def test_a_mixture_puts_the_border_at_the_spike_and_kmeans_half_way(scale):
+    # Three quarters near 0, a quarter spread out from there: half of the range is far off.
+    rng = np.random.default_rng(9)
+    spread = np.arange(400) >= 300
+    effects = np.where(spread, rng.uniform(0.0, 3.0, 400), rng.normal(0.0, 0.05, 400))
+    features = scale * effects[:, np.newaxis]
+
+    def misplaced(clusters: np.ndarray) -> float:
+        wrong = float((clusters != spread).mean())
+        return min(wrong, 1 - wrong)
+
+    assert misplaced(mixture_of_units(features, 2, seed=0)) < 0.04
+    assert misplaced(cluster_units(features, 2, seed=0)) > 0.08
+
+
 def test_a_leaf_has_its_price():
     x = np.random.default_rng(3).uniform(size=(300, 2))
     clusters = (x[:, 0] > 0.5).astype(int)
@@ -145,7 +162,7 @@ def test_leaves_that_name_the_same_class_are_merged():
     # Impure enough on the left for a split that changes no majority.
     clusters[:3] = 1
     tree = TreeRules(0.2, 0.0).grow(x, clusters, alpha=0.0, seed=0)
-    merged = merged_leaves(tree)
+    merged = GroupTree.of_classifier(tree).ends()
     assert tree.get_n_leaves() > 2
     assert sorted(merged.values()) == [0, 1]
 

@@ -69,8 +69,8 @@ def _model(material: Material) -> tuple[Item, ...]:
     results = material.results
     spec, priors = results.spec, material.tables["priors"]
     stacked = ""
-    if spec.outcome.stack_with:
-        stacked = f", stacked with {', '.join(spec.outcome.stack_with)}"
+    if spec.outcome.candidates:
+        stacked = f", stacked with {', '.join(spec.outcome.candidates)}"
     families = [f"outcome {spec.outcome.family}", "propensity bernoulli"]
     if spec.mediator is not None:
         families.insert(1, f"mediator {spec.mediator.family}")

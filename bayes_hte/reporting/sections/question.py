@@ -22,10 +22,10 @@ from bayes_hte.reporting.words import (
     title_case,
     unit_phrase,
 )
+from bayes_hte.subgroups.honest import UNSHRUNK
 
 if TYPE_CHECKING:
     from bayes_hte.latent import MixtureFit
-    from bayes_hte.subgroups import HonestSubgroups
 
 _MARK = {"green": "\N{CHECK MARK}", "amber": "!", "red": "\N{MULTIPLICATION SIGN}"}
 _COLOUR = {"green": "Green", "amber": "Amber", "red": "Red"}
@@ -151,7 +151,7 @@ def _between_people(material: Material) -> str:
     results = material.results
     for name, groups in results.subgroups.items():
         if name in results.honest:
-            findings.append(_judged_on_others(results.honest[name], name))
+            findings.append(_judged_on_others(material, name))
             continue
         margin = f"{groups.margin:.3g}"
         verdict = "subgroups are declared" if groups.declared else "no subgroups are declared"
@@ -188,8 +188,9 @@ def _hidden(material: Material, fit: MixtureFit) -> str:
     )
 
 
-def _judged_on_others(found: HonestSubgroups, name: str) -> str:
-    """Say whether subgroups suggested by one half are there in the other."""
+def _judged_on_others(material: Material, name: str) -> str:
+    """Say whether subgroups suggested by one half are there in the other, and how large."""
+    found = material.results.honest[name]
     verdict = "subgroups are declared" if found.declared else "no subgroups are declared"
     reason = (
         "the probability that groups suggested by one half of the data differ by more than "
@@ -198,7 +199,15 @@ def _judged_on_others(found: HonestSubgroups, name: str) -> str:
     )
     if not any(fold.divides for fold in found.folds):
         reason = "neither half of the data suggests groups that divide the other"
-    return f"{verdict} for the {effect_name(name)}, as {reason}"
+    said = f"{verdict} for the {effect_name(name)}, as {reason}"
+    if found.unshrunk is None:
+        return said
+    table, d = material.tables[f"subgroup_honest_{name}"], material.decimals
+    row = table[table["fold"] == UNSHRUNK].iloc[0]
+    return (
+        f"{said}; the difference is {number(row['mean'], d)} "
+        f"({interval_phrase(material.results)}: {span(row['ci_lower'], row['ci_upper'], d)})"
+    )
 
 
 def _estimate(row: dict[str, Any], material: Material) -> str:

@@ -10,6 +10,7 @@ from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.svg import inline_svg
 from bayes_hte.reporting.words import effect_name, interval_phrase, people
 from bayes_hte.subgroups.calibration import DECIDING
+from bayes_hte.subgroups.honest import UNSHRUNK
 
 _EQUAL = {
     "homogeneous": "new outcomes under one effect for all",
@@ -30,7 +31,11 @@ def honest_decision(material: Material, name: str) -> str:
         Column(interval_phrase(material.results)),
         Column(f"Probability beyond {found.margin:.3g}"),
     ]
-    directions = {"1": "first half, second half", "2": "second half, first half"}
+    directions = {
+        "1": "first half, second half",
+        "2": "second half, first half",
+        UNSHRUNK: "average of both, size",
+    }
     rows = [
         [
             directions.get(str(row["fold"]), "average of both"),
@@ -45,6 +50,11 @@ def honest_decision(material: Material, name: str) -> str:
         f"Difference of the {effect_name(name)} between the subgroup called highest and the one "
         "called lowest, in units that did not suggest them."
     )
+    if found.unshrunk is not None:
+        caption += (
+            " The size is of a further fit in which the subgroups have means of their own, so that "
+            "it is not pulled towards no difference; it did not decide."
+        )
     decided = paragraph(
         f"<strong>{headline}</strong> {text(found.reason)}",
         cls="declared" if found.declared else "undeclared",

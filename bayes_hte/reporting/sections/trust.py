@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bayes_hte.checks import loo_pit
+from bayes_hte.checks.assignment import assumption
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.plots import plot_loo_pit, plot_overlap
 from bayes_hte.reporting.keys import check_keys
@@ -127,18 +128,8 @@ def _calibration(material: Material) -> str:
 def _assumptions(material: Material) -> str:
     spec = material.results.spec
     outcome = text(spec.roles.outcome)
-    if spec.propensity.assignment == "randomised":
-        parts = [
-            "The treatment was randomised. Nothing but chance links the arm to the outcome, so the "
-            "total effect needs no assumption about confounders, provided that nobody was lost "
-            "after randomisation in a way that depends on the arm and the outcome."
-        ]
-    else:
-        parts = [
-            "The treatment was <strong>not</strong> randomised. The effects are causal only if "
-            "the listed covariates account for everything that affects both who was treated and "
-            f"{outcome}. The data cannot show this."
-        ]
+    words = text(assumption(spec.propensity.assignment, outcome=spec.roles.outcome))
+    parts = [words.replace("not randomised", "<strong>not</strong> randomised", 1)]
     if spec.roles.mediator is not None:
         mediator = text(spec.roles.mediator)
         parts.append(
