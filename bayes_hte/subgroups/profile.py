@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from sklearn.tree import DecisionTreeClassifier
 
 from bayes_hte.subgroups.conditions import Condition, round_between, rule_text
 from bayes_hte.subgroups.encoding import TreeColumn
-from bayes_hte.subgroups.group_tree import GroupTree
+from bayes_hte.subgroups.selection import merged_leaves
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,16 @@ class Profile:
         of the units, ``mean_effect``. The index ``node`` is the number of the leaf in `nodes`.
     nodes : tuple of Node
         The tree itself, for plotting and for assigning units.
-    tree : GroupTree
-        The tree it was made from, on encoded covariates: thresholds are not rounded and leaves that
-        name the same subgroup not yet merged.
+    tree : sklearn.tree.DecisionTreeClassifier
+        The classification tree of clusters it was made from, on encoded covariates: thresholds are
+        not rounded and leaves that name the same subgroup not yet merged.
     """
 
     text: str
     covariates: tuple[str, ...]
     leaves: pd.DataFrame
     nodes: tuple[Node, ...]
-    tree: GroupTree
+    tree: DecisionTreeClassifier
 
     def assign(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the subgroup of units by the rules of the profile.
@@ -147,16 +148,18 @@ class Units:
     points: np.ndarray
 
 
-def build_profile(tree: GroupTree, units: Units, *, effect_words: str, why_one: str) -> Profile:
-    """Turn a tree of groups into a profile of subgroups.
+def build_profile(
+    tree: DecisionTreeClassifier, units: Units, *, effect_words: str, why_one: str
+) -> Profile:
+    """Turn a classification tree of clusters into a profile of subgroups.
 
-    Leaves side by side that name the same group are merged, thresholds are rounded to the
+    Leaves side by side that name the same cluster are merged, thresholds are rounded to the
     shortest number that divides the units in the same way, and subgroups are numbered 0, 1, ... by
     their mean effect.
 
     Parameters
     ----------
-    tree : GroupTree
+    tree : DecisionTreeClassifier
         Fitted on the encoded covariates of all or some of the units.
     units : Units
         The units to describe.
@@ -181,16 +184,16 @@ def build_profile(tree: GroupTree, units: Units, *, effect_words: str, why_one: 
     )
 
 
-def _subgroup_of_class(tree: GroupTree, units: Units) -> dict[int, int]:
-    """Order the groups the tree names by the mean effect of their units."""
+def _subgroup_of_class(tree: DecisionTreeClassifier, units: Units) -> dict[int, int]:
+    """Order the classes the tree names by the mean effect of their units."""
     named = tree.predict(units.matrix)
     mean = {int(c): units.points[named == c].mean() for c in np.unique(named)}
     return {c: number for number, c in enumerate(sorted(mean, key=lambda c: mean[c]))}
 
 
-def _nodes(tree: GroupTree, units: Units) -> list[Node]:
+def _nodes(tree: DecisionTreeClassifier, units: Units) -> list[Node]:
     """Walk the tree breadth first."""
-    class_of = tree.ends()
+    class_of = merged_leaves(tree)
     subgroup_of = _subgroup_of_class(tree, units)
     # What a node is made from: its place in the sklearn tree, parent, units, path from the root.
     waiting: deque[tuple[int, int | None, np.ndarray, list[tuple[Condition, bool]]]]
@@ -223,19 +226,20 @@ def _nodes(tree: GroupTree, units: Units) -> list[Node]:
 
 
 def _question(
-    tree: GroupTree, at: int, rows: np.ndarray, units: Units
+    tree: DecisionTreeClassifier, at: int, rows: np.ndarray, units: Units
 ) -> tuple[Condition, np.ndarray, tuple[int, int]]:
     """Return the question of a split, its units' answers, and the tree nodes for yes and no."""
-    column = units.columns[tree.feature[at]]
-    values = units.matrix[rows, tree.feature[at]]
-    # Trees compare in single precision.
-    left = values.astype(np.float32) <= tree.threshold[at]
-    children = int(tree.left[at]), int(tree.right[at])
+    inner = tree.tree_
+    column = units.columns[inner.feature[at]]
+    values = units.matrix[rows, inner.feature[at]]
+    # scikit-learn compares in single precision.
+    left = values.astype(np.float32) <= inner.threshold[at]
+    children = int(inner.children_left[at]), int(inner.children_right[at])
     if column.levels is None:
         threshold = round_between(float(values[left].max()), float(values[~left].min()))
         return Condition(column.covariate, threshold=threshold), left, children
     if column.indicator is None:
-        inside = range(int(tree.threshold[at]) + 1)
+        inside = range(int(inner.threshold[at]) + 1)
         return _among(column, inside), left, children
     # The indicator is 1, hence to the right, where the level is present.
     return _among(column, (column.indicator,)), ~left, children[::-1]

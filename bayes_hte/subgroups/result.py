@@ -50,11 +50,9 @@ class Subgroups:
     embedding : DataArray, dims (unit, axis), or None
         The t-SNE map that was clustered, if one was.
     candidates : DataFrame
-        One row a number `k` of leaves or clusters: ``subgroups`` and ``leaves`` of its best tree,
+        One row a number of clusters `k`: ``subgroups`` and ``leaves`` of its best tree,
         ``tree_fit`` (held-out R-squared), ``price_per_leaf``, ``score``, ``agreement`` (share of
-        units whose cluster is the one their leaf names; 1 where leaves are no clusters),
-        ``chosen``. Leaves and fit of a tree of the effects are those before its leaves are put
-        together.
+        units whose cluster is the one their leaf names), ``chosen``.
     clear_membership : float
         A unit whose largest membership is below this counts as uncertain.
     uncertain_share : float

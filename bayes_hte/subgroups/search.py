@@ -1,4 +1,4 @@
-"""The search for subgroups: from posterior-mean effects to a profile.
+"""The search for subgroups: from posterior-mean effects to a profile, in four steps.
 
 Nothing here sees a draw or an outcome, so a profile can be found on some units and judged on
 others.
@@ -15,10 +15,8 @@ import pandas as pd
 
 from bayes_hte.subgroups.clustering import cluster_units, mixture_of_units
 from bayes_hte.subgroups.distance import feature_scales
-from bayes_hte.subgroups.effect_tree import best_leaves
 from bayes_hte.subgroups.embedding import Tsne, embed_units
 from bayes_hte.subgroups.encoding import encode_covariates
-from bayes_hte.subgroups.group_tree import GroupTree
 from bayes_hte.subgroups.profile import Profile, Units, build_profile
 from bayes_hte.subgroups.selection import (
     TREE_UNITS,
@@ -28,9 +26,8 @@ from bayes_hte.subgroups.selection import (
     simplest_of_the_best,
 )
 
-Clusters = Literal["leaves", "kmeans", "mixture"]
-LEAVES = "leaves"
-CLUSTERINGS: Mapping[str, Callable[..., np.ndarray]] = {
+Clusters = Literal["kmeans", "mixture"]
+CLUSTERINGS: Mapping[Clusters, Callable[..., np.ndarray]] = {
     "kmeans": cluster_units,
     "mixture": mixture_of_units,
 }
@@ -46,10 +43,10 @@ class Search:
     ----------
     seed : int
         Seed of every random step; each step gets its own child.
-    clusters : {"leaves", "kmeans", "mixture"}
-        Group the leaves of a tree of the effects, or describe clusters by a tree.
+    clusters : {"kmeans", "mixture"}
+        How units are clustered.
     largest_k : int
-        Trees of 2 to this many leaves are grown, or 2 to this many clusters made.
+        Units are put in 2 to this many clusters.
     tsne : Tsne or None
         Cluster positions on a t-SNE map made with these options; None: the effects themselves.
     rules : TreeRules
@@ -75,7 +72,7 @@ class Discovery:
     profile : Profile
         The subgroups.
     candidates : DataFrame
-        One row a number of clusters or leaves; see :class:`~bayes_hte.subgroups.result.Subgroups`.
+        One row a number of clusters; see :class:`~bayes_hte.subgroups.result.Subgroups`.
     embedding : ndarray, shape (unit, 2), or None
         The t-SNE map, if one was made.
     scales : ndarray, shape (effect,)
@@ -91,7 +88,7 @@ class Discovery:
 def discover(
     points: np.ndarray, covariates: pd.DataFrame, *, search: Search, effect_words: str
 ) -> Discovery:
-    """Group units by their effects and describe the groups by covariates.
+    """Cluster units by their effects and describe the clusters by covariates.
 
     Parameters
     ----------
@@ -123,18 +120,14 @@ def discover(
         seeds = [int(s) for s in np.random.SeedSequence(search.seed).generate_state(3)]
         if search.tsne is not None:
             embedding = embed_units(features, search.tsne, seed=seeds[0])
+        positions = features if embedding is None else embedding
         n_distinct = len(np.unique(features, axis=0))
-        numbers = range(2, min(search.largest_k, n_distinct) + 1)
-        if search.clusters == LEAVES:
-            trees = _effect_trees(units.matrix, features, numbers, search=search, seed=seeds[2])
-        else:
-            positions = features if embedding is None else embedding
-            make = CLUSTERINGS[search.clusters]
-            clusters = {k: make(positions, k, seed=seeds[1]) for k in numbers}
-            trees = _cluster_trees(units.matrix, clusters, features, search=search, seed=seeds[2])
+        for k in range(2, min(search.largest_k, n_distinct) + 1):
+            clusters[k] = CLUSTERINGS[search.clusters](positions, k, seed=seeds[1])
+        trees = _trees(units.matrix, clusters, features, search=search, seed=seeds[2])
     best = simplest_of_the_best(trees)
     profile = build_profile(
-        GroupTree.of_classifier(search.rules.stump(units.matrix)) if best is None else best.tree,
+        search.rules.stump(units.matrix) if best is None else best.tree,
         units,
         effect_words=effect_words,
         why_one=NO_SPLIT if differ else NO_DIFFERENCE,
@@ -147,18 +140,7 @@ def discover(
     )
 
 
-def _effect_trees(
-    matrix: np.ndarray, features: np.ndarray, numbers: range, *, search: Search, seed: int
-) -> list[Candidate]:
-    """Return the tree of the effects for each number of leaves."""
-    kept = _growing(len(matrix), seed)
-    return [
-        best_leaves(matrix[kept], features[kept], rules=search.rules, k=k, seed=seed)
-        for k in numbers
-    ]
-
-
-def _cluster_trees(
+def _trees(
     matrix: np.ndarray,
     clusters: dict[int, np.ndarray],
     features: np.ndarray,
@@ -166,19 +148,15 @@ def _cluster_trees(
     search: Search,
     seed: int,
 ) -> list[Candidate]:
-    """Return the best tree for each number of clusters."""
-    kept = _growing(len(matrix), seed)
+    """Best tree for each number of clusters, grown on a sample where units are very many."""
+    kept = slice(None)
+    if len(matrix) > TREE_UNITS:
+        rng = np.random.default_rng(seed)
+        kept = np.sort(rng.choice(len(matrix), TREE_UNITS, replace=False))
     return [
         best_tree(matrix[kept], labels[kept], features[kept], rules=search.rules, k=k, seed=seed)
         for k, labels in clusters.items()
     ]
-
-
-def _growing(n_units: int, seed: int) -> np.ndarray | slice:
-    """Choose the units that grow the trees: a sample where they are very many."""
-    if n_units <= TREE_UNITS:
-        return slice(None)
-    return np.sort(np.random.default_rng(seed).choice(n_units, TREE_UNITS, replace=False))
 
 
 def _candidate_table(
@@ -197,8 +175,6 @@ def _candidate_table(
             "score": [c.score for c in trees],
             "agreement": [
                 float((c.tree.predict(units.matrix) == c.renamed(clusters[c.k])).mean())
-                if clusters
-                else 1.0  # leaves are groups by themselves
                 for c in trees
             ],
             "chosen": [c is best for c in trees],

@@ -7,6 +7,7 @@ tell about the effects of *held-out* units, and pays for every leaf a reader has
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,6 @@ import numpy as np
 from sklearn.model_selection import RepeatedKFold
 from sklearn.tree import DecisionTreeClassifier
 
-from bayes_hte.subgroups.group_tree import GroupTree
 from bayes_hte.subgroups.pruning import collapse_strengths, pruned_classes
 
 FOLDS = 5
@@ -51,16 +51,12 @@ class TreeRules:
         """Held-out R-squared that telling subgroups apart must add: as much as a leaf."""
         return max(self.leaf_price, EQUAL_SCORE)
 
-    def smallest_leaf(self, n_units: int) -> int:
-        """Return the smallest number of units in a leaf."""
-        return math.ceil(self.leaf_share * n_units)
-
     def grow(
         self, matrix: np.ndarray, clusters: np.ndarray, *, alpha: float, seed: int
     ) -> DecisionTreeClassifier:
         """Fit a classification tree of clusters, pruned at a cost-complexity `alpha`."""
         tree = DecisionTreeClassifier(
-            min_samples_leaf=self.smallest_leaf(len(clusters)),
+            min_samples_leaf=math.ceil(self.leaf_share * len(clusters)),
             ccp_alpha=alpha,
             random_state=seed,
         )
@@ -73,22 +69,21 @@ class TreeRules:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The best tree for one number of clusters, or of leaves.
+    """The best tree for one number of clusters.
 
     Attributes
     ----------
     k : int
-        Number of clusters or leaves.
+        Number of clusters.
     subgroups, leaves : int
-        Number of different subgroups the tree names, and of its leaves; of a tree of clusters,
-        after leaves side by side that name the same subgroup are merged.
+        Number of different subgroups the tree names, and of its leaves, after leaves side by side
+        that name the same subgroup are merged.
     tree_fit : float
-        Held-out R-squared for the posterior-mean effects of the subgroup means (a tree of clusters)
-        or of the leaf means (a tree of the effects).
+        Held-out R-squared of the subgroup means for the posterior-mean effects.
     score : float
         `tree_fit` less the price of the leaves beyond the first; 0 for a tree that does not split.
-    tree : GroupTree
-        The pruned tree. Clusters that were put together have the same name in it.
+    tree : DecisionTreeClassifier
+        The pruned tree. Clusters that were put together have the same name in its ``classes_``.
     same : mapping of int to int
         Clusters that were put together with another one, and the name they share.
     """
@@ -98,7 +93,7 @@ class Candidate:
     leaves: int
     tree_fit: float
     score: float
-    tree: GroupTree
+    tree: DecisionTreeClassifier
     same: Mapping[int, int] = field(default_factory=dict)
 
     def renamed(self, clusters: np.ndarray) -> np.ndarray:
@@ -149,13 +144,12 @@ def best_tree(
     Trees. Wadsworth. (Pruning; folds use the geometric mean of neighbouring alphas.)
     """
     alphas = _pruning_alphas(matrix, clusters, rules, seed)
-    best = Candidate(k, 1, 1, 0.0, 0.0, GroupTree.of_classifier(rules.stump(matrix)))
+    best = Candidate(k, 1, 1, 0.0, 0.0, rules.stump(matrix))
     folds: list[_Fold] = []
     chosen = math.nan
     for i in reversed(range(len(alphas) - 1)):
-        grown = rules.grow(matrix, clusters, alpha=alphas[i], seed=seed)
-        tree = GroupTree.of_classifier(grown)
-        answers = tree.ends()
+        tree = rules.grow(matrix, clusters, alpha=alphas[i], seed=seed)
+        answers = merged_leaves(tree)
         highest_score = 1.0 - rules.leaf_price * (len(answers) - 1)
         if len(answers) == 1 or highest_score <= best.score + EQUAL_SCORE:
             continue
@@ -183,7 +177,7 @@ def _without_equals(
     """Put together subgroups that tell too little about the effects by being apart."""
     same: dict[int, int] = {}
     fit = found.tree_fit
-    named = sorted(set(found.tree.ends().values()))
+    named = sorted(set(merged_leaves(found.tree).values()))
     while len(named) > 2:
         trials = {
             pair: _held_out_fit(
@@ -200,8 +194,9 @@ def _without_equals(
         named.remove(dropped)
     if not same:
         return found
-    tree = found.tree.renamed(_renamed(np.arange(found.tree.group.max() + 1), same))
-    leaves = len(tree.ends())
+    tree = copy.copy(found.tree)
+    tree.classes_ = _renamed(tree.classes_, same)
+    leaves = len(merged_leaves(tree))
     score = fit - rules.leaf_price * (leaves - 1)
     return replace(
         found, subgroups=len(named), leaves=leaves, tree_fit=fit, score=score, tree=tree, same=same
@@ -215,12 +210,12 @@ def _renamed(clusters: np.ndarray, same: Mapping[int, int]) -> np.ndarray:
 
 
 def simplest_of_the_best(candidates: Sequence[Candidate]) -> Candidate | None:
-    """Choose among numbers of clusters or leaves.
+    """Choose among numbers of clusters.
 
     Parameters
     ----------
     candidates : sequence of Candidate
-        One for each number of clusters or leaves, perhaps none.
+        One for each number of clusters, perhaps none.
 
     Returns
     -------
@@ -232,6 +227,34 @@ def simplest_of_the_best(candidates: Sequence[Candidate]) -> Candidate | None:
     enough = max((c.score for c in split), default=0.0) - EQUAL_SCORE
     good = [c for c in split if c.score >= enough]
     return min(good, key=lambda c: (c.subgroups, c.leaves, c.k), default=None)
+
+
+def merged_leaves(tree: DecisionTreeClassifier) -> Mapping[int, int]:
+    """Return node number and class of every leaf, after merging.
+
+    A split all of whose leaves name the same class says nothing and becomes a leaf itself.
+
+    Parameters
+    ----------
+    tree : DecisionTreeClassifier
+        A fitted tree.
+
+    Returns
+    -------
+    mapping of int to int
+        Node number in ``tree.tree_`` to class, from left to right.
+    """
+    inner = tree.tree_
+    answers = tree.classes_[inner.value[:, 0, :].argmax(axis=1)]
+
+    def leaves_below(node: int) -> dict[int, int]:
+        if inner.children_left[node] < 0:
+            return {node: int(answers[node])}
+        below = leaves_below(inner.children_left[node]) | leaves_below(inner.children_right[node])
+        classes = set(below.values())
+        return {node: classes.pop()} if len(classes) == 1 else below
+
+    return leaves_below(0)
 
 
 def _pruning_alphas(

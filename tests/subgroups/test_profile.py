@@ -11,15 +11,14 @@ import pytest
 from bayes_hte.errors import DataError
 from bayes_hte.subgroups.conditions import Condition, round_between, rule_text
 from bayes_hte.subgroups.encoding import encode_covariates
-from bayes_hte.subgroups.group_tree import GroupTree
 from bayes_hte.subgroups.profile import Profile, Units, build_profile
 from bayes_hte.subgroups.selection import TreeRules
 
 
 def profile_of(frame: pd.DataFrame, clusters: np.ndarray, points: np.ndarray) -> Profile:
     matrix, columns = encode_covariates(frame)
-    grown = TreeRules(leaf_share=0.05, leaf_price=0.0).grow(matrix, clusters, alpha=0.0, seed=0)
-    units, tree = Units(matrix, columns, points), GroupTree.of_classifier(grown)
+    tree = TreeRules(leaf_share=0.05, leaf_price=0.0).grow(matrix, clusters, alpha=0.0, seed=0)
+    units = Units(matrix, columns, points)
     return build_profile(tree, units, effect_words="total effect", why_one="no reason")
 
 

@@ -13,14 +13,13 @@ from bayes_hte.subgroups.clustering import cluster_units, mixture_of_units
 from bayes_hte.subgroups.decision import judge
 from bayes_hte.subgroups.distance import MATRIX_LIMIT, effect_distances, feature_scales
 from bayes_hte.subgroups.embedding import TSNE_LIMIT, check_tsne, embed_units
-from bayes_hte.subgroups.group_tree import GroupTree
 from bayes_hte.subgroups.membership import (
     draw_blocks,
     membership_probabilities,
     posterior_mean,
     subgroup_effects,
 )
-from bayes_hte.subgroups.selection import TreeRules, best_tree
+from bayes_hte.subgroups.selection import TreeRules, best_tree, merged_leaves
 
 
 def draws_of(values: np.ndarray) -> xr.DataArray:
@@ -162,7 +161,7 @@ def test_leaves_that_name_the_same_class_are_merged():
     # Impure enough on the left for a split that changes no majority.
     clusters[:3] = 1
     tree = TreeRules(0.2, 0.0).grow(x, clusters, alpha=0.0, seed=0)
-    merged = GroupTree.of_classifier(tree).ends()
+    merged = merged_leaves(tree)
     assert tree.get_n_leaves() > 2
     assert sorted(merged.values()) == [0, 1]
 
