@@ -144,6 +144,7 @@ def find_subgroups(
             margin=options.margin,
             probability=options.probability,
             largest_k=options.largest_k,
+            clusters=options.clusters,
             embed=options.embed,
         )
         for name in options.effects
@@ -216,6 +217,7 @@ def judge_subgroups(
             margin=options.margin,
             probability=options.probability,
             largest_k=options.largest_k,
+            clusters=options.clusters,
             embed=options.embed,
         )
         for name in options.effects

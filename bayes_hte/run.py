@@ -232,7 +232,11 @@ def _effects(
         "subgroups.honest": spec.subgroups.honest,
         "subgroups.effects": list(spec.subgroups.effects),
         # What is declared decides what is fitted once more.
-        "subgroups.search": [spec.subgroups.largest_k, spec.subgroups.embed],
+        "subgroups.search": [
+            spec.subgroups.largest_k,
+            spec.subgroups.clusters,
+            spec.subgroups.embed,
+        ],
         "subgroups.rule": [spec.subgroups.margin, spec.subgroups.probability],
         "subgroups.calibrate": [spec.subgroups.calibrate, spec.subgroups.replications],
         "checks": dataclasses.asdict(spec.checks),

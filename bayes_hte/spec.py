@@ -176,6 +176,7 @@ class SubgroupSpec:
     """
 
     effects: tuple[EffectName, ...] = ("te",)
+    clusters: Literal["kmeans", "mixture"] = "kmeans"
     embed: Literal["none", "tsne"] = "none"
     margin: float | None = None
     probability: float = 0.95

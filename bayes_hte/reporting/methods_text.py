@@ -242,6 +242,9 @@ def _effects(results: Results) -> str:
     return " ".join(sentences)
 
 
+_CLUSTERED = {"kmeans": "K-means", "mixture": "a mixture of normal distributions"}
+
+
 def _subgroups(results: Results) -> str:
     found = list(results.subgroups.values())
     first = found[0]
@@ -250,10 +253,12 @@ def _subgroups(results: Results) -> str:
     margins = "; ".join(f"{name.upper()} {g.margin:.3g}" for name, g in results.subgroups.items())
     sentences = [
         f"Subgroups by the individual {names} were sought with a form of the M-learner "
-        f"[@mlearner]: the posterior-mean effects{mapped} were clustered by K-means with "
+        f"[@mlearner]: the posterior-mean effects{mapped} were clustered by "
+        f"{_CLUSTERED[results.spec.subgroups.clusters]} with "
         f"2 to {results.spec.subgroups.largest_k} clusters, clusters were described by a "
-        "classification tree on the covariates [@cart], and the number of clusters was chosen by "
-        "the held-out fit of the tree less a price for each leaf.",
+        "classification tree on the covariates [@cart], those that tell little by being apart were "
+        "put together, and the number of clusters was chosen by the held-out fit of the tree less "
+        "a price for each leaf.",
         "Subgroups are declared if the posterior probability that the mean effects of the most "
         f"different subgroups differ by more than a margin ({margins}) is at least "
         f"{first.required_probability:g}.",

@@ -51,8 +51,8 @@ def honest_m_learner(
     margin, probability
         As in :func:`~bayes_hte.subgroups.m_learner`.
     **search
-        Options of the discovery: ``largest_k``, ``embed``, ``leaf_share``, ``leaf_price``, as in
-        :func:`~bayes_hte.subgroups.m_learner`.
+        Options of the discovery: ``largest_k``, ``clusters``, ``embed``, ``leaf_share``,
+        ``leaf_price``, as in :func:`~bayes_hte.subgroups.m_learner`.
 
     Returns
     -------

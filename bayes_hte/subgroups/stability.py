@@ -20,6 +20,7 @@ from bayes_hte.subgroups.effect_draws import as_effects
 from bayes_hte.subgroups.embedding import Tsne
 from bayes_hte.subgroups.membership import posterior_mean
 from bayes_hte.subgroups.profile import Profile
+from bayes_hte.subgroups.search import Clusters
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,7 @@ def discovery_stability(
     n_seeds: int = 20,
     n_jobs: int = 1,
     largest_k: int = 5,
+    clusters: Clusters = "kmeans",
     embed: Literal["none", "tsne"] | Tsne = "none",
     leaf_share: float = 0.1,
     leaf_price: float = 0.1,
@@ -70,7 +72,7 @@ def discovery_stability(
 
     Parameters
     ----------
-    effect, study, seed, largest_k, embed, leaf_share, leaf_price
+    effect, study, seed, largest_k, clusters, embed, leaf_share, leaf_price
         As given to :func:`~bayes_hte.subgroups.m_learner`.
     n_seeds : int, default 20
         Runs in all, at least 2; the first has `seed`, the others get seeds derived from it.
@@ -99,6 +101,7 @@ def discovery_stability(
     )
     options = {
         "largest_k": largest_k,
+        "clusters": clusters,
         "embed": embed,
         "leaf_share": leaf_share,
         "leaf_price": leaf_price,
