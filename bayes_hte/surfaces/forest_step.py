@@ -30,8 +30,8 @@ from bayes_hte.surfaces.working_models import FAMILIES, working_model
 # Name of the sampler statistic that carries the trees of each draw out of the worker process.
 STAT = "forest_draw"
 # Sweeps of every forest in one iteration of PyMC. With one, a fit of 250 units took two thirds of
-# the time for less than half of the effective draws of individual effects; with four, 1.8 times
-# the time for 1.9 times as many.
+# the time for less than half of the effective draws of individual effects; with four, 1.7 times
+# the time for 1.8 times as many.
 SWEEPS = 2
 
 

@@ -40,7 +40,9 @@ MEASURES = [
 ]
 DEFAULT_METHODS = {
     "failure": ("linear s", "linear t", "linear", "forest", *PEERS),
-    **dict.fromkeys(("acic", "hahn", "smooth", "steps"), ("forest", *PEERS)),
+    **dict.fromkeys(("acic", "smooth"), ("forest", *PEERS)),
+    # The default is something else in small studies.
+    **dict.fromkeys(("hahn", "steps"), ("default", "forest", *PEERS)),
 }
 
 

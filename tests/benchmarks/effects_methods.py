@@ -90,8 +90,10 @@ class Method:
 # --- Ours: options of bayes_hte.fit; add a candidate by adding a line ----------------------------
 
 OURS: dict[str, dict[str, Any]] = {
-    "forest": {},
-    "forest nopc": {"propensity_covariate": False},
+    "default": {},
+    # What the default is above 300 units.
+    "forest": {"stack_with": ()},
+    "forest nopc": {"stack_with": (), "propensity_covariate": False},
     "forest prognostic+effect": {"learner": "prognostic_effect"},
     "forest s": {"learner": "s"},
     "forest t": {"learner": "t"},
