@@ -169,10 +169,10 @@ def fit(
         ``"gp"``, which takes gaussian columns only).
     stack_with : iterable of str
         Other candidates for the outcome, each a surface (``"gp"``) or a learner on a surface
-        (``"t/linear"``); the candidates are mixed by stacking weights. Left out, they are what
-        :func:`bayes_hte.plan.recommended_candidates` says: ``["gp"]`` for a gaussian outcome of up
-        to 300 units where everything else is at its default and there is no mediator and no
-        cluster, which takes a minute; else none. ``()`` is none.
+        (``"t/linear"``); the candidates are mixed by stacking weights. Left out, they are those
+        that the benchmark of effects recommends: ``["gp"]`` for a gaussian outcome of up to 300
+        units where everything else is at its default and there is no mediator and no cluster, which
+        takes a minute; else none. ``()`` is none.
     family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"}
         Distribution of the outcome.
     noise : {"constant", "by_arm", "varying"}

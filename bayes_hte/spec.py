@@ -64,8 +64,8 @@ class OutcomeSpec:
     """The outcome model, and how its effects are to be read.
 
     `stack_with` names further candidates, each a surface or "learner/surface"; the outcome model
-    is then their mixture, weighted by stacking. Left out, they are those recommended for the study
-    (:func:`bayes_hte.plan.recommended_candidates`); an empty list is none.
+    is then their mixture, weighted by stacking. Left out, they are those recommended for the study,
+    as in :func:`bayes_hte.fit`; an empty list is none.
     """
 
     better: Literal["higher", "lower"]

@@ -8,6 +8,11 @@ A model that expects effects to be alike is a good judge of *whether* groups dif
 of *by how much*: it pulls their difference towards none. The size therefore comes from another fit
 of each half, to a study in which the other half's subgroups are a covariate whose levels have means
 of their own (`means_by` of :func:`bayes_hte.fit`).
+
+That size is right on average for total effects. For indirect effects it can be too large where the
+direct effect differs between the same groups: what is missed of that difference goes into the slope
+of the mediator (the benchmark of subgroups has the figures). And a difference that was declared is
+more often one that chance made large.
 """
 
 from __future__ import annotations

@@ -55,6 +55,10 @@ def honest_decision(material: Material, name: str) -> str:
             " The size is of a further fit in which the subgroups have means of their own, so that "
             "it is not pulled towards no difference; it did not decide."
         )
+        if name == "tnie":
+            caption += (
+                " It can be too large where the direct effect differs between the same groups."
+            )
     decided = paragraph(
         f"<strong>{headline}</strong> {text(found.reason)}",
         cls="declared" if found.declared else "undeclared",
