@@ -35,7 +35,7 @@ class EffectEstimator(BaseEstimator):
 
     Parameters
     ----------
-    learner, surface, stack_with, family, noise, propensity_covariate, priors : optional
+    learner, surface, stack_with, family, noise, propensity_covariate, means_by, priors : optional
         The models, as in :func:`bayes_hte.fit`.
     reference : optional
         The level of the treatment that effects are taken against; default the smaller one.
@@ -67,6 +67,7 @@ class EffectEstimator(BaseEstimator):
         family: str = "gaussian",
         noise: str = "constant",
         propensity_covariate: bool = True,
+        means_by: str | None = None,
         priors: Iterable[PriorSpec] = (),
         reference: Any = None,
         seed: int | None = None,
@@ -82,6 +83,7 @@ class EffectEstimator(BaseEstimator):
         self.family = family
         self.noise = noise
         self.propensity_covariate = propensity_covariate
+        self.means_by = means_by
         self.priors = priors
         self.reference = reference
         self.seed = seed
