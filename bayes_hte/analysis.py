@@ -29,7 +29,7 @@ from bayes_hte.subgroups import (
     honest_subgroups,
     m_learner,
 )
-from bayes_hte.subgroups.honest import without_shrinkage
+from bayes_hte.subgroups.own_means import without_shrinkage
 from bayes_hte.trust import judge
 from bayes_hte.unseen import (
     Unseen,

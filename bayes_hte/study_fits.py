@@ -28,7 +28,7 @@ from bayes_hte.sampling import stage_seed
 from bayes_hte.stage_runner import StageRunner
 from bayes_hte.study import Study
 from bayes_hte.subgroups import split_in_halves
-from bayes_hte.subgroups.honest import SUBGROUP_COLUMN, with_subgroups
+from bayes_hte.subgroups.own_means import SUBGROUP_COLUMN, with_subgroups
 
 # Folders of stages beside those of the study itself.
 OTHER_WAY = "other_propensity"

@@ -55,6 +55,7 @@ def small_effects() -> dict:
         "rho": None,
         "beside": numbered(["x", "t", "homogeneous"]),
         "halves": numbered(["first", "second"]),
+        "own_means": numbered(["te_2", "te_1"]),
     }
 
 
@@ -64,7 +65,7 @@ def test_parts_come_back_in_their_order_whatever_order_a_folder_gives(tmp_path):
     tree = find_stage(tmp_path, "effects").load()
     for _ in range(2):  # as loaded, and the other way round
         back = effect_groups(tree, None, None)
-        for part in ("beside", "halves"):
+        for part in ("beside", "halves", "own_means"):
             assert list(back[part]) == list(saved[part])
             for name, dataset in saved[part].items():
                 assert float(back[part][name]["te"].max()) == float(dataset["te"].max())
@@ -74,10 +75,12 @@ def test_parts_come_back_in_their_order_whatever_order_a_folder_gives(tmp_path):
     assert back["reference_outcome"].dims == ("unit",)
 
 
-def test_effects_saved_before_predictions_were_kept_can_still_be_read():
+def test_effects_saved_by_earlier_versions_can_still_be_read():
     tree = effect_tree(small_effects())
-    del tree["reference_outcome"]
+    for later in ("reference_outcome", "own_means"):
+        del tree[later]
     tree.attrs = {}
     back = effect_groups(tree, None, None)
     assert back["reference_outcome"] is None
     assert list(back["halves"]) == ["first", "second"]
+    assert back["own_means"] == {}

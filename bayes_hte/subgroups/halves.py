@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,8 @@ from bayes_hte.errors import DataError
 from bayes_hte.study import Study
 from bayes_hte.subgroups.decision import check_probability, margin_of
 from bayes_hte.subgroups.discovery import check_seed
-from bayes_hte.subgroups.honest import (
-    HonestSubgroups,
-    honest_subgroups,
-    with_subgroups,
-    without_shrinkage,
-)
+from bayes_hte.subgroups.honest import HonestSubgroups, honest_subgroups
+from bayes_hte.subgroups.own_means import fit_subgroups_again
 
 
 def honest_m_learner(
@@ -93,38 +89,6 @@ def honest_m_learner(
     if fit_subgroups is None or not found.declared:
         return found
     return fit_subgroups_again(found, (halves[1], halves[0]), fit_subgroups, seeds=again)
-
-
-def fit_subgroups_again(
-    honest: HonestSubgroups,
-    studies: tuple[Study, Study],
-    fit: Callable[[Study, int], xr.DataArray],
-    *,
-    seeds: Sequence[int],
-) -> HonestSubgroups:
-    """Fit the units judged in each fold once more, with means of their own for its subgroups.
-
-    Parameters
-    ----------
-    honest : HonestSubgroups
-        What was found with the halves.
-    studies : tuple of two Study
-        The units judged in each fold.
-    fit : callable
-        Given :func:`~bayes_hte.subgroups.honest.with_subgroups` of a half and a seed, returns draws
-        of its units' effects, dims (chain, draw, unit).
-    seeds : sequence of two int
-
-    Returns
-    -------
-    HonestSubgroups
-        With the unshrunk contrast.
-    """
-    refitted = tuple(
-        fit(with_subgroups(study, fold.profile), seed) if fold.divides else None
-        for fold, study, seed in zip(honest.folds, studies, seeds, strict=True)
-    )
-    return without_shrinkage(honest, studies, refitted)
 
 
 def split_in_halves(study: Study, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,22 +2,13 @@
 
 A profile found and judged on the same units flatters itself: it follows the noise of these units.
 Here each half of the study gets its own fit. The profile found with one half divides the units of
-the other half, whose own fit says how far the groups really differ; then the halves change places.
-
-A model that expects effects to be alike is a good judge of *whether* groups differ and a poor one
-of *by how much*: it pulls their difference towards none. The size therefore comes from another fit
-of each half, to a study in which the other half's subgroups are a covariate whose levels have means
-of their own (`means_by` of :func:`bayes_hte.fit`).
-
-That size is right on average for total effects. For indirect effects it can be too large where the
-direct effect differs between the same groups: what is missed of that difference goes into the slope
-of the mediator (the benchmark of subgroups has the figures). And a difference that was declared is
-more often one that chance made large.
+the other half, whose own fit says whether the groups really differ; then the halves change places.
+How large a declared difference is, is the matter of :mod:`bayes_hte.subgroups.own_means`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,8 +29,6 @@ from bayes_hte.summaries import CiKind, summarize
 Draws = xr.DataArray | xr.Dataset
 FOLD = "fold"
 UNSHRUNK = "average, unshrunk"
-# The covariate that holds the other half's subgroups; no column of a user's is called that.
-SUBGROUP_COLUMN = "(subgroup)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +214,7 @@ def honest_subgroups(
         honest_fold(effect_a, study_a, effect_b, study_b, seed=seeds[0], margin=margin, **search),
         honest_fold(effect_b, study_b, effect_a, study_a, seed=seeds[1], margin=margin, **search),
     )
-    contrast = _average(folds[0].contrast, folds[1].contrast)
+    contrast = average_of(folds[0].contrast, folds[1].contrast)
     reached = float((contrast > margin).mean())
     everyone = pd.concat([study_a.covariate_frame(), study_b.covariate_frame()])
     name, words = effect_names(as_effects(effect_a, study_a.units)[0])
@@ -279,7 +268,7 @@ def honest_fold(
     """
     found = find_profile(discovery_effect, discovery_study, seed=seed, **search)
     labels = found.profile.assign(study.covariate_frame())
-    averages = _averages(effect, study, labels)
+    averages = fold_averages(effect, study, labels)
     present, sizes = np.unique(labels, return_counts=True)
     return HonestFold(
         profile=found.profile,
@@ -290,80 +279,14 @@ def honest_fold(
     )
 
 
-def with_subgroups(study: Study, profile: Profile) -> Study:
-    """Return a half with the subgroups of the other half's profile as one more covariate.
-
-    Parameters
-    ----------
-    study : Study
-        The half that judges.
-    profile : Profile
-        Found with the other half.
-
-    Returns
-    -------
-    Study
-        With the covariate `SUBGROUP_COLUMN`, to be fitted with means of their own for its levels.
-
-    Raises
-    ------
-    DataError
-        If the profile does not divide these units, or knows no level of theirs.
-    """
-    labels = profile.assign(study.covariate_frame()).astype(str)
-    return study.with_covariate(SUBGROUP_COLUMN, labels)
-
-
-def without_shrinkage(
-    honest: HonestSubgroups,
-    studies: tuple[Study, Study],
-    refitted: tuple[Draws | None, Draws | None],
-) -> HonestSubgroups:
-    """Add the contrast of subgroups that have means of their own.
-
-    Parameters
-    ----------
-    honest : HonestSubgroups
-        What was found with the halves.
-    studies : tuple of two Study
-        The units judged in each fold of `honest`: the second half, then the first.
-    refitted : tuple of two DataArray, dims (chain, draw, unit), or None
-        Unit-level effects of the same units from a fit of :func:`with_subgroups`; None for a fold
-        whose profile does not divide them, which claims no difference.
-
-    Returns
-    -------
-    HonestSubgroups
-        With `unshrunk`.
-
-    Raises
-    ------
-    DataError
-        If draws do not fit their units, or a fold that divides them has none.
-    """
-    parts = []
-    for fold, study, draws in zip(honest.folds, studies, refitted, strict=True):
-        if fold.divides != (draws is not None):
-            raise DataError(
-                "give draws of a refit for each fold whose profile divides the units, and None "
-                "for the others."
-            )
-        if draws is None:
-            parts.append(xr.zeros_like(fold.contrast))
-            continue
-        averages = _averages(draws, study, fold.profile.assign(study.covariate_frame()))
-        parts.append(highest_less_lowest(averages, margin=honest.margin))
-    return replace(honest, unshrunk=_average(*parts))
-
-
-def _averages(effect: Draws, study: Study, labels: np.ndarray) -> xr.DataArray:
+def fold_averages(effect: Draws, study: Study, labels: np.ndarray) -> xr.DataArray:
     """Average an effect over the units of each subgroup that occurs."""
     present, compact = np.unique(labels, return_inverse=True)
     averages = subgroup_effects(as_effects(effect, study.units)[0], compact)
     return averages.assign_coords({SUBGROUP: present})
 
 
-def _average(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
+def average_of(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
     """Average two independent posteriors draw by draw."""
     return first.copy(data=(first.to_numpy() + second.to_numpy()) / 2)
 

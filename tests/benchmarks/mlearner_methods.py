@@ -16,8 +16,9 @@ from sklearn.metrics import adjusted_rand_score
 from bayes_hte.simulation import SCENARIOS, SimulatedTrial, simulate_scenario
 from bayes_hte.study import Study
 from bayes_hte.subgroups import Subgroups, honest_m_learner, m_learner
-from bayes_hte.subgroups.honest import SUBGROUP_COLUMN, HonestSubgroups
+from bayes_hte.subgroups.honest import HonestSubgroups
 from bayes_hte.subgroups.null_surrogate import surrogate_refit
+from bayes_hte.subgroups.own_means import SUBGROUP_COLUMN
 from tests.benchmarks.mlearner_published import published_m_learner
 
 SAMPLE = ("chain", "draw")

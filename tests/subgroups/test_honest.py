@@ -13,13 +13,8 @@ from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study import Study
 from bayes_hte.subgroups import m_learner
 from bayes_hte.subgroups.halves import honest_m_learner, split_in_halves
-from bayes_hte.subgroups.honest import (
-    SUBGROUP_COLUMN,
-    UNSHRUNK,
-    honest_fold,
-    honest_subgroups,
-    without_shrinkage,
-)
+from bayes_hte.subgroups.honest import UNSHRUNK, honest_fold, honest_subgroups
+from bayes_hte.subgroups.own_means import SUBGROUP_COLUMN, without_shrinkage
 from bayes_hte.testing import fake_effect, fake_study
 
 QUICK = {"largest_k": 2}
