@@ -28,7 +28,7 @@ from bayes_hte.sampling import stage_seed
 from bayes_hte.stage_runner import StageRunner
 from bayes_hte.study import Study
 from bayes_hte.subgroups import split_in_halves
-from bayes_hte.subgroups.own_means import SUBGROUP_COLUMN, with_subgroups
+from bayes_hte.subgroups.own_means import SUBGROUP_COLUMN, can_be_fitted, with_subgroups
 
 # Folders of stages beside those of the study itself.
 OTHER_WAY = "other_propensity"
@@ -154,7 +154,7 @@ def _own_means(
     first, second = half_studies(halves, work.study)
     judged = judge_subgroups(halves, {}, work.study, work.spec, seed=work.spec.sampler.seed)
     for effect, honest in judged.items():
-        if not honest.declared:
+        if not (honest.declared and can_be_fitted(honest, (second, first))):
             continue
         # The first fold's profile, of the first half, is judged in the second half.
         for i, (fold, study) in enumerate(zip(honest.folds, (second, first), strict=True), start=1):

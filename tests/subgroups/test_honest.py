@@ -14,7 +14,12 @@ from bayes_hte.study import Study
 from bayes_hte.subgroups import m_learner
 from bayes_hte.subgroups.halves import honest_m_learner, split_in_halves
 from bayes_hte.subgroups.honest import UNSHRUNK, honest_fold, honest_subgroups
-from bayes_hte.subgroups.own_means import SUBGROUP_COLUMN, without_shrinkage
+from bayes_hte.subgroups.own_means import (
+    SUBGROUP_COLUMN,
+    can_be_fitted,
+    fit_subgroups_again,
+    without_shrinkage,
+)
 from bayes_hte.testing import fake_effect, fake_study
 
 QUICK = {"largest_k": 2}
@@ -138,6 +143,22 @@ def test_what_is_not_declared_is_not_fitted_again():
     )
     assert not found.declared
     assert found.unshrunk is None
+
+
+def test_a_subgroup_without_an_arm_in_a_half_is_not_fitted_again():
+    _, halves, effects = known_halves(np.random.default_rng(2))
+    found = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0, **QUICK)
+    assert can_be_fitted(found, (halves[1], halves[0]))
+    # Of the units that the first half's profile puts highest, the treated go.
+    high = found.folds[0].profile.assign(halves[1].covariate_frame()) == 1
+    lacking = halves[1].subset(~(high & (halves[1].arm_index() == 1)))
+    assert not can_be_fitted(found, (lacking, halves[0]))
+
+    def never(half: Study, seed: int) -> xr.DataArray:
+        raise AssertionError("nothing to fit")
+
+    same = fit_subgroups_again(found, (lacking, halves[0]), never, seeds=(0, 1))
+    assert same.unshrunk is None
 
 
 def test_a_refit_is_wanted_for_the_folds_that_divide():
