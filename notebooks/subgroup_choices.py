@@ -236,7 +236,7 @@ by_noise.agg(trials=("covered", "size"), covered=("covered", "mean"), median=("m
 # equal-tailed intervals.
 
 # %%
-PRICES = (0.0, 0.02, 0.1, 0.3)
+PRICES = (0.0, 0.02, 0.05, 0.2)
 rows = []
 for price in PRICES:
     groups = hte.m_learner(draws[first], studies[first], seed=SEED, leaf_price=price)
@@ -265,7 +265,7 @@ ax.set_ylabel("share of variance explained")
 figure
 
 # %% [markdown]
-# At the default price of .1 the profile reads:
+# At the default price of .05 the profile reads:
 
 # %%
 print(found[first].profile.text)

@@ -47,7 +47,7 @@ def m_learner(
     margin: float | None = None,
     probability: float = 0.95,
     leaf_share: float = 0.1,
-    leaf_price: float = 0.1,
+    leaf_price: float = 0.05,
     clear_membership: float = 0.8,
 ) -> Subgroups:
     """Find subgroups of units with similar effects, and judge whether they differ.
@@ -56,10 +56,10 @@ def m_learner(
     classification tree of the clusters on the covariates is pruned by cross-validation, at a price
     of `leaf_price` of its held-out R-squared for the posterior-mean effects for every leaf beyond
     the first. The groups it names are put together, those most alike first and down to two, for as
-    long as that costs less than `leaf_price` in all. The K and the tree with the best score become
-    the profile (scores within 0.01 are equal, and the fewest subgroups win), and its groups are the
-    subgroups. If no tree that splits scores above 0.01, all units are one subgroup. Then every draw
-    is averaged within subgroups, and re-assigned unit by unit.
+    long as that costs less than twice `leaf_price` in all. The K and the tree with the best score
+    become the profile (scores within 0.01 are equal, and the fewest subgroups win), and its groups
+    are the subgroups. If no tree that splits scores above 0.01, all units are one subgroup. Then
+    every draw is averaged within subgroups, and re-assigned unit by unit.
 
     The same units and draws suggest the subgroups and judge them, so a positive verdict is evidence
     to be confirmed, not a confirmation. A seed gives the same result however the rows are ordered.
@@ -93,9 +93,9 @@ def m_learner(
         by more than `margin` is at least this; between 0.5 and 1.
     leaf_share : float, default 0.1
         Smallest share of the units in a leaf of the profile; above 0, at most 0.5.
-    leaf_price : float, default 0.1
-        Held-out R-squared a leaf must add to be worth reading, and telling subgroups apart; 0 or
-        more.
+    leaf_price : float, default 0.05
+        Held-out R-squared a leaf must add to be worth reading; telling subgroups apart must add
+        twice as much. 0 or more.
     clear_membership : float, default 0.8
         A unit whose largest membership probability is below this is reported as uncertain.
 
@@ -182,7 +182,7 @@ def find_profile(
     clusters: Clusters = "kmeans",
     embed: Literal["none", "tsne"] | Tsne = "none",
     leaf_share: float = 0.1,
-    leaf_price: float = 0.1,
+    leaf_price: float = 0.05,
 ) -> Discovery:
     """Search for subgroups without judging them: of the draws only the posterior means are used.
 
@@ -232,7 +232,7 @@ def _check_ranges(seed: int, largest_k: int, leaf_share: float, leaf_price: floa
         f"leaf_share must be above 0 and at most 0.5, got {leaf_share}; try 0.1": (
             0 < leaf_share <= 0.5
         ),
-        f"leaf_price must be 0 or more, got {leaf_price}; try 0.1": leaf_price >= 0,
+        f"leaf_price must be 0 or more, got {leaf_price}; try 0.05": leaf_price >= 0,
     }
     for what, fine in ranges.items():
         if not fine:

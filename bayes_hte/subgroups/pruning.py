@@ -53,10 +53,8 @@ def collapse_strengths(tree: DecisionTreeClassifier) -> np.ndarray:
     return strengths
 
 
-def pruned_classes(
-    tree: DecisionTreeClassifier, strengths: np.ndarray, matrix: np.ndarray, alpha: float
-) -> np.ndarray:
-    """Return what the tree says of units when it is pruned.
+def pruned_classes(tree: DecisionTreeClassifier, strengths: np.ndarray, alpha: float) -> np.ndarray:
+    """Return what the tree says of the units of each node when it is pruned.
 
     Parameters
     ----------
@@ -64,25 +62,21 @@ def pruned_classes(
         Grown without pruning.
     strengths : ndarray, shape (node,)
         From :func:`collapse_strengths`.
-    matrix : ndarray, shape (unit, column)
-        Encoded covariates.
     alpha : float
         Strength of pruning, as scikit-learn's ``ccp_alpha``.
 
     Returns
     -------
-    ndarray, shape (unit,)
-        The classes that a tree grown with this ``ccp_alpha`` predicts.
+    ndarray, shape (node,)
+        At the node where a unit ends in the unpruned tree (its ``apply``), the class that a tree
+        grown with this ``ccp_alpha`` predicts for it.
     """
     inner = tree.tree_
     classes = tree.classes_[inner.value[:, 0, :].argmax(axis=1)]
-    ends = np.full(inner.node_count, -1)
-    ends[0] = 0 if strengths[0] <= alpha else -1
-    said = np.empty(inner.node_count, dtype=classes.dtype)
+    said = classes.copy()
+    pruned = strengths <= alpha
     for node in range(inner.node_count):  # parents come before their children
-        end = ends[node]
-        said[node] = classes[node if end < 0 else end]
         for child in (inner.children_left[node], inner.children_right[node]):
-            if child >= 0:
-                ends[child] = end if end >= 0 else child if strengths[child] <= alpha else -1
-    return said[inner.apply(np.asarray(matrix, dtype=np.float32))]
+            if child >= 0 and pruned[node]:
+                said[child], pruned[child] = said[node], True
+    return said

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import sklearn
 
 from bayes_hte.subgroups.clustering import cluster_units, mixture_of_units
 from bayes_hte.subgroups.distance import feature_scales
@@ -153,10 +154,14 @@ def _trees(
     if len(matrix) > TREE_UNITS:
         rng = np.random.default_rng(seed)
         kept = np.sort(rng.choice(len(matrix), TREE_UNITS, replace=False))
-    return [
-        best_tree(matrix[kept], labels[kept], features[kept], rules=search.rules, k=k, seed=seed)
-        for k, labels in clusters.items()
-    ]
+    # Hundreds of small trees on checked input: checking it again takes as long as growing them.
+    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+        return [
+            best_tree(
+                matrix[kept], labels[kept], features[kept], rules=search.rules, k=k, seed=seed
+            )
+            for k, labels in clusters.items()
+        ]
 
 
 def _candidate_table(

@@ -62,7 +62,7 @@ def discovery_stability(
     clusters: Clusters = "kmeans",
     embed: Literal["none", "tsne"] | Tsne = "none",
     leaf_share: float = 0.1,
-    leaf_price: float = 0.1,
+    leaf_price: float = 0.05,
 ) -> Stability:
     """Repeat the discovery with other seeds.
 

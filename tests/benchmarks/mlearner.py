@@ -39,7 +39,7 @@ def plan(options: argparse.Namespace) -> list[Task]:
     """List the trials, replication by replication so that a stopped run is balanced."""
     return [
         Task(scenario, noise, options.n, replication, method)
-        for replication in range(options.replications)
+        for replication in range(options.first, options.first + options.replications)
         for method in options.methods
         for noise in options.noise
         for scenario in options.scenarios
@@ -175,6 +175,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--noise", nargs="+", type=float, default=[0.5, 1.0])
     parser.add_argument("--n", type=int, default=1000, help="units of a trial")
     parser.add_argument("--replications", type=int, default=200, help="trials of each cell")
+    parser.add_argument("--first", type=int, default=0, help="number of the first trial")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=[PUBLISHED, "surrogate"])
     parser.add_argument("--jobs", type=int, default=1, help="trials at once; times need 1")
     parser.add_argument("--out", type=Path, default=Path("results/mlearner.csv"))
