@@ -12,7 +12,8 @@ from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
 from bayes_hte.learners.structure import EFFECT_TERMS, learner_terms
 from bayes_hte.spec import PriorSpec, Spec
 from bayes_hte.study import Study
-from bayes_hte.surfaces.registry import FOREST, GP
+from bayes_hte.surfaces.registry import GP, is_forest
+from bayes_hte.surfaces.terms import Term
 
 # Up to so many units a Gaussian process is worth its minute (see the benchmark of effects).
 SMALL_STUDY = 300
@@ -271,10 +272,16 @@ def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool, clustered: bo
 
 def _check_priors(plan: Plan, *, mediated: bool) -> None:
     """Refuse declared priors that no model would use, or that are declared twice."""
+
+    def own(surface: str, *, mediated: bool) -> tuple[Term, ...]:
+        # One level stands for all: only the kinds of the terms matter.
+        levels = {"means_by": plan.means_by, "levels": ("any",), "trends": surface != GP}
+        return learner_terms(plan.learner, mediated=mediated, **levels)
+
     terms = {
         "propensity": PROPENSITY_TERMS,
-        "mediator": learner_terms(plan.learner, mediated=False),
-        "outcome": learner_terms(plan.learner, mediated=mediated),
+        "mediator": own(plan.mediator_surface, mediated=False),
+        "outcome": own(plan.surface, mediated=mediated),
         "effect": EFFECT_TERMS if plan.learner == "x" else (),
     }
     surfaces = {
@@ -286,7 +293,7 @@ def _check_priors(plan: Plan, *, mediated: bool) -> None:
     seen = set()
     for prior in plan.priors:
         used = {
-            term.kind: surfaces[prior.component] == FOREST and term.features != "none"
+            term.kind: is_forest(surfaces[prior.component], term) and term.features != "none"
             for term in terms[prior.component]
         }
         if prior.term not in used:

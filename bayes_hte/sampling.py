@@ -265,8 +265,8 @@ def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> F
     trees, at_units, extra = {}, {}, {}
     if component.forests:
         kept = stats[STAT].to_numpy().reshape(stats.sizes["chain"], stats.sizes["draw"])
-        order = list(component.forests)
-        for i, (name, term) in enumerate(zip(order, component.terms, strict=True)):
+        drawn = [(p.name, p.term) for p in component.placed if p.name in component.forests]
+        for i, (name, term) in enumerate(drawn):
             trees[term.name] = stack([[draw.forests[i] for draw in chain] for chain in kept])
             at_units[term.name] = posterior[name].to_numpy()
             if term.features == "none":
@@ -274,7 +274,11 @@ def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> F
                 continue
             extra[f"{name}_leaf_sd"] = (SAMPLE, _collect(kept, "leaf_sd", i))
             extra[f"{name}_leaves"] = (SAMPLE, _collect(kept, "leaves", i))
-        posterior = posterior.drop_vars(order).drop_vars("unit", errors="ignore").assign(extra)
+        posterior = (
+            posterior.drop_vars(list(component.forests))
+            .drop_vars("unit", errors="ignore")
+            .assign(extra)
+        )
         stats = stats[[v for v in stats.data_vars if v != STAT]]
     stats = stats[[v for v in stats.data_vars if stats[v].dims == SAMPLE]]
     return FittedComponent.of(

@@ -172,12 +172,11 @@ print(groups.reason, end="\n\n")
 print(groups.profile.text)
 
 # %%
-everyone = hte.summarize(hte.average(effects["te"]), ci_prob=0.95)
-rows = groups.summary(ci_prob=0.95)
-rows = rows.assign(group=[f"Subgroup {k}" for k in rows.index], is_subgroup=True)
-everyone = everyone.assign(group="All", is_subgroup=False, n=study.n_units)
+table = hte.subgroup_effects_table(
+    effects["te"], study, groups, better="lower", important=MARGIN, ci_prob=0.95
+)
 plots.plot_subgroup_forest(
-    pd.concat([rows, everyone], ignore_index=True).rename(columns={"n": "n_units"}),
+    table,
     better="lower",
     important=MARGIN,
     xlabel="total effect on depression (points)",

@@ -1,4 +1,4 @@
-"""Means of their own for the levels of a covariate: subgroups named beforehand, without shrinkage.
+"""Means and trends of their own for the levels of a covariate: subgroups named beforehand.
 
 The means are conjugate, so with forests that may do next to nothing the contrast of two levels is
 that of four cell means.
@@ -19,7 +19,10 @@ from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.learners.structure import LEARNERS, has_means, learner_terms
 from bayes_hte.plan import Plan, check_plan
+from bayes_hte.simulation import simulate_scenario
 from bayes_hte.spec import PriorSpec
+from bayes_hte.subgroups import null_surrogate
+from bayes_hte.subgroups.null_surrogate import TREND_VARIANCE, surrogate_refit
 from bayes_hte.surfaces.terms import Term
 
 SIZE = {"seed": 3, "draws": 200, "tune": 100, "chains": 2, "cores": 1, "progress": False}
@@ -68,7 +71,12 @@ def test_what_is_the_same_for_all_becomes_the_same_within_a_level(learner, media
     plain = learner_terms(learner, mediated=mediated)
     own = learner_terms(learner, mediated=mediated, means_by="level", levels=("a", "b"))
     constants = [t for t in plain if t.features == "none"]
-    assert len(own) == len(plain) + len(constants)
+    assert [t for t in own if t.kind != "trend"] == list(
+        learner_terms(learner, mediated=mediated, means_by="level", levels=("a", "b"), trends=False)
+    )
+    trends = {(t.arm, t.group) for t in own if t.kind == "trend"}
+    assert trends == {(arm, ("level", level)) for arm in (0, 1) for level in "ab"}
+    assert len(own) == len(plain) + len(constants) + len(trends)
     assert [t for t in own if t.group is None] == [t for t in plain if t.features != "none"]
     for term in constants:
         named = [t.group for t in own if t.name.startswith(f"{term.name}_") and t.group]
@@ -92,6 +100,62 @@ def test_the_contrast_of_levels_is_that_of_the_cell_means(fit, study):
     assert float(contrast(fit).mean()) == pytest.approx(expected, abs=0.12)
     # Four means of 30 units with noise of 1.
     assert float(contrast(fit).std()) == pytest.approx(2 / np.sqrt(30), rel=0.2)
+
+
+def test_trends_are_the_regressions_of_the_cells(fit, study):
+    outcome = fit.components["outcome"]
+    sigma, y = float(outcome.posterior["outcome_sigma"].mean()), study.outcome()
+    z = study.frame["x"].to_numpy()
+    z = (z - z.mean()) / z.std()
+    prior = y.std()  # one other covariate
+    for arm in (0, 1):
+        for i, level in enumerate(("high", "low")):
+            cell = (study.frame["level"] == level).to_numpy() & (study.arm_index() == arm)
+            # The mean of the cell is free, so the slope is that of a regression with a constant.
+            x = z[cell] - z[cell].mean()
+            expected = (x @ y[cell]) / (x @ x + (sigma / prior) ** 2)
+            drawn = outcome.posterior[f"outcome_trend_{arm}_{i}_coef"]
+            assert list(drawn[f"outcome_trend_{arm}_{i}_feature"].to_numpy()) == ["x"]
+            assert float(drawn.mean()) == pytest.approx(expected, abs=0.08)
+            assert float(drawn.std()) == pytest.approx(sigma / np.sqrt(x @ x), rel=0.25)
+
+
+def test_without_trends_a_direct_effect_goes_into_the_slope_of_the_mediator(monkeypatch):
+    # Within the group both effects grow with x1 + x2; the indirect contrast is 1.6.
+    errors = {True: [], False: []}
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        trial = simulate_scenario("simple_part", rng, n=600, noise=1.0)
+        named = trial.frame.assign(group=np.where(trial.in_subgroup, "S", "rest"))
+        study = hte.Study.from_frame(
+            named,
+            outcome="y",
+            treatment="treat",
+            mediator="m",
+            covariates=[*trial.covariates, "group"],
+        )
+        tnie = trial.effects["tnie"].to_numpy()
+        true = tnie[trial.in_subgroup].mean() - tnie[~trial.in_subgroup].mean()
+        for trends, variance in ((True, TREND_VARIANCE), (False, {})):
+            monkeypatch.setattr(null_surrogate, "TREND_VARIANCE", variance)
+            drawn = surrogate_refit("tnie", means_by="group")(study, seed)
+            mean = drawn.mean(("chain", "draw")).to_numpy()
+            found = mean[trial.in_subgroup].mean() - mean[~trial.in_subgroup].mean()
+            errors[trends].append(found - true)
+    assert abs(np.mean(errors[True])) < 0.25
+    assert np.mean(errors[False]) > np.mean(errors[True]) + 0.1
+
+
+def test_trends_have_a_prior_where_there_are_levels(study):
+    wider = PriorSpec("outcome", "trend", "steep trends are known here", scale=2.0)
+    check_plan(study, Plan(means_by="level", priors=(wider,)))
+    with pytest.raises(SpecError, match="has no term 'trend'"):
+        check_plan(study, Plan(priors=(wider,)))
+    with pytest.raises(SpecError, match="has no term 'trend'"):
+        check_plan(study, Plan(means_by="level", surface="gp", priors=(wider,)))
+    trees = PriorSpec("outcome", "trend", "a trend is no forest", trees=5)
+    with pytest.raises(SpecError, match="is no forest, so trees = 5 means nothing"):
+        check_plan(study, Plan(means_by="level", priors=(trees,)))
 
 
 def test_without_them_the_same_model_sees_no_difference(study):

@@ -20,7 +20,7 @@ from bayes_hte.learners.priors import TermPrior
 from bayes_hte.spec import TermName
 from bayes_hte.surfaces.forest import forest_data, forest_function
 from bayes_hte.surfaces.forest_step import ForestData, ForestStep
-from bayes_hte.surfaces.registry import FOREST, GP, SURFACE_NAMES, surface_of
+from bayes_hte.surfaces.registry import GP, SURFACE_NAMES, is_forest, surface_of
 from bayes_hte.surfaces.terms import Term
 
 
@@ -254,7 +254,7 @@ def build_component(
     forests = {
         p.name: forest_data(p.term, design, scale=p.scale, trees=p.trees, basis=p.basis)
         for p in placed
-        if surface == FOREST
+        if is_forest(surface, p.term)
     }
     offset = family.offset(y)
     with pm.Model(coords={"unit": design.units.to_numpy()}) as model:

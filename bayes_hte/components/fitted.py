@@ -16,7 +16,7 @@ from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.design import Design
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.surfaces.forest import predict_forest
-from bayes_hte.surfaces.registry import FOREST, surface_of
+from bayes_hte.surfaces.registry import is_forest, surface_of
 from bayes_hte.surfaces.terms import Term
 
 
@@ -110,7 +110,7 @@ class FittedComponent:
 
     def function(self, term: Term, design: Design) -> np.ndarray:
         """Evaluate one term's function at rows, shape (chain, draw, row)."""
-        if self.surface != FOREST:
+        if not is_forest(self.surface, term):
             surface, name = surface_of(self.surface, term), variable_name(self.role, term)
             return surface.predict(self.posterior, name, term, self.design, design)
         if design is self.design and term.name in self.at_units:

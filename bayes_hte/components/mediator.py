@@ -11,6 +11,7 @@ from bayes_hte.learners.priors import term_priors
 from bayes_hte.learners.structure import learner_terms
 from bayes_hte.spec import PriorSpec
 from bayes_hte.study import Study
+from bayes_hte.surfaces.registry import GP
 
 
 def build_mediator(
@@ -52,6 +53,8 @@ def build_mediator(
             mediated=False,
             means_by=means_by,
             levels=() if means_by is None else design.levels(means_by),
+            # A Gaussian process of a level and arm would be another to integrate out.
+            trends=surface != GP,
         ),
         priors=term_priors("mediator", priors),
         clustered=True,

@@ -13,6 +13,7 @@ from bayes_hte.learners.priors import term_priors
 from bayes_hte.learners.structure import learner_terms
 from bayes_hte.spec import PriorSpec
 from bayes_hte.study import Study
+from bayes_hte.surfaces.registry import GP
 
 
 def build_outcome(
@@ -68,6 +69,8 @@ def build_outcome(
             mediated=mediated,
             means_by=means_by,
             levels=() if means_by is None else design.levels(means_by),
+            # A Gaussian process of a level and arm would be another to integrate out.
+            trends=surface != GP,
         ),
         priors=term_priors("outcome", priors),
         mediator=study.mediator() - center if mediated else None,

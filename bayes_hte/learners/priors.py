@@ -45,6 +45,9 @@ DEFAULTS: dict[TermName, TermPrior] = {
         0.35, 50, "the mediator is expected to act much alike in all units"
     ),
     "mediator_arm": TermPrior(0.25, 25, "the mediator is expected to act much alike in both arms"),
+    "trend": TermPrior(
+        1.0, 1, "within a group named beforehand covariates may matter as they do overall"
+    ),
 }
 
 

@@ -18,6 +18,9 @@ with the covariates.
 
 Where a covariate's levels have means of their own (``means_by``), what is the same for all units is
 the same within a level instead: differences between its levels are then not shrunk towards none.
+Each level also has a linear trend of its own in each arm, shrunk but little. Without it, what the
+strongly shrunk deviations miss of a direct effect that varies within a level would go into that
+level's slope of the mediator, and so into its indirect effect.
 
 References
 ----------
@@ -114,6 +117,7 @@ def learner_terms(
     mediated: bool,
     means_by: str | None = None,
     levels: tuple[str, ...] = (),
+    trends: bool = True,
 ) -> tuple[Term, ...]:
     """Return the terms of a learner.
 
@@ -128,6 +132,8 @@ def learner_terms(
         mediator, in place of one for all units.
     levels : tuple of str
         Its levels, as text.
+    trends : bool, default True
+        Whether each level has a linear trend in each arm, too.
 
     Returns
     -------
@@ -150,7 +156,8 @@ def learner_terms(
             f"learner {learner!r} has no mean for each arm, so it cannot have one for each level "
             f"of {means_by!r}; use learner='hierarchical'."
         )
-    return tuple(own for term in terms for own in _by_level(term, means_by, levels))
+    own = tuple(own for term in terms for own in _by_level(term, means_by, levels))
+    return (*own, *_trends(means_by, levels)) if trends else own
 
 
 def _by_level(term: Term, column: str, levels: tuple[str, ...]) -> tuple[Term, ...]:
@@ -159,5 +166,14 @@ def _by_level(term: Term, column: str, levels: tuple[str, ...]) -> tuple[Term, .
         return (term,)
     return tuple(
         replace(term, name=f"{term.name}_{i}", group=(column, level))
+        for i, level in enumerate(levels)
+    )
+
+
+def _trends(column: str, levels: tuple[str, ...]) -> tuple[Term, ...]:
+    """Return a linear trend for each arm and level."""
+    return tuple(
+        Term(f"trend_{arm}_{i}", "trend", arm=arm, group=(column, level), constant=False)
+        for arm in ARMS
         for i, level in enumerate(levels)
     )

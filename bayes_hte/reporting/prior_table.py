@@ -19,6 +19,7 @@ TERM_WORDS = {
     "mediator": "slope of the mediator",
     "mediator_modified": "slope of the mediator as it varies with the covariates",
     "mediator_arm": "deviation of an arm in the slope of the mediator",
+    "trend": "linear function of the covariates within a group and an arm",
 }
 CONSTANT = "none"
 

@@ -10,8 +10,8 @@ processes: one linear in the covariates, one bent along each covariate (Brownian
 and, except for b, one of all pairs of covariates; each has a variance of its own. Variances are at
 their most probable values and given them the posterior is normal, so draws are exact: no chains, no
 tuning. Where the levels of a covariate have means of their own (`means_by`), each has its own wide
-constants. The indirect effect is ``a(x) (b(x) + k / 2)`` in every draw. The total effect is that of
-the second line without mediator.
+constants, and linear trends of its own in mu and in a (or zeta). The indirect effect is
+``a(x) (b(x) + k / 2)`` in every draw. The total effect is that of the second line without mediator.
 
 It models *means*: a 0/1 outcome gets a linear probability model, a skewed one normal noise.
 Variances at their most probable values make it surer than the full model. It is a stand-in to find
@@ -54,7 +54,10 @@ NOISE_START, SHARED_START, OTHER_START = 0.4, 0.3, 0.1
 # Of the search for the variances: log likelihoods this close are the same.
 TOLERANCE, DAMPING, LONGEST_STEP, MOST_STEPS = 0.01, 0.01, 2.5, 40
 JITTER = 1e-8
-LEVELS = "levels"  # the kernel of constants of the levels of a covariate
+# Kernels of constants, and of trends, of the levels of a covariate.
+LEVELS, TRENDS = "levels", "trends"
+# Variance of trends, in variances of the outcome: 1 in each arm, as in the full model.
+TREND_VARIANCE = {"shared": 0.5, "effect": 2.0}
 
 # What a function is multiplied by: (arm - 1/2, mediator - its expectation) to shape (unit,).
 TIMES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -301,8 +304,8 @@ def _fit_mean(
     covariances = [
         kernels[name] * standard_times[of][:, np.newaxis] * standard_times[of] for of, name in names
     ]
-    constant = WIDE * (1.0 + kernels[LEVELS]) if LEVELS in kernels else WIDE
-    fixed = constant * sum(np.outer(t, t) for t in standard_times.values())
+    given = {of: _given(of, kernels, y.size) for of in functions}
+    fixed = sum(given[of] * np.outer(t, t) for of, t in standard_times.items())
     starts = [SHARED_START if of == "shared" else OTHER_START for of, _ in names]
     variances = _most_probable((y - center) / unit, fixed, covariances, [*starts, NOISE_START])
     total = fixed + sum(v * c for v, c in zip(variances, covariances, strict=False))
@@ -310,14 +313,21 @@ def _fit_mean(
     factor = cholesky(total, lower=True, overwrite_a=True, check_finite=False)
     # Back from standard deviations of the mediator to its own units.
     by = {of: scale**-2 if of.startswith("slope") else 1.0 for of in functions}
-    ones = np.ones((y.size, y.size))
-    parts = [(of, constant * by[of] * ones) for of in functions]
+    parts = [(of, by[of] * given[of]) for of in functions]
     parts += [
         (of, v * by[of] * kernels[name]) for (of, name), v in zip(names, variances, strict=False)
     ]
     weights = cho_solve((factor, True), (y - center) / unit, check_finite=False)
     raw = {of: TIMES[of](w, np.zeros_like(w) if m is None else m) for of in functions}
     return _Mean(tuple(parts), raw, float(variances[-1]), factor, weights, center, unit)
+
+
+def _given(of: str, kernels: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+    """Prior covariance of what a function has with a variance that is given: constants, trends."""
+    given = np.full((n, n), WIDE)
+    if LEVELS in kernels:
+        given += WIDE * kernels[LEVELS] + TREND_VARIANCE.get(of, 0.0) * kernels[TRENDS]
+    return given
 
 
 def _cluster(of: str, kernels: Mapping[str, np.ndarray]) -> tuple[str, ...]:
@@ -391,7 +401,7 @@ def _curvature(
 def _kernels(study: Study, means_by: str | None = None) -> dict[str, np.ndarray]:
     """Prior covariances of functions of the covariates at the units, each of mean variance 1.
 
-    Of `means_by`, whose levels have constants, there is no function: 1 for two units of one level.
+    Of `means_by`, whose levels have constants and trends, there is no function.
 
     Raises
     ------
@@ -420,6 +430,7 @@ def _kernels(study: Study, means_by: str | None = None) -> dict[str, np.ndarray]
     if means_by is not None:
         label = study.frame[means_by].to_numpy()
         kernels[LEVELS] = (label[:, np.newaxis] == label).astype(np.float64)
+        kernels[TRENDS] = kernels[LEVELS] * found["linear"]
     return {
         name: nothing if k is None else k / np.diagonal(k).mean() for name, k in kernels.items()
     }

@@ -21,6 +21,7 @@ from bayes_hte.surfaces.additive import additive_function, predict_additive
 from bayes_hte.surfaces.gp import gp_function, predict_gp
 from bayes_hte.surfaces.linear import linear_function, predict_linear
 from bayes_hte.surfaces.terms import Term
+from bayes_hte.surfaces.trend import predict_trend, trend_function
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def _without_rows(predict: Callable[..., np.ndarray]) -> Callable[..., np.ndarra
 
 
 FOREST, GP = "forest", "gp"
+TREND = Surface(trend_function, predict_trend)
 LINEAR = Surface(linear_function, _without_rows(predict_linear))
 # A constant (a term without features) is linear on each of them.
 SURFACES: dict[str, Surface] = {
@@ -53,6 +55,16 @@ SURFACES: dict[str, Surface] = {
 SURFACE_NAMES = (FOREST, *SURFACES)
 
 
+def is_forest(name: str, term: Term) -> bool:
+    """Whether a term of a component on a surface is drawn by the forests' step method."""
+    return name == FOREST and term.kind != "trend"
+
+
 def surface_of(name: str, term: Term) -> Surface:
-    """Return the surface that draws a term that is no forest."""
+    """Return the surface that draws a term that is no forest.
+
+    Trends are linear on every surface, and so are constants (terms without features) but on `gp`.
+    """
+    if term.kind == "trend":
+        return TREND
     return LINEAR if term.features == "none" and name != GP else SURFACES[name]
