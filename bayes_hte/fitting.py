@@ -183,8 +183,9 @@ def fit(
         Whether the estimated propensity is a covariate of the shared part.
     means_by : str, optional
         A covariate that divides the units into subgroups named beforehand (at most 12 levels).
-        Each level gets a mean of its own in each arm, and a mean slope of the mediator, in place of
-        one for everybody, so that differences between levels are not shrunk towards none.
+        Each level gets a mean and a linear trend of its own in each arm, and a mean slope of the
+        mediator, in place of one for everybody, so that differences between levels are not shrunk
+        towards none. (On surface ``"gp"`` there are no trends.)
     priors : iterable of PriorSpec
         Changes to the default priors, each with its reason.
     seed : int, optional

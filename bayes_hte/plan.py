@@ -40,8 +40,8 @@ class Plan:
     propensity_covariate : bool
         Whether the posterior-mean propensity is a covariate of the shared part.
     means_by : str or None
-        A covariate whose levels each have a mean of their own in each arm, and mean slope of the
-        mediator: differences between its levels are not shrunk.
+        A covariate whose levels each have a mean and a linear trend of their own in each arm, and a
+        mean slope of the mediator: differences between its levels are not shrunk.
     priors : tuple of PriorSpec
         Changes to the default priors.
     """

@@ -128,8 +128,8 @@ def learner_terms(
     mediated : bool
         Whether the component sees the mediator (the outcome of a study with one).
     means_by : str, optional
-        A covariate whose levels each have a mean of their own in each arm, and a mean slope of the
-        mediator, in place of one for all units.
+        A covariate whose levels each have a mean (and trend) of their own in each arm, and a mean
+        slope of the mediator, in place of one for all units.
     levels : tuple of str
         Its levels, as text.
     trends : bool, default True
