@@ -225,7 +225,7 @@ by_noise.agg(trials=("covered", "size"), covered=("covered", "mean"), median=("m
 # intervals lie below nought. With half the units a model shrinks differences it is not sure of, so
 # the contrast that decides is *understated*: claims become harder, not easier. For its size,
 # declared subgroups are fitted once more with means of their own, which nothing shrinks (orange):
-# 13 of these 14 intervals hold the truth. They lie a little to the right, as a trial in which
+# 16 of these 18 intervals hold the truth. They lie a little to the right, as a trial in which
 # chance made the difference large is declared more easily: read the size of a declared difference
 # with that in mind.
 #
@@ -242,7 +242,7 @@ for price in PRICES:
     groups = hte.m_learner(draws[first], studies[first], seed=SEED, leaf_price=price)
     leaves = groups.profile.assign_leaves(studies[first].covariate_frame())
     share = explained_share(draws[first], leaves)
-    rows.append((price, leaves.max() + 1, *share.quantile([0.025, 0.5, 0.975]).to_numpy()))
+    rows.append((price, len(groups.profile.leaves), *share.quantile([0.025, 0.5, 0.975]).to_numpy()))
 stories = pd.DataFrame(rows, columns=["price", "leaves", "low", "middle", "high"])
 
 figure, ax = panel()
