@@ -133,7 +133,7 @@ def learner_terms(
     levels : tuple of str
         Its levels, as text.
     trends : bool, default True
-        Whether each level has a linear trend in each arm, too.
+        Whether each level has a linear trend in each arm, too, if the learner lets effects vary.
 
     Returns
     -------
@@ -157,6 +157,8 @@ def learner_terms(
             f"of {means_by!r}; use learner='hierarchical'."
         )
     own = tuple(own for term in terms for own in _by_level(term, means_by, levels))
+    # A trend of its own in each arm is what "homogeneous" rules out.
+    trends = trends and learner != "homogeneous"
     return (*own, *_trends(means_by, levels)) if trends else own
 
 
