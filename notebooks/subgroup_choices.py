@@ -260,6 +260,7 @@ for leaves, part in stories.groupby("leaves"):
         prices, (leaves, part["high"].max()), (0, 4), textcoords="offset points", ha="center"
     )
 ax.set_ylim(0, 1)
+ax.set_xticks(stories["leaves"].unique())
 ax.set_xlabel("leaves of the profile (number above: price of a leaf)")
 ax.set_ylabel("share of variance explained")
 figure
