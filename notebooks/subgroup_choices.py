@@ -242,7 +242,8 @@ for price in PRICES:
     groups = hte.m_learner(draws[first], studies[first], seed=SEED, leaf_price=price)
     leaves = groups.profile.assign_leaves(studies[first].covariate_frame())
     share = explained_share(draws[first], leaves)
-    rows.append((price, len(groups.profile.leaves), *share.quantile([0.025, 0.5, 0.975]).to_numpy()))
+    low_to_high = share.quantile([0.025, 0.5, 0.975]).to_numpy()
+    rows.append((price, len(groups.profile.leaves), *low_to_high))
 stories = pd.DataFrame(rows, columns=["price", "leaves", "low", "middle", "high"])
 
 figure, ax = panel()
