@@ -16,6 +16,7 @@ from bayes_hte.study import Study, label_text
 PROPENSITY_COLUMN = "(propensity)"
 ARM_COLUMN = "(arm)"
 CLUSTER_COLUMN = "(cluster)"
+EXPECTED_COLUMN = "(expected mediator)"
 
 FeatureSet = Literal["none", "covariates", "covariates+propensity", "covariates+arm"]
 
@@ -29,7 +30,8 @@ class Design:
     encoding : Encoding
         State learned on the study; the same for every replay.
     frame : DataFrame, shape (row, column)
-        Covariates, and the derived columns ``(arm)`` and perhaps ``(propensity)``, ``(cluster)``.
+        Covariates, and the derived columns ``(arm)`` and perhaps ``(propensity)``, ``(cluster)``;
+        for the rows of a study whose outcome model sees a mediator also ``(expected mediator)``.
     covariates : tuple of str
         Names of the covariates, without the derived columns.
     cluster : str or None
@@ -45,7 +47,13 @@ class Design:
     clusters: tuple[str, ...] = ()
 
     @classmethod
-    def learn(cls, study: Study, *, propensity: np.ndarray | None = None) -> Design:
+    def learn(
+        cls,
+        study: Study,
+        *,
+        propensity: np.ndarray | None = None,
+        expected_mediator: np.ndarray | None = None,
+    ) -> Design:
         """Learn the encoding of a study's covariates.
 
         Parameters
@@ -54,12 +62,15 @@ class Design:
             The study.
         propensity : ndarray, shape (unit,), optional
             Estimated probability of the non-reference arm, to be used as a covariate.
+        expected_mediator : ndarray, shape (unit,), optional
+            What is expected of each unit's mediator in its own arm, without having seen it. It is
+            no covariate; see :mod:`bayes_hte.learners.structure`.
 
         Returns
         -------
         Design
         """
-        derived = {ARM_COLUMN, PROPENSITY_COLUMN, CLUSTER_COLUMN}
+        derived = {ARM_COLUMN, PROPENSITY_COLUMN, CLUSTER_COLUMN, EXPECTED_COLUMN}
         taken = derived & set(study.roles.covariates)
         if taken:
             raise DataError(f"rename covariate {taken.pop()!r}: the design uses that name itself.")
@@ -67,6 +78,8 @@ class Design:
         if propensity is not None:
             frame = frame.assign(**{PROPENSITY_COLUMN: propensity})
         encoding, labels = Encoding.learn(frame), study.clusters()
+        if expected_mediator is not None:
+            frame = frame.assign(**{EXPECTED_COLUMN: expected_mediator})
         if labels is None:
             return cls(encoding, frame, study.roles.covariates)
         return cls(
@@ -96,6 +109,24 @@ class Design:
     def has_propensity(self) -> bool:
         """Whether an estimated propensity is among the columns."""
         return PROPENSITY_COLUMN in self.frame.columns
+
+    @property
+    def expected_mediator(self) -> np.ndarray:
+        """Expected mediator of each row in its own arm, shape (row,).
+
+        Raises
+        ------
+        DataError
+            If the rows have none; those of a replay are for the mediator model to predict.
+        """
+        if EXPECTED_COLUMN not in self.frame.columns:
+            raise DataError("these rows have no expected mediator; predict it for both arms.")
+        return self.frame[EXPECTED_COLUMN].to_numpy()
+
+    @property
+    def expected_by_arm(self) -> np.ndarray:
+        """Mean of the expected mediator among the rows of each arm, shape (2,)."""
+        return np.array([self.expected_mediator[self.arm == arm].mean() for arm in (0, 1)])
 
     def member(self, group: tuple[str, str]) -> np.ndarray:
         """Whether each row has a level, as text, of a covariate; shape (row,)."""

@@ -15,6 +15,7 @@ from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.design import Design
 from bayes_hte.errors import DataError, UnsupportedError
+from bayes_hte.expected_mediator import expected_mediator
 from bayes_hte.mediation import arm_coords, outcomes_at, potential_outcomes
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.plan import Plan
@@ -188,11 +189,14 @@ class Fit:
         -------
         DataArray, dims (chain, draw, unit)
         """
-        outcome, mediator = self.components["outcome"], None
+        outcome, deviation, expected = self.components["outcome"], None, None
         if "mediator" in self.components:
-            mediator = self.study.mediator() - mediator_center(self.components["mediator"])
-        predictor = outcome.linear_predictor()
-        eta = predictor.as_observed(self.study.arm_index(), mediator)
+            own = outcome.design.expected_mediator
+            deviation = self.study.mediator() - own
+            # Of the two arms only the unit's own is looked at.
+            expected = np.column_stack([own, own])
+        predictor = outcome.linear_predictor(expected=expected)
+        eta = predictor.as_observed(self.study.arm_index(), deviation)
         coords = {d: predictor.base[d].to_numpy() for d in (CHAIN, DRAW, UNIT)}
         return xr.DataArray(eta, dims=(*SAMPLE, UNIT), coords=coords)
 
@@ -246,21 +250,23 @@ class Fit:
     ) -> xr.DataArray:
         outcome, mediator = self.components["outcome"], self.components.get("mediator")
         propensity = self._propensity_covariate(newdata)
-        predictor = outcome.linear_predictor(_rows(outcome, newdata, propensity))
+        rows = _rows(outcome, newdata, propensity)
         if mediator is None:
+            predictor = outcome.linear_predictor(rows)
             mu = predictor.base.copy(data=outcome.family.inverse_link(predictor.base.to_numpy()))
             return arm_coords(mu.rename("mu").assign_attrs(scale="response"), self.study.arms)
         eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
-        center = mediator_center(mediator, eta_m)
+        expected = expected_mediator(mediator, eta_m)
+        predictor = outcome.linear_predictor(rows, expected=expected)
         if mediator_value is not None:
-            mu = outcomes_at(predictor, outcome.family, mediator_value, center=center)
+            mu = outcomes_at(predictor, outcome.family, mediator_value, expected=expected)
         else:
             mu = potential_outcomes(
                 predictor,
                 outcome.family,
                 eta_m,
                 mediator.family,
-                center=center,
+                expected=expected,
                 noise=mediator.noise(),
             )
         return arm_coords(mu, self.study.arms)
@@ -291,26 +297,6 @@ def as_covariate(propensity: xr.DataArray) -> np.ndarray:
     ndarray, shape (unit,)
     """
     return np.round(propensity.mean(SAMPLE).to_numpy(), 6)
-
-
-def mediator_center(mediator: AnyComponent, eta: xr.DataArray | None = None) -> np.ndarray:
-    """Return what the outcome model subtracts from the mediator.
-
-    Parameters
-    ----------
-    mediator : FittedComponent
-        The mediator model.
-    eta : DataArray, dims (chain, draw, unit, arm), optional
-        Its linear predictor at the wanted rows; default the study's.
-
-    Returns
-    -------
-    ndarray, shape (unit,)
-        Posterior mean of the expected mediator, averaged over the arms. It depends on covariates
-        only, so subtracting it is a reparametrisation.
-    """
-    eta = mediator.linear_predictor().base if eta is None else eta
-    return mediator.family.inverse_link(eta.to_numpy()).mean(axis=(0, 1, 3))
 
 
 def _rows(

@@ -15,7 +15,8 @@ from bayes_hte.components.outcome import build_outcome
 from bayes_hte.components.propensity import build_propensity
 from bayes_hte.components.stacked import stack_candidates
 from bayes_hte.design import Design
-from bayes_hte.fitted_study import AnyComponent, Fit, as_covariate, mediator_center
+from bayes_hte.expected_mediator import expected_unseen
+from bayes_hte.fitted_study import AnyComponent, Fit, as_covariate
 from bayes_hte.names import ARM
 from bayes_hte.plan import Plan, check_plan, recommended_candidates
 from bayes_hte.sampling import SamplerSize, sample_component
@@ -24,6 +25,7 @@ from bayes_hte.study import Study
 from bayes_hte.surfaces.registry import GP
 
 Sampler = Callable[[Component], FittedComponent]
+Expectation = Callable[[FittedComponent, Study], np.ndarray]
 
 
 def stages(study: Study, plan: Plan) -> tuple[str, ...]:
@@ -39,6 +41,8 @@ def fit_stage(
     plan: Plan,
     done: Mapping[str, AnyComponent],
     sample: Sampler,
+    *,
+    expect: Expectation = expected_unseen,
 ) -> AnyComponent:
     """Fit one component, given those before it.
 
@@ -54,16 +58,18 @@ def fit_stage(
         The stages before it.
     sample : callable
         Turns a component into draws; see :func:`posterior_sampler`.
+    expect : callable
+        What is expected of each unit's mediator, given the mediator model and the study.
 
     Returns
     -------
     FittedComponent, or StackedComponent for an outcome with several candidates
     """
     if stage != "outcome" or not plan.stack_with:
-        return sample(build_stage(stage, study, plan, done))
+        return sample(build_stage(stage, study, plan, done, expect=expect))
     candidates, scores = {}, {}
     for label, candidate in plan.candidates().items():
-        component = build_stage(stage, study, candidate, done)
+        component = build_stage(stage, study, candidate, done, expect=expect)
         fitted = sample(component)
         fit = Fit(study, candidate, 0, {**done, "outcome": fitted})
         candidates[label], scores[label] = fitted, fit.log_likelihood().to_numpy()
@@ -71,7 +77,12 @@ def fit_stage(
 
 
 def build_stage(
-    stage: str, study: Study, plan: Plan, done: Mapping[str, AnyComponent]
+    stage: str,
+    study: Study,
+    plan: Plan,
+    done: Mapping[str, AnyComponent],
+    *,
+    expect: Expectation = expected_unseen,
 ) -> Component:
     """Build one component without sampling it; see :func:`fit_stage`."""
     if stage == "propensity":
@@ -80,7 +91,10 @@ def build_stage(
     propensity = None
     if plan.propensity_covariate:
         propensity = as_covariate(done["propensity"].mean().isel({ARM: 0}))
-    design = Design.learn(study, propensity=propensity)
+    expected = None
+    if stage == "outcome" and study.roles.mediator is not None:
+        expected = expect(done["mediator"], study)
+    design = Design.learn(study, propensity=propensity, expected_mediator=expected)
     if stage == "mediator":
         return build_mediator(
             study,
@@ -101,7 +115,6 @@ def build_stage(
         surface=plan.surface,
         learner=plan.learner,
         noise=plan.noise,
-        center=mediator_center(done["mediator"]) if study.roles.mediator is not None else None,
         means_by=plan.means_by,
         priors=plan.priors,
     )

@@ -69,7 +69,8 @@ def effect_log_prior(fit: Fit) -> xr.Dataset:
 
 def governs_effects(term: Term) -> bool:
     """Whether a term differs between the arms, or passes on a mediator's difference."""
-    return term.arm is not None or term.features == "covariates+arm" or term.on_mediator
+    passes_on = term.on_mediator or term.on_expected
+    return term.arm is not None or term.features == "covariates+arm" or passes_on
 
 
 def leaf_sd_log_prior(leaf_sd: xr.DataArray, prior: ForestPrior) -> xr.DataArray:

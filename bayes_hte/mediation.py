@@ -23,7 +23,7 @@ import xarray as xr
 from bayes_hte.components.families import Family, Noise
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
-from bayes_hte.names import ARM, MEDIATOR_ARM
+from bayes_hte.names import ARM, MEDIATOR_ARM, UNIT
 
 
 def potential_outcomes(
@@ -32,7 +32,7 @@ def potential_outcomes(
     mediator: xr.DataArray,
     mediator_family: Family,
     *,
-    center: np.ndarray,
+    expected: np.ndarray,
     noise: Noise,
 ) -> xr.DataArray:
     """Fill the contract array of a mediated study.
@@ -40,15 +40,15 @@ def potential_outcomes(
     Parameters
     ----------
     outcome : LinearPredictor
-        Linear predictor of the outcome given arm and centred mediator.
+        Linear predictor of the outcome given arm and mediator.
     outcome_family : Family
         Family of the outcome.
     mediator : DataArray, dims (chain, draw, unit, arm)
         Linear predictor of the mediator under each arm.
     mediator_family : Family
         Family of the mediator.
-    center : ndarray, shape (unit,)
-        What the outcome model subtracts from the mediator.
+    expected : ndarray, shape (unit, arm)
+        The expected mediator that the outcome model subtracts from the mediator.
     noise : mapping of str to ndarray, shape (chain, draw, 1)
         The mediator family's other parameters.
 
@@ -75,7 +75,7 @@ def potential_outcomes(
     for arm in (0, 1):
         for mediator_arm in (0, 1):
             mu[..., arm, mediator_arm] = _expected_outcome(
-                base[..., arm] - slope[..., arm] * center,
+                base[..., arm] - slope[..., arm] * expected[:, arm],
                 slope[..., arm],
                 outcome_family,
                 eta_m[..., mediator_arm],
@@ -109,13 +109,13 @@ def _expected_outcome(
 
 
 def outcomes_at(
-    outcome: LinearPredictor, outcome_family: Family, value: float, *, center: np.ndarray
+    outcome: LinearPredictor, outcome_family: Family, value: float, *, expected: np.ndarray
 ) -> xr.DataArray:
     """Potential outcomes with the mediator held at one value for everybody.
 
     Parameters
     ----------
-    outcome, outcome_family, center
+    outcome, outcome_family, expected
         As in :func:`potential_outcomes`.
     value : float
         The value of the mediator.
@@ -127,7 +127,7 @@ def outcomes_at(
     """
     if outcome.slope is None:
         raise DataError("the outcome model has no mediator terms; no value can be set.")
-    shift = xr.DataArray(value - center, dims="unit")
+    shift = xr.DataArray(value - expected, dims=(UNIT, ARM))
     eta = outcome.base + outcome.slope * shift
     mu = eta.copy(data=outcome_family.inverse_link(eta.to_numpy())).rename("mu")
     return mu.transpose(*outcome.base.dims).assign_attrs(scale="response", mediator_value=value)

@@ -15,6 +15,7 @@ import xarray as xr
 from bayes_hte.components.component import Component
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.errors import UnsupportedError
+from bayes_hte.expected_mediator import expected_seen
 from bayes_hte.fitted_study import Fit
 from bayes_hte.fitting import Sampler, fit_stage, stages
 from bayes_hte.names import SAMPLE
@@ -59,7 +60,7 @@ def fit_prior(study: Study, plan: Plan, *, seed: int, draws: int = 500) -> Fit:
     done: dict[str, FittedComponent] = {}
     for stage in stages(study, plan):
         if stage != "propensity":
-            done[stage] = fit_stage(stage, study, plan, done, sample)
+            done[stage] = fit_stage(stage, study, plan, done, sample, expect=expected_seen)
     return Fit(study=study, plan=plan, seed=seed, components=done)
 
 

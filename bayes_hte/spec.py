@@ -20,7 +20,15 @@ ComponentName = Literal["outcome", "mediator", "propensity", "effect"]
 AssignmentName = Literal["randomised", "observational"]
 EdgeName = Literal["Z-T", "X-Y", "X-T", "Z-Y", "Z-X"]
 TermName = Literal[
-    "arm_mean", "shared", "arm", "effect", "mediator", "mediator_modified", "mediator_arm", "trend"
+    "arm_mean",
+    "shared",
+    "arm",
+    "effect",
+    "mediator",
+    "mediator_modified",
+    "mediator_arm",
+    "expected_mediator",
+    "trend",
 ]
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 import bayes_hte as hte
 from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
+from bayes_hte.expected_mediator import expected_unseen
 from bayes_hte.fitted_study import Fit
 from bayes_hte.spec import PriorSpec
 from bayes_hte.testing import fake_study
@@ -108,9 +109,9 @@ def test_arviz_accepts_the_posterior(fit):
 
 def test_the_log_likelihood_is_that_of_each_unit_in_its_own_arm_with_its_own_mediator(fit, study):
     outcome, predictor = fit.components["outcome"], fit.observed_predictor()
-    mediator = fit.components["mediator"]
-    m = study.mediator() - mediator.linear_predictor().base.mean(("chain", "draw", "arm")).values
-    parts = outcome.linear_predictor()
+    expected = expected_unseen(fit.components["mediator"], study)
+    m = study.mediator() - expected
+    parts = outcome.linear_predictor(expected=np.column_stack([expected, expected]))
     for unit in (0, 7):
         arm = int(study.arm_index()[unit])
         eta = parts.base[:, :, unit, arm] + parts.slope[:, :, unit, arm] * m[unit]

@@ -142,7 +142,7 @@ def test_of_a_mediated_study_both_models_are_scaled():
     ones = np.ones((1, 4))
     fit = with_draws(fit, "outcome", **{f"{name}_leaf_sd": ones for name in forests})
     fit = with_draws(fit, "mediator", **{f"{name}_leaf_sd": ones for name in of_mediator})
-    means = ("outcome_mean_0", "outcome_mean_1", "outcome_mediator")
+    means = ("outcome_mean_0", "outcome_mean_1", "outcome_expected_mediator", "outcome_mediator")
     fit = with_draws(fit, "outcome", **{f"{name}_const": ones for name in means})
     of_arms = ("mediator_mean_0", "mediator_mean_1")
     fit = with_draws(fit, "mediator", **{f"{name}_const": ones for name in of_arms})

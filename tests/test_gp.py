@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from bayes_hte.design import Design
-from bayes_hte.errors import SamplingError, SavedResultError, SpecError
+from bayes_hte.errors import SamplingError, SavedResultError
 from bayes_hte.study import Study
 from bayes_hte.surfaces import gp_collapsed
 from bayes_hte.surfaces.gp import gp_function, gp_term, predict_gp
@@ -213,7 +213,7 @@ def fitted():
     regression = make_regression(design, y, n_inducing=30)
     model = collapsed_model(regression)
     size = {"chains": 2, "draws": 60, "hyper_draws": 15, "tune": 8, "seed": 1}
-    posterior, stats_ = sample_collapsed(regression, model, method="nuts", **size)
+    posterior, stats_ = sample_collapsed(regression, model, **size)
     return design, regression, effect, posterior, stats_
 
 
@@ -273,12 +273,11 @@ def test_other_inducing_points_are_refused(fitted):
         predict_gp(posterior, regression.terms[0].prefix, TERMS[0], other, design)
 
 
-@pytest.mark.parametrize("method", ["nuts", "laplace"])
-def test_same_seed_same_draws_and_chains_differ(method):
+def test_same_seed_same_draws_and_chains_differ():
     y = np.random.default_rng(9).normal(size=24)
     regression = make_regression(make_design(24), y, terms=(Term("shared", "shared"), CONSTANT))
     model = collapsed_model(regression)
-    first, again = (sample_collapsed(regression, model, method=method, **SIZE) for _ in range(2))
+    first, again = (sample_collapsed(regression, model, **SIZE) for _ in range(2))
     assert first[0].equals(again[0])
     assert first[1].sizes == {"chain": 2, "draw": 6}
     lengthscale = first[0]["outcome_shared_lengthscale"].to_numpy()
@@ -286,16 +285,13 @@ def test_same_seed_same_draws_and_chains_differ(method):
     # Two draws of the weights for each draw of the hyperparameters.
     np.testing.assert_array_equal(lengthscale[:, 0], lengthscale[:, 1])
     assert not np.allclose(lengthscale[:, 1], lengthscale[:, 2])
-    assert ("pareto_k" in first[1]) == (method == "laplace")
 
 
-def test_both_samplers_have_the_same_variables():
+def test_the_collapsed_model_has_the_variables_of_the_full_one():
     design, y = make_design(24), np.random.default_rng(9).normal(size=24)
     terms = (Term("shared", "shared"), CONSTANT)
     regression = make_regression(design, y, terms=terms)
-    posterior, _ = sample_collapsed(
-        regression, collapsed_model(regression), method="laplace", **SIZE
-    )
+    posterior, _ = sample_collapsed(regression, collapsed_model(regression), **SIZE)
     with pm.Model(coords={"unit": np.arange(24)}) as model:
         for term in terms:
             gp_function(f"outcome_{term.name}", term, design, scale=1.0)
@@ -330,5 +326,3 @@ def test_an_optimiser_at_its_cap_is_an_error():
     model = collapsed_model(regression)
     with pytest.raises(SamplingError, match=r"stopped after 2 steps.*surface='forest'"):
         sample_collapsed(regression, model, optimiser_steps=2, **SIZE)
-    with pytest.raises(SpecError, match="unknown method 'vi'"):
-        sample_collapsed(regression, model, method="vi", **SIZE)

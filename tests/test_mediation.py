@@ -38,12 +38,12 @@ class Posterior:
 
     outcome: LinearPredictor
     mediator: xr.DataArray
-    center: np.ndarray
+    expected: np.ndarray
     sigma: xr.DataArray
 
     def intercept(self, arm: int) -> np.ndarray:
         """Linear predictor of the outcome at mediator zero."""
-        return self.outcome.base.values[..., arm] - self.slope(arm) * self.center
+        return self.outcome.base.values[..., arm] - self.slope(arm) * self.expected[:, arm]
 
     def slope(self, arm: int) -> np.ndarray:
         return self.outcome.slope.values[..., arm]
@@ -66,7 +66,7 @@ class Posterior:
             get_family(outcome),
             self.mediator,
             get_family(mediator),
-            center=self.center,
+            expected=self.expected,
             noise=self.noise_of(mediator),
         )
 
@@ -87,7 +87,7 @@ def random_posterior(seed: int = 1, *, slope: float = 0.5, noise: float = 1.0) -
         )
     )
     sigma = xr.DataArray(noise * rng.uniform(0.7, 1.3, size=SHAPE[:2]), dims=SAMPLE)
-    return Posterior(LinearPredictor(base, slopes), mediator, rng.normal(size=UNITS), sigma)
+    return Posterior(LinearPredictor(base, slopes), mediator, rng.normal(size=(UNITS, 2)), sigma)
 
 
 def assert_cells(mu: xr.DataArray, expected, **tolerance) -> None:
@@ -106,7 +106,9 @@ def test_an_outcome_linear_in_the_mediator_takes_its_mean_exactly(mediator):
     mean = get_family(mediator).inverse_link
     assert_cells(
         p.mu("student_t" if mediator == "student_t" else "gaussian", mediator),
-        lambda t, s: p.outcome.base.values[..., t] + p.slope(t) * (mean(p.eta(s)) - p.center),
+        lambda t, s: (
+            p.outcome.base.values[..., t] + p.slope(t) * (mean(p.eta(s)) - p.expected[:, t])
+        ),
         rtol=1e-12,
     )
 
@@ -141,7 +143,7 @@ def test_a_binary_mediator_is_summed_exactly(outcome):
 def test_a_count_outcome_of_a_count_mediator_has_the_closed_form(slope, rate):
     # E exp(a + b M) = exp(a + rate (e^b - 1)): large counts are rare, and their outcomes large.
     p = random_posterior(slope=slope)
-    p = Posterior(p.outcome, np.log(rate) + 0.4 * p.mediator, p.center, p.sigma)
+    p = Posterior(p.outcome, np.log(rate) + 0.4 * p.mediator, p.expected, p.sigma)
     assert_cells(
         p.mu("poisson", "poisson"),
         lambda t, s: np.exp(p.intercept(t) + np.exp(p.eta(s)) * np.expm1(p.slope(t))),
@@ -212,12 +214,12 @@ def test_the_result_honours_the_contract_and_keeps_labels(outcome, mediator):
 def test_a_mediator_that_does_not_act_or_does_not_move_has_no_indirect_effect(outcome):
     p = random_posterior()
     unmoved = Posterior(
-        p.outcome, xr.zeros_like(p.mediator) + p.mediator.isel({ARM: 0}), p.center, p.sigma
+        p.outcome, xr.zeros_like(p.mediator) + p.mediator.isel({ARM: 0}), p.expected, p.sigma
     )
     idle = Posterior(
         LinearPredictor(p.outcome.base, xr.zeros_like(p.outcome.slope)),
         p.mediator,
-        p.center,
+        p.expected,
         p.sigma,
     )
     for posterior in (unmoved, idle):
@@ -233,7 +235,7 @@ def test_permuting_units_permutes_the_result():
     moved = Posterior(
         LinearPredictor(p.outcome.base.isel(unit=order), p.outcome.slope.isel(unit=order)),
         p.mediator.isel(unit=order),
-        p.center[order],
+        p.expected[order],
         p.sigma,
     )
     for mediator in ("gaussian", "bernoulli"):
@@ -242,13 +244,13 @@ def test_permuting_units_permutes_the_result():
 
 
 @pytest.mark.parametrize("outcome", ["gaussian", "bernoulli", "poisson"])
-def test_the_centre_is_a_change_of_origin_only(outcome):
+def test_what_is_subtracted_is_a_change_of_origin_only(outcome):
     p = random_posterior()
-    base = p.outcome.base - p.outcome.slope * xr.DataArray(p.center, dims=UNIT)
+    base = p.outcome.base - p.outcome.slope * xr.DataArray(p.expected, dims=(UNIT, ARM))
     shifted = Posterior(
         LinearPredictor(base.transpose(*p.outcome.base.dims), p.outcome.slope),
         p.mediator,
-        np.zeros(UNITS),
+        np.zeros((UNITS, 2)),
         p.sigma,
     )
     xr.testing.assert_allclose(shifted.mu(outcome, "gaussian"), p.mu(outcome, "gaussian"))
@@ -262,7 +264,7 @@ def test_the_centre_is_a_change_of_origin_only(outcome):
 def test_holding_the_mediator_gives_the_outcome_at_that_value(outcome, value):
     p = random_posterior()
     mean = get_family(outcome).inverse_link
-    mu = outcomes_at(p.outcome, get_family(outcome), value, center=p.center)
+    mu = outcomes_at(p.outcome, get_family(outcome), value, expected=p.expected)
     assert mu.dims == (*SAMPLE, UNIT, ARM)
     assert mu.attrs["mediator_value"] == value
     for arm in (0, 1):
@@ -284,7 +286,9 @@ def test_with_equal_slopes_in_both_arms_the_controlled_effect_is_the_same_everyw
     slope = xr.zeros_like(p.outcome.slope) + p.outcome.slope.isel({ARM: 0})
     outcome = LinearPredictor(p.outcome.base, slope)
     low, high = (
-        controlled_direct_effect(outcomes_at(outcome, get_family("gaussian"), m, center=p.center))
+        controlled_direct_effect(
+            outcomes_at(outcome, get_family("gaussian"), m, expected=p.expected)
+        )
         for m in (0.0, 10.0)
     )
     np.testing.assert_allclose(low, high, atol=1e-12)
@@ -295,17 +299,17 @@ def test_with_equal_slopes_in_both_arms_the_controlled_effect_is_the_same_everyw
 
 def test_an_outcome_without_mediator_terms_is_refused():
     p = random_posterior()
-    plain = Posterior(LinearPredictor(p.outcome.base, None), p.mediator, p.center, p.sigma)
+    plain = Posterior(LinearPredictor(p.outcome.base, None), p.mediator, p.expected, p.sigma)
     with pytest.raises(DataError, match="no mediator terms; nothing to integrate"):
         plain.mu("gaussian", "gaussian")
     with pytest.raises(DataError, match="no mediator terms; no value can be set"):
-        outcomes_at(plain.outcome, get_family("gaussian"), 1.0, center=p.center)
+        outcomes_at(plain.outcome, get_family("gaussian"), 1.0, expected=p.expected)
 
 
 @pytest.mark.parametrize("dim", [*SAMPLE, UNIT])
 def test_posteriors_of_other_sizes_cannot_be_paired(dim):
     p = random_posterior()
-    shorter = Posterior(p.outcome, p.mediator.isel({dim: slice(1)}), p.center, p.sigma)
+    shorter = Posterior(p.outcome, p.mediator.isel({dim: slice(1)}), p.expected, p.sigma)
     with pytest.raises(DataError, match=r"shape \(2, 3, 4, 2\), mediator draws .*to be paired"):
         shorter.mu("bernoulli", "gaussian")
 
@@ -318,7 +322,7 @@ def test_a_log_link_on_a_mediator_with_heavy_tails_is_refused(outcome, mediator)
 
 def test_a_count_mediator_too_large_to_sum_is_refused():
     p = random_posterior()
-    large = Posterior(p.outcome, p.mediator + np.log(1e5), p.center, p.sigma)
+    large = Posterior(p.outcome, p.mediator + np.log(1e5), p.expected, p.sigma)
     with pytest.raises(UnsupportedError, match=r"would need a sum over .* Rescale it"):
         large.mu("bernoulli", "poisson")
     # A linear outcome needs no sum.

@@ -167,9 +167,9 @@ def fake_fit(*, families=("gaussian", "gaussian"), by_unit: bool = False):
     mediator = Column(LinearPredictor(eta_m, None), families[1], sigma[1])
 
     def outcomes() -> xr.DataArray:
-        noise, center = mediator.noise(1), np.zeros(5)
+        noise, expected = mediator.noise(1), np.zeros((5, 2))
         mu = potential_outcomes(
-            base_slope, outcome.family, eta_m, mediator.family, center=center, noise=noise
+            base_slope, outcome.family, eta_m, mediator.family, expected=expected, noise=noise
         )
         return mu.assign_coords({ARM: [0, 1], "mediator_arm": [0, 1]})
 

@@ -16,6 +16,7 @@ from bayes_hte.surfaces.terms import Term
 
 ARM = np.array([0, 1, 1, 0])
 MEDIATOR = np.array([-1.0, 0.5, 2.0, 3.0])
+EXPECTED = np.array([0.3, -0.7, 1.1, 0.2])
 ALL = [(learner, mediated) for learner in LEARNERS for mediated in (False, True)]
 
 
@@ -31,10 +32,12 @@ ALL = [(learner, mediated) for learner in LEARNERS for mediated in (False, True)
         (Term("a", "mediator", on_mediator=True), MEDIATOR),
         (Term("a", "mediator_arm", arm=1, on_mediator=True), [0, 0.5, 2.0, 0]),
         (Term("a", "mediator_arm", arm=0, on_mediator=True), [-1.0, 0, 0, 3.0]),
+        (Term("a", "expected_mediator", on_expected=True), EXPECTED),
+        (Term("a", "expected_mediator", arm=1, on_expected=True), [0, -0.7, 1.1, 0]),
     ],
 )
 def test_the_basis_is_the_indicator_of_the_arm_times_the_mediator(term, expected):
-    basis = term.basis(ARM, MEDIATOR)
+    basis = term.basis(ARM, MEDIATOR, expected=EXPECTED)
     if expected is None:
         assert basis is None
     else:
@@ -53,6 +56,11 @@ def test_a_term_on_the_mediator_needs_one():
         Term("slope", "mediator", on_mediator=True).basis(ARM, None)
 
 
+def test_a_term_on_the_expectation_needs_one():
+    with pytest.raises(ValueError, match="term 'a' needs the expected mediator"):
+        Term("a", "expected_mediator", on_expected=True).basis(ARM, MEDIATOR)
+
+
 def test_a_term_acts_in_its_arm_or_in_both():
     assert [Term("a", "shared").acts_in(arm) for arm in (0, 1)] == [True, True]
     assert [Term("a", "arm", arm=1).acts_in(arm) for arm in (0, 1)] == [False, True]
@@ -69,8 +77,14 @@ def values(term: Term) -> np.ndarray:
     return np.full(4, rng.normal()) if term.features == "none" else rng.normal(size=4)
 
 
+def times(term: Term) -> np.ndarray | float:
+    if term.on_expected:
+        return EXPECTED
+    return MEDIATOR if term.on_mediator else 1.0
+
+
 def potential(terms: tuple[Term, ...], arm: int) -> np.ndarray:
-    """Linear predictor of everybody under an arm, at the observed mediator.
+    """Linear predictor of everybody under an arm, at one mediator and one expectation of it.
 
     A function that sees the arm is another function in each arm.
     """
@@ -80,7 +94,7 @@ def potential(terms: tuple[Term, ...], arm: int) -> np.ndarray:
             function = values(term)
             if term.features == "covariates+arm":
                 function = function * (1 + arm)
-            total += function * (MEDIATOR if term.on_mediator else 1)
+            total += function * times(term)
     return total
 
 
@@ -90,7 +104,8 @@ def test_the_observed_predictor_is_the_potential_outcome_under_the_own_arm(learn
     terms = learner_terms(learner, mediated=mediated)
     observed = np.zeros(4)
     for term in terms:
-        basis = term.basis(ARM, MEDIATOR if mediated else None)
+        given = (MEDIATOR, EXPECTED) if mediated else (None, None)
+        basis = term.basis(ARM, given[0], expected=given[1])
         function = values(term)
         if term.features == "covariates+arm":
             function = function * (1 + ARM)
@@ -116,16 +131,18 @@ def test_only_the_homogeneous_learner_has_a_constant_effect(mediated):
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_a_mediated_outcome_adds_slopes_and_changes_nothing_else(learner):
+def test_a_mediated_outcome_adds_what_the_mediator_does_and_changes_nothing_else(learner):
     plain = learner_terms(learner, mediated=False)
     mediated = learner_terms(learner, mediated=True)
     assert mediated[: len(plain)] == plain
-    slopes = mediated[len(plain) :]
-    assert slopes
-    assert all(term.on_mediator for term in slopes)
-    assert not any(term.on_mediator for term in plain)
+    added = mediated[len(plain) :]
+    assert all(term.on_mediator != term.on_expected for term in added)
+    assert not any(term.on_mediator or term.on_expected for term in plain)
     for arm in (0, 1):
-        assert any(term.acts_in(arm) for term in slopes)
+        assert any(term.on_mediator and term.acts_in(arm) for term in added)
+        # One coefficient of the expectation, so that a direct effect is not taken for a slope.
+        of_expectation = [t for t in added if t.on_expected and t.acts_in(arm)]
+        assert [t.features for t in of_expectation] == ["none"]
 
 
 @pytest.mark.parametrize(("learner", "mediated"), ALL)
@@ -136,6 +153,7 @@ def test_terms_are_unique_known_and_have_a_prior(learner, mediated):
         assert term.kind in DEFAULTS
         assert term.features in typing.get_args(FeatureSet)
         assert term.on_mediator == term.kind.startswith("mediator")
+        assert term.on_expected == (term.kind == "expected_mediator")
 
 
 @pytest.mark.parametrize("mediated", [False, True])
@@ -158,7 +176,8 @@ def test_the_t_learner_shares_nothing(mediated):
 @pytest.mark.parametrize("mediated", [False, True])
 def test_the_s_learner_sees_the_arm_as_a_column(mediated):
     terms = learner_terms("s", mediated=mediated)
-    assert all(term.features == "covariates+arm" and term.arm is None for term in terms)
+    functions = [term for term in terms if not term.on_expected]
+    assert all(term.features == "covariates+arm" and term.arm is None for term in functions)
 
 
 @pytest.mark.parametrize("learner", ["hierarchical", "prognostic_effect", "homogeneous"])

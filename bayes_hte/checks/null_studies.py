@@ -53,18 +53,21 @@ class PredictiveNull:
 
     def __call__(self, study: Study, rng: np.random.Generator) -> Study:
         """Return the study with outcome, and mediator, drawn from one posterior draw."""
-        from bayes_hte.fitted_study import mediator_center
+        from bayes_hte.expected_mediator import expected_mediator
 
         outcome, roles = self.fit.components["outcome"], study.roles
         mediator = self.fit.components.get("mediator")
         posterior = outcome.posterior
         chosen = {d: int(rng.integers(posterior.sizes[d])) for d in SAMPLE}
-        columns, centred = {}, None
+        arm, columns, expected, deviation = study.arm_index(), {}, None, None
         if mediator is not None:
-            drawn = _draw(mediator, chosen, study.arm_index(), None, rng)
+            predictor = mediator.linear_predictor()
+            drawn = _draw(mediator, predictor.as_observed(arm, None), chosen, rng)
+            expected = expected_mediator(mediator, predictor.base)
+            deviation = drawn - expected[np.arange(arm.size), arm]
             columns[roles.mediator] = drawn
-            centred = drawn - mediator_center(mediator)
-        columns[roles.outcome] = _draw(outcome, chosen, study.arm_index(), centred, rng)
+        eta = outcome.linear_predictor(expected=expected).as_observed(arm, deviation)
+        columns[roles.outcome] = _draw(outcome, eta, chosen, rng)
         return study.alike(study.frame.assign(**columns))
 
 
@@ -237,13 +240,11 @@ def _thinned(component: FittedComponent) -> FittedComponent:
 
 def _draw(
     component: FittedComponent,
+    eta: np.ndarray,
     chosen: dict[str, int],
-    arm: np.ndarray,
-    mediator: np.ndarray | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Draw the column of a component under one posterior draw, shape (unit,)."""
-    eta = component.linear_predictor().as_observed(arm, mediator)
+    """Draw the column of a component at linear predictors, under one draw, shape (unit,)."""
     noise = {
         name: np.asarray(values)[chosen["chain"], chosen["draw"]]
         for name, values in component.noise().items()

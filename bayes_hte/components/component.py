@@ -228,7 +228,8 @@ def build_component(
     priors : mapping of term kind to TermPrior
         Prior of each kind of term.
     mediator : ndarray, shape (unit,), optional
-        The *centred* mediator, for terms that multiply it.
+        The mediator, for terms that multiply what differs from the design's expectation of it, or
+        that expectation.
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale differs between units.
     clustered : bool, default False
@@ -299,13 +300,16 @@ def _place(
     design: Design,
     mediator: np.ndarray | None,
 ) -> PlacedTerm:
-    scale = prior.scale * family.latent_sd(y)
-    if term.on_mediator:
+    scale, deviation, expected = prior.scale * family.latent_sd(y), None, None
+    if term.on_mediator or term.on_expected:
         if mediator is None:
             raise ValueError(f"term {term.name!r} needs a mediator")
-        scale /= mediator.std()
+        deviation = mediator - design.expected_mediator
+        # Centred within the arms, whose means then hold the average effect.
+        expected = design.expected_mediator - design.expected_by_arm[design.arm]
+        scale /= deviation.std()
     member = None if term.group is None else design.member(term.group)
-    basis = term.basis(design.arm, mediator, member)
+    basis = term.basis(design.arm, deviation, member, expected=expected)
     return PlacedTerm(term, variable_name(role, term), scale, prior.trees, basis)
 
 

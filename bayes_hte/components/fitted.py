@@ -14,6 +14,7 @@ from bayes_hte.components.families import Family, get_family
 from bayes_hte.components.noise import noise_at
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.design import Design
+from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.surfaces.forest import predict_forest
 from bayes_hte.surfaces.registry import is_forest, surface_of
@@ -117,13 +118,17 @@ class FittedComponent:
             return self.at_units[term.name]
         return predict_forest(self.trees[term.name], term, design)
 
-    def linear_predictor(self, design: Design | None = None) -> LinearPredictor:
+    def linear_predictor(
+        self, design: Design | None = None, *, expected: np.ndarray | None = None
+    ) -> LinearPredictor:
         """Return the linear predictor under both arms.
 
         Parameters
         ----------
         design : Design, optional
             Rows to predict; default the rows of the study.
+        expected : ndarray, shape (row, 2), optional
+            Expected mediator of the rows under each arm; needed if the component sees a mediator.
 
         Returns
         -------
@@ -136,7 +141,8 @@ class FittedComponent:
             base += predict_clusters(self.posterior, self.role, design)[..., None]
         for term in self.terms:
             for arm, function in self._by_arm(term, design):
-                (slope if term.on_mediator else base)[..., arm] += function
+                times = self._expected(term, expected)[:, arm] if term.on_expected else 1.0
+                (slope if term.on_mediator else base)[..., arm] += function * times
         mediated = any(term.on_mediator for term in self.terms)
         return LinearPredictor(
             self._labelled(base, design), self._labelled(slope, design) if mediated else None
@@ -176,6 +182,12 @@ class FittedComponent:
         if term.group is not None:
             function = function * design.member(term.group)
         return [(arm, function) for arm in (0, 1) if term.acts_in(arm)]
+
+    def _expected(self, term: Term, expected: np.ndarray | None) -> np.ndarray:
+        """Return the expected mediator, centred as it was in the fit, shape (row, 2)."""
+        if expected is None:
+            raise DataError(f"term {term.name!r} needs the expected mediator under each arm.")
+        return expected - self.design.expected_by_arm
 
     def _labelled(self, values: np.ndarray, design: Design) -> xr.DataArray:
         coords = {

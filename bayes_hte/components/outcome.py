@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from bayes_hte.components.component import Component, build_component
 from bayes_hte.components.families import get_family
 from bayes_hte.design import Design
@@ -24,7 +22,6 @@ def build_outcome(
     surface: str = "forest",
     learner: str = "hierarchical",
     noise: str = "constant",
-    center: np.ndarray | None = None,
     means_by: str | None = None,
     priors: Iterable[PriorSpec] = (),
 ) -> Component:
@@ -35,7 +32,8 @@ def build_outcome(
     study : Study
         The study.
     design : Design
-        Its rows, learned with the estimated propensity if that is to be a covariate.
+        Its rows, learned with the estimated propensity if that is to be a covariate, and with the
+        expected mediator if the study has a mediator.
     family : str
         Distribution of the outcome; see :mod:`bayes_hte.components.families`.
     surface : str
@@ -44,9 +42,6 @@ def build_outcome(
         See :mod:`bayes_hte.learners.structure`.
     noise : {"constant", "by_arm", "varying"}
         See :mod:`bayes_hte.components.noise`.
-    center : ndarray, shape (unit,), optional
-        What is subtracted from the mediator (its expected value): a reparametrisation that keeps
-        the shared part and the mediator's part apart. Needed if the study has a mediator.
     means_by : str, optional
         A covariate whose levels have means of their own; see
         :func:`bayes_hte.learners.structure.learner_terms`.
@@ -73,7 +68,7 @@ def build_outcome(
             trends=surface != GP,
         ),
         priors=term_priors("outcome", priors),
-        mediator=study.mediator() - center if mediated else None,
+        mediator=study.mediator() if mediated else None,
         noise=noise,
         clustered=True,
     )

@@ -12,9 +12,10 @@ from bayes_hte.errors import DataError
 
 @dataclass(frozen=True)
 class LinearPredictor:
-    """Draws of a linear predictor under both arms, affine in the centred mediator.
+    """Draws of a linear predictor under both arms, affine in the mediator.
 
-    Under arm t and mediator value m it is ``base[t] + slope[t] (m - center)``.
+    Under arm t and mediator value m it is ``base[t] + slope[t] (m - expected[t])``, with `expected`
+    the mediator expected under that arm.
 
     Attributes
     ----------
@@ -35,7 +36,7 @@ class LinearPredictor:
         arm : ndarray of int, shape (unit,)
             Arm of each unit.
         mediator : ndarray, shape (unit,), or None
-            Its centred mediator, if the component sees one.
+            Its mediator less what is expected of it in its own arm, if the component sees one.
 
         Returns
         -------
@@ -50,7 +51,9 @@ class LinearPredictor:
         if self.slope is None:
             return eta
         if mediator is None:
-            raise DataError("this component sees a mediator; give each unit's centred value.")
+            raise DataError(
+                "this component sees a mediator; give each unit's deviation from what is expected."
+            )
         return eta + _own_arm(self.slope, arm) * mediator
 
 

@@ -11,11 +11,14 @@ import xarray as xr
 
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.stacked import StackedComponent
-from bayes_hte.design import PROPENSITY_COLUMN, Design
+from bayes_hte.design import EXPECTED_COLUMN, PROPENSITY_COLUMN, Design
 from bayes_hte.encoding import Encoding
 from bayes_hte.errors import SavedResultError
 from bayes_hte.study import Study
 from bayes_hte.surfaces.terms import Term
+
+# What `Design.learn` is given beside the study, and the column that keeps it.
+ESTIMATED = {"propensity": PROPENSITY_COLUMN, "expected_mediator": EXPECTED_COLUMN}
 
 
 def to_tree(component: FittedComponent | StackedComponent) -> xr.DataTree:
@@ -29,7 +32,8 @@ def to_tree(component: FittedComponent | StackedComponent) -> xr.DataTree:
     -------
     DataTree
         Groups ``posterior``, ``sample_stats``, ``trees/<term>``; the rest as JSON in the attribute
-        ``component``. The rows of the study are not stored, but the propensity they were given is.
+        ``component``. The rows of the study are not stored, but the propensity and the
+        expected mediator they were given are.
         Stacked candidates are groups ``candidate_0``, ..., with their table in the attribute
         ``stacking``.
     """
@@ -59,9 +63,13 @@ def _fitted_tree(component: FittedComponent) -> xr.DataTree:
         "/sample_stats": component.stats,
         **{f"/trees/{name}": trees for name, trees in component.trees.items()},
     }
-    if design.has_propensity:
-        values = design.frame[PROPENSITY_COLUMN].to_numpy()
-        groups["/design"] = xr.Dataset({"propensity": ("unit", values)})
+    estimated = {
+        name: ("unit", design.frame[column].to_numpy())
+        for name, column in ESTIMATED.items()
+        if column in design.frame
+    }
+    if estimated:
+        groups["/design"] = xr.Dataset(estimated)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs["component"] = json.dumps(state)
     return tree
@@ -98,8 +106,9 @@ def _fitted_from(tree: xr.DataTree, study: Study) -> FittedComponent:
         state = json.loads(tree.attrs["component"])
     except (KeyError, ValueError) as error:
         raise SavedResultError("this is not a saved component; run the study again.") from error
-    propensity = tree["design/propensity"].to_numpy() if "design" in tree else None
-    learned = Design.learn(study, propensity=propensity)
+    kept = tree["design"].to_dataset() if "design" in tree else {}
+    estimated = {name: kept[name].to_numpy() for name in ESTIMATED if name in kept}
+    learned = Design.learn(study, **estimated)
     trees = (
         {name: node.to_dataset() for name, node in tree["trees"].children.items()}
         if ("trees" in tree)

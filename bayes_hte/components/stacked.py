@@ -91,10 +91,12 @@ class StackedComponent:
         kept = [c.stats["diverging"] for c in self.candidates.values() if "diverging" in c.stats]
         return xr.Dataset({"diverging": sum(kept)}) if kept else xr.Dataset()
 
-    def linear_predictor(self, design: Design | None = None) -> LinearPredictor:
+    def linear_predictor(
+        self, design: Design | None = None, *, expected: np.ndarray | None = None
+    ) -> LinearPredictor:
         """Return the mixture's linear predictor; see `FittedComponent.linear_predictor`."""
         parts = {
-            i: c.linear_predictor(c.design if design is None else design)
+            i: c.linear_predictor(c.design if design is None else design, expected=expected)
             for i, c in self._chosen().items()
         }
         bases = {i: p.base for i, p in parts.items()}

@@ -17,7 +17,8 @@ class TermPrior:
     scale : float
         Prior standard deviation of the function at any x, in units of the latent sd of what is
         modelled (gaussian: the sd of the column; bernoulli 1.5 on the logit and poisson 1 on the
-        log scale), for mediator slopes divided by the sd of the mediator.
+        log scale), for slopes of the mediator and of its expectation divided by the sd of the
+        mediator about its expectation.
     trees : int
         Number of trees if the surface is a forest.
     because : str
@@ -45,6 +46,11 @@ DEFAULTS: dict[TermName, TermPrior] = {
         0.35, 50, "the mediator is expected to act much alike in all units"
     ),
     "mediator_arm": TermPrior(0.25, 25, "the mediator is expected to act much alike in both arms"),
+    "expected_mediator": TermPrior(
+        0.5,
+        1,
+        "what moves the mediator is expected to move the outcome about as much as it does itself",
+    ),
     "trend": TermPrior(
         1.0, 1, "within a group named beforehand covariates may matter as they do overall"
     ),

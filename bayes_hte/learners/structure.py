@@ -12,9 +12,13 @@ homogeneous               shared g(x) plus a constant effect: the model of no he
 ========================  ==========================================================================
 
 All but s have a mean for each arm, so that an effect is shrunk towards the average effect and not
-towards zero. With a mediator each learner adds slopes of the centred mediator in the same
-pattern; the outcome model is then linear in the mediator on the link scale, with slopes that vary
-with the covariates.
+towards zero. With a mediator each learner adds slopes of the mediator less what is expected of it
+given covariates and arm, in the same pattern; the outcome model is then linear in the mediator on
+the link scale, with slopes that vary with the covariates. The expectation has a coefficient of its
+own. Surfaces that shrink miss part of what covariates do to the outcome; covariates that move the
+outcome often move the mediator, and without that coefficient the slope takes over what was missed,
+so that a direct effect is taken for an indirect one (regularisation-induced confounding, here of
+the mediator). To separate the two is Mundlak's device for the effects of groups.
 
 Where a covariate's levels have means of their own (``means_by``), what is the same for all units is
 the same within a level instead: differences between its levels are then not shrunk towards none.
@@ -28,6 +32,8 @@ Kuenzel, S. R., Sekhon, J. S., Bickel, P. J., Yu, B. (2019). Metalearners for es
 heterogeneous treatment effects. PNAS 116, 4156-4165. doi:10.1073/pnas.1804597116
 Hahn, P. R., Murray, J. S., Carvalho, C. M. (2020). Bayesian regression tree models for causal
 inference. Bayesian Analysis 15, 965-1056. doi:10.1214/19-BA1195
+Mundlak, Y. (1978). On the pooling of time series and cross section data. Econometrica 46, 69-85.
+doi:10.2307/1913646
 """
 
 from __future__ import annotations
@@ -45,6 +51,7 @@ MEAN_SLOPE = Term("mediator", "mediator", "none", on_mediator=True)
 # The shared part may use the estimated propensity (against regularisation-induced confounding).
 SHARED = Term("shared", "shared", "covariates+propensity", constant=False)
 SLOPE = Term("mediator_modified", "mediator_modified", on_mediator=True, constant=False)
+EXPECTED = Term("expected_mediator", "expected_mediator", "none", on_expected=True)
 # Second stage of the X-learner: the effect as learned in each arm.
 EFFECT_TERMS = (
     *ARM_MEANS,
@@ -61,7 +68,7 @@ def _hierarchical(mediated: bool) -> tuple[Term, ...]:
         Term(f"mediator_arm_{a}", "mediator_arm", arm=a, on_mediator=True, constant=False)
         for a in ARMS
     )
-    return (*terms, MEAN_SLOPE, SLOPE, *slopes)
+    return (*terms, EXPECTED, MEAN_SLOPE, SLOPE, *slopes)
 
 
 def _prognostic_effect(mediated: bool) -> tuple[Term, ...]:
@@ -69,7 +76,7 @@ def _prognostic_effect(mediated: bool) -> tuple[Term, ...]:
     if not mediated:
         return terms
     differing = Term("mediator_effect", "mediator_arm", arm=1, on_mediator=True)
-    return (*terms, MEAN_SLOPE, SLOPE, differing)
+    return (*terms, EXPECTED, MEAN_SLOPE, SLOPE, differing)
 
 
 def _t(mediated: bool) -> tuple[Term, ...]:
@@ -77,23 +84,24 @@ def _t(mediated: bool) -> tuple[Term, ...]:
     terms = (*ARM_MEANS, *own)
     if not mediated:
         return terms
+    expected = (replace(EXPECTED, name=f"{EXPECTED.name}_{a}", arm=a) for a in ARMS)
     slopes = (Term(f"mediator_mean_{a}", "mediator", "none", arm=a, on_mediator=True) for a in ARMS)
     varying = (
         Term(f"mediator_arm_{a}", "mediator_modified", arm=a, on_mediator=True, constant=False)
         for a in ARMS
     )
-    return (*terms, *slopes, *varying)
+    return (*terms, *expected, *slopes, *varying)
 
 
 def _s(mediated: bool) -> tuple[Term, ...]:
     terms = (Term("shared", "shared", "covariates+arm"),)
     slope = Term("mediator", "mediator", "covariates+arm", on_mediator=True)
-    return (*terms, slope) if mediated else terms
+    return (*terms, EXPECTED, slope) if mediated else terms
 
 
 def _homogeneous(mediated: bool) -> tuple[Term, ...]:
     terms = (*ARM_MEANS, SHARED)
-    return (*terms, MEAN_SLOPE) if mediated else terms
+    return (*terms, EXPECTED, MEAN_SLOPE) if mediated else terms
 
 
 LEARNERS: dict[str, Callable[[bool], tuple[Term, ...]]] = {
@@ -129,7 +137,7 @@ def learner_terms(
         Whether the component sees the mediator (the outcome of a study with one).
     means_by : str, optional
         A covariate whose levels each have a mean (and trend) of their own in each arm, and a mean
-        slope of the mediator, in place of one for all units.
+        slope of the mediator and of its expectation, in place of one for all units.
     levels : tuple of str
         Its levels, as text.
     trends : bool, default True
@@ -151,7 +159,7 @@ def learner_terms(
     terms = LEARNERS[learner](mediated)
     if means_by is None:
         return terms
-    if all(term.features != "none" for term in terms):
+    if not any(term.kind == "arm_mean" for term in terms):
         raise UnsupportedError(
             f"learner {learner!r} has no mean for each arm, so it cannot have one for each level "
             f"of {means_by!r}; use learner='hierarchical'."

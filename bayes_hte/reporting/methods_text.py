@@ -167,7 +167,9 @@ def _models(results: Results) -> str:
             else "slopes that vary with the covariates and the arm"
         )
         sentences += [
-            f"The outcome predictor is linear in the mediator, with {slopes}.",
+            f"The outcome predictor is linear in the mediator, with {slopes}. What covariates and "
+            f"arm lead to expect of a {spec.roles.unit}'s mediator, learned from the others, has a "
+            "coefficient of its own [@mundlak].",
             f"The mediator was modelled with {_FAMILY[spec.mediator.family]} of the same "
             f"structure, using {_SURFACE[spec.mediator.surface]}.",
         ]

@@ -16,6 +16,7 @@ TERM_WORDS = {
     "arm": "deviation of an arm",
     "arm_mean": "mean of an arm",
     "effect": "effect of the treatment as it varies with the covariates",
+    "expected_mediator": "coefficient of the expected mediator",
     "mediator": "slope of the mediator",
     "mediator_modified": "slope of the mediator as it varies with the covariates",
     "mediator_arm": "deviation of an arm in the slope of the mediator",

@@ -49,6 +49,11 @@ REFERENCES: dict[str, Reference] = {
         "observational studies for causal effects. Biometrika 70, 41-55. "
         "doi:10.1093/biomet/70.1.41",
     ),
+    "mundlak": Reference(
+        "Mundlak 1978",
+        "Mundlak, Y. (1978). On the pooling of time series and cross section data. Econometrica "
+        "46, 69-85. doi:10.2307/1913646",
+    ),
     "mediation": Reference(
         "Imai et al. 2010a",
         "Imai, K., Keele, L., Tingley, D. (2010a). A general approach to causal mediation "

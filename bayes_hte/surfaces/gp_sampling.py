@@ -2,44 +2,31 @@
 
 The PyMC model has the hyperparameters as its only variables; all are positive, so its
 unconstrained space is their logarithms. They are found at their joint mode there (L-BFGS), where
-the curvature gives a covariance C. Then either
-
-- ``"nuts"``: NUTS started from Normal(mode, C) with C as its mass matrix, so that a few gradient
-  evaluations give a nearly independent draw and only the step size is tuned; or
-- ``"laplace"``: draws of Normal(mode, C), importance-resampled with Pareto-smoothed weights if
-  their k-hat is at most 0.7. It rarely is; the draws are then the plain Laplace approximation, and
-  k-hat, kept with them, says not to trust their tails.
+the curvature gives a covariance C. NUTS is started from Normal(mode, C) with C as its mass matrix,
+so that a few gradient evaluations give a nearly independent draw and only the step size is tuned.
 
 Given each draw of the hyperparameters the weights are drawn from their exact normal conditional.
-
-References
-----------
-Vehtari, A., Simpson, D., Gelman, A., Yao, Y., Gabry, J. (2024). Pareto smoothed importance
-sampling. Journal of Machine Learning Research 25(72), 1-58.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor
 import xarray as xr
-from arviz_stats.base import array_stats
 from scipy import linalg, optimize
 from threadpoolctl import threadpool_limits
 
-from bayes_hte.errors import SamplingError, unknown_name
+from bayes_hte.errors import SamplingError
 from bayes_hte.names import CHAIN, DRAW, SAMPLE
 from bayes_hte.surfaces.gp_collapsed import draw_weights, group_rows
 from bayes_hte.surfaces.gp_inducing import point_labels
 from bayes_hte.surfaces.gp_model import GPRegression
 
-Method = Literal["nuts", "laplace"]
-METHODS = ("nuts", "laplace")
 # Compiling the few scalar operations around the likelihood would cost more than it saves.
 MODE = "FAST_COMPILE"
 OPTIMISER_STEPS = 1000
@@ -48,10 +35,6 @@ REACH = 8.0
 CURVATURE_STEP = 1e-3
 # Flatter directions are taken to be this curved: sd of about 3 in log units.
 LEAST_CURVATURE = 0.1
-LARGEST_K = 0.7
-PROPOSALS_PER_DRAW = 2
-# Fewer leave too short a tail to estimate k-hat from.
-LEAST_PROPOSALS = 100
 # First step size of NUTS before its division by dimension^(1/4); near its optimum under C.
 FIRST_STEP = 1.2
 # Seven steps: under C a trajectory that long has crossed the posterior.
@@ -65,7 +48,6 @@ def sample_collapsed(
     chains: int,
     draws: int,
     seed: int,
-    method: Method = "nuts",
     hyper_draws: int = 75,
     tune: int = 40,
     cores: int = 1,
@@ -84,8 +66,6 @@ def sample_collapsed(
         Chains, and draws of the weights in each.
     seed : int
         Same seed, same draws; any number of cores.
-    method : {"nuts", "laplace"}
-        How the hyperparameters are drawn; see the module.
     hyper_draws : int
         Draws of the hyperparameters in each chain; consecutive draws of the weights share one if
         there are more of them.
@@ -104,17 +84,13 @@ def sample_collapsed(
         Every variable of :func:`bayes_hte.surfaces.gp.gp_function`, for each term, and
         ``<role>_sigma``.
     stats : Dataset, dims (chain, draw)
-        Of NUTS, or ``pareto_k`` of the chain.
+        Of NUTS.
 
     Raises
     ------
     SamplingError
         If the optimiser stops at its cap or away from a mode.
-    SpecError
-        If the method is unknown.
     """
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
     hyper_draws = min(hyper_draws, draws)
     streams = np.random.SeedSequence(seed).spawn(2 * chains)
     rngs = [np.random.default_rng(s) for s in streams]
@@ -122,19 +98,16 @@ def sample_collapsed(
     with threadpool_limits(1), pytensor.config.change_flags(mode=MODE):
         density = _Density(model.logp_dlogp_function(ravel_inputs=True))
         laplace = find_mode(regression, density, steps=optimiser_steps)
-        if method == "nuts":
-            theta, stats = _nuts(
-                regression,
-                model,
-                laplace,
-                rngs[:chains],
-                draws=hyper_draws,
-                tune=tune,
-                cores=min(cores, chains),
-                progress=progress,
-            )
-        else:
-            theta, stats = _laplace(density, laplace, rngs[:chains], draws=hyper_draws)
+        theta, stats = _nuts(
+            regression,
+            model,
+            laplace,
+            rngs[:chains],
+            draws=hyper_draws,
+            tune=tune,
+            cores=min(cores, chains),
+            progress=progress,
+        )
         repeat = np.arange(draws) * hyper_draws // draws
         weights = _weights(regression, theta, repeat, rngs[chains:])
     coords = {CHAIN: np.arange(chains), DRAW: np.arange(draws)}
@@ -157,10 +130,9 @@ class Laplace:
     mode: np.ndarray
     factor: np.ndarray
 
-    def draw(self, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return draws, shape (size, hyperparameter), and their log densities up to a constant."""
-        z = rng.standard_normal((size, len(self.mode)))
-        return self.mode + z @ self.factor.T, -0.5 * (z * z).sum(axis=1)
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Return one draw, shape (hyperparameter,)."""
+        return self.mode + self.factor @ rng.standard_normal(len(self.mode))
 
 
 @dataclass(frozen=True)
@@ -246,7 +218,7 @@ def _nuts(
     cores: int,
     progress: bool,
 ) -> tuple[np.ndarray, xr.Dataset]:
-    starts = [np.exp(laplace.draw(rng, 1)[0][0]) for rng in rngs]
+    starts = [np.exp(laplace.draw(rng)) for rng in rngs]
     with model:
         step = pm.NUTS(
             scaling=laplace.factor @ laplace.factor.T,
@@ -280,23 +252,6 @@ def _nuts(
     ]
     kept = [name for name in stats.data_vars if stats[name].dims == SAMPLE]
     return np.concatenate(columns, axis=2), stats[kept]
-
-
-def _laplace(
-    density: _Density, laplace: Laplace, rngs: Sequence[np.random.Generator], *, draws: int
-) -> tuple[np.ndarray, xr.Dataset]:
-    theta, k_hat = [], []
-    for rng in rngs:
-        u, log_proposal = laplace.draw(rng, max(LEAST_PROPOSALS, PROPOSALS_PER_DRAW * draws))
-        log_ratio = np.array([density(row)[0] for row in u]) - log_proposal
-        log_weights, k = array_stats.psislw(log_ratio)
-        k_hat.append(float(k))
-        if k <= LARGEST_K:
-            weights = np.exp(log_weights)
-            u = u[rng.choice(len(u), draws, p=weights / weights.sum())]
-        theta.append(np.exp(u[:draws]))
-    stats = xr.Dataset({"pareto_k": (SAMPLE, np.repeat(np.array(k_hat)[:, None], draws, axis=1))})
-    return np.stack(theta), stats
 
 
 def _weights(

@@ -1,9 +1,9 @@
 """Terms: the pieces of a linear predictor, whatever surface draws them.
 
 A linear predictor is ``eta_i = offset + sum_k b_k(arm_i, m_i) f_k(x_i)``: each term k is a function
-of covariates (a surface) times a basis that is 1, an arm's indicator, the centred mediator, or
-their product. Learners are lists of terms; potential outcomes follow by setting the arm and the
-mediator in the bases.
+of covariates (a surface) times a basis that is 1, an arm's indicator, the mediator less what is
+expected of it, that expectation, or their product. Learners are lists of terms; potential outcomes
+follow by setting the arm and the mediator in the bases.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ class Term:
     arm : int or None
         The arm it belongs to (0 or 1); None is both.
     on_mediator : bool
-        Whether it multiplies the centred mediator.
+        Whether it multiplies the mediator less its expectation.
+    on_expected : bool
+        Whether it multiplies the expectation of the mediator.
     group : (str, str) or None
         A covariate and one of its levels, as text, whose units alone have the term; None is all.
     constant : bool
@@ -44,6 +46,7 @@ class Term:
     features: FeatureSet = "covariates"
     arm: int | None = None
     on_mediator: bool = False
+    on_expected: bool = False
     group: tuple[str, str] | None = None
     constant: bool = True
 
@@ -52,6 +55,8 @@ class Term:
         arm: np.ndarray,
         mediator: np.ndarray | None,
         member: np.ndarray | None = None,
+        *,
+        expected: np.ndarray | None = None,
     ) -> np.ndarray | None:
         """Return what multiplies the function at observed rows; None is 1 everywhere.
 
@@ -60,21 +65,28 @@ class Term:
         arm : ndarray of int, shape (row,)
             Arm of each row.
         mediator : ndarray, shape (row,), or None
-            Centred mediator of each row.
+            Mediator of each row less its expectation.
         member : ndarray of bool, shape (row,), or None
             Whether each row is in the term's group.
+        expected : ndarray, shape (row,), or None
+            Expected mediator of each row in its own arm, centred.
 
         Returns
         -------
         ndarray, shape (row,), or None
         """
-        if self.arm is None and not self.on_mediator and self.group is None:
+        multiplies = self.on_mediator or self.on_expected
+        if self.arm is None and not multiplies and self.group is None:
             return None
         basis = np.ones(arm.shape) if self.arm is None else (arm == self.arm).astype(np.float64)
         if self.on_mediator:
             if mediator is None:
                 raise ValueError(f"term {self.name!r} needs a mediator")
             basis = basis * mediator
+        if self.on_expected:
+            if expected is None:
+                raise ValueError(f"term {self.name!r} needs the expected mediator")
+            basis = basis * expected
         if self.group is not None:
             if member is None:
                 raise ValueError(f"term {self.name!r} needs to know who is in {self.group}")

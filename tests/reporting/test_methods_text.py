@@ -98,8 +98,8 @@ def test_a_doi_becomes_a_link_and_the_rest_is_escaped():
 
 def test_every_term_of_every_model_has_its_prior_and_reason(build):
     table = prior_table(build(mediator=True, surface="linear").spec).set_index("component")
-    outcome = ["arm_mean", "shared", "arm", "mediator", "mediator_modified", "mediator_arm"]
-    assert table.loc["outcome", "term"].tolist() == outcome
+    of_mediator = ["expected_mediator", "mediator", "mediator_modified", "mediator_arm"]
+    assert table.loc["outcome", "term"].tolist() == ["arm_mean", "shared", "arm", *of_mediator]
     assert table.loc["outcome", "trees"].isna().all()
     assert table.loc["mediator", "trees"].fillna(0).tolist() == [0, 100, 50]
     assert table.loc["propensity", "term"] == "shared"
