@@ -21,8 +21,9 @@ from bayes_hte.learners.structure import LEARNERS, has_means, learner_terms
 from bayes_hte.plan import Plan, check_plan
 from bayes_hte.simulation import simulate_scenario
 from bayes_hte.spec import PriorSpec
-from bayes_hte.subgroups import null_surrogate
-from bayes_hte.subgroups.null_surrogate import TREND_VARIANCE, surrogate_refit
+from bayes_hte.subgroups import surrogate_mean
+from bayes_hte.subgroups.null_surrogate import surrogate_refit
+from bayes_hte.subgroups.surrogate_mean import TREND_VARIANCE
 from bayes_hte.surfaces.terms import Term
 
 SIZE = {"seed": 3, "draws": 200, "tune": 100, "chains": 2, "cores": 1, "progress": False}
@@ -138,7 +139,7 @@ def test_without_trends_a_direct_effect_goes_into_the_slope_of_the_mediator(monk
         tnie = trial.effects["tnie"].to_numpy()
         true = tnie[trial.in_subgroup].mean() - tnie[~trial.in_subgroup].mean()
         for trends, variance in ((True, TREND_VARIANCE), (False, {})):
-            monkeypatch.setattr(null_surrogate, "TREND_VARIANCE", variance)
+            monkeypatch.setattr(surrogate_mean, "TREND_VARIANCE", variance)
             drawn = surrogate_refit("tnie", means_by="group")(study, seed)
             mean = drawn.mean(("chain", "draw")).to_numpy()
             found = mean[trial.in_subgroup].mean() - mean[~trial.in_subgroup].mean()

@@ -12,7 +12,7 @@ from scipy.optimize import approx_fprime
 from bayes_hte.errors import SavedResultError, SpecError
 from bayes_hte.simulation import simulate_scenario
 from bayes_hte.study import Study
-from bayes_hte.subgroups import null_surrogate
+from bayes_hte.subgroups import surrogate_kernels, surrogate_mean
 from bayes_hte.subgroups.calibration import NullDistribution, _compare, calibrate
 from bayes_hte.subgroups.null_surrogate import surrogate_null, surrogate_refit
 
@@ -229,25 +229,25 @@ def test_slopes_of_the_likelihood_agree_with_differences():
     covariances = [r @ r.T / 30 for r in roots]
     y, fixed = rng.normal(size=30), np.ones((30, 30))
     logs = np.log([0.3, 0.7, 0.5])
-    value, slopes, information = null_surrogate._curvature(np.exp(logs), y, fixed, covariances)
+    value, slopes, information = surrogate_mean.curvature(np.exp(logs), y, fixed, covariances)
 
     def deviance(at: np.ndarray) -> float:
-        return null_surrogate._curvature(np.exp(at), y, fixed, covariances)[0]
+        return surrogate_mean.curvature(np.exp(at), y, fixed, covariances)[0]
 
     np.testing.assert_allclose(slopes, approx_fprime(logs, deviance, 1e-6), atol=1e-4)
     total = fixed + 0.3 * covariances[0] + 0.7 * covariances[1] + 0.5 * np.eye(30)
     expected = 0.5 * y @ np.linalg.solve(total, y) + 0.5 * np.linalg.slogdet(total)[1]
     assert value == pytest.approx(expected)
     assert (np.linalg.eigvalsh(information) > 0).all()
-    best = null_surrogate._most_probable(y, fixed, covariances, [0.3, 0.7, 0.5])
+    best = surrogate_mean.most_probable(y, fixed, covariances, [0.3, 0.7, 0.5])
     for nearby in (0.9, 1.1):
         assert deviance(np.log(best)) <= deviance(np.log(best * nearby)) + 0.01
 
 
 def test_the_posterior_agrees_with_conditioning_written_out():
     _, study = scenario("total_simple", n=40)
-    kernels, w = null_surrogate._kernels(study), study.arm_index() - 0.5
-    mean = null_surrogate._fit_mean(study.outcome(), kernels, w, functions=("shared", "effect"))
+    kernels, w = surrogate_kernels.kernels_at_units(study), study.arm_index() - 0.5
+    mean = surrogate_mean.fit_mean(study.outcome(), kernels, w, functions=("shared", "effect"))
     ones = np.ones(40)
     prior = {of: sum(k for name, k in mean.parts if name == of) for of in ("shared", "effect")}
     y = (study.outcome() - mean.center) / mean.unit
@@ -255,6 +255,14 @@ def test_the_posterior_agrees_with_conditioning_written_out():
     cross = prior["effect"] * w
     expected = mean.unit * cross @ np.linalg.solve(total, y)
     np.testing.assert_allclose(mean.mean({"effect": ones}), expected, atol=1e-8)
+    others = np.array([np.delete(np.arange(40), i) for i in range(40)])
+    left_out = [
+        (total - mean.noise * np.eye(40))[i, o] @ np.linalg.solve(total[np.ix_(o, o)], y[o])
+        for i, o in enumerate(others)
+    ]
+    np.testing.assert_allclose(
+        mean.without_each(study.outcome()), mean.center + mean.unit * np.array(left_out), atol=1e-8
+    )
     variance = np.diagonal(prior["effect"] - cross @ np.linalg.solve(total, cross.T))
     draws = mean.draws({"effect": ones}, 4000, np.random.default_rng(0))
     np.testing.assert_allclose(draws.mean(axis=0), expected, atol=0.1 * draws.std())
@@ -306,7 +314,12 @@ def test_null_studies_look_like_the_study_but_have_equal_effects(name):
 
     assert effects(study)[1] > 1.0
     gaps = [effects(d)[1] for d in drawn]
-    assert abs(np.mean(gaps)) < 0.4
+    # Who is in which arm stays, and with it what chance made unequal between them.
+    assert abs(np.mean(gaps)) < 0.2 * effects(study)[1]
+    # What is equal exactly is the effect in the models the studies are drawn from.
+    for mean in (null.outcome, null.mediator):
+        if mean is not None:
+            assert np.ptp(mean.mean({"effect": np.ones(300)})) < 1e-9 * mean.unit
     assert np.mean([effects(d)[0] for d in drawn]) == pytest.approx(
         effects(study)[0] + effects(study)[1] * inside.mean(), abs=0.4
     )
@@ -322,6 +335,6 @@ def test_null_studies_look_like_the_study_but_have_equal_effects(name):
 def test_what_the_surrogate_cannot_do_is_refused(monkeypatch):
     with pytest.raises(SpecError, match="unknown effect 'tni'"):
         surrogate_refit("tni")
-    monkeypatch.setattr(null_surrogate, "LARGEST", 50)
+    monkeypatch.setattr(surrogate_kernels, "LARGEST", 50)
     with pytest.raises(SpecError, match="up to 50 units, got 60"):
         surrogate_refit("te")(trial(), 0)
