@@ -11,9 +11,7 @@ import statsmodels.formula.api as smf
 import bayes_hte as hte
 from bayes_hte.analysis import study_from_spec
 from bayes_hte.cli import shipped_studies
-from bayes_hte.components.outcome import build_outcome
-from bayes_hte.design import Design
-from bayes_hte.fitting import build_stage
+from bayes_hte.fitting import build_stage, stages
 from bayes_hte.plan import Plan, check_plan
 from bayes_hte.spec import PriorSpec
 from bayes_hte.study_file import load_spec
@@ -75,6 +73,10 @@ def test_homogeneous_linear_posterior_agrees_with_the_published_values(jobs2):
         assert float(averages[name].mean()) == pytest.approx(published, abs=tolerance), name
 
 
+def same_for_everybody(mediator, study) -> np.ndarray:
+    return np.full(study.n_units, study.mediator().mean())
+
+
 @pytest.mark.parametrize("name", sorted(shipped_studies()))
 def test_every_shipped_study_builds(name):
     spec = load_spec(shipped_studies()[name])
@@ -83,16 +85,12 @@ def test_every_shipped_study_builds(name):
     check_plan(study, plan)
     # An estimated propensity as a covariate needs draws, which is not what is tested here.
     plan = replace(plan, propensity_covariate=False)
-    mediated = study.roles.mediator is not None
-    for stage in ("propensity", "mediator") if mediated else ("propensity",):
-        assert build_stage(stage, study, plan, {}).model.observed_RVs
-    outcome = build_outcome(
-        study,
-        Design.learn(study),
-        family=plan.family,
-        surface=plan.surface,
-        learner=plan.learner,
-        center=np.full(study.n_units, study.mediator().mean()) if mediated else None,
-    )
+    # Nor is an expected mediator.
+    built = {
+        stage: build_stage(stage, study, plan, {"mediator": None}, expect=same_for_everybody)
+        for stage in stages(study, plan)
+    }
+    assert all(component.model.observed_RVs for component in built.values())
+    outcome = built["outcome"]
     forests = [step for step in outcome.steps() if isinstance(step, ForestStep)]
     assert [name for step in forests for name in step.names] == list(outcome.forests)

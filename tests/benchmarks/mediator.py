@@ -1,0 +1,112 @@
+"""What the expected mediator's own coefficient changes: slopes and indirect effects.
+
+Run it with ``python -m tests.benchmarks.mediator``; see ``--help``. On simulated trials with exact
+individual effects it fits the default model, and the same model without that coefficient, with the
+mediator centred by its expectation averaged over the arms. Both say the same of the data; they
+differ in where the outcome model's shrunk surfaces leave what they miss. The slope of the mediator
+is 1 in every scenario. Rows are added to the results file as soon as a fit is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.effects import decompose
+from bayes_hte.expected_mediator import expected_mediator, expected_unseen
+from bayes_hte.fitted_study import Fit
+from bayes_hte.fitting import Expectation, fit_stage, posterior_sampler, stages
+from bayes_hte.plan import Plan
+from bayes_hte.sampling import SamplerSize
+from bayes_hte.simulation import SimulatedTrial, simulate_scenario
+from bayes_hte.spec import PriorSpec
+from bayes_hte.study import Study
+
+SCENARIOS = ("simple_part", "simple_all", "global")
+SIZE = SamplerSize(chains=2, draws=200, tune=200, cores=1, progress=False)
+NONE = PriorSpec("outcome", "expected_mediator", "left out, for comparison", scale=1e-6)
+
+
+def average_over_arms(mediator: FittedComponent, study: Study) -> np.ndarray:
+    """Return the posterior-mean mediator, averaged over the arms, shape (unit,)."""
+    del study
+    return expected_mediator(mediator, mediator.linear_predictor().base).mean(axis=1)
+
+
+MODELS: dict[str, tuple[Plan, Expectation]] = {
+    "with": (Plan(), expected_unseen),
+    "without": (Plan(priors=(NONE,)), average_over_arms),
+}
+
+
+def measure(trial: SimulatedTrial, model: str, seed: int) -> dict[str, Any]:
+    """Fit one model to one trial and compare with the truth."""
+    roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+    study = Study.from_frame(trial.frame, **roles, covariates=trial.covariates)
+    plan, expect = MODELS[model]
+    done, sample = {}, posterior_sampler(seed=seed, size=SIZE)
+    for stage in stages(study, plan):
+        done[stage] = fit_stage(stage, study, plan, done, sample, expect=expect)
+    fit = Fit(study, plan, seed, done)
+    tnie = decompose(fit.potential_outcomes())["tnie"].to_numpy()
+    truth = trial.effects["tnie"].to_numpy()
+    inside = trial.in_subgroup
+    low, high = np.quantile(tnie, [0.05, 0.95], axis=(0, 1))
+    error = tnie.mean(axis=(0, 1)) - truth
+    no_expectation = np.zeros((study.n_units, 2))
+    slope = done["outcome"].linear_predictor(expected=no_expectation).slope
+    return {
+        "slope": float(slope.mean()),
+        "slope_inside": float(slope[:, :, inside].mean()),
+        "error_inside": float(error[inside].mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "coverage_90": float(((low <= truth) & (truth <= high)).mean()),
+    }
+
+
+def main() -> None:
+    """Run the benchmark, or print the means of saved results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenarios", nargs="+", default=SCENARIOS, choices=SCENARIOS)
+    parser.add_argument("--n", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="first replication")
+    parser.add_argument("--replications", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("mediator.csv"))
+    parser.add_argument("--table", action="store_true", help="print the means of OUT and stop")
+    options = parser.parse_args()
+    if options.table:
+        rows = pd.read_csv(options.out).groupby(["scenario", "n", "model"], sort=False)
+        print(rows.mean().drop(columns="replication").assign(trials=rows.size()).round(3))
+        return
+    for replication in range(options.first, options.first + options.replications):
+        for scenario in options.scenarios:
+            name = f"mediator/{scenario}/{options.n}/{replication}"
+            seed = zlib.crc32(name.encode()) >> 1
+            for model in MODELS:
+                rng = np.random.default_rng(seed)
+                trial = simulate_scenario(scenario, rng, n=options.n, noise=1.0)
+                row = {"scenario": scenario, "n": options.n, "replication": replication}
+                row |= {"model": model, **measure(trial, model, seed)}
+                write(row, options.out)
+                print(row, flush=True)
+
+
+def write(row: dict[str, Any], path: Path) -> None:
+    """Add a row to a results file, with a header if it is new."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+if __name__ == "__main__":
+    main()
