@@ -104,8 +104,8 @@ pd.DataFrame(
 ).astype(float).describe().loc[["mean", "min", "max"]].round(2)
 
 # %% [markdown]
-# The curve is nearly flat: K matters little, because leaves that name clusters with equal effects are put
-# together again, and what a reader gets is the tree.
+# The curve is nearly flat: K matters little, because leaves that name clusters with equal effects
+# are put together again, and what a reader gets is the tree.
 #
 # ## 2. The clustering: K-means or a mixture, with or without t-SNE
 #
@@ -344,11 +344,11 @@ figure.legend(loc="outside upper left", ncols=2, frameon=False)
 figure
 
 # %% [markdown]
-# Where effects are equal the other half declares nothing, for any margin. Nor do the same units, but
-# for one of twelve trials without a margin: the stand-in shrinks equal effects to nearly nought.
-# Models that shrink less do declare. With exact posteriors of a linear model and equal effects, the
-# same units declared subgroups in 15 to 42% of the trials, and the other half in 2%. The price is
-# the distance between the blue lines: the other half knows less, and understates.
+# Where effects are equal the other half declares nothing, for any margin. Nor do the same units,
+# but for one of twelve trials without a margin: the stand-in shrinks equal effects to nearly
+# nought. Models that shrink less do declare. With exact posteriors of a linear model and equal
+# effects, the same units declared subgroups in 15 to 42% of the trials, and the other half in 2%.
+# The price is the distance between the blue lines: the other half knows less, and understates.
 #
 # How often a study like *yours* would declare something where nothing is, is a number the package
 # computes: `hte.calibrate_subgroups` refits studies drawn under equal effects with your covariates,
