@@ -7,10 +7,8 @@ of their own (`means_by` of :func:`bayes_hte.fit`).
 
 Subgroups have linear trends of their own as well, without which what is missed of a direct effect
 that differs between the same groups goes into the slope of the mediator, and so into the size of an
-indirect difference. In simulated trials, with the closed-form stand-in for the model, the size was
-then close to right but for one scenario with a logistic outcome and a direct effect; the full model
-can still take a direct difference for an indirect one (the benchmark of subgroups has the figures).
-A difference that was declared is more often one that chance made large.
+indirect difference. The benchmark of subgroups has figures of how well that works. A difference
+that was declared is more often one that chance made large.
 """
 
 from __future__ import annotations

@@ -83,7 +83,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.table:
         rows = pd.read_csv(options.out).groupby(["scenario", "n", "model"], sort=False)
-        print(rows.mean().drop(columns="replication").assign(trials=rows.size()).round(3))
+        means = rows.mean().drop(columns="replication").assign(trials=rows.size())
+        print(means.round(3).to_string())
         return
     for replication in range(options.first, options.first + options.replications):
         for scenario in options.scenarios:
