@@ -26,8 +26,8 @@ from bayes_hte.errors import SavedResultError
 
 MANIFEST = "manifest.json"
 DRAWS = "draws-"
-# Raised when the layout of saved stages changes, so that old ones are run again.
-FORMAT = 1
+# Raised when saved stages change in layout or meaning, so that old ones are run again.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
