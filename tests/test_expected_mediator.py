@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,15 +13,13 @@ from scipy import special, stats
 from bayes_hte.components.families import get_family
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.effects import decompose
+from bayes_hte.errors import DataError
 from bayes_hte.expected_mediator import expected_mediator, expected_seen, expected_unseen
-from bayes_hte.fitted_study import Fit
-from bayes_hte.fitting import fit_stage, posterior_sampler, stages
+from bayes_hte.fitting import build_stage
 from bayes_hte.names import ARM, SAMPLE, UNIT
-from bayes_hte.plan import Plan
 from bayes_hte.sampling import SamplerSize
 from bayes_hte.simulation import simulate_scenario
-from bayes_hte.spec import PriorSpec
-from bayes_hte.study import Study
+from tests.benchmarks.mediator import fit_trial
 
 SIGMA = 1.0
 
@@ -92,31 +91,57 @@ def test_few_draws_are_weighted_without_smoothing():
     np.testing.assert_allclose(expected_unseen(fake_mediator(eta), fake_study(y, arm)), expected)
 
 
-def fit_part_direct(expect, priors: tuple[PriorSpec, ...] = ()) -> tuple[Fit, np.ndarray]:
-    """Fit 500 units, in a quarter of whom half of the effect is direct; return who they are."""
-    truth = simulate_scenario("simple_part", np.random.default_rng(2), n=500, noise=1.0)
-    columns = {"outcome": "y", "treatment": "treat", "mediator": "m"}
-    study = Study.from_frame(truth.frame, **columns, covariates=truth.covariates)
-    plan = Plan(priors=priors)
+@pytest.fixture(scope="module")
+def trial():
+    """Five hundred units; in a quarter of them half of the effect is direct."""
+    return simulate_scenario("simple_part", np.random.default_rng(2), n=500, noise=1.0)
+
+
+@pytest.fixture(scope="module")
+def fits(trial):
+    """The default model, and the one in which covariates can get into the slope."""
     size = SamplerSize(chains=2, draws=100, tune=100, cores=1, progress=False)
-    done, sample = {}, posterior_sampler(seed=1, size=size)
-    for stage in stages(study, plan):
-        done[stage] = fit_stage(stage, study, plan, done, sample, expect=expect)
-    return Fit(study, plan, 1, done), truth.in_subgroup
+    return {model: fit_trial(trial, model, seed=1, size=size) for model in ("with", "without")}
 
 
-def average_over_arms(mediator, study) -> np.ndarray:
-    return expected_mediator(mediator, mediator.linear_predictor().base).mean(axis=1)
+def test_a_direct_effect_is_not_taken_for_an_indirect_one(trial, fits):
+    inside = trial.in_subgroup
+    truth = trial.effects["tnie"].to_numpy()[inside].mean()
+    found = {
+        model: float(decompose(fit.potential_outcomes())["tnie"].mean(SAMPLE)[inside].mean())
+        for model, fit in fits.items()
+    }
+    assert found["with"] == pytest.approx(truth, abs=0.35)
+    # Both say the same of the data; without the coefficient the slope takes what surfaces miss.
+    assert found["without"] > truth + 0.5
 
 
-def test_a_direct_effect_is_not_taken_for_an_indirect_one():
-    # The indirect effect in the subgroup is 1.58; the direct effect is as large, in the same units.
-    fit, inside = fit_part_direct(expected_unseen)
-    tnie = decompose(fit.potential_outcomes())["tnie"].mean(SAMPLE).to_numpy()
-    assert tnie[inside].mean() == pytest.approx(1.58, abs=0.35)
-    # Mediator less the average of both arms, its expectation without a coefficient: a model that
-    # says the same of the data, but whose slope takes what its shrunk surfaces miss.
-    none = PriorSpec(component="outcome", term="expected_mediator", because="none", scale=1e-6)
-    before, _ = fit_part_direct(average_over_arms, (none,))
-    tnie = decompose(before.potential_outcomes())["tnie"].mean(SAMPLE).to_numpy()
-    assert tnie[inside].mean() > 1.58 + 0.5
+def test_prediction_multiplies_the_coefficient_by_what_the_fit_did(fits):
+    fit = fits["with"]
+    outcome, arm = fit.components["outcome"], fit.study.arm_index()
+    built = build_stage("outcome", fit.study, fit.plan, fit.components)
+    basis = next(p.basis for p in built.placed if p.term.on_expected)
+    own = outcome.design.expected_mediator
+    centre = np.tile(outcome.design.expected_by_arm, (arm.size, 1))
+    bases = [
+        outcome.linear_predictor(expected=expected).as_observed(arm, np.zeros(arm.size))
+        for expected in (np.column_stack([own, own]), centre)
+    ]
+    coefficient = outcome.posterior["outcome_expected_mediator_const"].to_numpy()
+    assert np.abs(coefficient).min() > 0.1
+    np.testing.assert_allclose(bases[0] - bases[1], coefficient[..., None] * basis, atol=1e-9)
+    without = replace(outcome, terms=tuple(t for t in outcome.terms if not t.on_expected))
+    rest = without.linear_predictor().as_observed(arm, np.zeros(arm.size))
+    np.testing.assert_allclose(bases[1], rest, atol=1e-9)
+    for t in (0, 1):
+        assert basis[arm == t].mean() == pytest.approx(0, abs=1e-9)
+
+
+def test_without_an_expectation_nothing_is_predicted(fits):
+    outcome = fits["with"].components["outcome"]
+    with pytest.raises(DataError, match="needs the expected mediator under each arm"):
+        outcome.linear_predictor()
+    rows = fits["with"].study.frame.iloc[:3]
+    new = outcome.design.replay(rows, propensity=np.full(3, 0.5))
+    with pytest.raises(DataError, match="no expected mediator; predict it for both arms"):
+        _ = new.expected_mediator

@@ -46,22 +46,27 @@ MODELS: dict[str, tuple[Plan, Expectation]] = {
 }
 
 
-def measure(trial: SimulatedTrial, model: str, seed: int) -> dict[str, Any]:
-    """Fit one model to one trial and compare with the truth."""
+def fit_trial(trial: SimulatedTrial, model: str, *, seed: int, size: SamplerSize = SIZE) -> Fit:
+    """Fit one of the models to a trial."""
     roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
     study = Study.from_frame(trial.frame, **roles, covariates=trial.covariates)
     plan, expect = MODELS[model]
-    done, sample = {}, posterior_sampler(seed=seed, size=SIZE)
+    done, sample = {}, posterior_sampler(seed=seed, size=size)
     for stage in stages(study, plan):
         done[stage] = fit_stage(stage, study, plan, done, sample, expect=expect)
-    fit = Fit(study, plan, seed, done)
+    return Fit(study, plan, seed, done)
+
+
+def measure(trial: SimulatedTrial, model: str, seed: int) -> dict[str, Any]:
+    """Fit one model to one trial and compare with the truth."""
+    fit = fit_trial(trial, model, seed=seed)
     tnie = decompose(fit.potential_outcomes())["tnie"].to_numpy()
     truth = trial.effects["tnie"].to_numpy()
     inside = trial.in_subgroup
     low, high = np.quantile(tnie, [0.05, 0.95], axis=(0, 1))
     error = tnie.mean(axis=(0, 1)) - truth
-    no_expectation = np.zeros((study.n_units, 2))
-    slope = done["outcome"].linear_predictor(expected=no_expectation).slope
+    no_expectation = np.zeros((fit.study.n_units, 2))
+    slope = fit.components["outcome"].linear_predictor(expected=no_expectation).slope
     return {
         "slope": float(slope.mean()),
         "slope_inside": float(slope[:, :, inside].mean()),
