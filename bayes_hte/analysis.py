@@ -216,9 +216,6 @@ def judge_subgroups(
             seed=stage_seed(seed, f"honest subgroups {name}"),
             margin=options.margin,
             probability=options.probability,
-            largest_k=options.largest_k,
-            clusters=options.clusters,
-            embed=options.embed,
         )
         for name in options.effects
     }

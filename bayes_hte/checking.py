@@ -151,6 +151,7 @@ def null_checks(fit: Fit, spec: Spec, *, folder: Path, progress: bool) -> tuple[
         return ()
     checks = []
     for name in options.effects:
+        search = {} if options.honest else {"largest_k": options.largest_k}
         found = calibrate_subgroups(
             fit.study,
             name,
@@ -168,7 +169,7 @@ def null_checks(fit: Fit, spec: Spec, *, folder: Path, progress: bool) -> tuple[
             progress=progress,
             margin=options.margin,
             probability=options.probability,
-            largest_k=options.largest_k,
+            **search,
         )
         title = f"subgroups where effects are equal: {name.upper()}"
         checks.append(CheckResult(title, None, found.summary().reset_index(), found.text))

@@ -178,9 +178,9 @@ class SubgroupSpec:
     """The M-learner: which effects to cluster and how, and when subgroups are declared.
 
     If `honest`, each half of the study is fitted by itself too, and subgroups are declared only if
-    those that one half suggests are there in the other. `calibrate` repeats the search on studies
-    like this one in which effects are equal, `replications` times for each way of making them so,
-    with a surrogate in closed form or with the full model (hours).
+    effects that one half puts furthest apart are apart in the other. `calibrate` repeats the search
+    on studies like this one in which effects are equal, `replications` times for each way of making
+    them so, with a surrogate in closed form or with the full model (hours).
     """
 
     effects: tuple[EffectName, ...] = ("te",)

@@ -30,6 +30,7 @@ from scipy.stats import beta, binom
 from threadpoolctl import threadpool_limits
 
 from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.store import FORMAT
 from bayes_hte.study import Study
 from bayes_hte.subgroups.decision import check_probability, margin_of
 from bayes_hte.subgroups.discovery import check_seed, m_learner
@@ -222,13 +223,16 @@ def calibrate(
         replication alone: more replications, or another variant, change none. The study itself is
         analysed with `seed`, as by ``honest_m_learner(study, fit_half=refit, seed=seed)``.
     rule : {"honest", "in_sample"}
-        Judge subgroups on the half that did not suggest them, or on the same units.
+        Judge differences on the half that did not suggest them, or subgroups on the same units.
     replications : int, default 200
         For each variant; at least ``1 / alpha - 1``, so that a threshold exists.
     alpha : float, default 0.05
         Share of false claims allowed; above 0 and below 0.5.
-    margin, probability, **search
+    margin, probability
         As in :func:`~bayes_hte.subgroups.m_learner`; a default margin is that of the study.
+    **search
+        Options of the search, as in :func:`~bayes_hte.subgroups.honest_m_learner`, or in
+        :func:`~bayes_hte.subgroups.m_learner` under the rule ``"in_sample"``.
     n_jobs : int, default 1
         Processes (joblib); the result does not depend on it.
     folder : Path, optional
@@ -255,6 +259,7 @@ def calibrate(
     check_probability(probability)
     procedure = _Procedure(refit, rule, margin_of(study.outcome(), margin), probability, search)
     identity = {
+        "format": FORMAT,
         "study": study.fingerprint(),
         "estimator": estimator,
         "seed": seed,

@@ -226,12 +226,10 @@ def _as_tsne(embed: str | Tsne, n_units: int) -> Tsne | None:
 
 def _check_ranges(seed: int, largest_k: int, leaf_share: float, leaf_price: float) -> None:
     check_seed(seed)
+    check_leaf_share(leaf_share)
     ranges = {
         f"largest_k must be a whole number from 2 to 10, got {largest_k!r}": (
             _is_whole(largest_k) and 2 <= largest_k <= 10
-        ),
-        f"leaf_share must be above 0 and at most 0.5, got {leaf_share}; try 0.1": (
-            0 < leaf_share <= 0.5
         ),
         f"leaf_price must be 0 or more, got {leaf_price}; try 0.05": leaf_price >= 0,
     }
@@ -250,6 +248,18 @@ def check_seed(seed: int) -> None:
     """
     if not (_is_whole(seed) and seed >= 0):
         raise SpecError(f"seed must be a whole number, 0 or more, got {seed!r}.")
+
+
+def check_leaf_share(leaf_share: float) -> None:
+    """Raise unless leaves can hold a share of the units.
+
+    Raises
+    ------
+    SpecError
+        If it is not above 0 and at most 0.5.
+    """
+    if not 0 < leaf_share <= 0.5:
+        raise SpecError(f"leaf_share must be above 0 and at most 0.5, got {leaf_share}; try 0.1.")
 
 
 def _is_whole(value: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -25,9 +24,9 @@ def honest_m_learner(
     seed: int,
     margin: float | None = None,
     probability: float = 0.95,
-    **search: Any,
+    leaf_share: float = 0.1,
 ) -> HonestSubgroups:
-    """Halve the study, fit each half by itself, and judge each half's subgroups on the other.
+    """Halve the study, fit each half by itself, and judge each on whom the other sets apart.
 
     Parameters
     ----------
@@ -40,15 +39,15 @@ def honest_m_learner(
         both times as many chains and draws.
     fit_subgroups : callable, optional
         As `fit_half`, of a half with one more covariate, ``"(subgroup)"``, whose levels have means
-        of their own (``hte.fit(half, means_by="(subgroup)")``). Given, declared subgroups are
-        fitted once more, so that the size of their difference is not pulled towards none.
+        of their own (``hte.fit(half, means_by="(subgroup)")``). Given, groups that are declared to
+        differ are fitted once more, so that the size of the difference is not pulled towards none.
     seed : int
         Seed of the halves, of both fits and of both discoveries; 0 or more.
     margin, probability
         As in :func:`~bayes_hte.subgroups.m_learner`.
-    **search
-        Options of the discovery: ``largest_k``, ``clusters``, ``embed``, ``leaf_share``,
-        ``leaf_price``, as in :func:`~bayes_hte.subgroups.m_learner`.
+    leaf_share : float, default 0.1
+        As in :func:`~bayes_hte.subgroups.honest.honest_subgroups`, which also says how the groups
+        are found.
 
     Returns
     -------
@@ -65,7 +64,7 @@ def honest_m_learner(
 
     Notes
     -----
-    The price is power: a profile is found with half of the units and judged with half. Another seed
+    The price is power: groups are found with half of the units and judged with half. Another seed
     halves the study in another way and gives another answer; choose it before looking.
     """
     check_seed(seed)
@@ -84,7 +83,7 @@ def honest_m_learner(
         seed=discovery,
         margin=margin,
         probability=probability,
-        **search,
+        leaf_share=leaf_share,
     )
     if fit_subgroups is None or not found.declared:
         return found

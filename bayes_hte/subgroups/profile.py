@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import BaseDecisionTree
 
 from bayes_hte.subgroups.conditions import Condition, round_between, rule_text
 from bayes_hte.subgroups.encoding import TreeColumn
@@ -66,16 +66,12 @@ class Profile:
         of the units, ``mean_effect``. The index ``node`` is the number of the leaf in `nodes`.
     nodes : tuple of Node
         The tree itself, for plotting and for assigning units.
-    tree : sklearn.tree.DecisionTreeClassifier
-        The classification tree of clusters it was made from, on encoded covariates: thresholds are
-        not rounded and leaves that name the same subgroup not yet merged.
     """
 
     text: str
     covariates: tuple[str, ...]
     leaves: pd.DataFrame
     nodes: tuple[Node, ...]
-    tree: DecisionTreeClassifier
 
     def assign(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the subgroup of units by the rules of the profile.
@@ -149,18 +145,20 @@ class Units:
 
 
 def build_profile(
-    tree: DecisionTreeClassifier, units: Units, *, effect_words: str, why_one: str
+    tree: BaseDecisionTree, said: np.ndarray, units: Units, *, effect_words: str, why_one: str
 ) -> Profile:
-    """Turn a classification tree of clusters into a profile of subgroups.
+    """Turn a tree whose leaves name classes of units into a profile of subgroups.
 
-    Leaves side by side that name the same cluster are merged, thresholds are rounded to the
+    Leaves side by side that name the same class are merged, thresholds are rounded to the
     shortest number that divides the units in the same way, and subgroups are numbered 0, 1, ... by
     their mean effect.
 
     Parameters
     ----------
-    tree : DecisionTreeClassifier
+    tree : DecisionTreeClassifier or DecisionTreeRegressor
         Fitted on the encoded covariates of all or some of the units.
+    said : ndarray of int, shape (node,)
+        Class of every node of the tree; those of the leaves count.
     units : Units
         The units to describe.
     effect_words : str
@@ -172,7 +170,7 @@ def build_profile(
     -------
     Profile
     """
-    nodes = _nodes(tree, units)
+    nodes = _nodes(tree, said, units)
     asked = [node.condition.covariate for node in nodes if node.condition is not None]
     leaves = _leaf_table(nodes)
     return Profile(
@@ -180,21 +178,20 @@ def build_profile(
         covariates=tuple(dict.fromkeys(asked)),
         leaves=leaves,
         nodes=tuple(nodes),
-        tree=tree,
     )
 
 
-def _subgroup_of_class(tree: DecisionTreeClassifier, units: Units) -> dict[int, int]:
+def _subgroup_of_class(tree: BaseDecisionTree, said: np.ndarray, units: Units) -> dict[int, int]:
     """Order the classes the tree names by the mean effect of their units."""
-    named = tree.predict(units.matrix)
+    named = said[tree.apply(units.matrix)]
     mean = {int(c): units.points[named == c].mean() for c in np.unique(named)}
     return {c: number for number, c in enumerate(sorted(mean, key=lambda c: mean[c]))}
 
 
-def _nodes(tree: DecisionTreeClassifier, units: Units) -> list[Node]:
+def _nodes(tree: BaseDecisionTree, said: np.ndarray, units: Units) -> list[Node]:
     """Walk the tree breadth first."""
-    class_of = merged_leaves(tree)
-    subgroup_of = _subgroup_of_class(tree, units)
+    class_of = merged_leaves(tree, said)
+    subgroup_of = _subgroup_of_class(tree, said, units)
     # What a node is made from: its place in the sklearn tree, parent, units, path from the root.
     waiting: deque[tuple[int, int | None, np.ndarray, list[tuple[Condition, bool]]]]
     waiting = deque([(0, None, np.arange(len(units.matrix)), [])])
@@ -226,7 +223,7 @@ def _nodes(tree: DecisionTreeClassifier, units: Units) -> list[Node]:
 
 
 def _question(
-    tree: DecisionTreeClassifier, at: int, rows: np.ndarray, units: Units
+    tree: BaseDecisionTree, at: int, rows: np.ndarray, units: Units
 ) -> tuple[Condition, np.ndarray, tuple[int, int]]:
     """Return the question of a split, its units' answers, and the tree nodes for yes and no."""
     inner = tree.tree_

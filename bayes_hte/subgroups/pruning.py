@@ -53,6 +53,11 @@ def collapse_strengths(tree: DecisionTreeClassifier) -> np.ndarray:
     return strengths
 
 
+def node_classes(tree: DecisionTreeClassifier) -> np.ndarray:
+    """Return the most frequent class at every node, shape (node,)."""
+    return tree.classes_[tree.tree_.value[:, 0, :].argmax(axis=1)]
+
+
 def pruned_classes(tree: DecisionTreeClassifier, strengths: np.ndarray, alpha: float) -> np.ndarray:
     """Return what the tree says of the units of each node when it is pruned.
 
@@ -72,8 +77,7 @@ def pruned_classes(tree: DecisionTreeClassifier, strengths: np.ndarray, alpha: f
         grown with this ``ccp_alpha`` predicts for it.
     """
     inner = tree.tree_
-    classes = tree.classes_[inner.value[:, 0, :].argmax(axis=1)]
-    said = classes.copy()
+    said = node_classes(tree)
     pruned = strengths <= alpha
     for node in range(inner.node_count):  # parents come before their children
         for child in (inner.children_left[node], inner.children_right[node]):

@@ -19,6 +19,7 @@ from bayes_hte.subgroups.distance import feature_scales
 from bayes_hte.subgroups.embedding import Tsne, embed_units
 from bayes_hte.subgroups.encoding import encode_covariates
 from bayes_hte.subgroups.profile import Profile, Units, build_profile
+from bayes_hte.subgroups.pruning import node_classes
 from bayes_hte.subgroups.selection import (
     TREE_UNITS,
     Candidate,
@@ -108,8 +109,7 @@ def discover(
         With one subgroup if the effects do not differ or no tree is worth its leaves.
     """
     matrix, columns = encode_covariates(covariates)
-    # One order for any order of the rows: results then do not depend on how a file was sorted.
-    order = np.lexsort(np.column_stack([points, matrix]).T[::-1])
+    order = row_order(matrix, points)
     units = Units(matrix[order], columns, points[order, 0])
     scales = feature_scales(points, negligible=search.negligible)
     features = points[order] / scales
@@ -127,8 +127,10 @@ def discover(
             clusters[k] = CLUSTERINGS[search.clusters](positions, k, seed=seeds[1])
         trees = _trees(units.matrix, clusters, features, search=search, seed=seeds[2])
     best = simplest_of_the_best(trees)
+    tree = search.rules.stump(units.matrix) if best is None else best.tree
     profile = build_profile(
-        search.rules.stump(units.matrix) if best is None else best.tree,
+        tree,
+        node_classes(tree),
         units,
         effect_words=effect_words,
         why_one=NO_SPLIT if differ else NO_DIFFERENCE,
@@ -139,6 +141,23 @@ def discover(
         embedding=None if embedding is None else embedding[np.argsort(order)],
         scales=scales,
     )
+
+
+def row_order(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return one order for any order of the rows: how a file was sorted must not matter.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (unit, column)
+        Encoded covariates.
+    points : ndarray, shape (unit,) or (unit, effect)
+        Posterior-mean effects.
+
+    Returns
+    -------
+    ndarray of int, shape (unit,)
+    """
+    return np.lexsort(np.column_stack([points, matrix]).T[::-1])
 
 
 def _trees(

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import RepeatedKFold
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import BaseDecisionTree, DecisionTreeClassifier
 
-from bayes_hte.subgroups.pruning import collapse_strengths, pruned_classes
+from bayes_hte.subgroups.pruning import collapse_strengths, node_classes, pruned_classes
 
 FOLDS = 5
 # Units are divided into folds this many times and the fits averaged: after a single division the
@@ -153,7 +153,7 @@ def best_tree(
     chosen = math.nan
     for i in reversed(range(len(alphas) - 1)):
         tree = rules.grow(matrix, clusters, alpha=alphas[i], seed=seed)
-        answers = merged_leaves(tree)
+        answers = merged_leaves(tree, node_classes(tree))
         highest_score = 1.0 - rules.leaf_price * (len(answers) - 1)
         if len(answers) == 1 or highest_score <= best.score + EQUAL_SCORE:
             continue
@@ -179,7 +179,7 @@ def _without_equals(
     """Put together subgroups that tell too little about the effects by being apart."""
     same: dict[int, int] = {}
     fit = found.tree_fit
-    named = sorted(set(merged_leaves(found.tree).values()))
+    named = sorted(set(merged_leaves(found.tree, node_classes(found.tree)).values()))
     while len(named) > 2:
         trials = {
             pair: _held_out_fit(folds, alpha=alpha, same=same | {pair[1]: pair[0]})
@@ -196,7 +196,7 @@ def _without_equals(
         return found
     tree = copy.copy(found.tree)
     tree.classes_ = _renamed(tree.classes_, same)
-    leaves = len(merged_leaves(tree))
+    leaves = len(merged_leaves(tree, node_classes(tree)))
     score = fit - rules.leaf_price * (leaves - 1)
     return replace(
         found, subgroups=len(named), leaves=leaves, tree_fit=fit, score=score, tree=tree, same=same
@@ -229,15 +229,17 @@ def simplest_of_the_best(candidates: Sequence[Candidate]) -> Candidate | None:
     return min(good, key=lambda c: (c.subgroups, c.leaves, c.k), default=None)
 
 
-def merged_leaves(tree: DecisionTreeClassifier) -> Mapping[int, int]:
+def merged_leaves(tree: BaseDecisionTree, said: np.ndarray) -> Mapping[int, int]:
     """Return node number and class of every leaf, after merging.
 
     A split all of whose leaves name the same class says nothing and becomes a leaf itself.
 
     Parameters
     ----------
-    tree : DecisionTreeClassifier
+    tree : DecisionTreeClassifier or DecisionTreeRegressor
         A fitted tree.
+    said : ndarray of int, shape (node,)
+        Class of every node; those of the leaves count.
 
     Returns
     -------
@@ -245,11 +247,10 @@ def merged_leaves(tree: DecisionTreeClassifier) -> Mapping[int, int]:
         Node number in ``tree.tree_`` to class, from left to right.
     """
     inner = tree.tree_
-    answers = tree.classes_[inner.value[:, 0, :].argmax(axis=1)]
 
     def leaves_below(node: int) -> dict[int, int]:
         if inner.children_left[node] < 0:
-            return {node: int(answers[node])}
+            return {node: int(said[node])}
         below = leaves_below(inner.children_left[node]) | leaves_below(inner.children_right[node])
         classes = set(below.values())
         return {node: classes.pop()} if len(classes) == 1 else below

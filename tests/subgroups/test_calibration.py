@@ -16,7 +16,7 @@ from bayes_hte.subgroups import surrogate_kernels, surrogate_mean
 from bayes_hte.subgroups.calibration import NullDistribution, _compare, calibrate
 from bayes_hte.subgroups.null_surrogate import surrogate_null, surrogate_refit
 
-OPTIONS = {"estimator": "straight lines", "alpha": 0.2, "largest_k": 2}
+OPTIONS = {"estimator": "straight lines", "alpha": 0.2}
 
 
 def trial(*, n: int = 60, seed: int = 0, effect: float = 0.0) -> Study:
@@ -152,7 +152,7 @@ def test_the_study_is_analysed_as_by_the_honest_learner():
 
     study = trial(effect=1.5)
     found = calibrated(study, rule="honest")
-    same = honest_m_learner(study, fit_half=lines, seed=3, largest_k=2)
+    same = honest_m_learner(study, fit_half=lines, seed=3)
     assert found.observed["probability"] == same.probability
     assert found.observed["contrast"] == float(same.contrast.mean())
     assert found.margin == same.margin

@@ -22,8 +22,6 @@ from bayes_hte.subgroups.own_means import (
 )
 from bayes_hte.testing import fake_effect, fake_study
 
-QUICK = {"largest_k": 2}
-
 
 def known_halves(rng: np.random.Generator, *, draws: int = 60):
     study, truth = fake_study(rng, n_units=160)
@@ -73,21 +71,22 @@ def test_noise_is_seldom_declared_where_in_sample_it_often_is():
     honest, in_sample = [], []
     for seed in range(12):
         study = constant_effect_trial(np.random.default_rng(100 + seed))
-        options = {"seed": seed, "margin": 0.0, **QUICK}
+        options = {"seed": seed, "margin": 0.0}
         honest.append(honest_m_learner(study, fit_half=linear_posterior, **options))
         in_sample.append(m_learner(linear_posterior(study, seed), study, **options))
-    # Nothing is there, so an honest probability of any difference is .5 on average.
-    assert np.mean([h.probability for h in honest if h.folds[0].divides]) == pytest.approx(
-        0.5, abs=0.2
-    )
-    assert sum(h.declared for h in honest) <= 1
+    # Nothing is there, so the probability of any difference is uniform in each direction. The two
+    # go together, so that of the average is far from the middle more often.
+    ways = [float((fold.contrast > 0).mean()) for h in honest for fold in h.folds]
+    assert np.mean(ways) == pytest.approx(0.5, abs=0.15)
+    assert sum(p >= 0.95 for p in ways) <= 3
+    assert sum(h.declared for h in honest) <= 3
     assert np.mean([g.probability for g in in_sample]) > 0.75
     assert sum(g.declared for g in in_sample) >= 4
 
 
 def test_a_known_subgroup_is_declared_and_its_difference_recovered():
     study, _ = fake_study(np.random.default_rng(1), n_units=200)
-    found = honest_m_learner(study, fit_half=true_effect, seed=1, **QUICK)
+    found = honest_m_learner(study, fit_half=true_effect, seed=1)
     assert found.declared
     assert found.probability == 1.0
     assert float(found.contrast.mean()) == pytest.approx(1.0, abs=0.1)
@@ -96,7 +95,7 @@ def test_a_known_subgroup_is_declared_and_its_difference_recovered():
     assert found.effect_name == "cate"
     assert "Subgroups are declared" in found.reason
     assert found.margin == pytest.approx(0.05 * study.frame["y"].std())
-    same = honest_m_learner(study, fit_half=true_effect, seed=1, **QUICK)
+    same = honest_m_learner(study, fit_half=true_effect, seed=1)
     xr.testing.assert_identical(found.contrast, same.contrast)
 
 
@@ -117,7 +116,7 @@ def test_declared_subgroups_are_fitted_again_with_those_of_the_other_half():
         return true_effect(half, seed)
 
     found = honest_m_learner(
-        study, fit_half=shrunk, fit_subgroups=fit_subgroups, seed=1, margin=0.1, **QUICK
+        study, fit_half=shrunk, fit_subgroups=fit_subgroups, seed=1, margin=0.1
     )
     assert float(found.contrast.mean()) == pytest.approx(0.5, abs=0.1)
     assert float(found.unshrunk.mean()) == pytest.approx(1.0, abs=0.1)
@@ -138,16 +137,14 @@ def test_what_is_not_declared_is_not_fitted_again():
     def never(half: Study, seed: int) -> xr.DataArray:
         raise AssertionError("nothing to fit")
 
-    found = honest_m_learner(
-        study, fit_half=shrunk, fit_subgroups=never, seed=1, margin=3.0, **QUICK
-    )
+    found = honest_m_learner(study, fit_half=shrunk, fit_subgroups=never, seed=1, margin=3.0)
     assert not found.declared
     assert found.unshrunk is None
 
 
 def test_a_subgroup_without_an_arm_in_a_half_is_not_fitted_again():
     _, halves, effects = known_halves(np.random.default_rng(2))
-    found = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0, **QUICK)
+    found = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0)
     assert can_be_fitted(found, (halves[1], halves[0]))
     # Of the units that the first half's profile puts highest, the treated go.
     high = found.folds[0].profile.assign(halves[1].covariate_frame()) == 1
@@ -163,7 +160,7 @@ def test_a_subgroup_without_an_arm_in_a_half_is_not_fitted_again():
 
 def test_a_refit_is_wanted_for_the_folds_that_divide():
     _, halves, effects = known_halves(np.random.default_rng(2))
-    found = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0, **QUICK)
+    found = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0)
     judged = (halves[1], halves[0])
     with pytest.raises(DataError, match="draws of a refit for each fold whose profile divides"):
         without_shrinkage(found, judged, (effects[1], None))
@@ -176,7 +173,7 @@ def test_a_refit_is_wanted_for_the_folds_that_divide():
 
 def test_each_half_is_judged_by_the_draws_of_the_other():
     _, halves, effects = known_halves(np.random.default_rng(2))
-    found = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0, **QUICK)
+    found = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0)
     for i, fold in enumerate(found.folds):
         judged = effects[1 - i]
         labels = fold.profile.assign(halves[1 - i].covariate_frame())
@@ -188,7 +185,7 @@ def test_each_half_is_judged_by_the_draws_of_the_other():
     average = (found.folds[0].contrast.to_numpy() + found.folds[1].contrast.to_numpy()) / 2
     np.testing.assert_array_equal(found.contrast, average)
     assert found.probability == (average > found.margin).mean()
-    swapped = honest_subgroups(effects[1], halves[1], effects[0], halves[0], seed=0, **QUICK)
+    swapped = honest_subgroups(effects[1], halves[1], effects[0], halves[0], seed=0)
     np.testing.assert_allclose(found.contrast, swapped.contrast)
     everyone = pd.concat([h.frame["y"] for h in halves])
     assert found.margin == pytest.approx(0.05 * everyone.std())
@@ -197,15 +194,15 @@ def test_each_half_is_judged_by_the_draws_of_the_other():
 def test_a_difference_with_the_other_sign_counts_against_the_claim():
     _, halves, effects = known_halves(np.random.default_rng(3))
     turned = (effects[0], halves[0], -effects[1], halves[1])
-    fold = honest_fold(*turned, seed=0, margin=0.05, **QUICK)
+    fold = honest_fold(*turned, seed=0, margin=0.05)
     assert float(fold.contrast.mean()) == pytest.approx(-1.0, abs=0.2)
-    assert not honest_subgroups(*turned, seed=0, **QUICK).declared
+    assert not honest_subgroups(*turned, seed=0).declared
 
 
 def test_a_half_that_divides_nobody_claims_no_difference():
     _, halves, effects = known_halves(np.random.default_rng(4))
     flat = effects[0].copy(data=np.ones(effects[0].shape))
-    found = honest_subgroups(flat, halves[0], effects[1], halves[1], seed=0, **QUICK)
+    found = honest_subgroups(flat, halves[0], effects[1], halves[1], seed=0)
     # Half A finds nothing; half B finds subgroups, which do not differ in A's draws.
     assert not found.folds[0].divides
     np.testing.assert_array_equal(found.folds[0].contrast, 0.0)
@@ -218,9 +215,8 @@ def test_a_half_that_divides_nobody_claims_no_difference():
         flat.isel(unit=slice(80)).assign_coords(unit=halves[1].units),
         halves[1],
         seed=0,
-        **QUICK,
     )
-    assert "neither half's profile divides" in neither.reason
+    assert "neither half's tree divides" in neither.reason
     assert (neither.probability, neither.agreement) == (0.0, 1.0)
 
 
@@ -228,9 +224,7 @@ def test_a_subgroup_without_units_in_the_other_half_is_left_out():
     _, halves, effects = known_halves(np.random.default_rng(5))
     low = halves[1].frame["x1"].to_numpy() < -0.2
     few = halves[1].subset(low)
-    fold = honest_fold(
-        effects[0], halves[0], effects[1].isel(unit=low), few, seed=0, margin=0.05, **QUICK
-    )
+    fold = honest_fold(effects[0], halves[0], effects[1].isel(unit=low), few, seed=0, margin=0.05)
     assert fold.sizes.index.tolist() == [0]
     assert not fold.divides
     np.testing.assert_array_equal(fold.contrast, 0.0)
@@ -239,8 +233,8 @@ def test_a_subgroup_without_units_in_the_other_half_is_left_out():
 def test_of_several_effects_the_first_is_judged():
     _, halves, effects = known_halves(np.random.default_rng(6))
     both = [xr.Dataset({"te": e, "tnie": 2 * e}) for e in effects]
-    found = honest_subgroups(both[0], halves[0], both[1], halves[1], seed=0, **QUICK)
-    alone = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0, **QUICK)
+    found = honest_subgroups(both[0], halves[0], both[1], halves[1], seed=0)
+    alone = honest_subgroups(effects[0], halves[0], effects[1], halves[1], seed=0)
     np.testing.assert_allclose(found.contrast, alone.contrast)
 
 
@@ -248,7 +242,7 @@ def test_the_summary_says_what_the_draws_say():
     _, halves, effects = known_halves(np.random.default_rng(7))
     # Fits may number their draws as they like.
     later = effects[1].assign_coords(draw=effects[1]["draw"] + 1000)
-    found = honest_subgroups(effects[0], halves[0], later, halves[1], seed=0, **QUICK)
+    found = honest_subgroups(effects[0], halves[0], later, halves[1], seed=0)
     table = found.summary(ci_prob=0.9)
     assert table.index.tolist() == ["1", "2", "average"]
     assert table.loc["average", "mean"] == pytest.approx(float(found.contrast.mean()))
@@ -296,7 +290,7 @@ def test_the_two_fits_get_their_half_and_their_own_seed():
         seen.append((half, seed))
         return true_effect(half, seed)
 
-    honest_m_learner(study, fit_half=fit_half, seed=0, **QUICK)
+    honest_m_learner(study, fit_half=fit_half, seed=0)
     (one, first), (two, second) = seen
     assert first != second
     assert not set(one.units) & set(two.units)
@@ -342,7 +336,7 @@ def test_halves_that_do_not_fit_are_refused(change, error, message):
         ({"seed": -1}, "seed must be a whole number"),
         ({"probability": 1.0}, "probability must be between 0.5 and 1"),
         ({"margin": -1.0}, "margin must be 0 or more"),
-        ({"largest_k": 11}, "largest_k must be"),
+        ({"leaf_share": 0.6}, "leaf_share must be above 0"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

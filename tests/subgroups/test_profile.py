@@ -7,19 +7,26 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
 from bayes_hte.errors import DataError
 from bayes_hte.subgroups.conditions import Condition, round_between, rule_text
 from bayes_hte.subgroups.encoding import encode_covariates
 from bayes_hte.subgroups.profile import Profile, Units, build_profile
+from bayes_hte.subgroups.pruning import node_classes
 from bayes_hte.subgroups.selection import TreeRules
 
 
+def tree_of(frame: pd.DataFrame, clusters: np.ndarray) -> DecisionTreeClassifier:
+    rules = TreeRules(leaf_share=0.05, leaf_price=0.0)
+    return rules.grow(encode_covariates(frame)[0], clusters, alpha=0.0, seed=0)
+
+
 def profile_of(frame: pd.DataFrame, clusters: np.ndarray, points: np.ndarray) -> Profile:
-    matrix, columns = encode_covariates(frame)
-    tree = TreeRules(leaf_share=0.05, leaf_price=0.0).grow(matrix, clusters, alpha=0.0, seed=0)
-    units = Units(matrix, columns, points)
-    return build_profile(tree, units, effect_words="total effect", why_one="no reason")
+    tree = tree_of(frame, clusters)
+    units = Units(*encode_covariates(frame), points)
+    words = {"effect_words": "total effect", "why_one": "no reason"}
+    return build_profile(tree, node_classes(tree), units, **words)
 
 
 @pytest.fixture
@@ -116,7 +123,7 @@ def test_the_rules_assign_every_unit_as_the_tree_does(patients):
         ).to_numpy()
         clusters = np.digitize(score, np.quantile(score, [0.3, 0.6]))
         profile = profile_of(patients, clusters, score)
-        named = profile.tree.predict(encode_covariates(patients)[0])
+        named = tree_of(patients, clusters).predict(encode_covariates(patients)[0])
         labels = profile.assign(patients)
         pairs = set(zip(named.tolist(), labels.tolist(), strict=True))
         assert len(pairs) == len(set(named.tolist())) == len(set(labels.tolist()))

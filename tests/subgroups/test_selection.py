@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_hte.subgroups.pruning import collapse_strengths, pruned_classes
+from bayes_hte.subgroups.pruning import collapse_strengths, node_classes, pruned_classes
 from bayes_hte.subgroups.search import Search, discover
 from bayes_hte.subgroups.selection import (
     Candidate,
@@ -53,7 +53,7 @@ def test_clusters_with_the_same_effect_become_one_subgroup(seed):
     free = TreeRules(leaf_share=0.1, leaf_price=0.0)
     # The tree that tells all three apart; its leaves cost nothing, but it is no better.
     found = Candidate(3, 3, 3, 0.95, 0.95, free.grow(x, clusters, alpha=0.0, seed=0))
-    assert set(merged_leaves(found.tree).values()) == {0, 1, 2}
+    assert set(merged_leaves(found.tree, node_classes(found.tree)).values()) == {0, 1, 2}
     folds = list(_folds(x, clusters, effects, rules=free, seed=0))
     fit = _held_out_fit(folds, alpha=0.0)
     found = replace(found, tree_fit=fit)

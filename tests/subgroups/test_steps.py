@@ -19,6 +19,7 @@ from bayes_hte.subgroups.membership import (
     posterior_mean,
     subgroup_effects,
 )
+from bayes_hte.subgroups.pruning import node_classes
 from bayes_hte.subgroups.selection import TreeRules, best_tree, merged_leaves
 
 
@@ -161,7 +162,7 @@ def test_leaves_that_name_the_same_class_are_merged():
     # Impure enough on the left for a split that changes no majority.
     clusters[:3] = 1
     tree = TreeRules(0.2, 0.0).grow(x, clusters, alpha=0.0, seed=0)
-    merged = merged_leaves(tree)
+    merged = merged_leaves(tree, node_classes(tree))
     assert tree.get_n_leaves() > 2
     assert sorted(merged.values()) == [0, 1]
 
