@@ -181,7 +181,7 @@ def judge_subgroups(
     *,
     seed: int,
 ) -> dict[str, HonestSubgroups]:
-    """Judge on each half of the units the subgroups that the other half suggests.
+    """Compare in each half of the units those whom the other half puts highest and lowest.
 
     Parameters
     ----------

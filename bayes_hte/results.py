@@ -63,7 +63,8 @@ class Results:
     sensitivity : Sensitivity or None
         How much hidden confounding would change the answer.
     honest : mapping of str to HonestSubgroups
-        Whether subgroups suggested by one half of the units are there in the other, by effect name.
+        Whether effects that one half of the units puts apart are apart in the other, by effect
+        name.
     evidence : mapping of str to Evidence
         How well found subgroups summarise the individual effects, by effect name.
     mixture : MixtureFit or None

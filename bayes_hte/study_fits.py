@@ -2,8 +2,8 @@
 
 Stages: ``propensity``, ``mediator`` (if any), ``outcome``; if both ways are asked for, the outcome
 with the propensity covariate switched; learners to compare with; each half of the study by itself,
-on which subgroups are judged; and, for declared subgroups, each half once more, with means of their
-own for the subgroups of the other half. Each is saved as it finishes.
+on which subgroups are judged; and, where differences are declared, each half once more, with means
+of their own for the groups of the other half. Each is saved as it finishes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Fits:
         judged honestly.
     own_means : mapping of str to Dataset, dims (chain, draw, unit)
         For each fold of a declared effect (``"te_1"``), that effect of the units judged in it, from
-        a fit in which the fold's subgroups have means of their own.
+        a fit in which the fold's groups have means of their own.
     held_out : Study or None
         Units that no model has seen.
     """
@@ -146,7 +146,7 @@ def _halves(plan: Plan, work: StageRunner) -> tuple[dict[str, xr.Dataset], list[
 def _own_means(
     halves: Mapping[str, xr.Dataset], plan: Plan, work: StageRunner
 ) -> tuple[dict[str, xr.Dataset], list[str]]:
-    """Fit the halves of declared subgroups once more, with means of their own for these."""
+    """Fit the halves once more where differences are declared, with means of the groups' own."""
     found, sampled = {}, []
     if not halves or not has_means(plan.learner):
         return found, sampled

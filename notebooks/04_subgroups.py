@@ -222,9 +222,10 @@ hte.summarize(explained_share(effects["te"], leaves), ci_prob=0.95).round(2)
 # %% [markdown]
 # ## 4. Honest halves
 #
-# Each half of the trial gets its own fit. The profile one half suggests divides the people of the
-# *other* half, whose own fit says how far the groups differ; then they change places. What follows
-# the noise of one half does not survive in the other. The same two fits serve both effects.
+# Each half of the trial gets its own fit. A tree says whose effects one half puts highest and whose
+# lowest (its outer leaves: further apart, and smaller, than groups made to be read); the fit of the
+# *other* half says how far such people differ there; then they change places. What follows the
+# noise of one half does not survive in the other. The same two fits serve both effects.
 
 # %%
 fitted = {}
@@ -250,7 +251,7 @@ pd.concat({name: of.summary(ci_prob=0.95)[columns] for name, of in honest.items(
 
 # %%
 for name, of in honest.items():
-    print(f"{name}: {of.reason} Agreement of the two profiles: {of.agreement:.2f}.", end="\n\n")
+    print(f"{name}: {of.reason} Agreement of the two trees: {of.agreement:.2f}.", end="\n\n")
 
 # %% [markdown]
 # **Answer.** No subgroup can be defended. In the whole sample a split suggests itself for the total

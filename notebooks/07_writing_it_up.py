@@ -222,7 +222,7 @@ plots.plot_densities(
 
 # %% [markdown]
 # Whether a figure of subgroups belongs beside it was decided in advance too, by the honest rule:
-# what one half of the people suggests is judged in the other half.
+# those whom one half of the people puts highest and lowest are compared in the other half.
 
 # %%
 honest = run.results.honest["te"]

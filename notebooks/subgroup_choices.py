@@ -148,11 +148,11 @@ figure
 #
 # ## 3. Outcomes that are not normal
 #
-# The published test is an F-test. Here one half suggests the groups, and the posterior of the
-# *other* half says how far their average effects differ. The stand-in takes noise to be normal;
-# here it is not. (For binary outcomes, counts and outliers the full model has families of its own.)
-# Bars are 90% equal-tailed intervals of the contrast minus its true value, one a trial with an
-# effect of 1 in S.
+# The published test is an F-test. Here a tree says whom one half puts highest and whom lowest, and
+# the posterior of the *other* half says how far their average effects differ. The stand-in takes
+# noise to be normal; here it is not. (For binary outcomes, counts and outliers the full model has
+# families of its own.) Bars are 90% equal-tailed intervals of the contrast minus its true value,
+# one a trial with an effect of 1 in S.
 
 # %%
 NOISE = {
@@ -212,7 +212,7 @@ ax.legend(frameon=False, fontsize=8)
 ax.axvline(0, color="black", linewidth=0.8)
 ax.set_yticks(range(len(NOISE)), NOISE)
 ax.invert_yaxis()
-ax.set_xlabel("contrast of the subgroups minus its true value")
+ax.set_xlabel("contrast of the outer groups minus its true value")
 figure
 
 # %%
@@ -224,10 +224,10 @@ by_noise.agg(trials=("covered", "size"), covered=("covered", "mean"), median=("m
 # The shape of the noise changes little. What shows in every row is something else: most blue
 # intervals lie below nought. With half the units a model shrinks differences it is not sure of, so
 # the contrast that decides is *understated*: claims become harder, not easier. For its size,
-# declared subgroups are fitted once more with means of their own, which nothing shrinks (orange):
-# 16 of these 18 intervals hold the truth. They lie a little to the right, as a trial in which
-# chance made the difference large is declared more easily: read the size of a declared difference
-# with that in mind.
+# groups declared to differ are fitted once more with means of their own, which nothing shrinks
+# (orange): 16 of these 18 intervals hold the truth. They lie a little to the right, as a trial in
+# which chance made the difference large is declared more easily: read the size of a declared
+# difference with that in mind.
 #
 # ## 4. Can it be read?
 #

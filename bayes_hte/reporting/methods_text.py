@@ -284,12 +284,13 @@ def _where_judged(results: Results) -> str:
             "calibrated error rate."
         )
     return (
-        "To declare them, each half of the study was fitted by itself; the subgroups suggested by "
-        "one half were judged in the other, both ways, and the two differences averaged draw by "
-        "draw [@honest]."
+        "To declare them, each half of the study was fitted by itself. A regression tree of the "
+        "posterior-mean effects of one half (two to six leaves) named the units with the "
+        "highest and the lowest; such units were compared in the other half, both ways, and the "
+        "two differences averaged draw by draw [@honest]."
         + (
             " The size of a declared difference is from a further fit of each half, in which the "
-            "subgroups have means of their own that are not shrunk towards each other."
+            "groups compared have means of their own that are not shrunk towards each other."
             if any(found.unshrunk is not None for found in results.honest.values())
             else ""
         )

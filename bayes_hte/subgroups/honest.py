@@ -123,9 +123,9 @@ class HonestSubgroups:
         -------
         DataFrame
             Index ``fold``: ``1``, ``2``, ``average`` and, if it was fitted, ``average, unshrunk``.
-            ``covariates`` the profile asks about,
-            ``n_discovery`` and ``n_judged`` units, the columns of
-            :func:`~bayes_hte.summaries.summarize` for the contrast, and ``prob_above_margin``.
+            ``covariates`` that tell the groups apart, ``n_discovery`` and ``n_judged`` units, the
+            columns of :func:`~bayes_hte.summaries.summarize` for the contrast, and
+            ``prob_above_margin``.
 
         Raises
         ------

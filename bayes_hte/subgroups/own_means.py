@@ -1,11 +1,11 @@
-"""How large a declared difference is: subgroups with means of their own.
+"""How large a declared difference is: groups with means of their own.
 
 A model that expects effects to be alike is a good judge of *whether* groups differ and a poor one
 of *by how much*: it pulls their difference towards none. The size therefore comes from another fit
-of each half, to a study in which the other half's subgroups are a covariate whose levels have means
-of their own (`means_by` of :func:`bayes_hte.fit`).
+of each half, to a study in which the other half's groups are a covariate whose levels have means of
+their own (`means_by` of :func:`bayes_hte.fit`).
 
-Subgroups have linear trends of their own as well, without which what is missed of a direct effect
+Groups have linear trends of their own as well, without which what is missed of a direct effect
 that differs between the same groups goes into the slope of the mediator, and so into the size of an
 indirect difference. The benchmark of subgroups has figures of how well that works. A difference
 that was declared is more often one that chance made large.
@@ -25,12 +25,12 @@ from bayes_hte.subgroups.decision import highest_less_lowest
 from bayes_hte.subgroups.honest import Draws, HonestSubgroups, average_of, fold_averages
 from bayes_hte.subgroups.profile import Profile
 
-# The covariate that holds the other half's subgroups; no column of a user's is called that.
+# The covariate that holds the other half's groups; no column of a user's is called that.
 SUBGROUP_COLUMN = "(subgroup)"
 
 
 def can_be_fitted(honest: HonestSubgroups, studies: tuple[Study, Study]) -> bool:
-    """Whether every subgroup has units of both arms in the half that judges it.
+    """Whether every group has units of both arms in the half that judges it.
 
     A mean that no unit tells about is not to be reported; small halves may have such.
 
@@ -49,7 +49,7 @@ def can_be_fitted(honest: HonestSubgroups, studies: tuple[Study, Study]) -> bool
 
 
 def with_subgroups(study: Study, profile: Profile) -> Study:
-    """Return a half with the subgroups of the other half's profile as one more covariate.
+    """Return a half with the groups of the other half's profile as one more covariate.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def without_shrinkage(
     studies: tuple[Study, Study],
     refitted: tuple[Draws | None, Draws | None],
 ) -> HonestSubgroups:
-    """Add the contrast of subgroups that have means of their own.
+    """Add the contrast of groups that have means of their own.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def fit_subgroups_again(
     *,
     seeds: Sequence[int],
 ) -> HonestSubgroups:
-    """Fit the units judged in each fold once more, with means of their own for its subgroups.
+    """Fit the units judged in each fold once more, with means of their own for its groups.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def fit_subgroups_again(
     Returns
     -------
     HonestSubgroups
-        With the unshrunk contrast, unless a subgroup lacks an arm in the half that judges it.
+        With the unshrunk contrast, unless a group lacks an arm in the half that judges it.
     """
     if not can_be_fitted(honest, studies):
         return honest

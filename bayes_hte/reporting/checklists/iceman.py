@@ -102,8 +102,8 @@ def _chance(material: Material) -> Item:
         if name in results.honest:
             judged = results.honest[name]
             words.append(
-                f"{title_case(effect_name(name))}: groups suggested by one half of the data differ "
-                f"by more than {judged.margin:.3g} in the other with probability "
+                f"{title_case(effect_name(name))}: those whom one half of the data puts highest "
+                f"and lowest differ by more than {judged.margin:.3g} in the other with probability "
                 f"{probability_words(judged.probability)} ({judged.required_probability:g} "
                 f"required); {'declared' if judged.declared else 'not declared'}."
             )
@@ -132,8 +132,8 @@ def _chance(material: Material) -> Item:
 def _number(material: Material) -> Item:
     results = material.results
     on_others = (
-        "and groups are declared only if they hold in the half of the data that did not suggest "
-        "them"
+        "and groups are declared only if those whom one half of the data puts highest and lowest "
+        "differ in the other"
         if results.honest
         else "but groups are found and judged on the same data"
     )

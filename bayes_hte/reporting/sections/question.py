@@ -189,23 +189,23 @@ def _hidden(material: Material, fit: MixtureFit) -> str:
 
 
 def _judged_on_others(material: Material, name: str) -> str:
-    """Say whether subgroups suggested by one half are there in the other, and how large."""
+    """Say whether effects that one half puts furthest apart are apart in the other, and how far."""
     found = material.results.honest[name]
     verdict = "subgroups are declared" if found.declared else "no subgroups are declared"
     reason = (
-        "the probability that groups suggested by one half of the data differ by more than "
-        f"{found.margin:.3g} in the other is {probability_words(found.probability)} "
-        f"({found.required_probability:g} is required)"
+        f"the probability that the {people(material.results)} whom one half of the data puts "
+        f"highest and lowest differ by more than {found.margin:.3g} in the other is "
+        f"{probability_words(found.probability)} ({found.required_probability:g} is required)"
     )
     if not any(fold.divides for fold in found.folds):
-        reason = "neither half of the data suggests groups that divide the other"
+        reason = "neither half of the data suggests whom to compare in the other"
     said = f"{verdict} for the {effect_name(name)}, as {reason}"
     if found.unshrunk is None:
         return said
     table, d = material.tables[f"subgroup_honest_{name}"], material.decimals
     row = table[table["fold"] == UNSHRUNK].iloc[0]
     return (
-        f"{said}; the difference is {number(row['mean'], d)} "
+        f"{said}; the difference between these is {number(row['mean'], d)} "
         f"({interval_phrase(material.results)}: {span(row['ci_lower'], row['ci_upper'], d)})"
     )
 

@@ -23,10 +23,10 @@ def honest_decision(material: Material, name: str) -> str:
     found = material.results.honest[name]
     headline = "Subgroups are declared." if found.declared else "No subgroups are declared."
     key = f"subgroup_honest_{name}"
-    d = material.decimals
+    d, several = material.decimals, people(material.results)
     columns = [
-        Column("Profile found in, judged in", numeric=False),
-        Column("Covariates it asks about", numeric=False),
+        Column("Put apart by, compared in", numeric=False),
+        Column("Covariates that tell them apart", numeric=False),
         Column("Difference"),
         Column(interval_phrase(material.results)),
         Column(f"Probability beyond {found.margin:.3g}"),
@@ -47,12 +47,12 @@ def honest_decision(material: Material, name: str) -> str:
         for row in material.tables[key].to_dict("records")
     ]
     caption = (
-        f"Difference of the {effect_name(name)} between the subgroup called highest and the one "
-        "called lowest, in units that did not suggest them."
+        f"Difference of the {effect_name(name)} between the {several} whom one half puts highest "
+        f"and those it puts lowest (outer leaves of a tree), among {several} of the other half."
     )
     if found.unshrunk is not None:
         caption += (
-            " The size is of a further fit in which the subgroups have means of their own, so that "
+            " The size is of a further fit in which these groups have means of their own, so that "
             "it is not pulled towards no difference; it did not decide."
         )
         if name == "tnie":

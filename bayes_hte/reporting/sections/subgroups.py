@@ -55,9 +55,10 @@ _CANDIDATE_WORDS = {
 
 _IN_HALVES = (
     "Whether subgroups are declared is decided on other data than those that suggest them: each "
-    "half of the study is fitted by itself, and the groups suggested by one half are judged in the "
-    "other. The groups described below were found with all data; probabilities about them are "
-    "<strong>in-sample</strong>, and too optimistic."
+    "half of the study is fitted by itself; those whom one half puts highest and lowest are "
+    "compared in the other. These outer groups are smaller and further apart than the groups "
+    "described below, which were found with all data and are meant to be read; probabilities "
+    "about the latter are <strong>in-sample</strong>, and too optimistic."
 )
 _IN_SAMPLE = (
     "The same data are used to find the groups and to judge them. The probabilities below are "
