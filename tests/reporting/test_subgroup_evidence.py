@@ -14,6 +14,7 @@ from bayes_hte.reporting import all_tables, methods
 from bayes_hte.reporting.keys import NULLS, check_keys
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.sections.subgroups import subgroups
+from bayes_hte.subgroups import honest_subgroups, split_in_halves
 from tests.reporting.html_page import Page
 
 HEADING = "Search for subgroups of the total effect (TE) where there are none."
@@ -72,6 +73,36 @@ def test_the_file_behind_the_heat_map_holds_what_is_drawn(described, page):
     assert table.loc[first, f"with {last}"] == pytest.approx(wanted)
     np.testing.assert_allclose([table.loc[u, f"with {u}"] for u in table.index], 1)
     assert any(words.startswith("Co-clustering heat map") for words in page.alternatives)
+
+
+def in_halves(results, *, declared: bool):
+    """Results whose subgroups were judged in halves, with one verdict or the other."""
+    rows = split_in_halves(results.study, seed=0)
+    halves = [results.study.subset(part) for part in rows]
+    first, second = (results.effects["te"].isel(unit=part) for part in rows)
+    found = honest_subgroups(first, halves[0], second, halves[1], seed=0)
+    return replace(results, honest={"te": replace(found, declared=declared)})
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_difference_without_a_short_description_is_said_to_have_none(build, declared):
+    one = in_halves(build(flat=True, mediator=False), declared=declared)
+    shown = Page(subgroups(Material(one, all_tables(one))).body).text
+    assert "No division of the" in shown
+    assert ("has no short description" in shown) == declared
+    assert ("Subgroups are declared." in shown) == declared
+
+
+def test_whom_the_halves_compare_is_said(observational):
+    judged = in_halves(observational, declared=True)
+    page = Page(subgroups(Material(judged, all_tables(judged))).body)
+    assert "those whom one half puts highest and lowest are compared in the other" in page.text
+    (shown,) = (t for name, t in page.tables.items() if "outer leaves of a tree" in name)
+    assert [row[0] for row in shown[1:]] == [
+        "first half, second half",
+        "second half, first half",
+        "average of both",
+    ]
 
 
 def test_works_on_partitions_are_cited_where_there_are_any(described, observational):

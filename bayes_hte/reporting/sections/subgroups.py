@@ -120,6 +120,11 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
             f"No division of the {text(people(material.results))} by their covariates says enough "
             "about the effect to form more than one group."
         )
+        if _declared(material, name):
+            reason += (
+                " What sets the outer groups above apart has no short description; the table names "
+                "the covariates."
+            )
     else:
         reason = (
             f"The mean effects of the two most different groups differ by {number(row['mean'], d)} "
