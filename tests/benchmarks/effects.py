@@ -15,7 +15,6 @@ set of the main process alone.
 from __future__ import annotations
 
 import argparse
-import csv
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -27,6 +26,7 @@ from tests.benchmarks.effects_data import FAMILIES, fetch_acic
 from tests.benchmarks.effects_methods import METHODS, OURS, PEERS, PROBS
 from tests.benchmarks.effects_run import Task, Workers, run_fit
 from tests.benchmarks.effects_table import KEY, read, report
+from tests.benchmarks.rows_file import rows_added
 
 MEASURES = [
     *("n", "p", "root_pehe", "relative_pehe", "relative_to", "ate_error"),
@@ -87,18 +87,12 @@ def finished(out: Path) -> set[Task]:
 def run_all(tasks: list[Task], out: Path, *, jobs: int, limit: float) -> None:
     """Run the fits; write each row and say a line when it is done."""
     stop, workers = threading.Event(), Workers()
-    new = not out.exists()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a", newline="") as stream, ThreadPoolExecutor(jobs) as pool:
-        writer = csv.DictWriter(stream, [*KEY, *MEASURES], restval="")
-        if new:
-            writer.writeheader()
+    with rows_added(out, [*KEY, *MEASURES]) as add, ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(run_fit, task, workers, stop, limit): task for task in tasks}
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 row = future.result()
-                writer.writerow(row)
-                stream.flush()
+                add(row)
                 print(f"[{done}/{len(tasks)}] {futures[future]}: {_said(row)}", flush=True)
         except KeyboardInterrupt:
             stop.set()

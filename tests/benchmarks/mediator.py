@@ -10,8 +10,8 @@ is 1 in every scenario. Rows are added to the results file as soon as a fit is d
 from __future__ import annotations
 
 import argparse
-import csv
 import zlib
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,11 @@ from bayes_hte.sampling import SamplerSize
 from bayes_hte.simulation import SimulatedTrial, simulate_scenario
 from bayes_hte.spec import PriorSpec
 from bayes_hte.study import Study
+from tests.benchmarks.rows_file import rows_added
 
 SCENARIOS = ("simple_part", "simple_all", "global")
+KEY = ("scenario", "n", "replication", "model")
+MEASURES = ("slope", "slope_inside", "error_inside", "rmse", "coverage_90")
 SIZE = SamplerSize(chains=2, draws=200, tune=200, cores=1, progress=False)
 NONE = PriorSpec("outcome", "expected_mediator", "left out, for comparison", scale=1e-6)
 
@@ -91,27 +94,20 @@ def main() -> None:
         means = rows.mean().drop(columns="replication").assign(trials=rows.size())
         print(means.round(3).to_string())
         return
-    for replication in range(options.first, options.first + options.replications):
-        for scenario in options.scenarios:
-            name = f"mediator/{scenario}/{options.n}/{replication}"
-            seed = zlib.crc32(name.encode()) >> 1
-            for model in MODELS:
-                rng = np.random.default_rng(seed)
-                trial = simulate_scenario(scenario, rng, n=options.n, noise=1.0)
-                row = {"scenario": scenario, "n": options.n, "replication": replication}
-                row |= {"model": model, **measure(trial, model, seed)}
-                write(row, options.out)
-                print(row, flush=True)
+    replications = range(options.first, options.first + options.replications)
+    with rows_added(options.out, [*KEY, *MEASURES]) as add:
+        for replication, scenario, model in product(replications, options.scenarios, MODELS):
+            row = run(scenario, options.n, replication, model)
+            add(row)
+            print(row, flush=True)
 
 
-def write(row: dict[str, Any], path: Path) -> None:
-    """Add a row to a results file, with a header if it is new."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+def run(scenario: str, n: int, replication: int, model: str) -> dict[str, Any]:
+    """Simulate a trial, the same for every model, fit one and measure."""
+    seed = zlib.crc32(f"mediator/{scenario}/{n}/{replication}".encode()) >> 1
+    trial = simulate_scenario(scenario, np.random.default_rng(seed), n=n, noise=1.0)
+    key = dict(zip(KEY, (scenario, n, replication, model), strict=True))
+    return key | measure(trial, model, seed)
 
 
 if __name__ == "__main__":

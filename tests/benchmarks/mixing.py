@@ -18,7 +18,6 @@ folding, and localization: an improved R-hat. Bayesian Analysis 16, 667-718. doi
 from __future__ import annotations
 
 import argparse
-import csv
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -32,6 +31,7 @@ from tests.benchmarks.effects_data import Data, load, seed_of
 from tests.benchmarks.effects_fit import cpu_seconds, score
 from tests.benchmarks.effects_methods import Estimate
 from tests.benchmarks.mixing_table import DEFAULT, report
+from tests.benchmarks.rows_file import rows_added
 
 DATA = (
     ("hahn", "n=250 p=5 nonlinear heterogeneous"),
@@ -162,16 +162,10 @@ def warm_up() -> None:
 
 def run_all(tasks: list[Task], out: Path, *, one: Callable[[Task], dict[str, Any]] = run) -> None:
     """Do the fits one after the other; write each row and say a line when it is done."""
-    new = not out.exists()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, [*KEY, *MEASURES], restval="")
-        if new:
-            writer.writeheader()
+    with rows_added(out, [*KEY, *MEASURES]) as add:
         for done, task in enumerate(tasks, start=1):
             row = one(task)
-            writer.writerow(row)
-            stream.flush()
+            add(row)
             said = row["error"] or f"{row['cpu_seconds']:.1f} processor seconds"
             print(f"[{done}/{len(tasks)}] {task}: {said}", flush=True)
 

@@ -8,7 +8,6 @@ the results file as soon as it is analysed, so a run may be stopped at any time 
 from __future__ import annotations
 
 import argparse
-import csv
 import multiprocessing
 import os
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ from scipy.stats import binomtest
 from bayes_hte.simulation import SCENARIOS
 from tests.benchmarks.effects_table import markdown
 from tests.benchmarks.mlearner_methods import METHODS, Task, run
+from tests.benchmarks.rows_file import rows_added
 
 KEY = list(Task._fields)
 MEASURES = [
@@ -51,19 +51,13 @@ def run_all(tasks: list[Task], out: Path, *, jobs: int) -> None:
     # Read by the workers as they start: one thread each, as many processes as asked for.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    new = not out.exists()
-    out.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
-    with out.open("a", newline="") as stream, ProcessPoolExecutor(jobs, context) as pool:
-        writer = csv.DictWriter(stream, [*KEY, *MEASURES], restval="")
-        if new:
-            writer.writeheader()
+    with rows_added(out, [*KEY, *MEASURES]) as add, ProcessPoolExecutor(jobs, context) as pool:
         futures = {pool.submit(run, task): task for task in tasks}
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 row = future.result()
-                writer.writerow(row)
-                stream.flush()
+                add(row)
                 said = row["error"] or f"{row['seconds']:.1f} s"
                 print(f"[{done}/{len(tasks)}] {futures[future]}: {said}", flush=True)
         except KeyboardInterrupt:

@@ -94,12 +94,12 @@ def claim(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
 
 def full(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
     """Ours, with the default model of the package."""
-    from bayes_hte.checks.null_studies import model_refit
-    from bayes_hte.plan import Plan
+    return ours(trial, effect, seed, _model(effect), _model(effect, means_by=SUBGROUP_COLUMN))
 
-    size = {"draws": 300, "tune": 300, "chains": 2}
-    plans = (Plan(), Plan(means_by=SUBGROUP_COLUMN))
-    return ours(trial, effect, seed, *(model_refit(plan, effect, **size) for plan in plans))
+
+def full_claim(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
+    """As `claim`, with the default model of the package."""
+    return _honest(trial, _study(trial), effect, seed, _model(effect), None)
 
 
 METHODS: dict[str, Callable[[SimulatedTrial, str, int], dict[str, Any]]] = {
@@ -108,7 +108,16 @@ METHODS: dict[str, Callable[[SimulatedTrial, str, int], dict[str, Any]]] = {
     "decision": decision,
     "claim": claim,
     "full": full,
+    "full_claim": full_claim,
 }
+
+
+def _model(effect: str, **options: Any) -> Refit:
+    """The default model of the package."""
+    from bayes_hte.checks.null_studies import model_refit
+    from bayes_hte.plan import Plan
+
+    return model_refit(Plan(**options), effect, draws=300, tune=300, chains=2)
 
 
 def _stand_ins(effect: str) -> tuple[Refit, Refit]:
