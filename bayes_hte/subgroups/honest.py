@@ -208,8 +208,9 @@ def honest_subgroups(
     average. Their errors are independent where effects differ. Where they do not, each half follows
     its own noise, and how alike the two noises are enters both directions (correlation .65 in 200
     trials with flat priors): each alone exceeded nought with probability .95 in 5% of trials, their
-    average in 11%. The margin, and priors that expect effects to be alike, keep false claims rare
-    (the benchmark of subgroups counts them); with a margin of nought, ask for .99.
+    average in 11%, and the default margin in 9%. Priors that expect effects to be alike keep false
+    claims rarer (the benchmark of subgroups counts them); without such priors, ask for .99, or see
+    :func:`~bayes_hte.calibrate_subgroups`.
 
     A half whose tree does not divide the units claims a difference of zero, which halves the
     average: a claim needs either both halves or one very clear one.
