@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,30 @@ def check_interval(ci_prob: float, ci_kind: str) -> None:
         raise SpecError(f"ci_prob must be between 0 and 1, got {ci_prob}; try 0.95.")
     if ci_kind not in CI_WORDS:
         raise unknown_name("ci_kind", ci_kind, CI_WORDS)
+
+
+def probability_words(value: float) -> str:
+    """Write a posterior probability with three decimals, never as exactly 0 or 1.
+
+    A share of draws is an estimate: all draws on one side does not make an event certain.
+
+    Parameters
+    ----------
+    value : float
+        Share of draws.
+
+    Returns
+    -------
+    str
+        For instance ``"0.932"``, ``"below 0.001"``, or ``"not available"`` for what is not finite.
+    """
+    if not math.isfinite(value):
+        return "not available"
+    if value < 0.0005:
+        return "below 0.001"
+    if value >= 0.9995:
+        return "above 0.999"
+    return f"{value:.3f}"
 
 
 def interval_words(ci_prob: float, ci_kind: CiKind = "eti") -> str:

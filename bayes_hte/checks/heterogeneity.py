@@ -33,7 +33,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.scores import LabelledValues
 from bayes_hte.effects import Better
 from bayes_hte.names import SAMPLE
-from bayes_hte.summaries import CiKind, interval_words, summarize
+from bayes_hte.summaries import CiKind, interval_words, probability_words, summarize
 from bayes_hte.targeting import calibration_by_bins, toc
 from bayes_hte.targeting.posterior import effect_rows
 from bayes_hte.targeting.posterior import posterior_mean as mean_effect
@@ -136,6 +136,6 @@ def _text(table: pd.DataFrame, slope: xr.DataArray, words: str) -> str:
     ranking = table.loc["autoc", "prob_positive"]
     return (
         f"{claim}: slope {row['mean']:.2f} ({bounds}; 1 if borne out in full, 0 if noise), above 0 "
-        f"with probability {sure:.3f} ({SURE} wanted); the ranking beats chance with probability "
-        f"{ranking:.3f}.{exaggerated}"
+        f"with probability {probability_words(sure)} ({SURE} wanted); the ranking beats chance "
+        f"with probability {probability_words(ranking)}.{exaggerated}"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from bayes_hte.summaries import probability_words
+
 MINUS = "\N{MINUS SIGN}"
 _MOST_DECIMALS = 6
 
@@ -42,22 +44,8 @@ def span(lower: float, upper: float, decimals: int) -> str:
 
 
 def probability(value: float) -> str:
-    """Write a posterior probability with three decimals, never as exactly 0 or 1.
-
-    A share of draws is an estimate: all draws on one side does not make an event certain.
-    """
-    if not math.isfinite(value):
-        return "not available"
-    if value < 0.0005:
-        return "< 0.001"
-    if value >= 0.9995:
-        return "> 0.999"
-    return f"{value:.3f}"
-
-
-def probability_words(value: float) -> str:
-    """Write a posterior probability for a sentence, e.g. ``"0.932"`` or ``"below 0.001"``."""
-    return probability(value).replace("<", "below").replace(">", "above")
+    """Write a posterior probability for a table, e.g. ``"0.932"`` or ``"< 0.001"``."""
+    return probability_words(value).replace("below", "<").replace("above", ">")
 
 
 def percent(share: float) -> str:

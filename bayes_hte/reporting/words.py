@@ -7,10 +7,10 @@ from dataclasses import fields
 from typing import Any
 
 from bayes_hte.names import EFFECTS
-from bayes_hte.reporting.numbers import number, probability_words, span
+from bayes_hte.reporting.numbers import number, span
 from bayes_hte.results import Results
 from bayes_hte.spec import RoleSpec
-from bayes_hte.summaries import interval_words
+from bayes_hte.summaries import interval_words, probability_words
 
 
 def interval_phrase(results: Results) -> str:

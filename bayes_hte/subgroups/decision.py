@@ -10,6 +10,7 @@ import xarray as xr
 
 from bayes_hte.errors import SpecError
 from bayes_hte.names import SUBGROUP
+from bayes_hte.summaries import probability_words
 
 DEFAULT_MARGIN = 0.05
 
@@ -66,9 +67,9 @@ def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words
     else:
         reason = (
             f"Subgroups {'are' if declared else 'are not'} declared: with posterior probability "
-            f"{probability:.3f} ({required:g} needed) the {effect_words} of subgroup {last} is "
-            f"above that of subgroup 0 by more than {margin:.3g}. The same units suggested and "
-            "judged the subgroups."
+            f"{probability_words(probability)} ({required:g} needed) the {effect_words} of "
+            f"subgroup {last} is above that of subgroup 0 by more than {margin:.3g}. The same "
+            "units suggested and judged the subgroups."
         )
     return Verdict(declared, probability, contrast, reason)
 

@@ -27,7 +27,7 @@ from bayes_hte.subgroups.effect_draws import as_effects, effect_names
 from bayes_hte.subgroups.extremes import find_extremes
 from bayes_hte.subgroups.membership import subgroup_effects
 from bayes_hte.subgroups.profile import Profile
-from bayes_hte.summaries import CiKind, summarize
+from bayes_hte.summaries import CiKind, probability_words, summarize
 
 Draws = xr.DataArray | xr.Dataset
 FOLD = "fold"
@@ -336,9 +336,9 @@ def _reason(
         return "No subgroups: neither half's tree divides the units of the other."
     verdict = "are" if reached >= required else "are not"
     reason = (
-        f"Subgroups {verdict} declared: with posterior probability {reached:.3f} ({required:g} "
-        f"needed) the {effect_words} of the units that one half puts highest is above that of "
-        f"those it puts lowest by more than {margin:.3g} in the other half, on average over both "
+        f"Subgroups {verdict} declared: with posterior probability {probability_words(reached)} "
+        f"({required:g} needed) the {effect_words} of the units that one half puts highest is "
+        f"above that of those it puts lowest by more than {margin:.3g} in the other half, on average over both "
         "directions."
     )
     if dividing == 1:

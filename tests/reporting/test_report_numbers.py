@@ -8,9 +8,9 @@ from bayes_hte.reporting.numbers import (
     percent,
     plain,
     probability,
-    probability_words,
     span,
 )
+from bayes_hte.summaries import probability_words
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from typing import Any
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.reporting.keys import check_keys
-from bayes_hte.reporting.numbers import number, probability_words, span
+from bayes_hte.reporting.numbers import number, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.words import interval_phrase, unit_phrase
 from bayes_hte.results import Results
+from bayes_hte.summaries import probability_words
 
 AVERAGES = "average_effects"
 

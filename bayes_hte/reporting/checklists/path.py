@@ -18,7 +18,7 @@ from bayes_hte.reporting.checklists.facts import (
 )
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, NOT_APPLICABLE, Checklist, Item
 from bayes_hte.reporting.effect_tables import SURE
-from bayes_hte.reporting.numbers import number, percent, probability_words, span
+from bayes_hte.reporting.numbers import number, percent, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.risk_tables import CONTRAST, RISK
 from bayes_hte.reporting.words import (
@@ -29,6 +29,7 @@ from bayes_hte.reporting.words import (
     people,
     unit_phrase,
 )
+from bayes_hte.summaries import probability_words
 
 _MODIFYING = ("arm", "effect")
 

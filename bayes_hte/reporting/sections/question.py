@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.reporting.effect_tables import SURE
 from bayes_hte.reporting.markup import definitions, named_check, paragraph, text, unordered
-from bayes_hte.reporting.numbers import number, percent, probability_words, span
+from bayes_hte.reporting.numbers import number, percent, span
 from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.subgroup_tables import count
 from bayes_hte.reporting.words import (
@@ -23,6 +23,7 @@ from bayes_hte.reporting.words import (
     unit_phrase,
 )
 from bayes_hte.subgroups.honest import UNSHRUNK
+from bayes_hte.summaries import probability_words
 
 if TYPE_CHECKING:
     from bayes_hte.latent import MixtureFit

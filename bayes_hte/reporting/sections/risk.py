@@ -7,7 +7,7 @@ from typing import Any
 from bayes_hte.plots import plot_modifier
 from bayes_hte.reporting.keys import focus
 from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.numbers import MINUS, number, probability, probability_words, span
+from bayes_hte.reporting.numbers import MINUS, number, probability, span
 from bayes_hte.reporting.page import Material
 from bayes_hte.reporting.risk_tables import CONTRAST, RISK
 from bayes_hte.reporting.svg import inline_svg
@@ -21,6 +21,7 @@ from bayes_hte.reporting.words import (
     people,
     title_case,
 )
+from bayes_hte.summaries import probability_words
 
 _HEADING = "<h3>Effect by predicted outcome</h3>"
 

@@ -16,7 +16,7 @@ from bayes_hte.reporting.markup import (
     table,
     text,
 )
-from bayes_hte.reporting.numbers import number, percent, plain, probability, probability_words, span
+from bayes_hte.reporting.numbers import number, percent, plain, probability, span
 from bayes_hte.reporting.page import Material, Section
 from bayes_hte.reporting.sections.subgroup_evidence import (
     error_rate,
@@ -37,6 +37,7 @@ from bayes_hte.reporting.words import (
     shown_of,
     title_case,
 )
+from bayes_hte.summaries import probability_words
 
 if TYPE_CHECKING:
     from bayes_hte.subgroups import Subgroups
