@@ -338,8 +338,8 @@ def _reason(
     reason = (
         f"Subgroups {verdict} declared: with posterior probability {probability_words(reached)} "
         f"({required:g} needed) the {effect_words} of the units that one half puts highest is "
-        f"above that of those it puts lowest by more than {margin:.3g} in the other half, on average over both "
-        "directions."
+        f"above that of those it puts lowest by more than {margin:.3g} in the other half, on "
+        "average over both directions."
     )
     if dividing == 1:
         reason += " The tree of one half does not divide the units and counts as no difference."
