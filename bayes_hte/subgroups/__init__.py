@@ -9,6 +9,7 @@ from bayes_hte.subgroups.effect_table import subgroup_effects_table
 from bayes_hte.subgroups.embedding import Tsne
 from bayes_hte.subgroups.evidence import Evidence, evidence
 from bayes_hte.subgroups.explained import explained_share
+from bayes_hte.subgroups.extremes import find_extremes
 from bayes_hte.subgroups.halves import honest_m_learner, split_in_halves
 from bayes_hte.subgroups.honest import HonestFold, HonestSubgroups, honest_subgroups
 from bayes_hte.subgroups.partition import PointPartition, heat_map_tables, point_partition
@@ -35,6 +36,7 @@ __all__ = [
     "discovery_stability",
     "evidence",
     "explained_share",
+    "find_extremes",
     "heat_map_tables",
     "honest_m_learner",
     "honest_subgroups",
