@@ -38,13 +38,15 @@ class Condition:
         """The condition in words, true where the answer is yes."""
         return rule_text([(self, True)])
 
-    def holds(self, frame: pd.DataFrame) -> np.ndarray:
+    def holds(self, frame: pd.DataFrame, *, unknown_is_no: bool = False) -> np.ndarray:
         """Return the answer for every row.
 
         Parameters
         ----------
         frame : DataFrame
             Must hold the covariate.
+        unknown_is_no : bool, default False
+            Whether a level that was not there when the profile was made counts as none of `levels`.
 
         Returns
         -------
@@ -54,7 +56,8 @@ class Condition:
         ------
         DataError
             If the covariate is absent or missing in a row, is not numeric where a number is asked
-            for, or has a level that was not there when the profile was made.
+            for, or has a level that was not there when the profile was made and that does not
+            count as a no.
         """
         if self.covariate not in frame.columns:
             raise DataError(f"the profile needs covariate {self.covariate!r}; add the column.")
@@ -67,7 +70,7 @@ class Condition:
         if self.threshold is not None:
             return numeric_column(values, "covariate") <= self.threshold
         unseen = values[~values.isin([*self.levels, *self.others])].unique()
-        if len(unseen):
+        if len(unseen) and not unknown_is_no:
             raise DataError(
                 f"covariate {self.covariate!r} has levels the profile does not know: "
                 f"{', '.join(map(str, unseen[:5]))}. Known: "

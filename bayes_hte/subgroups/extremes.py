@@ -70,6 +70,11 @@ def find_extremes(
     Notes
     -----
     Up to 20,000 units, drawn at random, grow the tree; all are counted.
+
+    References
+    ----------
+    Breiman, L., Friedman, J. H., Olshen, R. A., Stone, C. J. (1984). Classification and Regression
+    Trees. Wadsworth.
     """
     check_seed(seed)
     check_leaf_share(leaf_share)

@@ -57,8 +57,7 @@ def honest_m_learner(
     ------
     DataError
         If a half is no study by itself (an arm or a covariate that no longer varies, one cluster
-        only), the draws of a half do not fit it, or a level of a covariate in a profile occurs in
-        one half only.
+        only), or the draws of a half do not fit it.
     SpecError
         If an option is out of range.
 

@@ -197,8 +197,8 @@ def honest_subgroups(
     Raises
     ------
     DataError
-        If draws do not fit their half, the halves share units or differ in their numbers of draws,
-        or a profile does not know a level of the other half.
+        If draws do not fit their half, or the halves share units or differ in their numbers of
+        draws.
     SpecError
         If an option is out of range.
 
@@ -232,7 +232,10 @@ def honest_subgroups(
     )
     contrast = average_of(folds[0].contrast, folds[1].contrast)
     reached = float((contrast > margin).mean())
-    everyone = pd.concat([study_a.covariate_frame(), study_b.covariate_frame()])
+    everyone = [
+        np.concatenate([groups_of(study, fold.profile) for study in (study_a, study_b)])
+        for fold in folds
+    ]
     name, words = effect_names(as_effects(effect_a, study_a.units)[0])
     return HonestSubgroups(
         declared=reached >= probability,
@@ -242,7 +245,7 @@ def honest_subgroups(
         reason=_reason(folds, reached, probability, margin, words),
         contrast=contrast,
         folds=folds,
-        agreement=float(adjusted_rand_score(*(fold.profile.assign(everyone) for fold in folds))),
+        agreement=float(adjusted_rand_score(*everyone)),
         effect_name=name,
     )
 
@@ -282,7 +285,7 @@ def honest_fold(
         As in :func:`honest_subgroups`.
     """
     profile = find_extremes(discovery_effect, discovery_study, seed=seed, leaf_share=leaf_share)
-    labels = profile.assign(study.covariate_frame())
+    labels = groups_of(study, profile)
     averages = fold_averages(effect, study, labels)
     present, sizes = np.unique(labels, return_counts=True)
     return HonestFold(
@@ -292,6 +295,15 @@ def honest_fold(
         n_discovery=discovery_study.n_units,
         sizes=pd.Series(sizes, index=pd.Index(present, name=SUBGROUP), name="n"),
     )
+
+
+def groups_of(study: Study, profile: Profile) -> np.ndarray:
+    """Return the group of every unit of a half by the other half's profile, shape (unit,).
+
+    A level that the other half does not have is none of those its profile names: a rare one must
+    not end the analysis.
+    """
+    return profile.assign(study.covariate_frame(), unknown_is_no=True)
 
 
 def fold_averages(effect: Draws, study: Study, labels: np.ndarray) -> xr.DataArray:

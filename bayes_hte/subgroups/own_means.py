@@ -22,7 +22,7 @@ import xarray as xr
 from bayes_hte.errors import DataError
 from bayes_hte.study import Study
 from bayes_hte.subgroups.decision import highest_less_lowest
-from bayes_hte.subgroups.honest import Draws, HonestSubgroups, average_of, fold_averages
+from bayes_hte.subgroups.honest import Draws, HonestSubgroups, average_of, fold_averages, groups_of
 from bayes_hte.subgroups.profile import Profile
 
 # The covariate that holds the other half's groups; no column of a user's is called that.
@@ -42,7 +42,7 @@ def can_be_fitted(honest: HonestSubgroups, studies: tuple[Study, Study]) -> bool
         The units judged in each fold.
     """
     for fold, study in zip(honest.folds, studies, strict=True):
-        labels = fold.profile.assign(study.covariate_frame())
+        labels = groups_of(study, fold.profile)
         if fold.divides and (pd.crosstab(labels, study.arm_index()) == 0).any(axis=None):
             return False
     return True
@@ -66,9 +66,9 @@ def with_subgroups(study: Study, profile: Profile) -> Study:
     Raises
     ------
     DataError
-        If the profile does not divide these units, or knows no level of theirs.
+        If the profile does not divide these units.
     """
-    labels = profile.assign(study.covariate_frame()).astype(str)
+    labels = groups_of(study, profile).astype(str)
     return study.with_covariate(SUBGROUP_COLUMN, labels)
 
 
@@ -109,7 +109,7 @@ def without_shrinkage(
         if draws is None:
             parts.append(xr.zeros_like(fold.contrast))
             continue
-        averages = fold_averages(draws, study, fold.profile.assign(study.covariate_frame()))
+        averages = fold_averages(draws, study, groups_of(study, fold.profile))
         parts.append(highest_less_lowest(averages, margin=honest.margin))
     return replace(honest, unshrunk=average_of(*parts))
 

@@ -73,7 +73,7 @@ class Profile:
     leaves: pd.DataFrame
     nodes: tuple[Node, ...]
 
-    def assign(self, frame: pd.DataFrame) -> np.ndarray:
+    def assign(self, frame: pd.DataFrame, *, unknown_is_no: bool = False) -> np.ndarray:
         """Return the subgroup of units by the rules of the profile.
 
         Parameters
@@ -81,6 +81,9 @@ class Profile:
         frame : DataFrame
             Holds at least the covariates of the profile, as in the study; other units than those
             of the study are welcome.
+        unknown_is_no : bool, default False
+            Whether a level that the units of the profile did not have counts as none of those a
+            rule names, or is refused.
 
         Returns
         -------
@@ -89,17 +92,18 @@ class Profile:
         Raises
         ------
         DataError
-            If a covariate of the profile is absent, incomplete, or has an unknown level.
+            If a covariate of the profile is absent, incomplete, or has an unknown level that
+            is refused.
         """
         subgroup_of = np.array([-1 if n.subgroup is None else n.subgroup for n in self.nodes])
-        return subgroup_of[self.assign_leaves(frame)]
+        return subgroup_of[self.assign_leaves(frame, unknown_is_no=unknown_is_no)]
 
-    def assign_leaves(self, frame: pd.DataFrame) -> np.ndarray:
+    def assign_leaves(self, frame: pd.DataFrame, *, unknown_is_no: bool = False) -> np.ndarray:
         """Return the leaf that units come to: subgroups may consist of several leaves.
 
         Parameters
         ----------
-        frame : DataFrame
+        frame, unknown_is_no
             As in :meth:`assign`.
 
         Returns
@@ -119,7 +123,7 @@ class Profile:
             if node.condition is None:
                 numbers[rows] = node.number
                 continue
-            answer = node.condition.holds(frame.iloc[rows])
+            answer = node.condition.holds(frame.iloc[rows], unknown_is_no=unknown_is_no)
             pending.append((self.nodes[node.yes], rows[answer]))
             pending.append((self.nodes[node.no], rows[~answer]))
         return numbers

@@ -230,6 +230,28 @@ def test_a_subgroup_without_units_in_the_other_half_is_left_out():
     np.testing.assert_array_equal(fold.contrast, 0.0)
 
 
+def test_a_level_that_only_one_half_has_is_none_of_those_a_profile_names():
+    study, _ = fake_study(np.random.default_rng(5), n_units=160)
+    site = np.where(study.frame["x1"] > 0, "high", "low").astype(object)
+    site[:3] = ["rare", "high", "low"]
+    frame = study.frame.assign(site=site)
+    roles = {"outcome": "y", "treatment": "treat", "covariates": ["site", "x2"]}
+
+    def by_site(half: Study, seed: int) -> xr.DataArray:
+        truth = (half.frame["site"] == "high").to_numpy(dtype=float)
+        effect = fake_effect(np.random.default_rng(seed), truth, chains=2, draws=50)
+        return effect.assign_coords(unit=half.units)
+
+    found = honest_m_learner(Study.from_frame(frame, **roles), fit_half=by_site, seed=1)
+    assert found.declared
+    assert "site" in found.summary().loc["average", "covariates"]
+    (fold,) = (f for f in found.folds if "rare" not in f.profile.text)
+    rare = frame.iloc[[0]]
+    assert fold.profile.assign(rare, unknown_is_no=True) in (0, 1)
+    with pytest.raises(DataError, match="levels the profile does not know: rare"):
+        fold.profile.assign(rare)
+
+
 def test_of_several_effects_the_first_is_judged():
     _, halves, effects = known_halves(np.random.default_rng(6))
     both = [xr.Dataset({"te": e, "tnie": 2 * e}) for e in effects]
