@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from bayes_hte.errors import BayesHTEError, unknown_name
 
 if TYPE_CHECKING:
-    from bayes_hte.latent import MixtureFit
-    from bayes_hte.mixtures.hierarchy import Identifiability
-    from bayes_hte.results import Results
-    from bayes_hte.spec import ReportSpec, Spec
+    from bayes_hte.mixtures import MixtureFit
+    from bayes_hte.mixtures.identification import Identifiability
+    from bayes_hte.reporting.results import Results
+    from bayes_hte.study.spec import ReportSpec, Spec
 
 DONE, REFUSED, UNHEALTHY, INTERRUPTED = 0, 2, 3, 130
 
@@ -84,7 +84,7 @@ def shipped_studies() -> dict[str, Path]:
 
 
 def _load(study: str) -> Spec:
-    from bayes_hte.study_file import load_spec
+    from bayes_hte.study.spec_file import load_spec
 
     path = Path(study)
     if path.suffix == ".toml" or path.exists():
@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
     spec = _load(options.study)
     folder = Path(options.output or Path("results") / spec.name)
     print(f"{spec.title}\nresults go to {folder}")
-    from bayes_hte.run import run_study
+    from bayes_hte.runs.run import run_study
 
     command = f"bayes-hte run {options.study}" + (f" -o {options.output}" if options.output else "")
     done = run_study(spec, folder, progress=not options.quiet, command=command)
@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from bayes_hte.run import report_from_saved
+    from bayes_hte.runs.run import report_from_saved
 
     done = report_from_saved(options.folder)
     print(f"report: {done.folder / 'report.html'}")
@@ -118,10 +118,10 @@ def _report(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     spec = _load(options.study)
-    from bayes_hte.analysis import study_from_spec
-    from bayes_hte.datasets import load_frame
-    from bayes_hte.mixture_stage import declared_problem
-    from bayes_hte.plan import Plan, check_plan, settled
+    from bayes_hte.fitting.plan import Plan, check_plan, settled
+    from bayes_hte.runs.mixture_stage import declared_problem
+    from bayes_hte.study.datasets import load_frame
+    from bayes_hte.study.declared import study_from_spec
 
     frame = load_frame(spec.data.source, spec.folder)
     study = study_from_spec(spec, frame)
@@ -138,7 +138,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from bayes_hte.study_file import load_spec
+    from bayes_hte.study.spec_file import load_spec
 
     for name, path in shipped_studies().items():
         print(f"{name:12} {load_spec(path).title}")
@@ -146,7 +146,7 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _print_answer(results: Results) -> None:
-    from bayes_hte.summaries import interval_words, summarize
+    from bayes_hte.effects.summaries import interval_words, summarize
 
     spec = results.spec
     table = summarize(results.averages, ci_prob=spec.report.ci_prob, ci_kind=spec.report.ci_kind)
@@ -176,7 +176,7 @@ def _print_classes(fit: MixtureFit, intervals: ReportSpec) -> None:
 
 
 def _reached(graph: Identifiability) -> str:
-    from bayes_hte.mixtures.hierarchy import LEVELS
+    from bayes_hte.mixtures.identification import LEVELS
 
     return "no level" if graph.level is None else f"level {graph.level}: {LEVELS[graph.level]}"
 

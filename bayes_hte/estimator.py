@@ -18,13 +18,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from bayes_hte.effects.summaries import CiKind, check_interval, summarize
 from bayes_hte.errors import DataError
-from bayes_hte.fitted_study import BATCH
-from bayes_hte.fitting import fit
+from bayes_hte.fitting.fitted import BATCH
+from bayes_hte.fitting.stages import fit
 from bayes_hte.names import SAMPLE
-from bayes_hte.spec import PriorSpec
-from bayes_hte.study import Study
-from bayes_hte.summaries import CiKind, check_interval, summarize
+from bayes_hte.study.spec import PriorSpec
+from bayes_hte.study.study import Study
 
 
 class EffectEstimator(BaseEstimator):

@@ -35,9 +35,6 @@ import pandas as pd
 
 import bayes_hte as hte
 from bayes_hte import plots
-from bayes_hte.components.latent_class import class_means, collapse
-from bayes_hte.datasets import load_resistance, resistance_classes
-from bayes_hte.latent.class_count import maximum_likelihood
 from bayes_hte.mixtures import (
     draw_frame,
     empirical_moments,
@@ -47,8 +44,11 @@ from bayes_hte.mixtures import (
     solve_mixture,
     solve_moments_pencil,
 )
+from bayes_hte.mixtures.class_counts import maximum_likelihood
+from bayes_hte.mixtures.likelihood.model import class_means, collapse
 from bayes_hte.plots.style import Drawing  # a figure that shows itself
-from bayes_hte.reporting.mixture_tables import level_grid
+from bayes_hte.reporting.tables.mixtures import level_grid
+from bayes_hte.study.datasets import load_resistance, resistance_classes
 
 frame = load_resistance()
 frame.head()

@@ -49,9 +49,7 @@ frame[["mdvis", "generous", *covariates]].describe().loc[["mean", "std", "min", 
 # A plain logistic propensity, matching on it, and weighting by it, on four fifths of the rows.
 
 # %%
-train, test = train_test_split(
-    frame, test_size=0.2, random_state=42, stratify=frame["generous"]
-)
+train, test = train_test_split(frame, test_size=0.2, random_state=42, stratify=frame["generous"])
 logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 logistic.fit(train[covariates], train["generous"])
 propensity = pd.Series(logistic.predict_proba(train[covariates])[:, 1], index=train.index)
@@ -114,9 +112,7 @@ plots.plot_love(balance, title="Balance")
 # information between the arms.
 
 # %%
-study = hte.Study.from_frame(
-    frame, outcome="mdvis", treatment="generous", covariates=covariates
-)
+study = hte.Study.from_frame(frame, outcome="mdvis", treatment="generous", covariates=covariates)
 part = study.sample(UNITS, seed=SEED)
 fits = {
     learner: hte.fit(

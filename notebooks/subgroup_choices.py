@@ -39,7 +39,7 @@ from sklearn.metrics import adjusted_rand_score
 import bayes_hte as hte
 from bayes_hte.plots.style import Drawing  # a figure that shows itself
 from bayes_hte.subgroups import Tsne, explained_share, honest_m_learner
-from bayes_hte.subgroups.null_surrogate import surrogate_refit
+from bayes_hte.subgroups.nulls.surrogate import surrogate_refit
 
 OURS, OTHER = "#0072B2", "#D55E00"
 

@@ -41,7 +41,7 @@ def short_page(monkeypatch):
 @pytest.fixture
 def no_checks(monkeypatch):
     """Leave out the checks of new draws, where it is asked only what is drawn again."""
-    monkeypatch.setattr("bayes_hte.run.run_checks", lambda *_, **__: ())
+    monkeypatch.setattr("bayes_hte.runs.run.run_checks", lambda *_, **__: ())
 
 
 def rerun(folder, *extra):

@@ -21,7 +21,7 @@ import bayes_hte as hte
 from bayes_hte import estimator as module
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.estimator import EffectEstimator
-from bayes_hte.testing import fake_study
+from tests.fakes import fake_study
 
 TINY = {"seed": 3, "draws": 40, "tune": 30, "chains": 2, "cores": 1, "progress": False}
 TINY["stack_with"] = ()  # forests alone: a Gaussian process takes longer

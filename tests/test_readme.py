@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import bayes_hte as hte
-from bayes_hte import cli, estimator, spec
-from bayes_hte.fitting import fit as real_fit
-from bayes_hte.reporting.references import REFERENCES
-from bayes_hte.trust import MEANING
+from bayes_hte import cli, estimator
+from bayes_hte.fitting.stages import fit as real_fit
+from bayes_hte.reporting.methods.references import REFERENCES
+from bayes_hte.study import spec
+from bayes_hte.trust.rule import MEANING
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError, unknown_name
-from bayes_hte.study import Study
+from bayes_hte.study.study import Study
 
 
 def with_placebo_treatment(study: Study, rng: np.random.Generator) -> Study:

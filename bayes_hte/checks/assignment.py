@@ -8,7 +8,7 @@ import pandas as pd
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.errors import unknown_name
-from bayes_hte.spec import AssignmentName
+from bayes_hte.study.spec import AssignmentName
 
 NAME = "assignment of the treatment"
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.comparison import compare_effects
-from bayes_hte.summaries import interval_words
+from bayes_hte.effects.comparison import compare_effects
+from bayes_hte.effects.summaries import interval_words
 
 NAME = "propensity as a covariate: both ways"
 

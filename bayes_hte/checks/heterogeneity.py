@@ -31,9 +31,9 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.scores import LabelledValues
-from bayes_hte.effects import Better
+from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.summaries import CiKind, interval_words, probability_words, summarize
 from bayes_hte.names import SAMPLE
-from bayes_hte.summaries import CiKind, interval_words, probability_words, summarize
 from bayes_hte.targeting import calibration_by_bins, toc
 from bayes_hte.targeting.posterior import effect_rows
 from bayes_hte.targeting.posterior import posterior_mean as mean_effect

@@ -31,10 +31,10 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.comparison import compare_effects
+from bayes_hte.effects.comparison import compare_effects
+from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import SamplingError
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.summaries import interval_words
 
 if TYPE_CHECKING:
     from arviz_stats.utils import ELPDDataLOO
@@ -108,7 +108,7 @@ def loo_check(
         for its number of draws. One row a model: ``elpd`` (natural logarithms) with standard error
         ``se``, the effective number of parameters ``p_loo``, the ``threshold`` of k, the ``share
         above`` it and the ``units above`` (the largest ten); with `weights` the ``weight``; with
-        `effects` what :func:`~bayes_hte.comparison.compare_effects` says of the average effect
+        `effects` what :func:`~bayes_hte.effects.comparison.compare_effects` says of the average effect
         (``sate``) and of the standard deviation of individual effects (``spread``).
     """
     table = pd.DataFrame.from_dict(

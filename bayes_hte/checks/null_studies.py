@@ -1,6 +1,6 @@
 """Studies in which effects are equal, and the fits that are repeated on them.
 
-What :func:`~bayes_hte.subgroups.calibration.calibrate` needs of the models: from a fit without
+What :func:`~bayes_hte.subgroups.nulls.distribution.calibrate` needs of the models: from a fit without
 effect modification, posterior-predictive studies; from a plan, draws of an effect of any study.
 """
 
@@ -17,17 +17,17 @@ import xarray as xr
 
 from bayes_hte.checks.altered_studies import with_placebo_treatment
 from bayes_hte.checks.refitting import refit_plan
+from bayes_hte.components.learners import learner_terms
 from bayes_hte.errors import SpecError, unknown_name
-from bayes_hte.learners.structure import learner_terms
 from bayes_hte.names import SAMPLE
-from bayes_hte.study import Study
-from bayes_hte.subgroups.calibration import Null, NullDistribution, Refit, Rule, calibrate
-from bayes_hte.subgroups.null_surrogate import surrogate_null, surrogate_refit
+from bayes_hte.study.study import Study
+from bayes_hte.subgroups.nulls.distribution import Null, NullDistribution, Refit, Rule, calibrate
+from bayes_hte.subgroups.nulls.surrogate import surrogate_null, surrogate_refit
 
 if TYPE_CHECKING:
     from bayes_hte.components.fitted import FittedComponent
-    from bayes_hte.fitted_study import Fit
-    from bayes_hte.plan import Plan
+    from bayes_hte.fitting.fitted import Fit
+    from bayes_hte.fitting.plan import Plan
 
 Estimator = Literal["surrogate", "full"]
 HOMOGENEOUS, PERMUTATION = "homogeneous", "permutation"
@@ -53,7 +53,7 @@ class PredictiveNull:
 
     def __call__(self, study: Study, rng: np.random.Generator) -> Study:
         """Return the study with outcome, and mediator, drawn from one posterior draw."""
-        from bayes_hte.expected_mediator import expected_mediator
+        from bayes_hte.fitting.expected_mediator import expected_mediator
 
         outcome, roles = self.fit.components["outcome"], study.roles
         mediator = self.fit.components.get("mediator")
@@ -123,7 +123,7 @@ def model_refit(
 
 
 def _model_effect(study: Study, seed: int, *, plan: Plan, effect: str, **size: int) -> xr.DataArray:
-    from bayes_hte.effects import total_effect, total_natural_indirect
+    from bayes_hte.effects.contrasts import total_effect, total_natural_indirect
 
     fit = refit_plan(study, plan, seed=seed, **size)
     if effect == "te" and plan.learner == "x":
@@ -157,7 +157,7 @@ def calibrate_subgroups(
     effect : {"te", "tnie"}
         Total, or indirect effect.
     seed : int
-        See :func:`~bayes_hte.subgroups.calibration.calibrate`.
+        See :func:`~bayes_hte.subgroups.nulls.distribution.calibrate`.
     estimator : {"surrogate", "full"}
         What is refitted: Gaussian processes in closed form (a second or two a study of 1,000
         units), or the plan itself (as long as two fits of half the study).
@@ -169,7 +169,7 @@ def calibrate_subgroups(
         How effects are made equal: new outcomes from the model fitted without effect modification,
         or a shuffled treatment, under which nobody has an effect.
     rule, replications, n_jobs, folder, progress, **options
-        See :func:`~bayes_hte.subgroups.calibration.calibrate`.
+        See :func:`~bayes_hte.subgroups.nulls.distribution.calibrate`.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from bayes_hte.names import SAMPLE, UNIT
 if TYPE_CHECKING:
     from arviz_stats.utils import ELPDDataLOO
 
-    from bayes_hte.fitted_study import Fit
+    from bayes_hte.fitting.fitted import Fit
 
 # Of the priors; cheap beside posterior draws, and enough for the central 99.9%.
 PRIOR_DRAWS = 2000
@@ -68,8 +68,8 @@ def prior_checks(fit: Fit, *, prior_draws: int = PRIOR_DRAWS) -> tuple[CheckResu
     view, sensitivity : CheckResult
         Both fail, with the reason, for learner ``"x"``, whose second stage has no prior of its own.
     """
-    from bayes_hte.log_prior import effect_log_prior
-    from bayes_hte.prior_fit import fit_prior
+    from bayes_hte.fitting.from_priors import fit_prior
+    from bayes_hte.fitting.log_prior import effect_log_prior
 
     fits = fit.candidates()
     posterior = {label: f.cate() for label, f in fits.items()}
@@ -107,7 +107,7 @@ def _calibration(
     scores: Mapping[str, ELPDDataLOO],
     weights: Mapping[str, float],
 ) -> CheckResult:
-    from bayes_hte.sampling import stage_seed
+    from bayes_hte.seeds import stage_seed
 
     study = fit.study
     models = [

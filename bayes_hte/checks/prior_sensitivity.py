@@ -6,7 +6,7 @@ distance per doubling of the power. The likelihood is scaled likewise. A quantit
 the prior is not wrong, but the prior is then part of the evidence and has to be defended.
 
 What is scaled is the density of the parameters that say how large effects are and how much they
-may vary (:mod:`bayes_hte.log_prior`), not the form of the surfaces, nor the shared part, nor noise.
+may vary (:mod:`bayes_hte.fitting.log_prior`), not the form of the surfaces, nor the shared part, nor noise.
 
 The answer is local: it is about slightly stronger or weaker priors of the same shape, and about the
 scales at the top of the model. How a forest or process spreads an effect over units given its scale

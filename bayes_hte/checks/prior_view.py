@@ -22,8 +22,8 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.effects.summaries import summarize
 from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
-from bayes_hte.summaries import summarize
 
 NAME = "priors and posteriors of the effects"
 # A posterior median outside this central part of the prior is a conflict.

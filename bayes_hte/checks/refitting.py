@@ -24,14 +24,14 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
-from bayes_hte.encoding import Encoding
+from bayes_hte.effects.summaries import CiKind, interval
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.study import Study
-from bayes_hte.summaries import CiKind, interval
+from bayes_hte.study.encoding import Encoding
+from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
-    from bayes_hte.fitted_study import Fit
-    from bayes_hte.plan import Plan
+    from bayes_hte.fitting.fitted import Fit
+    from bayes_hte.fitting.plan import Plan
 
 CI_PROB = 0.95
 CI_KIND: CiKind = "eti"
@@ -166,8 +166,8 @@ def refit_plan(
     study: Study, plan: Plan, *, seed: int, draws: int, tune: int, chains: int, cores: int = 1
 ) -> Fit:
     """Fit a plan to a study without progress bars; parameters as in :func:`bayes_hte.fit`."""
-    from bayes_hte.fitting import fit_plan, posterior_sampler
-    from bayes_hte.sampling import SamplerSize
+    from bayes_hte.fitting.sampling import SamplerSize
+    from bayes_hte.fitting.stages import fit_plan, posterior_sampler
 
     size = SamplerSize(chains=chains, draws=draws, tune=tune, cores=cores, progress=False)
     return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))

@@ -42,20 +42,13 @@ from bayes_hte.checks.altered_studies import (
     with_random_cause,
 )
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.refitting import (
-    CI_KIND,
-    CI_PROB,
-    AverageEffect,
-    Refit,
-    full_model,
-    surrogate,
-)
+from bayes_hte.checks.refitting import CI_KIND, CI_PROB, AverageEffect, Refit, full_model, surrogate
+from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import SpecError, unknown_name
-from bayes_hte.study import Study
-from bayes_hte.summaries import interval_words
+from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
-    from bayes_hte.fitted_study import Fit
+    from bayes_hte.fitting.fitted import Fit
 
 Alter = Callable[[Study, np.random.Generator], Study]
 Judge = Callable[[AverageEffect, pd.DataFrame], tuple[bool, str]]

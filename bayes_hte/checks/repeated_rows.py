@@ -25,7 +25,7 @@ import pandas as pd
 from scipy.stats import hypergeom
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.study import Study, is_numeric
+from bayes_hte.study.study import Study, is_numeric
 
 NAME = "repeated rows"
 MIN_LEVELS = 20

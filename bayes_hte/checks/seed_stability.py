@@ -19,14 +19,14 @@ from scipy.stats import spearmanr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.refitting import CI_KIND, CI_PROB, average_effect, refit_plan
+from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import BayesHTEError, DataError, SpecError
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.study import Study
-from bayes_hte.summaries import interval_words
+from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
-    from bayes_hte.fitted_study import Fit
-    from bayes_hte.plan import Plan
+    from bayes_hte.fitting.fitted import Fit
+    from bayes_hte.fitting.plan import Plan
 
 NAME = "seed stability"
 

@@ -12,7 +12,7 @@ from bayes_hte.companions.covariate_balance import balance, compare_balance
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.weighting import WeightedEffect, iptw
 from bayes_hte.names import SAMPLE
-from bayes_hte.study import Study
+from bayes_hte.study.study import Study
 
 RAW, MATCHED, WEIGHTED = "raw", "matched", "weighted"
 # Draws of the propensity the weights are computed for; their mean changes no digit shown.

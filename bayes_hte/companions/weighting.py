@@ -25,9 +25,9 @@ from bayes_hte.companions.inputs import (
     propensity_draws,
     treated,
 )
+from bayes_hte.effects.summaries import CiKind, summarize
 from bayes_hte.errors import SpecError
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.summaries import CiKind, summarize
 
 CELLS_AT_ONCE = 250_000
 """Draws times units held in float64 at once, so that memory does not grow with the posterior."""

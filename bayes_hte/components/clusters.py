@@ -9,7 +9,7 @@ import pymc as pm
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.design import Design
+from bayes_hte.study.design import Design
 
 # Clusters are expected to differ less than units do.
 SCALE = 0.5

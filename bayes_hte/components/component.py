@@ -14,12 +14,12 @@ from bayes_hte.components.clusters import cluster_intercepts
 from bayes_hte.components.families import Family, get_family
 from bayes_hte.components.imputation_step import ImputationStep
 from bayes_hte.components.noise import check_noise, noise_parameters
-from bayes_hte.design import Design
+from bayes_hte.components.priors import TermPrior
 from bayes_hte.errors import unknown_name
-from bayes_hte.learners.priors import TermPrior
-from bayes_hte.spec import TermName
-from bayes_hte.surfaces.forest import forest_data, forest_function
-from bayes_hte.surfaces.forest_step import ForestData, ForestStep
+from bayes_hte.study.design import Design
+from bayes_hte.study.spec import TermName
+from bayes_hte.surfaces.forest.step import ForestData, ForestStep
+from bayes_hte.surfaces.forest.surface import forest_data, forest_function
 from bayes_hte.surfaces.registry import GP, SURFACE_NAMES, is_forest, surface_of
 from bayes_hte.surfaces.terms import Term
 

@@ -24,11 +24,11 @@ import xarray as xr
 
 from bayes_hte.components.component import Component, Imputations, build_component
 from bayes_hte.components.families import get_family
-from bayes_hte.design import Design
-from bayes_hte.learners.priors import term_priors
-from bayes_hte.learners.structure import EFFECT_TERMS
+from bayes_hte.components.learners import EFFECT_TERMS
+from bayes_hte.components.priors import term_priors
 from bayes_hte.names import ARM, SAMPLE
-from bayes_hte.spec import PriorSpec
+from bayes_hte.study.design import Design
+from bayes_hte.study.spec import PriorSpec
 
 
 def imputed_effects(mu: xr.DataArray, y: np.ndarray, arm: np.ndarray) -> Imputations:

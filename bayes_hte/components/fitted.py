@@ -13,10 +13,10 @@ from bayes_hte.components.component import Component, variable_name
 from bayes_hte.components.families import Family, get_family
 from bayes_hte.components.noise import noise_at
 from bayes_hte.components.predictor import LinearPredictor
-from bayes_hte.design import Design
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
-from bayes_hte.surfaces.forest import predict_forest
+from bayes_hte.study.design import Design
+from bayes_hte.surfaces.forest.surface import predict_forest
 from bayes_hte.surfaces.registry import is_forest, surface_of
 from bayes_hte.surfaces.terms import Term
 

@@ -21,8 +21,8 @@ import pymc as pm
 import xarray as xr
 
 from bayes_hte.components.families import Family
-from bayes_hte.design import ARM_COLUMN, Design
 from bayes_hte.errors import UnsupportedError, unknown_name
+from bayes_hte.study.design import ARM_COLUMN, Design
 
 NOISE_MODELS = ("constant", "by_arm", "varying")
 ARM_SD, COVARIATE_SD = 0.5, 0.25

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from bayes_hte.components.component import Component, build_component
 from bayes_hte.components.families import get_family
-from bayes_hte.design import Design
-from bayes_hte.learners.priors import term_priors
-from bayes_hte.learners.structure import learner_terms
-from bayes_hte.spec import PriorSpec
-from bayes_hte.study import Study
+from bayes_hte.components.learners import learner_terms
+from bayes_hte.components.priors import term_priors
+from bayes_hte.study.design import Design
+from bayes_hte.study.spec import PriorSpec
+from bayes_hte.study.study import Study
 from bayes_hte.surfaces.registry import GP
 
 
@@ -39,12 +39,12 @@ def build_outcome(
     surface : str
         Form of the functions; see :mod:`bayes_hte.surfaces.registry`.
     learner : str
-        See :mod:`bayes_hte.learners.structure`.
+        See :mod:`bayes_hte.components.learners`.
     noise : {"constant", "by_arm", "varying"}
         See :mod:`bayes_hte.components.noise`.
     means_by : str, optional
         A covariate whose levels have means of their own; see
-        :func:`bayes_hte.learners.structure.learner_terms`.
+        :func:`bayes_hte.components.learners.learner_terms`.
     priors : iterable of PriorSpec
         Declared changes of the default priors.
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from bayes_hte.components.component import Component, build_component
 from bayes_hte.components.families import get_family
-from bayes_hte.design import Design
-from bayes_hte.learners.priors import term_priors
-from bayes_hte.spec import PriorSpec
-from bayes_hte.study import Study
+from bayes_hte.components.priors import term_priors
+from bayes_hte.study.design import Design
+from bayes_hte.study.spec import PriorSpec
+from bayes_hte.study.study import Study
 from bayes_hte.surfaces.terms import Term
 
 TERMS = (Term("shared", "shared", "covariates"),)

@@ -11,10 +11,10 @@ import xarray as xr
 
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.stacked import StackedComponent
-from bayes_hte.design import EXPECTED_COLUMN, PROPENSITY_COLUMN, Design
-from bayes_hte.encoding import Encoding
 from bayes_hte.errors import SavedResultError
-from bayes_hte.study import Study
+from bayes_hte.study.design import EXPECTED_COLUMN, PROPENSITY_COLUMN, Design
+from bayes_hte.study.encoding import Encoding
+from bayes_hte.study.study import Study
 from bayes_hte.surfaces.terms import Term
 
 # What `Design.learn` is given beside the study, and the column that keeps it.

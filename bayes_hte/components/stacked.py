@@ -23,9 +23,9 @@ import xarray as xr
 from bayes_hte.components.families import Family
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.predictor import LinearPredictor
-from bayes_hte.design import Design
 from bayes_hte.errors import SamplingError
 from bayes_hte.names import ARM, DRAW, SAMPLE
+from bayes_hte.study.design import Design
 
 # Above this share of units with an unreliable importance weight, weights are only a rough guide.
 MAX_BAD_SHARE = 0.1

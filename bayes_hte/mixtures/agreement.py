@@ -25,7 +25,7 @@ not judged, since two posteriors of unequal width overlap little even about one 
 An undeclared X-Y edge that moved single class means by .09, .18 and .30 was found in 8%, 64% and
 100% of 25 data sets with 5000 rows, and the last in 11% with 1000 rows (proxies of delta = .5).
 So agreement is no proof. An X-Y edge can even move both answers alike: in the symmetric design of
-:func:`bayes_hte.mixtures.design.paper_design` it does so exactly, for any weight of the edge.
+:func:`bayes_hte.mixtures.moments.simulated.paper_design` it does so exactly, for any weight of the edge.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ import scipy.stats
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
-from bayes_hte.mixtures.diagnostics import LARGEST_FAILED_SHARE
-from bayes_hte.mixtures.posterior import MomentPosterior
-from bayes_hte.mixtures.solver import Array
+from bayes_hte.effects.summaries import CiKind, check_interval, interval
+from bayes_hte.mixtures.arrays import Array
+from bayes_hte.mixtures.moments.diagnostics import LARGEST_FAILED_SHARE
+from bayes_hte.mixtures.moments.posterior import MomentPosterior
 from bayes_hte.names import CHAIN, CLASS, DRAW
-from bayes_hte.summaries import CiKind, check_interval, interval
 
 LARGEST_DISTANCE: Final = 1.5
 """Distance of the medians, in sd of the moment posterior, above which the two disagree."""

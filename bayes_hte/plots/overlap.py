@@ -9,15 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from bayes_hte.errors import DataError
-from bayes_hte.plots.style import (
-    BLUE,
-    INK,
-    ORANGE,
-    RULE,
-    need_columns,
-    new_axes,
-    styled,
-)
+from bayes_hte.plots.style import BLUE, INK, ORANGE, RULE, need_columns, new_axes, styled
 
 
 @styled

@@ -26,8 +26,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
+from bayes_hte.effects.summaries import CiKind, interval_words
 from bayes_hte.errors import DataError
-from bayes_hte.summaries import CiKind, interval_words
 
 Better = Literal["higher", "lower"]
 

@@ -1,15 +1,15 @@
 """The posterior report: one HTML file and the CSV tables behind it."""
 
+from bayes_hte.reporting.collected import all_tables, propensity_shares, write_tables
 from bayes_hte.reporting.document import report
-from bayes_hte.reporting.effect_tables import (
+from bayes_hte.reporting.methods.paragraphs import MethodsText, methods
+from bayes_hte.reporting.tables.effects import (
     average_effects,
     effect_distribution,
     individual_effects,
     who_benefits,
 )
-from bayes_hte.reporting.methods_text import MethodsText, methods
-from bayes_hte.reporting.modifier_tables import modifier_effects
-from bayes_hte.reporting.tables import all_tables, propensity_shares, write_tables
+from bayes_hte.reporting.tables.modifiers import modifier_effects
 
 __all__ = [
     "MethodsText",

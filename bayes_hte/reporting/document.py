@@ -7,9 +7,10 @@ from pathlib import Path
 
 from bayes_hte.checks.sampling_health import PREFIX
 from bayes_hte.errors import SpecError
-from bayes_hte.reporting.files import save
-from bayes_hte.reporting.markup import named_check, text, unordered
-from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.collected import all_tables
+from bayes_hte.reporting.page.markup import named_check, text, unordered
+from bayes_hte.reporting.page.section import Material, Section
+from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.sections.averages import averages
 from bayes_hte.reporting.sections.checklists import checklists
 from bayes_hte.reporting.sections.individuals import individuals
@@ -18,8 +19,7 @@ from bayes_hte.reporting.sections.mixture import mixture
 from bayes_hte.reporting.sections.question import question
 from bayes_hte.reporting.sections.subgroups import subgroups
 from bayes_hte.reporting.sections.trust import trust
-from bayes_hte.reporting.tables import all_tables
-from bayes_hte.results import Results
+from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import write_text
 
 # In the order a reader decides; a section may return None.

@@ -41,10 +41,10 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.effects import own_mediator
+from bayes_hte.effects.contrasts import own_mediator
+from bayes_hte.effects.summaries import CiKind, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE, UNIT
-from bayes_hte.summaries import CiKind, interval_words, summarize
 
 Measure = Literal["risk_ratio", "mean_ratio", "standardised_difference"]
 

@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.effects import Better
+from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.summaries import CiKind
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, SAMPLE
 from bayes_hte.sensitivity.e_values import MEASURE_OF_FAMILY, EValue, e_value
 from bayes_hte.sensitivity.rho import MediationRho
 from bayes_hte.sensitivity.tipping import TippingPoint, benchmark_covariates, tipping_point
-from bayes_hte.study import Study
-from bayes_hte.summaries import CiKind
+from bayes_hte.study.study import Study
 
 N_GRID = 25
 # The grid reaches the bias needed in all but the most extreme draws.

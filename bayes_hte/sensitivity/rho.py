@@ -39,13 +39,13 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.effects import decompose
+from bayes_hte.effects.contrasts import decompose
+from bayes_hte.effects.summaries import CiKind, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.names import ARM, SAMPLE, UNIT
-from bayes_hte.summaries import CiKind, interval_words, summarize
 
 if TYPE_CHECKING:
-    from bayes_hte.fitted_study import Fit
+    from bayes_hte.fitting.fitted import Fit
 
 RHO: Final = tuple(round(-0.9 + 0.05 * k, 2) for k in range(37))
 

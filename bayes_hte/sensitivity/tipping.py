@@ -29,11 +29,11 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.inputs import column, numbers, treated
-from bayes_hte.effects import Better, probability_of_benefit
-from bayes_hte.encoding import Encoding
+from bayes_hte.effects.contrasts import Better, probability_of_benefit
+from bayes_hte.effects.summaries import CiKind, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE
-from bayes_hte.summaries import CiKind, interval_words, summarize
+from bayes_hte.study.encoding import Encoding
 
 LEVELS = (0.95, 0.5)
 

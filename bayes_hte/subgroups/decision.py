@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from bayes_hte.effects.summaries import probability_words
 from bayes_hte.errors import SpecError
 from bayes_hte.names import SUBGROUP
-from bayes_hte.summaries import probability_words
 
 DEFAULT_MARGIN = 0.05
 

@@ -37,10 +37,10 @@ import pytensor.tensor as pt
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.design import Design
-from bayes_hte.encoding import MAX_KNOTS, ColumnEncoding
 from bayes_hte.errors import DataError, UnsupportedError, unknown_name
 from bayes_hte.names import SAMPLE
+from bayes_hte.study.design import Design
+from bayes_hte.study.encoding import MAX_KNOTS, ColumnEncoding
 from bayes_hte.surfaces.linear import (
     coefficients,
     constant_of,

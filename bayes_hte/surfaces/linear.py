@@ -40,8 +40,8 @@ import pytensor.tensor as pt
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.design import ARM_COLUMN, PROPENSITY_COLUMN, Design
 from bayes_hte.names import CHAIN, DRAW
+from bayes_hte.study.design import ARM_COLUMN, PROPENSITY_COLUMN, Design
 from bayes_hte.surfaces.terms import Term
 
 SHARED_CONSTANT = 2.5

@@ -4,7 +4,7 @@ A surface is two functions. ``function(prefix, term, design, *, scale)`` adds a 
 design's rows to the PyMC model in context; ``predict(posterior, prefix, term, learned, rows)``
 evaluates it at other rows, draw by draw, shape (chain, draw, row), where `learned` is the design
 the model was built with. Forests stand apart: their step method carries its own draws
-(:mod:`bayes_hte.surfaces.forest`).
+(:mod:`bayes_hte.surfaces.forest.surface`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.design import Design
+from bayes_hte.study.design import Design
 from bayes_hte.surfaces.additive import additive_function, predict_additive
-from bayes_hte.surfaces.gp import gp_function, predict_gp
+from bayes_hte.surfaces.gp.surface import gp_function, predict_gp
 from bayes_hte.surfaces.linear import linear_function, predict_linear
 from bayes_hte.surfaces.terms import Term
 from bayes_hte.surfaces.trend import predict_trend, trend_function

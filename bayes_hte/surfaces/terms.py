@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_hte.design import FeatureSet
-from bayes_hte.spec import TermName
+from bayes_hte.study.design import FeatureSet
+from bayes_hte.study.spec import TermName
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import pymc as pm
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.design import Design
 from bayes_hte.names import CHAIN, DRAW
+from bayes_hte.study.design import Design
 from bayes_hte.surfaces.terms import Term
 
 

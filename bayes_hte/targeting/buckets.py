@@ -9,8 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.companions.inputs import align, in_unit_order
+from bayes_hte.effects.summaries import CiKind, summarize
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.summaries import CiKind, summarize
 from bayes_hte.targeting.posterior import as_draws, effect_rows, units_of, weighted_means
 
 MAX_LEVELS = 50

@@ -23,9 +23,9 @@ import xarray as xr
 
 from bayes_hte.companions.inputs import align
 from bayes_hte.companions.scores import LabelledValues, effect_scores
-from bayes_hte.effects import Better
+from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.summaries import CiKind, summarize
 from bayes_hte.errors import SpecError
-from bayes_hte.summaries import CiKind, summarize
 from bayes_hte.targeting.buckets import quantile_codes
 from bayes_hte.targeting.posterior import (
     as_draws,

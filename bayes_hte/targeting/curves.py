@@ -40,9 +40,9 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.companions.scores import LabelledValues, effect_scores
-from bayes_hte.effects import Better
+from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.summaries import CiKind, summarize
 from bayes_hte.errors import SpecError, unknown_name
-from bayes_hte.summaries import CiKind, summarize
 from bayes_hte.targeting.posterior import (
     BENEFIT,
     as_draws,

@@ -16,10 +16,10 @@ import xarray as xr
 
 from bayes_hte.companions.inputs import align
 from bayes_hte.companions.scores import LabelledValues
-from bayes_hte.effects import Better, cate
+from bayes_hte.effects.contrasts import Better, cate
+from bayes_hte.effects.summaries import CiKind, summarize
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE, UNIT
-from bayes_hte.summaries import CiKind, summarize
 from bayes_hte.targeting.posterior import (
     BENEFIT,
     as_draws,

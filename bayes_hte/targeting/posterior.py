@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects import Better
+from bayes_hte.effects.contrasts import Better
 from bayes_hte.errors import DataError, unknown_name
 from bayes_hte.names import SAMPLE, UNIT
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects import Better
+from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.summaries import CiKind, summarize
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import UNIT
-from bayes_hte.summaries import CiKind, summarize
 from bayes_hte.targeting.posterior import (
     as_draws,
     benefit_sign,

@@ -26,7 +26,9 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 import bayes_hte
-from bayes_hte import names, spec, study_file
+from bayes_hte import names
+from bayes_hte.study import spec
+from bayes_hte.study import spec_file as study_file
 
 PACKAGE = "bayes_hte"
 

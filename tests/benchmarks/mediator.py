@@ -19,15 +19,15 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.effects import decompose
-from bayes_hte.expected_mediator import expected_mediator, expected_unseen
-from bayes_hte.fitted_study import Fit
-from bayes_hte.fitting import Expectation, fit_stage, posterior_sampler, stages
-from bayes_hte.plan import Plan
-from bayes_hte.sampling import SamplerSize
-from bayes_hte.simulation import SimulatedTrial, simulate_scenario
-from bayes_hte.spec import PriorSpec
-from bayes_hte.study import Study
+from bayes_hte.effects.contrasts import decompose
+from bayes_hte.fitting.expected_mediator import expected_mediator, expected_unseen
+from bayes_hte.fitting.fitted import Fit
+from bayes_hte.fitting.plan import Plan
+from bayes_hte.fitting.sampling import SamplerSize
+from bayes_hte.fitting.stages import Expectation, fit_stage, posterior_sampler, stages
+from bayes_hte.study.simulation import SimulatedTrial, simulate_scenario
+from bayes_hte.study.spec import PriorSpec
+from bayes_hte.study.study import Study
 from tests.benchmarks.rows_file import rows_added
 
 SCENARIOS = ("simple_part", "simple_all", "global")

@@ -96,8 +96,8 @@ def fit_draws(data: Data, *, seed: int, change: Mapping[str, Any]) -> xr.DataArr
         The individual effects.
     """
     import bayes_hte as hte
-    from bayes_hte.spec import PriorSpec
-    from bayes_hte.surfaces.forest_step import ForestStep
+    from bayes_hte.study.spec import PriorSpec
+    from bayes_hte.surfaces.forest.step import ForestStep
 
     options = dict(change)
     sweeps = {"sweeps": options.pop("sweeps")} if "sweeps" in options else {}

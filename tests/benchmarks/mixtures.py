@@ -39,18 +39,10 @@ import pytensor
 import xarray as xr
 from nutpie.compile_pymc import CompiledPyMCModel
 
-from bayes_hte.components.latent_class import (
-    Patterns,
-    build_latent_class,
-    class_means,
-    collapse,
-)
-from bayes_hte.latent import fit_mixture
-from bayes_hte.latent.class_count import maximum_likelihood
-from bayes_hte.latent.fitting import MixtureProblem, judge_mixture, mixture_problem
 from bayes_hte.mixtures import (
     draw_frame,
     empirical_moments,
+    fit_mixture,
     identifiability,
     mixture_arrays,
     moment_posterior,
@@ -58,6 +50,9 @@ from bayes_hte.mixtures import (
     solve_mixture,
     solve_moments_pencil,
 )
+from bayes_hte.mixtures.class_counts import maximum_likelihood
+from bayes_hte.mixtures.likelihood.fitting import MixtureProblem, judge_mixture, mixture_problem
+from bayes_hte.mixtures.likelihood.model import Patterns, build_latent_class, class_means, collapse
 
 SIZES = (1_000, 10_000)
 DELTAS = (0.5, 0.3, 0.2)

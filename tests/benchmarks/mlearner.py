@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from bayes_hte.simulation import SCENARIOS
+from bayes_hte.study.simulation import SCENARIOS
 from tests.benchmarks.effects_table import markdown
 from tests.benchmarks.mlearner_methods import METHODS, Task, run
 from tests.benchmarks.rows_file import rows_added

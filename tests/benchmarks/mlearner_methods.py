@@ -13,12 +13,12 @@ import pandas as pd
 import xarray as xr
 from sklearn.metrics import adjusted_rand_score
 
-from bayes_hte.simulation import SCENARIOS, SimulatedTrial, simulate_scenario
-from bayes_hte.study import Study
+from bayes_hte.study.simulation import SCENARIOS, SimulatedTrial, simulate_scenario
+from bayes_hte.study.study import Study
 from bayes_hte.subgroups import Subgroups, honest_m_learner, m_learner
-from bayes_hte.subgroups.honest import HonestSubgroups
-from bayes_hte.subgroups.null_surrogate import surrogate_refit
-from bayes_hte.subgroups.own_means import SUBGROUP_COLUMN
+from bayes_hte.subgroups.honest.folds import HonestSubgroups
+from bayes_hte.subgroups.honest.own_means import SUBGROUP_COLUMN
+from bayes_hte.subgroups.nulls.surrogate import surrogate_refit
 from tests.benchmarks.mlearner_published import published_m_learner
 
 SAMPLE = ("chain", "draw")
@@ -115,7 +115,7 @@ METHODS: dict[str, Callable[[SimulatedTrial, str, int], dict[str, Any]]] = {
 def _model(effect: str, **options: Any) -> Refit:
     """The default model of the package."""
     from bayes_hte.checks.null_studies import model_refit
-    from bayes_hte.plan import Plan
+    from bayes_hte.fitting.plan import Plan
 
     return model_refit(Plan(**options), effect, draws=300, tune=300, chains=2)
 

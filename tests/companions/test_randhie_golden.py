@@ -7,13 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from bayes_hte.companions import (
-    balance,
-    compare_balance,
-    iptw,
-    match_nearest,
-    overlap_report,
-)
+from bayes_hte.companions import balance, compare_balance, iptw, match_nearest, overlap_report
 
 from .conftest import COVARIATES, propensity_model
 

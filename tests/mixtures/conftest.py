@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bayes_hte.mixtures.design import MixtureDesign
+from bayes_hte.mixtures.moments.simulated import MixtureDesign
 
 
 def _emissions(k: int, levels: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayes_hte.checks.class_counts import compare_class_counts
+from bayes_hte.mixtures.class_counts import compare_class_counts
 
 
 def fit_with(k, sd):

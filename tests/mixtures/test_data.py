@@ -19,8 +19,8 @@ from bayes_hte.mixtures import (
     paper_design,
     solve_mixture,
 )
-from bayes_hte.mixtures.data import feature_sums
-from bayes_hte.study import Study
+from bayes_hte.mixtures.moments.data import feature_sums
+from bayes_hte.study.study import Study
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bayes_hte.mixtures import MixtureData, MixtureDesign, draw_frame, mixture_arrays, paper_design
-from bayes_hte.mixtures.data import empirical_moments
-from bayes_hte.mixtures.diagnostics import (
+from bayes_hte.mixtures.moments.data import empirical_moments
+from bayes_hte.mixtures.moments.diagnostics import (
     WaldTest,
     classes_carried,
     commutator_test,
@@ -14,7 +14,7 @@ from bayes_hte.mixtures.diagnostics import (
     rank_tests,
     wald_test,
 )
-from bayes_hte.mixtures.uncertainty import dirichlet_moments
+from bayes_hte.mixtures.moments.uncertainty import dirichlet_moments
 
 
 def sample(design: MixtureDesign, n: int, seed: int) -> MixtureData:

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.mixtures.bases import QuantileBins, Ranks, Splines
-from bayes_hte.mixtures.features import fit_proxies
+from bayes_hte.mixtures.proxies.bases import QuantileBins, Ranks, Splines
+from bayes_hte.mixtures.proxies.features import fit_proxies
 
 RNG_SEED = 3
 

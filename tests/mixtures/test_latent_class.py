@@ -11,10 +11,34 @@ import xarray as xr
 from scipy import stats
 from scipy.special import expit
 
-from bayes_hte.checks.class_counts import compare_class_counts
 from bayes_hte.checks.loo import leave_one_out
 from bayes_hte.components.families import get_family
-from bayes_hte.components.latent_class import (
+from bayes_hte.errors import DataError, NotIdentifiedError, SpecError, UnsupportedError
+from bayes_hte.mixtures import (
+    MixtureDesign,
+    Splines,
+    count_classes,
+    draw_frame,
+    empirical_moments,
+    fit_mixture,
+    identifiability,
+    mixture_arrays,
+    paper_design,
+    population_moments,
+    solve_mixture,
+    starting_values,
+)
+from bayes_hte.mixtures.class_counts import compare_class_counts, maximum_likelihood
+from bayes_hte.mixtures.likelihood import fitting
+from bayes_hte.mixtures.likelihood import membership as membership_module
+from bayes_hte.mixtures.likelihood.labels import label_classes
+from bayes_hte.mixtures.likelihood.membership import (
+    class_shares,
+    log_likelihood,
+    mean_membership,
+    membership_draws,
+)
+from bayes_hte.mixtures.likelihood.model import (
     ClassLaw,
     LatentClassPriors,
     Patterns,
@@ -23,29 +47,6 @@ from bayes_hte.components.latent_class import (
     class_means,
     collapse,
     start_point,
-)
-from bayes_hte.errors import DataError, NotIdentifiedError, SpecError, UnsupportedError
-from bayes_hte.latent import count_classes, fit_mixture, fitting
-from bayes_hte.latent import membership as membership_module
-from bayes_hte.latent.class_count import maximum_likelihood
-from bayes_hte.latent.labels import label_classes
-from bayes_hte.latent.membership import (
-    class_shares,
-    log_likelihood,
-    mean_membership,
-    membership_draws,
-)
-from bayes_hte.mixtures import (
-    MixtureDesign,
-    Splines,
-    draw_frame,
-    empirical_moments,
-    identifiability,
-    mixture_arrays,
-    paper_design,
-    population_moments,
-    solve_mixture,
-    starting_values,
 )
 
 DESIGN = paper_design(0.5, 0.5)

@@ -22,8 +22,8 @@ from bayes_hte.mixtures import (
     solve_mixture,
     starting_values,
 )
-from bayes_hte.mixtures.data import empirical_moments
-from bayes_hte.study import Study
+from bayes_hte.mixtures.moments.data import empirical_moments
+from bayes_hte.study.study import Study
 
 LEVEL_3 = identifiability(k=2, z_levels=[2], x_levels=[2], edges=["Z-T"])
 LEVEL_4 = identifiability(k=2, z_levels=[2], x_levels=[2], edges=["Z-T", "X-Y"])

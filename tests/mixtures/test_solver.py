@@ -17,11 +17,11 @@ from bayes_hte.mixtures import (
     solve_moments,
     solve_moments_pencil,
 )
-from bayes_hte.mixtures.data import empirical_moments
-from bayes_hte.mixtures.design import draw_frame
-from bayes_hte.mixtures.pencil import effect_moments
-from bayes_hte.mixtures.solver import solve_stack
-from bayes_hte.mixtures.strength import strength_verdict
+from bayes_hte.mixtures.moments.data import empirical_moments
+from bayes_hte.mixtures.moments.pencil import effect_moments
+from bayes_hte.mixtures.moments.simulated import draw_frame
+from bayes_hte.mixtures.moments.solver import solve_stack
+from bayes_hte.mixtures.moments.strength import strength_verdict
 
 GOLDEN_M = [
     [[0.171875, 0.140625], [0.234375, 0.453125]],

@@ -5,9 +5,9 @@ import pytest
 
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.mixtures import MixtureData, draw_frame, mixture_arrays, paper_design
-from bayes_hte.mixtures.data import empirical_moments
-from bayes_hte.mixtures.solver import solve_stack
-from bayes_hte.mixtures.uncertainty import bootstrap_moments, dirichlet_moments, is_discrete
+from bayes_hte.mixtures.moments.data import empirical_moments
+from bayes_hte.mixtures.moments.solver import solve_stack
+from bayes_hte.mixtures.moments.uncertainty import bootstrap_moments, dirichlet_moments, is_discrete
 
 
 def sample(n: int, seed: int, **design: float) -> MixtureData:

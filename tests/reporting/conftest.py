@@ -10,16 +10,16 @@ import xarray as xr
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.loo_pit import calibration_check
 from bayes_hte.companions.classical import classical
-from bayes_hte.effects import average, cate, decompose, own_mediator
+from bayes_hte.effects.contrasts import average, cate, decompose, own_mediator
 from bayes_hte.names import ARM, CHAIN, DRAW, MEDIATOR_ARM, SAMPLE, UNIT
 from bayes_hte.reporting import all_tables, report
-from bayes_hte.results import Results
+from bayes_hte.reporting.results import Results
 from bayes_hte.sensitivity import MediationRho, sensitivity
-from bayes_hte.study_file import parse_spec
+from bayes_hte.study.spec_file import parse_spec
 from bayes_hte.subgroups import m_learner
-from bayes_hte.testing import fake_study
-from bayes_hte.trust import judge
-from bayes_hte.unseen import Unseen, evaluate, judge_heterogeneity
+from bayes_hte.trust.rule import judge
+from bayes_hte.trust.unseen import Unseen, evaluate, judge_heterogeneity
+from tests.fakes import fake_study
 from tests.reporting.html_page import Page
 
 N_UNITS, CHAINS, DRAWS = 60, 2, 50

@@ -13,9 +13,9 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.reporting import all_tables, methods
 from bayes_hte.reporting.checklists import NAMES, applicable, checklists
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, NOT_APPLICABLE, STATES
-from bayes_hte.reporting.numbers import number
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.references import REFERENCES
+from bayes_hte.reporting.methods.references import REFERENCES
+from bayes_hte.reporting.page.numbers import number
+from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.sections.checklists import PLACES
 
 

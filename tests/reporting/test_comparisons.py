@@ -10,14 +10,14 @@ from scipy import stats
 from bayes_hte.checks import loo_pit
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.reporting import all_tables
-from bayes_hte.reporting.keys import check_keys
-from bayes_hte.reporting.page import Material
+from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
 from bayes_hte.reporting.sections.confounding import balance_block, hidden_confounding
 from bayes_hte.reporting.sections.question import trust_box
 from bayes_hte.reporting.sections.trust import trust as trust_section
 from bayes_hte.reporting.sections.unseen import unseen_outcomes
-from bayes_hte.reporting.trust_tables import learners, side_by_side, trust_tables, weight_shares
+from bayes_hte.reporting.tables.keys import check_keys
+from bayes_hte.reporting.tables.trust import learners, side_by_side, trust_tables, weight_shares
 from tests.reporting.html_page import Page, as_number
 
 HOW = {"ci_prob": 0.8, "ci_kind": "eti"}

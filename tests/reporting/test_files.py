@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bayes_hte.reporting import files
-from bayes_hte.reporting.files import LIST, save
+from bayes_hte.reporting.tables import files
+from bayes_hte.reporting.tables.files import LIST, save
 
 TABLE = pd.DataFrame({"a": [1]})
 

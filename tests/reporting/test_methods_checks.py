@@ -7,7 +7,7 @@ import pytest
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.refutations import CONTROL
-from bayes_hte.reporting import methods_checks
+from bayes_hte.reporting.methods import checks as methods_checks
 
 
 @pytest.mark.parametrize(("passed", "cited"), [(None, False), (True, True), (False, True)])

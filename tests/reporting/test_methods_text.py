@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from bayes_hte.reporting import methods
-from bayes_hte.reporting.prior_table import prior_table
-from bayes_hte.reporting.references import REFERENCES, linked
-from bayes_hte.spec import LearnerSpec, PriorSpec
+from bayes_hte.reporting.methods.references import REFERENCES, linked
+from bayes_hte.reporting.tables.priors import prior_table
+from bayes_hte.study.spec import LearnerSpec, PriorSpec
 
 
 def cited(results):

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.hidden_classes import AGREEMENT, IDENTIFIABILITY, hidden_class_checks
-from bayes_hte.datasets import KNOWN_CLASSES
+from bayes_hte.mixtures.checks import AGREEMENT, IDENTIFIABILITY, hidden_class_checks
 from bayes_hte.reporting import methods
-from bayes_hte.reporting.effect_tables import average_effects
-from bayes_hte.reporting.mixture_tables import level_grid, mixture_tables
-from bayes_hte.reporting.numbers import number
-from bayes_hte.reporting.page import Material
+from bayes_hte.reporting.page.numbers import number
+from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.sections.mixture import mixture
-from bayes_hte.spec import MixtureSpec
-from tests.fake_mixture import DESIGN, fake_fit, mixture_frame
+from bayes_hte.reporting.tables.effects import average_effects
+from bayes_hte.reporting.tables.mixtures import level_grid, mixture_tables
+from bayes_hte.study.datasets import KNOWN_CLASSES
+from bayes_hte.study.spec import MixtureSpec
+from tests.mixtures.fake_mixture import DESIGN, fake_fit, mixture_frame
 from tests.reporting.html_page import Page
 
 HOW = {"ci_prob": 0.9, "ci_kind": "eti"}

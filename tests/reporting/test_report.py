@@ -9,11 +9,11 @@ import pytest
 
 from bayes_hte.errors import SpecError
 from bayes_hte.reporting import all_tables, report
-from bayes_hte.reporting.page import Material
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.svg import inline_svg
 from bayes_hte.reporting.sections.averages import averages
 from bayes_hte.reporting.sections.question import question
 from bayes_hte.reporting.sections.subgroups import subgroups
-from bayes_hte.reporting.svg import inline_svg
 from tests.reporting.html_page import as_number
 
 

@@ -2,15 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bayes_hte.reporting.numbers import (
-    decimals_for,
-    number,
-    percent,
-    plain,
-    probability,
-    span,
-)
-from bayes_hte.summaries import probability_words
+from bayes_hte.effects.summaries import probability_words
+from bayes_hte.reporting.page.numbers import decimals_for, number, percent, plain, probability, span
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from bayes_hte.reporting import (
     who_benefits,
     write_tables,
 )
-from bayes_hte.reporting.keys import modifier_keys, slug
-from bayes_hte.reporting.subgroup_tables import membership_strip, tree_outline
-from bayes_hte.reporting.tables import provenance
-from bayes_hte.reporting.thinning import evenly_spaced
-from bayes_hte.study import Study
+from bayes_hte.reporting.collected import provenance
+from bayes_hte.reporting.tables.keys import modifier_keys, slug
+from bayes_hte.reporting.tables.subgroups import membership_strip, tree_outline
+from bayes_hte.reporting.tables.thinning import evenly_spaced
+from bayes_hte.study.study import Study
 
 HOW = {"ci_prob": 0.9, "ci_kind": "eti"}
 

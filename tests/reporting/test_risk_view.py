@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bayes_hte.names import UNIT
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.risk_tables import CONTRAST, RISK, risk_tables
+from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.sections.risk import risk_view
+from bayes_hte.reporting.tables.risks import CONTRAST, RISK, risk_tables
 from tests.reporting.html_page import Page, as_number
 
 HOW = {"ci_prob": 0.8, "ci_kind": "eti"}

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_hte.analysis import subgroup_evidence
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.reporting import all_tables, methods
-from bayes_hte.reporting.keys import NULLS, check_keys
-from bayes_hte.reporting.page import Material
+from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.sections.subgroups import subgroups
+from bayes_hte.reporting.tables.keys import NULLS, check_keys
+from bayes_hte.runs.subgroups import subgroup_evidence
 from bayes_hte.subgroups import honest_subgroups, split_in_halves
 from tests.reporting.html_page import Page
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from bayes_hte.reporting import report
-from bayes_hte.reporting.page import Material
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.words import people, person
 from bayes_hte.reporting.sections.individuals import individuals
-from bayes_hte.reporting.words import people, person
-from bayes_hte.study_file import load_spec
+from bayes_hte.study.spec_file import load_spec
 from tests.reporting.html_page import Page
 
 # Sentences about people as such, and words of checks and verdict, which know no study file.

@@ -10,11 +10,11 @@ from joblib import parallel_config
 from scipy.optimize import approx_fprime
 
 from bayes_hte.errors import SavedResultError, SpecError
-from bayes_hte.simulation import simulate_scenario
-from bayes_hte.study import Study
-from bayes_hte.subgroups import surrogate_kernels, surrogate_mean
-from bayes_hte.subgroups.calibration import NullDistribution, _compare, calibrate
-from bayes_hte.subgroups.null_surrogate import surrogate_null, surrogate_refit
+from bayes_hte.study.simulation import simulate_scenario
+from bayes_hte.study.study import Study
+from bayes_hte.subgroups.nulls import surrogate_kernels, surrogate_mean
+from bayes_hte.subgroups.nulls.distribution import NullDistribution, _compare, calibrate
+from bayes_hte.subgroups.nulls.surrogate import surrogate_null, surrogate_refit
 
 OPTIONS = {"estimator": "straight lines", "alpha": 0.2}
 

@@ -11,10 +11,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.subgroups import Tsne, m_learner
-from bayes_hte.subgroups.contrasts import leaf_contrasts, subgroup_contrasts
-from bayes_hte.subgroups.explained import explained_share
-from bayes_hte.subgroups.stability import discovery_stability
-from bayes_hte.testing import fake_effect, fake_study
+from bayes_hte.subgroups.describing.contrasts import leaf_contrasts, subgroup_contrasts
+from bayes_hte.subgroups.describing.explained import explained_share
+from bayes_hte.subgroups.finding.stability import discovery_stability
+from tests.fakes import fake_effect, fake_study
 
 
 @pytest.fixture(scope="module")

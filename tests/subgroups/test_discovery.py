@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_hte.effects import average
+from bayes_hte.effects.contrasts import average
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.study import Study
+from bayes_hte.study.study import Study
 from bayes_hte.subgroups import Subgroups, Tsne, m_learner
-from bayes_hte.testing import fake_effect, fake_study
+from tests.fakes import fake_effect, fake_study
 
 
 @pytest.fixture(scope="module")

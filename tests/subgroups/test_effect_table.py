@@ -10,9 +10,9 @@ import xarray as xr
 import bayes_hte as hte
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.plots import plot_subgroup_forest
-from bayes_hte.study import Study
+from bayes_hte.study.study import Study
 from bayes_hte.subgroups import Subgroups, m_learner, subgroup_effects_table
-from bayes_hte.testing import fake_effect, fake_study
+from tests.fakes import fake_effect, fake_study
 
 HOW = {"better": "higher", "important": 0.4}
 COLUMNS = [

@@ -8,10 +8,11 @@ import pytest
 import xarray as xr
 
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.study import Study
-from bayes_hte.subgroups import extremes, m_learner
-from bayes_hte.subgroups.extremes import find_extremes
-from bayes_hte.testing import fake_effect
+from bayes_hte.study.study import Study
+from bayes_hte.subgroups import m_learner
+from bayes_hte.subgroups.honest import extremes
+from bayes_hte.subgroups.honest.extremes import find_extremes
+from tests.fakes import fake_effect
 
 
 def people(rng: np.random.Generator, *, n: int = 400) -> Study:

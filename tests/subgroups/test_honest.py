@@ -10,17 +10,17 @@ import pytest
 import xarray as xr
 
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.study import Study
+from bayes_hte.study.study import Study
 from bayes_hte.subgroups import m_learner
-from bayes_hte.subgroups.halves import honest_m_learner, split_in_halves
-from bayes_hte.subgroups.honest import UNSHRUNK, honest_fold, honest_subgroups
-from bayes_hte.subgroups.own_means import (
+from bayes_hte.subgroups.honest.folds import UNSHRUNK, honest_fold, honest_subgroups
+from bayes_hte.subgroups.honest.halves import honest_m_learner, split_in_halves
+from bayes_hte.subgroups.honest.own_means import (
     SUBGROUP_COLUMN,
     can_be_fitted,
     fit_subgroups_again,
     without_shrinkage,
 )
-from bayes_hte.testing import fake_effect, fake_study
+from tests.fakes import fake_effect, fake_study
 
 
 def known_halves(rng: np.random.Generator, *, draws: int = 60):

@@ -9,13 +9,17 @@ import pytest
 import xarray as xr
 
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.subgroups import coclustering as coclustering_module
 from bayes_hte.subgroups import m_learner
-from bayes_hte.subgroups.ball import credible_ball
-from bayes_hte.subgroups.coclustering import CoClustering, co_clustering, indicator_blocks
-from bayes_hte.subgroups.partition import heat_map_tables, point_partition
-from bayes_hte.subgroups.partition_loss import independent_losses, partition_losses
-from bayes_hte.testing import fake_effect, fake_study
+from bayes_hte.subgroups.describing import coclustering as coclustering_module
+from bayes_hte.subgroups.describing.ball import credible_ball
+from bayes_hte.subgroups.describing.coclustering import (
+    CoClustering,
+    co_clustering,
+    indicator_blocks,
+)
+from bayes_hte.subgroups.describing.partition import heat_map_tables, point_partition
+from bayes_hte.subgroups.describing.partition_loss import independent_losses, partition_losses
+from tests.fakes import fake_effect, fake_study
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +144,7 @@ def test_what_cannot_be_compared_is_refused(known, options, error, message):
 
 
 def test_losses_are_those_of_the_definitions(monkeypatch):
-    monkeypatch.setattr("bayes_hte.subgroups.partition_loss.TABLE_ROWS", 10)
+    monkeypatch.setattr("bayes_hte.subgroups.describing.partition_loss.TABLE_ROWS", 10)
     rng = np.random.default_rng(1)
     candidates, draws = rng.integers(4, size=(7, 30)), rng.integers(3, size=(11, 30))
     vi = partition_losses(candidates, draws, loss="vi")

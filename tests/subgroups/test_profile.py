@@ -10,11 +10,11 @@ import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from bayes_hte.errors import DataError
-from bayes_hte.subgroups.conditions import Condition, round_between, rule_text
-from bayes_hte.subgroups.encoding import encode_covariates
-from bayes_hte.subgroups.profile import Profile, Units, build_profile
-from bayes_hte.subgroups.pruning import node_classes
-from bayes_hte.subgroups.selection import TreeRules
+from bayes_hte.subgroups.finding.conditions import Condition, round_between, rule_text
+from bayes_hte.subgroups.finding.profile import Profile, Units, build_profile
+from bayes_hte.subgroups.finding.pruning import node_classes
+from bayes_hte.subgroups.finding.selection import TreeRules
+from bayes_hte.subgroups.finding.tree_columns import encode_covariates
 
 
 def tree_of(frame: pd.DataFrame, clusters: np.ndarray) -> DecisionTreeClassifier:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_hte.subgroups.pruning import collapse_strengths, node_classes, pruned_classes
-from bayes_hte.subgroups.search import Search, discover
-from bayes_hte.subgroups.selection import (
+from bayes_hte.subgroups.finding.pruning import collapse_strengths, node_classes, pruned_classes
+from bayes_hte.subgroups.finding.search import Search, discover
+from bayes_hte.subgroups.finding.selection import (
     Candidate,
     TreeRules,
     _folds,

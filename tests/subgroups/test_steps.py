@@ -8,19 +8,19 @@ import xarray as xr
 
 from bayes_hte.errors import MissingDependencyError, SpecError
 from bayes_hte.subgroups import Tsne
-from bayes_hte.subgroups import embedding as embedding_module
-from bayes_hte.subgroups.clustering import cluster_units, mixture_of_units
 from bayes_hte.subgroups.decision import judge
-from bayes_hte.subgroups.distance import MATRIX_LIMIT, effect_distances, feature_scales
-from bayes_hte.subgroups.embedding import TSNE_LIMIT, check_tsne, embed_units
+from bayes_hte.subgroups.finding import embedding as embedding_module
+from bayes_hte.subgroups.finding.clustering import cluster_units, mixture_of_units
+from bayes_hte.subgroups.finding.distance import MATRIX_LIMIT, effect_distances, feature_scales
+from bayes_hte.subgroups.finding.embedding import TSNE_LIMIT, check_tsne, embed_units
+from bayes_hte.subgroups.finding.pruning import node_classes
+from bayes_hte.subgroups.finding.selection import TreeRules, best_tree, merged_leaves
 from bayes_hte.subgroups.membership import (
     draw_blocks,
     membership_probabilities,
     posterior_mean,
     subgroup_effects,
 )
-from bayes_hte.subgroups.pruning import node_classes
-from bayes_hte.subgroups.selection import TreeRules, best_tree, merged_leaves
 
 
 def draws_of(values: np.ndarray) -> xr.DataArray:

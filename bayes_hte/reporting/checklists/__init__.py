@@ -11,8 +11,8 @@ from bayes_hte.reporting.checklists.barg import barg
 from bayes_hte.reporting.checklists.iceman import iceman
 from bayes_hte.reporting.checklists.item import NAMES, STATES, Checklist
 from bayes_hte.reporting.checklists.path import path
-from bayes_hte.reporting.page import Material
-from bayes_hte.results import Results
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.results import Results
 
 __all__ = ["NAMES", "OVERVIEW", "applicable", "checklist_tables", "checklists"]
 

@@ -18,9 +18,9 @@ from bayes_hte.reporting.checklists.facts import (
     versions,
 )
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, Checklist, Item
-from bayes_hte.reporting.numbers import number, plain, span
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.words import arm_names, interval_phrase, people, unit_phrase
+from bayes_hte.reporting.page.numbers import number, plain, span
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.words import arm_names, interval_phrase, people, unit_phrase
 
 _NOTHING = "The run knows nothing of it."
 _SENSITIVITY = ("rho", "rho_zero", "e_values", "tipping", "tipping_points")

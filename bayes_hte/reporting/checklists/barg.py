@@ -21,9 +21,9 @@ from bayes_hte.reporting.checklists.facts import (
     versions,
 )
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, NOT_APPLICABLE, Checklist, Item
-from bayes_hte.reporting.numbers import number
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.words import important, interval_phrase, learner_name, people
+from bayes_hte.reporting.page.numbers import number
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.words import important, interval_phrase, learner_name, people
 
 _NO_FACTORS = "No Bayes factors or probabilities of models are used."
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.reporting.keys import check_keys
-from bayes_hte.reporting.numbers import number, span
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.words import interval_phrase, unit_phrase
-from bayes_hte.results import Results
-from bayes_hte.summaries import probability_words
+from bayes_hte.effects.summaries import probability_words
+from bayes_hte.reporting.page.numbers import number, span
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.words import interval_phrase, unit_phrase
+from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.tables.keys import check_keys
 
 AVERAGES = "average_effects"
 

@@ -9,15 +9,15 @@ meta-analyses. CMAJ 192, E901-E906. doi:10.1503/cmaj.200077
 
 from __future__ import annotations
 
+from bayes_hte.effects.summaries import probability_words
 from bayes_hte.reporting.checklists.facts import checks_named, files, only_there, said
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, NOT_APPLICABLE, Checklist, Item
-from bayes_hte.reporting.keys import NULLS
-from bayes_hte.reporting.numbers import number, plain
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.subgroup_tables import count
-from bayes_hte.reporting.words import effect_name, people, title_case
-from bayes_hte.results import Results
-from bayes_hte.summaries import probability_words
+from bayes_hte.reporting.page.numbers import number, plain
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.words import effect_name, people, title_case
+from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.tables.keys import NULLS
+from bayes_hte.reporting.tables.subgroups import count
 
 
 def iceman(material: Material) -> Checklist:

@@ -8,6 +8,7 @@ effect Heterogeneity (PATH) Statement. Annals of Internal Medicine 172, 35-45. d
 
 from __future__ import annotations
 
+from bayes_hte.effects.summaries import probability_words
 from bayes_hte.reporting.checklists.facts import (
     AVERAGES,
     average,
@@ -17,11 +18,9 @@ from bayes_hte.reporting.checklists.facts import (
     only_there,
 )
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, NOT_APPLICABLE, Checklist, Item
-from bayes_hte.reporting.effect_tables import SURE
-from bayes_hte.reporting.numbers import number, percent, span
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.risk_tables import CONTRAST, RISK
-from bayes_hte.reporting.words import (
+from bayes_hte.reporting.page.numbers import number, percent, span
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.words import (
     arm_names,
     important,
     interval_phrase,
@@ -29,7 +28,8 @@ from bayes_hte.reporting.words import (
     people,
     unit_phrase,
 )
-from bayes_hte.summaries import probability_words
+from bayes_hte.reporting.tables.effects import SURE
+from bayes_hte.reporting.tables.risks import CONTRAST, RISK
 
 _MODIFYING = ("arm", "effect")
 

@@ -8,14 +8,12 @@ import pandas as pd
 
 from bayes_hte.names import POPULATIONS
 from bayes_hte.plots import plot_densities
-from bayes_hte.reporting.effect_tables import DECOMPOSITIONS
-from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.numbers import number, percent, probability, span
-from bayes_hte.reporting.page import Material, Section
-from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
-from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.tables import PROPORTION
-from bayes_hte.reporting.words import (
+from bayes_hte.reporting.collected import PROPORTION
+from bayes_hte.reporting.page.markup import Column, csv_link, figure, grid, paragraph, table, text
+from bayes_hte.reporting.page.numbers import number, percent, probability, span
+from bayes_hte.reporting.page.section import Material, Section
+from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.words import (
     arm_names,
     effect_label,
     effect_name,
@@ -25,6 +23,8 @@ from bayes_hte.reporting.words import (
     mean_and_interval,
     people,
 )
+from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
+from bayes_hte.reporting.tables.effects import DECOMPOSITIONS
 
 _KEY = "average_effects"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bayes_hte.reporting.checklists import OVERVIEW
 from bayes_hte.reporting.checklists import checklists as fill
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, NOT_APPLICABLE, Checklist, Item
-from bayes_hte.reporting.markup import Column, Html, csv_link, paragraph, table, text
-from bayes_hte.reporting.page import Material, Section
-from bayes_hte.reporting.references import REFERENCES
+from bayes_hte.reporting.methods.references import REFERENCES
+from bayes_hte.reporting.page.markup import Column, Html, csv_link, paragraph, table, text
+from bayes_hte.reporting.page.section import Material, Section
 
 PLACES = {
     "question": "What was asked, and the answer",

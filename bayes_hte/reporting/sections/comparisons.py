@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bayes_hte.reporting.markup import Column, paragraph, table, text
-from bayes_hte.reporting.numbers import number, span
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.words import interval_phrase, learner_name, people
+from bayes_hte.reporting.page.markup import Column, paragraph, table, text
+from bayes_hte.reporting.page.numbers import number, span
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.words import interval_phrase, learner_name, people
 
 
 def classical_comparison(material: Material) -> str:

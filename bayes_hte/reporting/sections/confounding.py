@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bayes_hte.plots import plot_love, plot_rho, plot_tipping, plot_weights
-from bayes_hte.reporting.markup import (
+from bayes_hte.reporting.page.markup import (
     Column,
     csv_link,
     figure,
@@ -15,10 +15,10 @@ from bayes_hte.reporting.markup import (
     table,
     text,
 )
-from bayes_hte.reporting.numbers import number, plain, span
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import (
+from bayes_hte.reporting.page.numbers import number, plain, span
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.words import (
     arm_names,
     effect_label,
     interval_phrase,

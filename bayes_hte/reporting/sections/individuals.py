@@ -5,9 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bayes_hte.plots import plot_caterpillar, plot_distribution, plot_modifier
-from bayes_hte.reporting.effect_tables import SURE
-from bayes_hte.reporting.keys import focus, modifier_keys
-from bayes_hte.reporting.markup import (
+from bayes_hte.reporting.page.markup import (
     Column,
     csv_link,
     figure,
@@ -17,13 +15,10 @@ from bayes_hte.reporting.markup import (
     text,
     unordered,
 )
-from bayes_hte.reporting.modifier_tables import N_BUCKETS
-from bayes_hte.reporting.numbers import percent, span
-from bayes_hte.reporting.page import Material, Section
-from bayes_hte.reporting.sections.risk import risk_view
-from bayes_hte.reporting.sections.unseen import unseen_outcomes
-from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import (
+from bayes_hte.reporting.page.numbers import percent, span
+from bayes_hte.reporting.page.section import Material, Section
+from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.words import (
     effect_label,
     effect_name,
     good_direction,
@@ -35,6 +30,11 @@ from bayes_hte.reporting.words import (
     shown_of,
     title_case,
 )
+from bayes_hte.reporting.sections.risk import risk_view
+from bayes_hte.reporting.sections.unseen import unseen_outcomes
+from bayes_hte.reporting.tables.effects import SURE
+from bayes_hte.reporting.tables.keys import focus, modifier_keys
+from bayes_hte.reporting.tables.modifiers import N_BUCKETS
 
 
 def individuals(material: Material) -> Section:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bayes_hte.reporting.markup import Column, details, paragraph, table, text, unordered
-from bayes_hte.reporting.methods_text import methods as write_methods
-from bayes_hte.reporting.numbers import plain
-from bayes_hte.reporting.page import Material, Section
-from bayes_hte.reporting.references import linked
+from bayes_hte.reporting.methods.paragraphs import methods as write_methods
+from bayes_hte.reporting.methods.references import linked
+from bayes_hte.reporting.page.markup import Column, details, paragraph, table, text, unordered
+from bayes_hte.reporting.page.numbers import plain
+from bayes_hte.reporting.page.section import Material, Section
 
 
 def methods(material: Material) -> Section:

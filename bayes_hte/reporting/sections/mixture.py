@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bayes_hte.checks.hidden_classes import level_words
 from bayes_hte.mixtures.agreement import AGREE
-from bayes_hte.mixtures.hierarchy import EDGES
+from bayes_hte.mixtures.checks import level_words
+from bayes_hte.mixtures.identification import EDGES
 from bayes_hte.plots import plot_agreement, plot_identifiability, plot_membership
-from bayes_hte.reporting.markup import (
+from bayes_hte.reporting.page.markup import (
     Column,
     details,
     figure,
@@ -20,11 +20,10 @@ from bayes_hte.reporting.markup import (
     text,
     unordered,
 )
-from bayes_hte.reporting.mixture_tables import class_label
-from bayes_hte.reporting.numbers import number, percent, plain, span
-from bayes_hte.reporting.page import Material, Section
-from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import (
+from bayes_hte.reporting.page.numbers import number, percent, plain, span
+from bayes_hte.reporting.page.section import Material, Section
+from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.words import (
     effect_label,
     important,
     interval_phrase,
@@ -34,9 +33,10 @@ from bayes_hte.reporting.words import (
     title_case,
     unit_phrase,
 )
+from bayes_hte.reporting.tables.mixtures import class_label
 
 if TYPE_CHECKING:
-    from bayes_hte.latent import MixtureFit
+    from bayes_hte.mixtures import MixtureFit
 
 _SHARE_DECIMALS = 3
 

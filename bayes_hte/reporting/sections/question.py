@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.reporting.effect_tables import SURE
-from bayes_hte.reporting.markup import definitions, named_check, paragraph, text, unordered
-from bayes_hte.reporting.numbers import number, percent, span
-from bayes_hte.reporting.page import Material, Section
-from bayes_hte.reporting.subgroup_tables import count
-from bayes_hte.reporting.words import (
+from bayes_hte.effects.summaries import probability_words
+from bayes_hte.reporting.page.markup import definitions, named_check, paragraph, text, unordered
+from bayes_hte.reporting.page.numbers import number, percent, span
+from bayes_hte.reporting.page.section import Material, Section
+from bayes_hte.reporting.page.words import (
     arm_names,
     chance,
     effect_name,
@@ -22,11 +21,12 @@ from bayes_hte.reporting.words import (
     title_case,
     unit_phrase,
 )
-from bayes_hte.subgroups.honest import UNSHRUNK
-from bayes_hte.summaries import probability_words
+from bayes_hte.reporting.tables.effects import SURE
+from bayes_hte.reporting.tables.subgroups import count
+from bayes_hte.subgroups.honest.folds import UNSHRUNK
 
 if TYPE_CHECKING:
-    from bayes_hte.latent import MixtureFit
+    from bayes_hte.mixtures import MixtureFit
 
 _MARK = {"green": "\N{CHECK MARK}", "amber": "!", "red": "\N{MULTIPLICATION SIGN}"}
 _COLOUR = {"green": "Green", "amber": "Amber", "red": "Red"}

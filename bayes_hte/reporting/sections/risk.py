@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_modifier
-from bayes_hte.reporting.keys import focus
-from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.numbers import MINUS, number, probability, span
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.risk_tables import CONTRAST, RISK
-from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import (
+from bayes_hte.reporting.page.markup import Column, csv_link, figure, grid, paragraph, table, text
+from bayes_hte.reporting.page.numbers import MINUS, number, probability, span
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.words import (
     arm_names,
     effect_label,
     effect_name,
@@ -21,7 +20,8 @@ from bayes_hte.reporting.words import (
     people,
     title_case,
 )
-from bayes_hte.summaries import probability_words
+from bayes_hte.reporting.tables.keys import focus
+from bayes_hte.reporting.tables.risks import CONTRAST, RISK
 
 _HEADING = "<h3>Effect by predicted outcome</h3>"
 

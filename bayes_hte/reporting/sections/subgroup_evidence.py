@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bayes_hte.plots import plot_co_clustering
-from bayes_hte.reporting.keys import null_check
-from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.numbers import number, percent, probability, span
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import effect_name, interval_phrase, people
-from bayes_hte.subgroups.calibration import DECIDING
-from bayes_hte.subgroups.honest import UNSHRUNK
+from bayes_hte.reporting.page.markup import Column, csv_link, figure, grid, paragraph, table, text
+from bayes_hte.reporting.page.numbers import number, percent, probability, span
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.words import effect_name, interval_phrase, people
+from bayes_hte.reporting.tables.keys import null_check
+from bayes_hte.subgroups.honest.folds import UNSHRUNK
+from bayes_hte.subgroups.nulls.distribution import DECIDING
 
 _EQUAL = {
     "homogeneous": "new outcomes under one effect for all",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_membership, plot_profile_tree, plot_subgroup_forest
-from bayes_hte.reporting.keys import null_check
-from bayes_hte.reporting.markup import (
+from bayes_hte.reporting.page.markup import (
     Column,
     csv_link,
     details,
@@ -16,17 +16,10 @@ from bayes_hte.reporting.markup import (
     table,
     text,
 )
-from bayes_hte.reporting.numbers import number, percent, plain, probability, span
-from bayes_hte.reporting.page import Material, Section
-from bayes_hte.reporting.sections.subgroup_evidence import (
-    error_rate,
-    explained,
-    honest_decision,
-    together,
-)
-from bayes_hte.reporting.subgroup_tables import count
-from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import (
+from bayes_hte.reporting.page.numbers import number, percent, plain, probability, span
+from bayes_hte.reporting.page.section import Material, Section
+from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.words import (
     effect_label,
     effect_name,
     important,
@@ -37,7 +30,14 @@ from bayes_hte.reporting.words import (
     shown_of,
     title_case,
 )
-from bayes_hte.summaries import probability_words
+from bayes_hte.reporting.sections.subgroup_evidence import (
+    error_rate,
+    explained,
+    honest_decision,
+    together,
+)
+from bayes_hte.reporting.tables.keys import null_check
+from bayes_hte.reporting.tables.subgroups import count
 
 if TYPE_CHECKING:
     from bayes_hte.subgroups import Subgroups

@@ -8,13 +8,22 @@ from bayes_hte.checks import loo_pit
 from bayes_hte.checks.assignment import assumption
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.plots import plot_loo_pit, plot_overlap
-from bayes_hte.reporting.keys import check_keys
-from bayes_hte.reporting.markup import Column, Html, details, figure, grid, paragraph, table, text
-from bayes_hte.reporting.numbers import plain
-from bayes_hte.reporting.page import Material, Section
+from bayes_hte.reporting.page.markup import (
+    Column,
+    Html,
+    details,
+    figure,
+    grid,
+    paragraph,
+    table,
+    text,
+)
+from bayes_hte.reporting.page.numbers import plain
+from bayes_hte.reporting.page.section import Material, Section
+from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.words import arm_names, people
 from bayes_hte.reporting.sections.confounding import balance_block, hidden_confounding
-from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import arm_names, people
+from bayes_hte.reporting.tables.keys import check_keys
 
 _MOST_ROWS = 15
 

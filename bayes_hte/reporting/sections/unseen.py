@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_calibration, plot_targeting_curve
-from bayes_hte.reporting.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.numbers import number, span
-from bayes_hte.reporting.page import Material
-from bayes_hte.reporting.svg import inline_svg
-from bayes_hte.reporting.words import interval_phrase, people, person, title_case, unit_phrase
-from bayes_hte.summaries import probability_words
+from bayes_hte.reporting.page.markup import Column, csv_link, figure, grid, paragraph, table, text
+from bayes_hte.reporting.page.numbers import number, span
+from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.words import interval_phrase, people, person, title_case, unit_phrase
 
 _HOW = {
     "held out": "were held out: no model has seen them",

@@ -1,0 +1,86 @@
+"""Default priors of the terms, each with its reason, and the study file's changes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from bayes_hte.study.spec import ComponentName, PriorSpec, TermName
+
+
+@dataclass(frozen=True)
+class TermPrior:
+    """Prior of a kind of term.
+
+    Attributes
+    ----------
+    scale : float
+        Prior standard deviation of the function at any x, in units of the latent sd of what is
+        modelled (gaussian: the sd of the column; bernoulli 1.5 on the logit and poisson 1 on the
+        log scale), for slopes of the mediator and of its expectation divided by the sd of the
+        mediator about its expectation.
+    trees : int
+        Number of trees if the surface is a forest.
+    because : str
+        The reason, printed in the report.
+    """
+
+    scale: float
+    trees: int
+    because: str
+
+
+DEFAULTS: dict[TermName, TermPrior] = {
+    "shared": TermPrior(1.0, 100, "covariates may explain up to all of the variation"),
+    "arm": TermPrior(
+        0.5, 50, "arms are expected to differ less than units do, so deviations are shrunk more"
+    ),
+    "arm_mean": TermPrior(0.7, 1, "the average effect may be as large as the outcome varies"),
+    "effect": TermPrior(
+        0.7, 50, "the effect is expected to vary less than the outcome, so it is shrunk more"
+    ),
+    "mediator": TermPrior(
+        0.5, 50, "one sd of the mediator is expected to move the outcome by less than one sd"
+    ),
+    "mediator_modified": TermPrior(
+        0.35, 50, "the mediator is expected to act much alike in all units"
+    ),
+    "mediator_arm": TermPrior(0.25, 25, "the mediator is expected to act much alike in both arms"),
+    "expected_mediator": TermPrior(
+        0.5,
+        1,
+        "what moves the mediator is expected to move the outcome about as much as it does itself",
+    ),
+    "trend": TermPrior(
+        1.0, 1, "within a group named beforehand covariates may matter as they do overall"
+    ),
+}
+
+
+def term_priors(
+    component: ComponentName, changes: Iterable[PriorSpec] = ()
+) -> dict[TermName, TermPrior]:
+    """Return the prior of every kind of term of a component.
+
+    Parameters
+    ----------
+    component : {"outcome", "mediator", "propensity"}
+        The component.
+    changes : iterable of PriorSpec
+        Declared changes; those of other components are ignored.
+
+    Returns
+    -------
+    dict of term kind to TermPrior
+    """
+    priors = dict(DEFAULTS)
+    for change in changes:
+        if change.component == component:
+            now = priors[change.term]
+            priors[change.term] = replace(
+                now,
+                scale=now.scale if change.scale is None else change.scale,
+                trees=now.trees if change.trees is None else change.trees,
+                because=change.because,
+            )
+    return priors

@@ -1,0 +1,43 @@
+"""Arithmetic on potential outcomes: contrasts, averages, groups, comparisons and summaries."""
+
+from bayes_hte.effects.comparison import compare_effects
+from bayes_hte.effects.contrasts import (
+    Better,
+    average,
+    cate,
+    check_potential_outcomes,
+    controlled_direct_effect,
+    decompose,
+    own_mediator,
+    probability_of_benefit,
+    proportion_mediated,
+    pure_natural_direct,
+    pure_natural_indirect,
+    total_effect,
+    total_natural_direct,
+    total_natural_indirect,
+)
+from bayes_hte.effects.groups import gate, group_average
+from bayes_hte.effects.summaries import interval_words, summarize
+
+__all__ = [
+    "Better",
+    "average",
+    "cate",
+    "check_potential_outcomes",
+    "compare_effects",
+    "controlled_direct_effect",
+    "decompose",
+    "gate",
+    "group_average",
+    "interval_words",
+    "own_mediator",
+    "probability_of_benefit",
+    "proportion_mediated",
+    "pure_natural_direct",
+    "pure_natural_indirect",
+    "summarize",
+    "total_effect",
+    "total_natural_direct",
+    "total_natural_indirect",
+]

@@ -1,0 +1,73 @@
+"""Effects of several fits side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_hte.effects.summaries import CiKind, interval
+from bayes_hte.errors import DataError
+from bayes_hte.names import SAMPLE, UNIT
+
+
+def compare_effects(
+    effects: Mapping[str, xr.DataArray], *, ci_prob: float = 0.95, ci_kind: CiKind = "eti"
+) -> pd.DataFrame:
+    """Compare what several fits say about one effect of the same units.
+
+    Parameters
+    ----------
+    effects : mapping of str to DataArray, dims (chain, draw, unit)
+        Unit-level effects by name of the fit; the first is the one others are compared with.
+    ci_prob : float, default 0.95
+        Probability of the intervals.
+    ci_kind : {"eti", "hdi"}
+        Kind of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row a fit, in outcome units: ``sate`` (posterior mean of the average over units) with
+        ``sate_lower``, ``sate_upper``; ``spread`` (posterior mean of the standard deviation of the
+        effect over units) with its interval; ``correlation`` and ``rms_difference`` of
+        posterior-mean individual effects with those of the first fit. The attributes hold
+        ``ci_prob`` and ``ci_kind``.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to compare, or the units differ.
+    """
+    if len(effects) < 2:
+        raise DataError(f"comparing needs at least two fits, got {len(effects)}.")
+    first = next(iter(effects.values()))
+    rows = {}
+    for name, effect in effects.items():
+        if not np.array_equal(effect[UNIT], first[UNIT]):
+            raise DataError(f"fit {name!r} is about other units than the first.")
+        mean, reference = effect.mean(SAMPLE), first.mean(SAMPLE)
+        rows[name] = {
+            **_described("sate", effect.mean(UNIT), ci_prob, ci_kind),
+            **_described("spread", effect.std(UNIT), ci_prob, ci_kind),
+            "correlation": _correlation(mean.to_numpy(), reference.to_numpy()),
+            "rms_difference": float(np.sqrt(((mean - reference) ** 2).mean())),
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("fit")
+    table.attrs |= {"ci_prob": ci_prob, "ci_kind": ci_kind}
+    return table
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson correlation; NaN where effects do not vary."""
+    if a.std() == 0 or b.std() == 0:
+        return math.nan
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _described(name: str, draws: xr.DataArray, ci_prob: float, ci_kind: CiKind) -> dict[str, float]:
+    lower, upper = interval(draws, ci_prob=ci_prob, ci_kind=ci_kind)
+    return {name: float(draws.mean()), f"{name}_lower": float(lower), f"{name}_upper": float(upper)}

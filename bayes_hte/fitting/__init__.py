@@ -1,0 +1,1 @@
+"""From a study and a plan to a fit: components in order, their draws, and potential outcomes."""

@@ -1,0 +1,105 @@
+"""Effects of a fit: of every unit, averaged over populations, and with the mediator held."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayes_hte import effects
+from bayes_hte.errors import DataError
+from bayes_hte.fitting.fitted import Fit
+from bayes_hte.names import ARM, POPULATIONS, SAMPLE, UNIT
+from bayes_hte.seeds import stage_seed
+from bayes_hte.study.study import Study
+
+
+def unit_effects(fit: Fit) -> xr.Dataset:
+    """Unit-level effects of a fit: TE and, with a mediator, both decompositions.
+
+    Parameters
+    ----------
+    fit : Fit
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, unit)
+        In outcome units.
+    """
+    if "mediator" in fit.components:
+        return effects.decompose(fit.potential_outcomes())
+    te = fit.cate().rename("te")
+    return te.assign_attrs(effect="te", long_name="total effect").to_dataset()
+
+
+def controlled_effects(fit: Fit, values: tuple[float, ...]) -> xr.DataArray | None:
+    """Average controlled direct effects, dims (chain, draw, mediator_value); None without values.
+
+    Raises
+    ------
+    DataError
+        If a value lies outside the observed range of the mediator.
+    """
+    if not values:
+        return None
+    observed = fit.study.mediator()
+    outside = [v for v in values if not observed.min() <= v <= observed.max()]
+    if outside:
+        raise DataError(
+            f"mediator.controlled_at {outside} lies outside the observed mediator "
+            f"({observed.min():g} to {observed.max():g}); the model says nothing there."
+        )
+    draws = [
+        effects.average(
+            effects.controlled_direct_effect(fit.potential_outcomes(mediator_value=value))
+        )
+        for value in values
+    ]
+    dimension = xr.DataArray(list(values), dims="mediator_value", name="mediator_value")
+    return xr.concat(draws, dimension, combine_attrs="drop_conflicts").transpose(
+        *SAMPLE, "mediator_value"
+    )
+
+
+def populations(te: xr.DataArray, study: Study, *, seed: int) -> xr.Dataset:
+    """Total effect averaged over each population, dims (chain, draw)."""
+    rng = np.random.default_rng(stage_seed(seed, "populations"))
+    return xr.Dataset(
+        {
+            name: effects.average(te, population=name, treated=study.arm_index(), rng=rng)
+            for name in POPULATIONS
+        }
+    )
+
+
+def learner_summary(fit: Fit, held_out: Study | None) -> xr.Dataset:
+    """Summarise a learner that is fitted for comparison.
+
+    Parameters
+    ----------
+    fit : Fit
+        Its fit.
+    held_out : Study, optional
+        Units that were not fitted.
+
+    Returns
+    -------
+    Dataset
+        ``SATE``, dims (chain, draw); posterior ``mean`` and ``sd`` of each fitted unit's effect,
+        dims (unit,); ``held_out``, posterior means of held-out units, dims (held_out_unit,).
+    """
+    cate = fit.cate()
+    summary = {"SATE": cate.mean(UNIT), "mean": cate.mean(SAMPLE), "sd": cate.std(SAMPLE)}
+    if held_out is not None:
+        away = fit.cate(held_out.frame).mean(SAMPLE)
+        summary["held_out"] = away.rename({UNIT: f"held_out_{UNIT}"})
+    return xr.Dataset({name: values.drop_attrs() for name, values in summary.items()})
+
+
+def arm_means(fit: Fit, mu: xr.DataArray) -> xr.DataArray:
+    """Average expected outcomes over the units of the study, dims (chain, draw, arm)."""
+    mu = mu.mean(UNIT)
+    if "effect" not in fit.components:
+        return mu
+    # The second stage of learner "x" replaces the difference of the arms.
+    moved = mu.isel({ARM: 0}) + fit.cate().mean(UNIT)
+    return mu.where(mu[ARM] == mu[ARM][0], moved)

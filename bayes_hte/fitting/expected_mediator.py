@@ -1,0 +1,89 @@
+"""What is expected of each unit's mediator: the part of it that covariates and arm account for.
+
+The outcome model is linear in what differs from this expectation, and in the expectation itself,
+each with a coefficient of its own (:mod:`bayes_hte.components.learners` says why). Predictions use
+the posterior mean. For the units that the outcome model is fitted to, the posterior mean has seen
+their own mediators: part of a unit's noise is in it, what is left differs less than it should, and
+the slope of the mediator would be biased. They get the posterior mean of all the others, by
+weighting the draws; that is cross-fitting without refitting.
+
+References
+----------
+Chernozhukov, V. et al. (2018). Double/debiased machine learning for treatment and structural
+parameters. Econometrics Journal 21, C1-C68. doi:10.1111/ectj.12097
+Vehtari, A., Gelman, A., Gabry, J. (2017). Practical Bayesian model evaluation using leave-one-out
+cross-validation and WAIC. Statistics and Computing 27, 1413-1432. doi:10.1007/s11222-016-9696-4
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from arviz_stats.base import array_stats
+from scipy.special import softmax
+
+from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.study.study import Study
+
+# Fewer draws have no tail whose shape could be estimated; such fits are for trying things out.
+FEWEST_DRAWS = 25
+
+
+def expected_mediator(mediator: FittedComponent, eta: xr.DataArray) -> np.ndarray:
+    """Return the posterior mean of the expected mediator under each arm.
+
+    Parameters
+    ----------
+    mediator : FittedComponent
+        The mediator model.
+    eta : DataArray, dims (chain, draw, unit, arm)
+        Its linear predictor at the wanted rows.
+
+    Returns
+    -------
+    ndarray, shape (unit, arm)
+        In units of the mediator. It depends on covariates only.
+    """
+    return mediator.family.inverse_link(eta.to_numpy()).mean(axis=(0, 1))
+
+
+def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
+    """Return what the other units say of each unit's mediator in its own arm.
+
+    Parameters
+    ----------
+    mediator : FittedComponent
+        The mediator model.
+    study : Study
+        The study it was fitted to.
+
+    Returns
+    -------
+    ndarray, shape (unit,)
+        In units of the mediator: its expectation under the posterior without the unit, by
+        Pareto-smoothed importance weights. (With fewer than 25 draws the weights are not smoothed.)
+    """
+    eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
+    log_likelihood = mediator.family.log_likelihood(study.mediator(), eta, mediator.noise())
+    return _without_each(log_likelihood, mediator.family.inverse_link(eta))
+
+
+def expected_seen(mediator: FittedComponent, study: Study) -> np.ndarray:
+    """Return the posterior mean of each unit's mediator in its own arm, shape (unit,).
+
+    For draws that have not seen the data, such as those of a prior.
+    """
+    expected = expected_mediator(mediator, mediator.linear_predictor().base)
+    return expected[np.arange(study.n_units), study.arm_index()]
+
+
+def _without_each(log_likelihood: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Average values over draws weighted as if the unit were left out, all (chain, draw, unit)."""
+    n_units = values.shape[-1]
+    by_unit = log_likelihood.reshape(-1, n_units).T
+    if by_unit.shape[1] < FEWEST_DRAWS:
+        log_weights = -by_unit
+    else:
+        # It takes log-likelihoods, and returns the weights of their inverses.
+        log_weights, _ = array_stats.psislw(by_unit)
+    return (softmax(log_weights, axis=1) * values.reshape(-1, n_units).T).sum(axis=1)

@@ -1,0 +1,327 @@
+"""A fitted study: every component, and what they say about outcomes and effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_hte import effects
+from bayes_hte.components.effect import blend
+from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.stacked import StackedComponent
+from bayes_hte.errors import DataError, UnsupportedError
+from bayes_hte.fitting.expected_mediator import expected_mediator
+from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
+from bayes_hte.fitting.plan import Plan
+from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
+from bayes_hte.seeds import stage_seed
+from bayes_hte.study.design import Design
+from bayes_hte.study.study import Study
+
+AnyComponent = FittedComponent | StackedComponent
+# Rows predicted at once: bounds the memory of what lies between parameters and outcomes.
+BATCH = 4000
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted study.
+
+    Attributes
+    ----------
+    study : Study
+        The data.
+    plan : Plan
+        What was fitted.
+    seed : int
+        The seed at the front door.
+    components : mapping of str to FittedComponent or StackedComponent
+        ``"propensity"``, ``"outcome"``, with a mediator ``"mediator"``, and for learner ``"x"``
+        the second stage ``"effect"``.
+    """
+
+    study: Study
+    plan: Plan
+    seed: int
+    components: Mapping[str, AnyComponent] = field(repr=False)
+
+    @property
+    def posterior(self) -> xr.DataTree:
+        """Draws of every component's parameters as an ArviZ DataTree.
+
+        Groups: ``posterior`` (all variables start with their component's name), ``sample_stats``
+        (those of the outcome), ``mediator_stats`` and ``propensity_stats``; of each unit's outcome,
+        by the name of its column, ``log_likelihood``, ``posterior_predictive`` (drawn anew in the
+        unit's own arm, with its own mediator) and ``observed_data``. Forest values at units are
+        left out; :meth:`potential_outcomes` has what they mean.
+        """
+        groups = {"posterior": xr.merge([c.posterior for c in self.components.values()])}
+        for role, component in self.components.items():
+            name = "sample_stats" if role == "outcome" else f"{role}_stats"
+            groups[name] = component.stats
+        name, eta = self.study.roles.outcome, self.observed_predictor()
+        outcome = self.components["outcome"]
+        # The same draws each time the tree is made.
+        rng = np.random.default_rng(stage_seed(self.seed, "posterior predictive"))
+        drawn = outcome.family.draw(rng, eta.to_numpy(), outcome.noise())
+        groups["log_likelihood"] = self.log_likelihood().to_dataset(name=name)
+        groups["posterior_predictive"] = eta.copy(data=drawn).to_dataset(name=name)
+        groups["observed_data"] = self.study.frame[[name]].rename_axis(UNIT).to_xarray()
+        return xr.DataTree.from_dict(groups)
+
+    def propensity(self, newdata: pd.DataFrame | None = None) -> xr.DataArray:
+        """Return the probability of the non-reference arm.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Other units with the same covariates; default the units of the study.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, unit)
+
+        Raises
+        ------
+        DataError
+            If new data lack a covariate, or hold a level the study does not.
+        """
+        component = self.components["propensity"]
+        design = None if newdata is None else component.design.replay(newdata)
+        return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
+
+    def potential_outcomes(
+        self,
+        newdata: pd.DataFrame | None = None,
+        *,
+        mediator_value: float | None = None,
+        batch: int = BATCH,
+    ) -> xr.DataArray:
+        """Return expected outcomes under each arm, draw by draw.
+
+        Parameters
+        ----------
+        newdata : DataFrame, optional
+            Rows with every covariate; default the study's units.
+        mediator_value : float, optional
+            Hold the mediator at this value for everybody (for controlled direct effects).
+        batch : int, default 4000
+            New rows predicted at once; the result does not depend on it, the memory does.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, unit, arm[, mediator_arm])
+            On the response scale; ``mediator_arm`` only in a mediated study whose mediator is not
+            held.
+
+        Raises
+        ------
+        DataError
+            If `newdata` lacks a covariate or has unseen levels or missing values, or a mediator
+            value is given for a study without mediator.
+        UnsupportedError
+            If the learner models the effect itself (``"x"``).
+        """
+        if "effect" in self.components:
+            raise UnsupportedError(
+                "learner 'x' models the effect, not the outcomes under both arms; use fit.cate(), "
+                "or learner='t' for both."
+            )
+        if "mediator" not in self.components and mediator_value is not None:
+            raise DataError("this study has no mediator to hold at a value.")
+        return _in_batches(lambda rows: self._outcomes(rows, mediator_value), newdata, batch)
+
+    def cate(self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH) -> xr.DataArray:
+        """Conditional average treatment effect (total effect), dims (chain, draw, unit).
+
+        Parameters
+        ----------
+        newdata, batch
+            As in :meth:`potential_outcomes`.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, unit)
+            In outcome units.
+        """
+        if "effect" not in self.components:
+            return effects.cate(self.potential_outcomes(newdata, batch=batch))
+        tau = _in_batches(self._blended, newdata, batch)
+        words = {"scale": "response", "effect": "cate", "contrast": self.study.contrast}
+        long_name = "conditional average treatment effect"
+        return tau.rename("cate").assign_attrs(long_name=long_name, **words)
+
+    def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
+        """Average effects over the units of the study (SATE), one row each.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval, which is equal-tailed.
+
+        Returns
+        -------
+        DataFrame, index quantity
+            The columns of :func:`bayes_hte.summarize`: the total effect, and with a mediator the
+            direct and indirect effects.
+
+        Raises
+        ------
+        SpecError
+            If `ci_prob` is not between 0 and 1.
+        """
+        from bayes_hte.effects.summaries import summarize
+
+        if "mediator" in self.components:
+            draws = effects.decompose(self.potential_outcomes())
+        else:
+            draws = self.cate().to_dataset()
+        return summarize(effects.average(draws), ci_prob=ci_prob)
+
+    def observed_predictor(self) -> xr.DataArray:
+        """Linear predictor of the outcome at each unit's own arm and mediator.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, unit)
+        """
+        outcome, deviation, expected = self.components["outcome"], None, None
+        if "mediator" in self.components:
+            own = outcome.design.expected_mediator
+            deviation = self.study.mediator() - own
+            # Of the two arms only the unit's own is looked at.
+            expected = np.column_stack([own, own])
+        predictor = outcome.linear_predictor(expected=expected)
+        eta = predictor.as_observed(self.study.arm_index(), deviation)
+        coords = {d: predictor.base[d].to_numpy() for d in (CHAIN, DRAW, UNIT)}
+        return xr.DataArray(eta, dims=(*SAMPLE, UNIT), coords=coords)
+
+    def log_likelihood(self) -> xr.DataArray:
+        """Log-likelihood of each unit's outcome, dims (chain, draw, unit), for ``az.loo``."""
+        outcome, eta = self.components["outcome"], self.observed_predictor()
+        values = outcome.family.log_likelihood(
+            self.study.outcome(), eta.to_numpy(), outcome.noise()
+        )
+        return eta.copy(data=values).rename("log_likelihood")
+
+    def candidates(self) -> dict[str, Fit]:
+        """Return one fit for each stacked candidate, by its label; itself if nothing is stacked."""
+        outcome = self.components["outcome"]
+        if not isinstance(outcome, StackedComponent):
+            return {self.plan.surface: self}
+        plans = self.plan.candidates()
+        return {
+            label: replace(
+                self, plan=plans[label], components={**self.components, "outcome": candidate}
+            )
+            for label, candidate in outcome.candidates.items()
+        }
+
+    def weighted_candidates(self) -> list[tuple[Fit, float]]:
+        """Return the stacked candidates with their weights; without any, itself with weight 1."""
+        fits, outcome = self.candidates(), self.components["outcome"]
+        if not isinstance(outcome, StackedComponent):
+            return [(self, 1.0)]
+        shares = outcome.weights.to_dict()
+        return [(candidate, float(shares[label])) for label, candidate in fits.items()]
+
+    def first_stage(self) -> Fit:
+        """Return the fit without its second stage (learner ``"x"``); itself if there is none."""
+        if "effect" not in self.components:
+            return self
+        first = {role: c for role, c in self.components.items() if role != "effect"}
+        return replace(self, plan=replace(self.plan, learner="t"), components=first)
+
+    def unit_log_likelihood(self) -> xr.DataArray:
+        """Log-likelihood of each unit's outcome and mediator together, dims (chain, draw, unit)."""
+        outcome = self.log_likelihood()
+        if "mediator" not in self.components:
+            return outcome
+        mediator, study = self.components["mediator"], self.study
+        eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
+        return outcome + mediator.family.log_likelihood(study.mediator(), eta, mediator.noise())
+
+    def _outcomes(
+        self, newdata: pd.DataFrame | None, mediator_value: float | None = None
+    ) -> xr.DataArray:
+        outcome, mediator = self.components["outcome"], self.components.get("mediator")
+        propensity = self._propensity_covariate(newdata)
+        rows = _rows(outcome, newdata, propensity)
+        if mediator is None:
+            predictor = outcome.linear_predictor(rows)
+            mu = predictor.base.copy(data=outcome.family.inverse_link(predictor.base.to_numpy()))
+            return arm_coords(mu.rename("mu").assign_attrs(scale="response"), self.study.arms)
+        eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
+        expected = expected_mediator(mediator, eta_m)
+        predictor = outcome.linear_predictor(rows, expected=expected)
+        if mediator_value is not None:
+            mu = outcomes_at(predictor, outcome.family, mediator_value, expected=expected)
+        else:
+            mu = potential_outcomes(
+                predictor,
+                outcome.family,
+                eta_m,
+                mediator.family,
+                expected=expected,
+                noise=mediator.noise(),
+            )
+        return arm_coords(mu, self.study.arms)
+
+    def _blended(self, newdata: pd.DataFrame | None) -> xr.DataArray:
+        effect = self.components["effect"]
+        rows = _rows(effect, newdata, self._propensity_covariate(newdata))
+        return blend(effect.mean(rows), self.propensity(newdata))
+
+    def _propensity_covariate(self, newdata: pd.DataFrame | None) -> np.ndarray | None:
+        if newdata is None or not self.components["outcome"].design.has_propensity:
+            return None
+        return as_covariate(self.propensity(newdata))
+
+
+def as_covariate(propensity: xr.DataArray) -> np.ndarray:
+    """Return the posterior-mean propensity as a column, shape (unit,).
+
+    Rounded, because a tree may split exactly at an observed value: the same unit predicted twice
+    must get the same number, whatever the order of summation.
+
+    Parameters
+    ----------
+    propensity : DataArray, dims (chain, draw, unit)
+
+    Returns
+    -------
+    ndarray, shape (unit,)
+    """
+    return np.round(propensity.mean(SAMPLE).to_numpy(), 6)
+
+
+def _rows(
+    component: AnyComponent, newdata: pd.DataFrame | None, propensity: np.ndarray | None
+) -> Design | None:
+    """Return new rows in a component's encoding; None stands for the study's own."""
+    if newdata is None:
+        return None
+    return component.design.replay(newdata, propensity=propensity)
+
+
+def _in_batches(
+    predict: Callable[[pd.DataFrame | None], xr.DataArray],
+    newdata: pd.DataFrame | None,
+    batch: int,
+) -> xr.DataArray:
+    """Predict new rows some at a time, and join along the units."""
+    if batch < 1:
+        raise DataError(f"batch must be at least 1 row, got {batch}.")
+    if newdata is None or len(newdata) <= batch:
+        return predict(newdata)
+    parts = [predict(newdata.iloc[rows]) for rows in _slices(len(newdata), batch)]
+    return xr.concat(parts, UNIT, combine_attrs="override")
+
+
+def _slices(n_rows: int, batch: int) -> Iterator[slice]:
+    for start in range(0, n_rows, batch):
+        yield slice(start, start + batch)

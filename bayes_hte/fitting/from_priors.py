@@ -1,0 +1,93 @@
+"""What the priors say before the data do: a fit whose draws come from the prior.
+
+The result has the form of any fit, so every effect, average and plot can be taken of it. Scales,
+offsets and encodings of the priors are those the data set; no likelihood enters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+
+from bayes_hte.components.component import Component
+from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.errors import UnsupportedError
+from bayes_hte.fitting.expected_mediator import expected_seen
+from bayes_hte.fitting.fitted import Fit
+from bayes_hte.fitting.plan import Plan, check_plan
+from bayes_hte.fitting.sampling import quiet
+from bayes_hte.fitting.stages import Sampler, fit_stage, stages
+from bayes_hte.names import SAMPLE
+from bayes_hte.seeds import stage_seed
+from bayes_hte.study.study import Study
+from bayes_hte.surfaces.forest.core import prior_forests
+from bayes_hte.surfaces.forest.draws import stack
+
+
+def fit_prior(study: Study, plan: Plan, *, seed: int, draws: int = 500) -> Fit:
+    """Draw outcomes and effects from the priors of a plan.
+
+    Parameters
+    ----------
+    study : Study
+        The data; only their scales and covariates are used.
+    plan : Plan
+        The models. The propensity is left out: as an estimate it is not a matter of the prior.
+    seed : int
+        Same seed, same draws.
+    draws : int, default 500
+        Independent draws of every parameter, in one chain.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    UnsupportedError
+        For stacked candidates, whose weights have no prior, and for learner ``"x"``, whose second
+        stage is defined by the draws of the first.
+    """
+    if plan.stack_with or plan.learner == "x":
+        what = "stacked candidates have" if plan.stack_with else "learner 'x' has"
+        raise UnsupportedError(
+            f"{what} no prior of its own; look at one candidate, or at learner 't', at a time."
+        )
+    plan, sample = replace(plan, propensity_covariate=False), prior_sampler(seed=seed, draws=draws)
+    check_plan(study, plan)
+    done: dict[str, FittedComponent] = {}
+    for stage in stages(study, plan):
+        if stage != "propensity":
+            done[stage] = fit_stage(stage, study, plan, done, sample, expect=expected_seen)
+    return Fit(study=study, plan=plan, seed=seed, components=done)
+
+
+def prior_sampler(*, seed: int, draws: int) -> Sampler:
+    """Return what draws a component's parameters from its prior."""
+    return lambda component: _draw(component, stage_seed(seed, component.role), draws)
+
+
+def _draw(component: Component, seed: int, draws: int) -> FittedComponent:
+    model = component.model
+    forests = set(component.forests)
+    named = [v.name for v in (*model.free_RVs, *model.deterministics) if v.name not in forests]
+    posterior = xr.Dataset(coords={"chain": [0], "draw": np.arange(draws)})
+    if named:
+        with model, quiet():
+            tree = pm.sample_prior_predictive(draws, var_names=named, random_seed=seed)
+        posterior = tree["prior"].to_dataset()
+    trees = {}
+    for i, placed in enumerate(p for p in component.placed if p.name in forests):
+        data = component.forests[placed.name]
+        drawn = prior_forests(
+            data.prior, data.x, draws=draws, seed=stage_seed(seed, str(i)), levels=data.levels
+        )
+        trees[placed.term.name] = stack([drawn])
+        if placed.term.features == "none":
+            constant = np.array([[forest.number[0] for forest in drawn]])
+            posterior = posterior.assign({f"{placed.name}_const": (SAMPLE, constant)})
+    stats = xr.Dataset({"diverging": (SAMPLE, np.zeros((1, draws), dtype=bool))})
+    return FittedComponent.of(component, posterior=posterior, stats=stats, trees=trees)

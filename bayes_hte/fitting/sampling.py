@@ -1,0 +1,268 @@
+"""From a component to posterior draws: sampler choice, seeds by stage, progress.
+
+Components are sampled by nutpie unless they need a step method of ours (forests, imputations), with
+PyMC's NUTS for what is left. One
+seed at the front door gives every stage a seed of its own, derived from the stage's name, so adding
+a stage changes no other stage's numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+
+from bayes_hte.components.component import Component, imputation_name
+from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.errors import LargeStudyWarning, SamplingError
+from bayes_hte.names import SAMPLE
+from bayes_hte.seeds import stage_seed
+from bayes_hte.surfaces.forest.core import compile_kernel
+from bayes_hte.surfaces.forest.draws import stack
+from bayes_hte.surfaces.forest.step import STAT
+from bayes_hte.surfaces.gp.model import GPRegression, collapsed_model
+from bayes_hte.surfaces.gp.sampling import sample_collapsed
+from bayes_hte.surfaces.gp.surface import gp_term
+
+# Shrinkage scales have funnels: at the usual 0.8, and still at 0.95, some transitions diverge.
+TARGET_ACCEPT = 0.99
+# Units beyond which the default sampling takes more than about ten minutes on two cores.
+LARGE = {"forest": 20_000, "linear": 50_000, "additive": 10_000, "gp": 5_000}
+
+
+@dataclass(frozen=True)
+class SamplerSize:
+    """How much to sample.
+
+    Attributes
+    ----------
+    chains, draws, tune : int
+        Chains, kept draws and tuning iterations of each.
+    cores : int
+        Processes; the draws do not depend on it.
+    progress : bool
+        Whether to show PyMC's progress bar.
+    """
+
+    chains: int = 4
+    draws: int = 500
+    tune: int = 300
+    cores: int = max(1, min(4, os.cpu_count() or 1))
+    progress: bool = True
+
+
+def warn_if_large(n_units: int, surface: str) -> None:
+    """Say so, before an hour is spent, if a surface is slow at this number of units.
+
+    Parameters
+    ----------
+    n_units : int
+        Units of the study.
+    surface : str
+        Form of the functions.
+
+    Warns
+    -----
+    LargeStudyWarning
+    """
+    if n_units > LARGE[surface]:
+        warnings.warn(
+            f"surface={surface!r} with {n_units} units: above {LARGE[surface]} sampling takes long "
+            "and chains mix slowly. Fit a part, study.sample(n_units, seed=...), and predict "
+            "for all with fit.cate(frame).",
+            LargeStudyWarning,
+            stacklevel=2,
+        )
+
+
+def sample_component(component: Component, *, seed: int, size: SamplerSize) -> FittedComponent:
+    """Sample a component's posterior.
+
+    Parameters
+    ----------
+    component : Component
+        What to sample.
+    seed : int
+        Seed at the front door; the component's role names the stage.
+    size : SamplerSize
+        How much to sample.
+
+    Returns
+    -------
+    FittedComponent
+
+    Raises
+    ------
+    SamplingError
+        If sampling was interrupted, two chains are identical, or a draw is not finite.
+    """
+    warn_if_large(component.design.n_rows, component.surface)
+    options = {
+        "draws": size.draws,
+        "tune": size.tune,
+        "chains": size.chains,
+        "cores": min(size.cores, size.chains),
+        "random_seed": stage_seed(seed, component.role),
+        "progressbar": size.progress,
+        # The health gate judges convergence, on the effects as well as on the parameters.
+        "compute_convergence_checks": False,
+    }
+    with quiet():
+        if component.collapses:
+            posterior, stats = _sample_collapsed(component, options)
+        else:
+            with component.model:
+                tree = _sample(component, options)
+            posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+    check_draws(posterior, component.role, size)
+    return _fitted(component, posterior, stats)
+
+
+def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
+    """Sample with the step or sampler that suits the surface, in the model's context."""
+    try:
+        steps = component.steps()
+        if component.forests:
+            # Here, so that no worker process has to.
+            compile_kernel()
+        if steps:
+            starts = _starts(component, options["chains"])
+            return pm.sample(step=steps, initvals=starts, **options)
+        return pm.sample(nuts_sampler="nutpie", nuts={"target_accept": TARGET_ACCEPT}, **options)
+    except ValueError as error:
+        # What PyMC says after an interrupt that came before the first kept draw.
+        if "Not enough samples" not in str(error):
+            raise
+        raise SamplingError(
+            f"{component.role}: sampling stopped before its first draw; run again to go on from "
+            "the stages that were finished."
+        ) from error
+
+
+def _sample_collapsed(
+    component: Component, options: dict[str, Any]
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Sample gaussian columns on Gaussian processes with the weights integrated out."""
+    terms = tuple(
+        gp_term(p.name, p.term, component.design, scale=p.scale, basis=p.basis)
+        for p in component.placed
+    )
+    regression = GPRegression(
+        component.role,
+        terms,
+        component.y,
+        component.offset,
+        component.family.latent_sd(component.y),
+    )
+    return sample_collapsed(
+        regression,
+        collapsed_model(regression),
+        chains=options["chains"],
+        draws=options["draws"],
+        cores=options["cores"],
+        seed=options["random_seed"],
+        progress=options["progressbar"],
+    )
+
+
+def _starts(component: Component, chains: int) -> list[dict[str, int]] | None:
+    """Start each chain at the first imputation that its own chain of the stage before made."""
+    if component.imputations is None:
+        return None
+    name, draws = imputation_name(component.role), component.imputations.draws
+    return [{name: chain * draws} for chain in range(chains)]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the samplers' announcements and warnings; the health gate judges instead."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Fork after threads: the workers only run the compiled step, and never join threads.
+            warnings.filterwarnings(
+                "ignore", message=".*use of fork.*", category=DeprecationWarning
+            )
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
+    """Raise unless draws are whole, finite, and of chains that differ.
+
+    Parameters
+    ----------
+    posterior : Dataset, dims (chain, draw, ...)
+    role : str
+        Name of what was sampled, for the message.
+    size : SamplerSize
+        What was asked for.
+
+    Raises
+    ------
+    SamplingError
+        If sampling stopped early, a draw is not finite, or two chains are identical.
+    """
+    # PyMC answers an interrupt with the draws it has; half a posterior must not pass for a whole.
+    got = (posterior.sizes["chain"], posterior.sizes["draw"])
+    if got != (size.chains, size.draws):
+        raise SamplingError(
+            f"{role}: sampling stopped early, with {got[0]} chains of {got[1]} draws instead of "
+            f"{size.chains} of {size.draws}. Nothing of it was kept; run again to go on from the "
+            "stages that were finished."
+        )
+    for name, draws in posterior.data_vars.items():
+        if not bool(np.isfinite(draws).all()):
+            raise SamplingError(
+                f"{role}: draws of {name} are not finite; check the scale of the columns."
+            )
+    # Whole numbers (an imputation's index) may rightly agree or differ between chains.
+    real = [v for v in posterior.data_vars.values() if v.dtype.kind == "f"]
+    first = real[0].to_numpy()
+    for a in range(first.shape[0]):
+        for b in range(a):
+            if np.array_equal(first[a], first[b]):
+                raise SamplingError(
+                    f"{role}: chains {b} and {a} are identical, so the seeds did not reach the "
+                    "sampler; the draws cannot be used. Please report this."
+                )
+
+
+def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> FittedComponent:
+    trees, at_units, extra = {}, {}, {}
+    if component.forests:
+        kept = stats[STAT].to_numpy().reshape(stats.sizes["chain"], stats.sizes["draw"])
+        drawn = [(p.name, p.term) for p in component.placed if p.name in component.forests]
+        for i, (name, term) in enumerate(drawn):
+            trees[term.name] = stack([[draw.forests[i] for draw in chain] for chain in kept])
+            at_units[term.name] = posterior[name].to_numpy()
+            if term.features == "none":
+                extra[f"{name}_const"] = (SAMPLE, at_units[term.name][..., 0])
+                continue
+            extra[f"{name}_leaf_sd"] = (SAMPLE, _collect(kept, "leaf_sd", i))
+            extra[f"{name}_leaves"] = (SAMPLE, _collect(kept, "leaves", i))
+        posterior = (
+            posterior.drop_vars(list(component.forests))
+            .drop_vars("unit", errors="ignore")
+            .assign(extra)
+        )
+        stats = stats[[v for v in stats.data_vars if v != STAT]]
+    stats = stats[[v for v in stats.data_vars if stats[v].dims == SAMPLE]]
+    return FittedComponent.of(
+        component, posterior=posterior, stats=stats, trees=trees, at_units=at_units
+    )
+
+
+def _collect(kept: np.ndarray, what: str, i: int) -> np.ndarray:
+    return np.array([[getattr(draw, what)[i] for draw in chain] for chain in kept])

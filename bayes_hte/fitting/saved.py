@@ -1,0 +1,105 @@
+"""A whole fit on disk, and back: the reloaded fit predicts the same numbers.
+
+A folder holds the study (its frame and roles), the plan, and every component as a saved stage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from bayes_hte.components.saved import from_tree, to_tree
+from bayes_hte.errors import SavedResultError
+from bayes_hte.fitting.fitted import Fit
+from bayes_hte.fitting.plan import Plan
+from bayes_hte.fitting.stages import stages
+from bayes_hte.store import find_stage, save_stage, write_text
+from bayes_hte.study.spec import PriorSpec
+from bayes_hte.study.study import Study
+
+FIT_FILE = "fit.json"
+
+
+def save_fit(fit: Fit, folder: str | Path) -> None:
+    """Save a fit; the frame is not saved, only its fingerprint.
+
+    What prediction needs is saved and can identify people: the distinct values of each covariate
+    (up to 2,000) and every unit's estimated propensity. Treat the folder as you treat the data.
+
+    Parameters
+    ----------
+    fit : Fit
+        What to save.
+    folder : str or Path
+        Created if needed; a fit that is already there is replaced.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = _settings(fit)
+    for stage, component in fit.components.items():
+        save_stage(folder, stage, to_tree(component), settings)
+    write_text(folder / FIT_FILE, json.dumps(settings, indent=1))
+
+
+def load_fit(folder: str | Path, study: Study) -> Fit:
+    """Load a fit.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where :func:`save_fit` put it.
+    study : Study
+        The study it was fitted to, bound to the same data.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    SavedResultError
+        If there is no whole fit, its files are damaged, or `study` is another study.
+    """
+    folder = Path(folder)
+    path = folder / FIT_FILE
+    if not path.exists():
+        raise SavedResultError(f"no saved fit in {folder}: there is no {FIT_FILE}.")
+    settings, plan = _read(path)
+    if settings["data"] != study.fingerprint():
+        raise SavedResultError(
+            f"the fit in {folder} belongs to other data or roles than this study; bind the frame "
+            "with the roles it was fitted with."
+        )
+    components = {}
+    for stage in stages(study, plan):
+        saved = find_stage(folder, stage)
+        if not saved.intact or saved.changes(settings):
+            raise SavedResultError(
+                f"stage {stage!r} in {folder} is missing, damaged or of another fit; fit again."
+            )
+        components[stage] = from_tree(saved.load(), study)
+    return Fit(study=study, plan=plan, seed=settings["seed"], components=components)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Plan]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["plan"].items()}
+        options["priors"] = tuple(PriorSpec(**prior) for prior in options["priors"])
+        plan = Plan(**options)
+        missing = {"seed", "data"} - set(settings)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SavedResultError(f"{path} is damaged ({error}); fit again.") from error
+    if missing:
+        raise SavedResultError(f"{path} lacks {', '.join(sorted(missing))}; fit again.")
+    return settings, plan
+
+
+def _settings(fit: Fit) -> dict[str, Any]:
+    return {
+        "plan": dataclasses.asdict(fit.plan),
+        "seed": fit.seed,
+        "data": fit.study.fingerprint(),
+    }

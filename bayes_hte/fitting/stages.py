@@ -1,0 +1,247 @@
+"""Fit a study: propensity, mediator, outcome in order, and what a learner adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from bayes_hte.components.component import Component
+from bayes_hte.components.effect import build_effect, imputed_effects
+from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.mediator import build_mediator
+from bayes_hte.components.outcome import build_outcome
+from bayes_hte.components.propensity import build_propensity
+from bayes_hte.components.stacked import stack_candidates
+from bayes_hte.fitting.expected_mediator import expected_unseen
+from bayes_hte.fitting.fitted import AnyComponent, Fit, as_covariate
+from bayes_hte.fitting.plan import Plan, check_plan, recommended_candidates
+from bayes_hte.fitting.sampling import SamplerSize, sample_component
+from bayes_hte.names import ARM
+from bayes_hte.study.design import Design
+from bayes_hte.study.spec import PriorSpec
+from bayes_hte.study.study import Study
+from bayes_hte.surfaces.registry import GP
+
+Sampler = Callable[[Component], FittedComponent]
+Expectation = Callable[[FittedComponent, Study], np.ndarray]
+
+
+def stages(study: Study, plan: Plan) -> tuple[str, ...]:
+    """Return the components of a study in the order they are fitted."""
+    mediator = () if study.roles.mediator is None else ("mediator",)
+    effect = ("effect",) if plan.learner == "x" else ()
+    return ("propensity", *mediator, "outcome", *effect)
+
+
+def fit_stage(
+    stage: str,
+    study: Study,
+    plan: Plan,
+    done: Mapping[str, AnyComponent],
+    sample: Sampler,
+    *,
+    expect: Expectation = expected_unseen,
+) -> AnyComponent:
+    """Fit one component, given those before it.
+
+    Parameters
+    ----------
+    stage : {"propensity", "mediator", "outcome", "effect"}
+        Which.
+    study : Study
+        The data.
+    plan : Plan
+        What to fit.
+    done : mapping of str to FittedComponent
+        The stages before it.
+    sample : callable
+        Turns a component into draws; see :func:`posterior_sampler`.
+    expect : callable
+        What is expected of each unit's mediator, given the mediator model and the study.
+
+    Returns
+    -------
+    FittedComponent, or StackedComponent for an outcome with several candidates
+    """
+    if stage != "outcome" or not plan.stack_with:
+        return sample(build_stage(stage, study, plan, done, expect=expect))
+    candidates, scores = {}, {}
+    for label, candidate in plan.candidates().items():
+        component = build_stage(stage, study, candidate, done, expect=expect)
+        fitted = sample(component)
+        fit = Fit(study, candidate, 0, {**done, "outcome": fitted})
+        candidates[label], scores[label] = fitted, fit.log_likelihood().to_numpy()
+    return stack_candidates(candidates, scores)
+
+
+def build_stage(
+    stage: str,
+    study: Study,
+    plan: Plan,
+    done: Mapping[str, AnyComponent],
+    *,
+    expect: Expectation = expected_unseen,
+) -> Component:
+    """Build one component without sampling it; see :func:`fit_stage`."""
+    if stage == "propensity":
+        design = Design.learn(study)
+        return build_propensity(study, design, surface=plan.propensity_surface, priors=plan.priors)
+    propensity = None
+    if plan.propensity_covariate:
+        propensity = as_covariate(done["propensity"].mean().isel({ARM: 0}))
+    expected = None
+    if stage == "outcome" and study.roles.mediator is not None:
+        expected = expect(done["mediator"], study)
+    design = Design.learn(study, propensity=propensity, expected_mediator=expected)
+    if stage == "mediator":
+        return build_mediator(
+            study,
+            design,
+            family=plan.mediator_family,
+            surface=plan.mediator_surface,
+            learner=plan.learner,
+            means_by=plan.means_by,
+            priors=plan.priors,
+        )
+    if stage == "effect":
+        imputed = imputed_effects(done["outcome"].mean(), study.outcome(), study.arm_index())
+        return build_effect(design, imputed, surface=plan.surface, priors=plan.priors)
+    return build_outcome(
+        study,
+        design,
+        family=plan.family,
+        surface=plan.surface,
+        learner=plan.learner,
+        noise=plan.noise,
+        means_by=plan.means_by,
+        priors=plan.priors,
+    )
+
+
+def posterior_sampler(*, seed: int, size: SamplerSize) -> Sampler:
+    """Return what samples a component's posterior with a seed and a size."""
+    return lambda component: sample_component(component, seed=seed, size=size)
+
+
+def fit_plan(study: Study, plan: Plan, *, seed: int, sample: Sampler) -> Fit:
+    """Fit every stage of a plan.
+
+    Parameters
+    ----------
+    study : Study
+        The data.
+    plan : Plan
+        What to fit; checked before anything is sampled.
+    seed : int
+        The seed at the front door, kept in the result.
+    sample : callable
+        See :func:`posterior_sampler`.
+
+    Returns
+    -------
+    Fit
+    """
+    check_plan(study, plan)
+    done: dict[str, AnyComponent] = {}
+    for stage in stages(study, plan):
+        done[stage] = fit_stage(stage, study, plan, done, sample)
+    return Fit(study=study, plan=plan, seed=seed, components=done)
+
+
+def fit(
+    study: Study,
+    *,
+    learner: str = "hierarchical",
+    surface: str = "forest",
+    stack_with: Iterable[str] | None = None,
+    family: str = "gaussian",
+    noise: str = "constant",
+    mediator_family: str = "gaussian",
+    propensity_covariate: bool = True,
+    means_by: str | None = None,
+    priors: Iterable[PriorSpec] = (),
+    seed: int | None = None,
+    draws: int = 500,
+    tune: int = 300,
+    chains: int = 4,
+    cores: int | None = None,
+    progress: bool = True,
+) -> Fit:
+    """Fit propensity, mediator (if any) and outcome models of a study.
+
+    Parameters
+    ----------
+    study : Study
+        The data and roles.
+    learner : {"hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"}
+        How functions of covariates are combined; see :mod:`bayes_hte.components.learners`.
+    surface : {"forest", "gp", "additive", "linear"}
+        Form of the functions, in every component (of the propensity a forest where this is
+        ``"gp"``, which takes gaussian columns only).
+    stack_with : iterable of str
+        Other candidates for the outcome, each a surface (``"gp"``) or a learner on a surface
+        (``"t/linear"``); the candidates are mixed by stacking weights. Left out, they are those
+        that the benchmark of effects recommends: ``["gp"]`` for a gaussian outcome of up to 300
+        units where everything else is at its default and there is no mediator and no cluster, which
+        takes a minute; else none. ``()`` is none.
+    family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"}
+        Distribution of the outcome.
+    noise : {"constant", "by_arm", "varying"}
+        Whether the noise scale of the outcome differs between arms, or with covariates too.
+    mediator_family : str
+        Distribution of the mediator, named as `family`.
+    propensity_covariate : bool, default True
+        Whether the estimated propensity is a covariate of the shared part.
+    means_by : str, optional
+        A covariate that divides the units into subgroups named beforehand (at most 12 levels).
+        Each level gets a mean and a linear trend of its own in each arm, and a mean slope of the
+        mediator, in place of one for everybody, so that differences between levels are not shrunk
+        towards none. (On surface ``"gp"`` there are no trends.)
+    priors : iterable of PriorSpec
+        Changes to the default priors, each with its reason.
+    seed : int, optional
+        Same seed, same draws, on any number of cores. If omitted one is drawn, and kept in the
+        result.
+    draws, tune, chains : int
+        Size of the sampling.
+    cores : int, optional
+        Processes; default one a chain up to the machine's cores.
+    progress : bool, default True
+        Whether to show progress bars.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    DataError
+        If a column does not suit its family.
+    SpecError
+        If an option is unknown, or a combination is not supported.
+    SamplingError
+        If the draws cannot be used at all.
+    """
+    plan = Plan(
+        learner=learner,
+        surface=surface,
+        stack_with=tuple(stack_with or ()),
+        family=family,
+        noise=noise,
+        mediator_family=mediator_family,
+        mediator_surface=surface,
+        propensity_surface="forest" if surface == GP else surface,
+        propensity_covariate=propensity_covariate,
+        means_by=means_by,
+        priors=tuple(priors),
+    )
+    if stack_with is None:
+        plan = replace(plan, stack_with=recommended_candidates(study, plan))
+    if seed is None:
+        seed = int(np.random.SeedSequence().generate_state(1)[0])
+    size = SamplerSize(chains=chains, draws=draws, tune=tune, progress=progress)
+    if cores is not None:
+        size = replace(size, cores=cores)
+    return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))

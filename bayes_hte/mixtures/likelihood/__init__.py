@@ -1,0 +1,1 @@
+"""The latent-class PyMC model, its draws, labels and membership of classes."""

@@ -1,0 +1,1 @@
+"""Proxies of the class as functions of their columns."""

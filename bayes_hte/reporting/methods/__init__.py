@@ -1,0 +1,1 @@
+"""The methods text of a report, and its references."""

@@ -1,0 +1,131 @@
+"""The methods paragraph on what the effects were compared with and how they were checked.
+
+Works are cited as ``[@key]``, as everywhere in the methods text.
+"""
+
+from __future__ import annotations
+
+from bayes_hte.checks import (
+    arm_overlap as arms,
+)
+from bayes_hte.checks import (
+    loo,
+    loo_pit,
+    prior_sensitivity,
+    prior_view,
+    refutations,
+    repeated_rows,
+)
+from bayes_hte.checks.sampling_health import PREFIX
+from bayes_hte.reporting.page.words import learner_name, people, person
+from bayes_hte.reporting.results import Results
+
+# By the start of the name of a check, the works it rests on.
+_WORKS = {
+    PREFIX: " (R-hat and effective sample sizes [@rhat], computed with ArviZ [@arviz])",
+    arms.NAME: " [@overlap]",
+    repeated_rows.NAME: " [@repeated]",
+    "posterior predictive": " [@predictive]",
+    loo.NAME: " [@psis]",
+    loo_pit.NAME: " [@pit]",
+    "heterogeneity in": " [@blp][@rate]",
+    prior_view.NAME: " [@priorview][@conflict]",
+    prior_sensitivity.NAME: " [@powerscaling]",
+    refutations.CONTROL: " [@negativecontrol]",
+    "refutation": " [@refutation]",
+}
+
+
+def checks_paragraph(results: Results) -> str:
+    """Write what the effects were compared with, how they were checked, and what might move them.
+
+    Parameters
+    ----------
+    results : Results
+        A finished run.
+
+    Returns
+    -------
+    str
+        A paragraph with marks of citation.
+    """
+    parts = [_checks(results), _unseen(results), _classical(results)]
+    return " ".join(part for part in (*parts, _sensitivity(results)) if part)
+
+
+def _checks(results: Results) -> str:
+    """Name the checks that were run, with the works behind them."""
+    works = dict(_WORKS)
+    named = []
+    for check in results.checks:
+        # Without a declared control nothing was done, so there is nothing to name or to cite.
+        if check.name == refutations.CONTROL and check.passed is None:
+            continue
+        start = next((start for start in works if check.name.startswith(start)), None)
+        # A work is cited with the first check that rests on it.
+        named.append(check.name + (works.pop(start) if start else ""))
+    return f"Checks: {'; '.join(named)}." if named else "No checks were run."
+
+
+def _unseen(results: Results) -> str:
+    found = results.targeting
+    if found is None:
+        return ""
+    how = {
+        "held out": f"the {found.n_units} {people(results)} that were held out from every model",
+        "left out one by one": f"each of the {found.n_units} {people(results)} from all others, by "
+        "Pareto-smoothed weights of the draws [@psis]",
+    }
+    return (
+        f"Effects were predicted for {how[found.how]}, and compared with doubly robust scores of "
+        "the effect [@scores]: by the slope of the scores on the predictions [@blp], and, ranking "
+        "by the prediction, by the Qini coefficient [@qini] and the area under the "
+        "targeting-operator curve (AUTOC) [@rate]. Their intervals come from a Bayesian bootstrap "
+        f"with one weight for each {person(results)} [@bootstrap]."
+    )
+
+
+def _classical(results: Results) -> str:
+    beside = ""
+    if results.beside:
+        names = ", ".join(learner_name(name) for name in results.beside)
+        beside = (
+            f" Further learners ({names}) were fitted to the same data for comparison only "
+            "[@metalearners]."
+        )
+    return (
+        "For comparison, the average effect was also estimated without an outcome model: as the "
+        "raw difference of means, by stabilised inverse-probability weights [@weighting] with a "
+        "Bayesian bootstrap [@bootstrap], and by one-to-one matching on the propensity, with "
+        "replacement and ties averaged [@matching]. Balance was judged by standardised mean "
+        f"differences [@balance].{beside}"
+    )
+
+
+def _sensitivity(results: Results) -> str:
+    found = results.sensitivity
+    if found is None:
+        return ""
+    sentences = []
+    if found.e_values:
+        convert = (
+            ", after conversion of the standardised difference to a ratio [@conversion]"
+            if found.e_values[0].approximate
+            else ""
+        )
+        sentences.append(
+            "Hidden confounding of the treatment: in every draw we computed E-values of the "
+            f"average effect [@evalue]{convert}."
+        )
+    if found.tipping is not None:
+        sentences.append(
+            "We computed the posterior probability of benefit that a confounder of given strength "
+            "would leave [@tipping][@biasformula], and compared that strength with those of the "
+            "observed covariates."
+        )
+    if found.rho is not None:
+        sentences.append(
+            "Hidden confounding of the mediator: average natural effects were recomputed for "
+            "assumed correlations of the errors of mediator and outcome [@ignorability]."
+        )
+    return " ".join(sentences)

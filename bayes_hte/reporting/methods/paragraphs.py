@@ -1,0 +1,345 @@
+"""The methods paragraphs, written from the specification, and the works they cite.
+
+A sentence cites a work as ``[@key]``; the bibliography is the list of keys found, so it holds
+exactly what the text cites.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bayes_hte.reporting.checklists import NAMES, applicable
+from bayes_hte.reporting.methods.checks import checks_paragraph
+from bayes_hte.reporting.methods.mixture import mixture_paragraph
+from bayes_hte.reporting.methods.references import REFERENCES, Reference
+from bayes_hte.reporting.page.words import (
+    arm_names,
+    important,
+    interval_phrase,
+    people,
+    person,
+    unit_phrase,
+)
+from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.tables.priors import TERM_WORDS
+from bayes_hte.reporting.tables.risks import N_GROUPS
+
+_CITE = re.compile(r"\[@([a-z]+)\]")
+
+_FAMILY = {
+    "gaussian": "a Gaussian model with identity link",
+    "student_t": "a Student-t model with identity link, whose degrees of freedom were estimated",
+    "bernoulli": "a Bernoulli model with logit link",
+    "poisson": "a Poisson model with log link",
+    "negative_binomial": "a negative binomial model with log link, whose overdispersion was "
+    "estimated",
+}
+_SURFACE = {
+    "forest": "Bayesian sums of regression trees [@bart]",
+    "gp": "Gaussian processes with a length scale for each covariate and inducing points [@fitc]",
+    "additive": "a smooth curve for each continuous covariate [@hsgp], with shrinkage between "
+    "covariates",
+    "linear": "linear functions of the covariates with regularised horseshoe priors [@horseshoe]",
+}
+_LEARNER = {
+    "hierarchical": "one function of the covariates shared by both arms plus a more strongly "
+    "shrunk deviation for each arm",
+    "prognostic_effect": "a prognostic function of the covariates plus a more strongly shrunk "
+    "function for the effect [@bcf]",
+    "t": "a separate function of the covariates in each arm (T-learner) [@metalearners]",
+    "s": "one function of the covariates and the treatment (S-learner) [@metalearners]",
+    "x": "a separate function of the covariates in each arm, from which the effect of each unit "
+    "was imputed and modelled in turn (X-learner) [@metalearners]",
+    "homogeneous": "one function of the covariates plus an effect that is the same for all",
+}
+
+_NOISE = {
+    "by_arm": "The noise scale was allowed to differ between the arms.",
+    "varying": "The logarithm of the noise scale was a linear function of arm and covariates.",
+}
+
+
+@dataclass(frozen=True)
+class MethodsText:
+    """Methods of a run in words.
+
+    Attributes
+    ----------
+    paragraphs : tuple of str
+        Plain text, with works cited by author and year; in the order of a methods section: design,
+        models, effects, subgroups and hidden classes where there are any, computation, checks,
+        reporting.
+    references : tuple of Reference
+        The works cited, each once, in alphabetical order.
+    """
+
+    paragraphs: tuple[str, ...]
+    references: tuple[Reference, ...]
+
+
+def methods(results: Results) -> MethodsText:
+    """Write the methods of a run, as they were declared and carried out.
+
+    Parameters
+    ----------
+    results : Results
+        A finished run. What is said follows from its study file, its data and what was computed:
+        nothing that was not asked for is described.
+
+    Returns
+    -------
+    MethodsText
+        The paragraphs, and the works they cite.
+    """
+    drafts = [_design(results), _models(results), _effects(results)]
+    if results.subgroups:
+        drafts.append(_subgroups(results))
+    if results.mixture is not None:
+        drafts.append(mixture_paragraph(results, results.mixture))
+    drafts += [_computation(results), checks_paragraph(results), _reporting(results)]
+    cited = {key for draft in drafts for key in _CITE.findall(draft) if key in REFERENCES}
+    references = sorted((REFERENCES[key] for key in cited), key=lambda r: r.full.casefold())
+    return MethodsText(tuple(_cite(draft) for draft in drafts), tuple(references))
+
+
+def _cite(draft: str) -> str:
+    """Replace citation marks; neighbours share one pair of brackets."""
+    shown = _CITE.sub(
+        lambda m: f"({REFERENCES[m[1]].short})" if m[1] in REFERENCES else m[0], draft
+    )
+    return shown.replace(")(", "; ")
+
+
+def _design(results: Results) -> str:
+    spec, study = results.spec, results.study
+    reference, other = arm_names(results)
+    n_other = int(study.arm_index().sum())
+    sentences = [
+        f"We analysed {study.n_units} {people(results)}, {n_other} in the arm {other} and "
+        f"{study.n_units - n_other} in the arm {reference}, which is the reference.",
+        f"The outcome was {spec.roles.outcome} ({unit_phrase(results)}; {spec.outcome.better} is "
+        "better).",
+    ]
+    if spec.roles.mediator is not None and spec.mediator is not None:
+        unit = f" ({spec.mediator.unit})" if spec.mediator.unit else ""
+        sentences.append(f"The mediator was {spec.roles.mediator}{unit}.")
+    sentences.append(
+        f"Covariates, measured before treatment, were {', '.join(study.roles.covariates)}."
+    )
+    if spec.propensity.assignment == "randomised":
+        sentences.append("The treatment was randomised.")
+    else:
+        sentences.append(
+            "The treatment was not randomised; all effects assume no unmeasured confounding given "
+            "the covariates."
+        )
+    if important(results) > 0:
+        sentences.append(
+            f"The minimal important difference was set to {important(results):g} "
+            f"({spec.outcome.because})."
+        )
+    return " ".join(sentences)
+
+
+def _models(results: Results) -> str:
+    spec = results.spec
+    sentences = [
+        f"The outcome was modelled with {_FAMILY[spec.outcome.family]}; its predictor was built "
+        f"from {_LEARNER[spec.learner.name]}, using {_SURFACE[spec.outcome.surface]}."
+    ]
+    if spec.outcome.candidates:
+        sentences.append(
+            f"Further candidates ({', '.join(spec.outcome.candidates)}) were fitted, and the draws "
+            "of all candidates mixed by weights that maximise the leave-one-out predictive score "
+            "[@stacking][@psis]."
+        )
+    if spec.outcome.noise != "constant":
+        sentences.append(_NOISE[spec.outcome.noise])
+    if spec.roles.cluster is not None:
+        sentences.append(
+            f"Each {spec.roles.cluster} had an intercept of its own, drawn from a common normal."
+        )
+    if spec.mediator is not None:
+        slopes = (
+            "one slope for all"
+            if spec.learner.name == "homogeneous"
+            else "slopes that vary with the covariates and the arm"
+        )
+        sentences += [
+            f"The outcome predictor is linear in the mediator, with {slopes}. What covariates and "
+            f"arm lead to expect of a {spec.roles.unit}'s mediator, learned from the others, has a "
+            "coefficient of its own [@mundlak].",
+            f"The mediator was modelled with {_FAMILY[spec.mediator.family]} of the same "
+            f"structure, using {_SURFACE[spec.mediator.surface]}.",
+        ]
+    if spec.learner.because:
+        sentences.append(f"Reason for this structure: {spec.learner.because}.")
+    models = "outcome and mediator models" if spec.mediator else "outcome model"
+    use = (
+        f"its posterior mean was a further covariate of the {models}"
+        if spec.propensity.as_covariate
+        else f"it was not used in the {models}"
+    )
+    sentences.append(
+        "The propensity of treatment [@propensity] was modelled with a Bernoulli model with logit "
+        f"link, using {_SURFACE[spec.propensity.surface]}; {use}."
+    )
+    if spec.prior:
+        sentences.append("Priors that differ from the defaults of the package, and why:")
+        sentences += [
+            f"{p.component}, {TERM_WORDS[p.term]}: {_prior_words(p.scale, p.trees)} ({p.because})."
+            for p in spec.prior
+        ]
+    else:
+        sentences.append("All priors were the defaults of the package.")
+    return " ".join(sentences)
+
+
+def _prior_words(scale: float | None, trees: int | None) -> str:
+    words = [] if scale is None else [f"prior standard deviation {scale:g} in standardised units"]
+    words += [] if trees is None else [f"{trees} trees"]
+    return " and ".join(words) or "default"
+
+
+def _effects(results: Results) -> str:
+    sentences = []
+    if "tnie" in results.effects:
+        sentences.append(
+            f"For every posterior draw and {person(results)} we computed the expected outcome "
+            "under each arm with the mediator as it would be under each arm, integrating over the "
+            "modelled distribution of the mediator (g-formula), and from these the total, "
+            "the total and pure natural indirect, and the pure and total natural direct effects "
+            "[@explanation][@mediation]. The outcome and mediator models share no parameters, "
+            "so draws were paired by index. Natural effects assume sequential ignorability of "
+            "the mediator [@ignorability], which randomising the treatment does not provide."
+        )
+        if results.controlled is not None:
+            values = ", ".join(f"{v:g}" for v in results.controlled["mediator_value"].to_numpy())
+            sentences.append(
+                f"Controlled direct effects hold {results.spec.roles.mediator} at {values}."
+            )
+    else:
+        sentences.append(
+            f"For every posterior draw and {person(results)} we computed the expected outcome "
+            "under each arm; the effect is their difference."
+        )
+    populations = {
+        "SATE": f"the {people(results)} of the study (SATE)",
+        "PATE": "the population they come from (PATE), by the Bayesian bootstrap [@bootstrap]",
+        "ATT": "the treated (ATT)",
+        "ATC": "the controls (ATC)",
+    }
+    by_prediction = ""
+    if results.reference_outcome is not None:
+        by_prediction = (
+            f", and over {N_GROUPS} groups by the outcome expected under the reference arm [@path]"
+        )
+    over = ", ".join(populations[str(name)] for name in results.populations.data_vars)
+    sentences.append(
+        f"Effects were averaged within each draw over {over}{by_prediction}. Draws were averaged "
+        "first and summarised last. We report posterior means, the "
+        f"{interval_phrase(results)}, and posterior probabilities."
+    )
+    return " ".join(sentences)
+
+
+_CLUSTERED = {"kmeans": "K-means", "mixture": "a mixture of normal distributions"}
+
+
+def _subgroups(results: Results) -> str:
+    found = list(results.subgroups.values())
+    first = found[0]
+    mapped = ", mapped by t-SNE [@tsne]," if first.embedding is not None else ""
+    names = " and ".join(name.upper() for name in results.subgroups)
+    margins = "; ".join(f"{name.upper()} {g.margin:.3g}" for name, g in results.subgroups.items())
+    sentences = [
+        f"Subgroups by the individual {names} were sought with a form of the M-learner "
+        f"[@mlearner]: the posterior-mean effects{mapped} were clustered by "
+        f"{_CLUSTERED[results.spec.subgroups.clusters]} with "
+        f"2 to {results.spec.subgroups.largest_k} clusters, clusters were described by a "
+        "classification tree on the covariates [@cart], those that tell little by being apart were "
+        "put together, and the number of clusters was chosen by the held-out fit of the tree less "
+        "a price for each leaf.",
+        "Subgroups are declared if the posterior probability that the mean effects of the most "
+        f"different subgroups differ by more than a margin ({margins}) is at least "
+        f"{first.required_probability:g}.",
+        _where_judged(results),
+    ]
+    if results.evidence:
+        sentences.append(
+            "How well they summarise the individual effects is described by the share of variance "
+            "the profile explains in each draw [@projection] and by the partition with the "
+            "smallest expected variation of information, with its credible ball [@partition]."
+        )
+    if results.spec.subgroups.because:
+        sentences.append(f"Reason for these settings: {results.spec.subgroups.because}.")
+    return " ".join(sentences)
+
+
+def _where_judged(results: Results) -> str:
+    if not results.honest:
+        return (
+            "Subgroups were found and judged on the same data, so this probability is not a "
+            "calibrated error rate."
+        )
+    return (
+        "To declare them, each half of the study was fitted by itself. A regression tree of the "
+        "posterior-mean effects of one half (two to six leaves) named the units with the "
+        "highest and the lowest; such units were compared in the other half, both ways, and the "
+        "two differences averaged draw by draw [@honest]."
+        + (
+            " The size of a declared difference is from a further fit of each half, in which the "
+            "groups compared have means of their own that are not shrunk towards each other."
+            if any(found.unshrunk is not None for found in results.honest.values())
+            else ""
+        )
+    )
+
+
+def _reporting(results: Results) -> str:
+    """Name the checklists the report fills."""
+    names = [f"{NAMES[key]} [@{key}]" for key in applicable(results)]
+    return f"The report comes with filled reporting checklists: {', '.join(names)}."
+
+
+def _computation(results: Results) -> str:
+    spec = results.spec
+    # The propensity model is always Bernoulli.
+    surfaces_used = [spec.outcome.surface, *(c.split("/")[-1] for c in spec.outcome.candidates)]
+    models = [(surface, spec.outcome.family) for surface in surfaces_used]
+    models.append((spec.propensity.surface, "bernoulli"))
+    if spec.mediator is not None:
+        models.append((spec.mediator.surface, spec.mediator.family))
+    surfaces = {surface for surface, _ in models}
+    sentences = [
+        "Models were written in PyMC [@pymc] and sampled with "
+        f"{spec.sampler.chains} chains of {spec.sampler.draws} draws after {spec.sampler.tune} "
+        f"tuning draws, seed {spec.sampler.seed}."
+    ]
+    if "forest" in surfaces:
+        sentences.append(
+            "Trees were updated one at a time by Metropolis-Hastings steps with conjugate leaf "
+            "draws [@bart]; the other parameters of these models by the No-U-Turn sampler [@nuts]."
+        )
+    forests = {family for surface, family in models if surface == "forest"}
+    if forests & {"bernoulli", "negative_binomial"}:
+        sentences.append(
+            "Their binary and overdispersed columns used Polya-Gamma augmentation [@polyagamma]."
+        )
+    if "poisson" in forests:
+        sentences.append(
+            "Their counts used an auxiliary mixture of normals for the Poisson likelihood "
+            "[@auxiliary]."
+        )
+    if ("gp", "gaussian") in models:
+        sentences.append(
+            "Gaussian processes of Gaussian columns were sampled with their weights integrated out."
+        )
+    if surfaces - {"forest"}:
+        sentences.append("Other models were sampled by the No-U-Turn sampler of nutpie [@nuts].")
+    packages = results.provenance.get("versions", {})
+    if packages:
+        listed = ", ".join(f"{name} {version}" for name, version in packages.items())
+        sentences.append(f"Software: {listed}.")
+    return " ".join(sentences)

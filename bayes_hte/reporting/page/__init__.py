@@ -1,0 +1,1 @@
+"""The page of a report: blocks of HTML, figures, numbers and words."""

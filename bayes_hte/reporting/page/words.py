@@ -1,0 +1,106 @@
+"""Phrases about a study that several sections share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from bayes_hte.effects.summaries import interval_words, probability_words
+from bayes_hte.names import EFFECTS
+from bayes_hte.reporting.page.numbers import number, span
+from bayes_hte.reporting.results import Results
+from bayes_hte.study.spec import RoleSpec
+
+
+def interval_phrase(results: Results) -> str:
+    """Return the interval of the report in words."""
+    return interval_words(results.spec.report.ci_prob, results.spec.report.ci_kind)
+
+
+def arm_names(results: Results) -> tuple[str, str]:
+    """Return the names of the arms for a reader, reference first."""
+    declared = results.spec.roles.arm_names
+    reference, other = declared or results.study.arms
+    return str(reference), str(other)
+
+
+def people(results: Results) -> str:
+    """Return the word for several rows of the study, e.g. ``"people"`` or ``"person-years"``."""
+    return results.spec.roles.units
+
+
+def person(results: Results) -> str:
+    """Return the word for one row of the study; put no article before it: it may be "eye".
+
+    Where the study file changes the word for several rows alone, one of them is a "unit".
+    """
+    roles, plain = results.spec.roles, {f.name: f.default for f in fields(RoleSpec)}
+    if roles.units != plain["units"] and roles.unit == plain["unit"]:
+        return "unit"
+    return roles.unit
+
+
+def learner_name(name: str) -> str:
+    """Return a learner as the literature calls it, e.g. ``"T-learner"`` or ``"hierarchical"``."""
+    return f"{name.upper()}-learner" if len(name) == 1 else name.replace("_", " ")
+
+
+def unit_phrase(results: Results) -> str:
+    """Return the unit of the outcome, or what stands in for it."""
+    return results.spec.outcome.unit or "units of the outcome"
+
+
+def effect_label(results: Results) -> str:
+    """Return the label of an axis that carries an effect on the outcome."""
+    return f"effect on {results.spec.roles.outcome}, {unit_phrase(results)}"
+
+
+def effect_name(effect: str) -> str:
+    """Return an effect in words with its abbreviation, e.g. ``"total effect (TE)"``."""
+    return f"{EFFECTS[effect][0]} ({effect.upper()})"
+
+
+def title_case(phrase: str) -> str:
+    """Raise the first letter and leave the others, among them abbreviations, as they are."""
+    return phrase[:1].upper() + phrase[1:]
+
+
+def good_direction(results: Results) -> str:
+    """Return what counts as benefit, e.g. ``"lower depress2"``."""
+    return f"{results.spec.outcome.better} {results.spec.roles.outcome}"
+
+
+def important(results: Results) -> float:
+    """Return the minimal important difference."""
+    return results.spec.outcome.minimal_important_difference
+
+
+def mean_and_interval(row: Mapping[str, Any], decimals: int) -> str:
+    """Return a mean with its interval in brackets, for the alternative text of a figure."""
+    bounds = span(row["ci_lower"], row["ci_upper"], decimals)
+    return f"{number(row['mean'], decimals)} ({bounds})"
+
+
+def shown_of(n_drawn: int, n: int, results: Results) -> str:
+    """Say whether a figure draws every row of the study."""
+    if n_drawn == n:
+        return f"Every {person(results)} is drawn."
+    return (
+        f"{n_drawn} of {n} {people(results)} are drawn, evenly spaced in the order; the file has "
+        "all."
+    )
+
+
+def chance(row: Mapping[str, Any], results: Results) -> str:
+    """Say the posterior probabilities of benefit, and of important benefit where it is declared."""
+    words = (
+        f"the posterior probability of benefit ({good_direction(results)}) is "
+        f"{probability_words(row['prob_benefit'])}"
+    )
+    if important(results) > 0:
+        words += (
+            f", and of a benefit beyond the minimal important difference of {important(results):g} "
+            f"it is {probability_words(row['prob_important'])}"
+        )
+    return words

@@ -1,0 +1,97 @@
+"""Everything a finished run has computed, as one frozen object the report and the plots read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.study.spec import Spec
+from bayes_hte.study.study import Study
+
+if TYPE_CHECKING:
+    from bayes_hte.companions.classical import Classical
+    from bayes_hte.mixtures import MixtureFit
+    from bayes_hte.sensitivity import Sensitivity
+    from bayes_hte.subgroups import Evidence, HonestSubgroups, Subgroups
+    from bayes_hte.trust.rule import Trust
+    from bayes_hte.trust.unseen import Targeting
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one study, computed; nothing here samples or summarises.
+
+    Attributes
+    ----------
+    spec : Spec
+        What was declared.
+    study : Study
+        The data and roles.
+    effects : Dataset
+        Unit-level draws, dims (chain, draw, unit), in outcome units: ``te`` and, with a mediator,
+        ``tnie``, ``pnde``, ``pnie``, ``tnde``.
+    averages : Dataset
+        The same variables averaged over the units of the study (SATE), dims (chain, draw).
+    populations : Dataset
+        The total effect averaged over each population: ``SATE``, ``PATE``, ``ATT``, ``ATC``,
+        dims (chain, draw).
+    controlled : DataArray or None
+        Controlled direct effects averaged over units, dims (chain, draw, mediator_value).
+    propensity : DataArray
+        Probability of the non-reference arm, dims (chain, draw, unit).
+    subgroups : mapping of str to Subgroups
+        M-learner results by effect name (``"tnie"``, ``"te"``).
+    checks : tuple of CheckResult
+        Every check that was run, sampling health first.
+    provenance : mapping
+        Spec hash, data fingerprint, seed, package versions, seconds by stage, command.
+    trust : Trust
+        The verdict over the checks.
+    classical : Classical
+        Raw, matched and weighted comparisons of the arms.
+    reference_outcome : DataArray or None
+        Posterior-mean outcome of each unit had it been given the reference arm, dims (unit,); None
+        if the results were saved before it was kept.
+    targeting : Targeting or None
+        Ranking and calibration on outcomes the effects have not seen; None if effects are equal.
+    beside : mapping of str to Dataset
+        Learners fitted for comparison; see :func:`bayes_hte.fitting.effects_of_fit.learner_summary`.
+    sensitivity : Sensitivity or None
+        How much hidden confounding would change the answer.
+    honest : mapping of str to HonestSubgroups
+        Whether effects that one half of the units puts apart are apart in the other, by effect
+        name.
+    evidence : mapping of str to Evidence
+        How well found subgroups summarise the individual effects, by effect name.
+    mixture : MixtureFit or None
+        Hidden classes, if the study file asks for them.
+    """
+
+    spec: Spec
+    study: Study
+    effects: xr.Dataset
+    averages: xr.Dataset
+    populations: xr.Dataset
+    controlled: xr.DataArray | None
+    propensity: xr.DataArray
+    subgroups: Mapping[str, Subgroups]
+    checks: tuple[CheckResult, ...]
+    provenance: Mapping[str, Any]
+    trust: Trust
+    classical: Classical
+    reference_outcome: xr.DataArray | None = None
+    targeting: Targeting | None = None
+    beside: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    sensitivity: Sensitivity | None = None
+    honest: Mapping[str, HonestSubgroups] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    mixture: MixtureFit | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every sampling-health check passed."""
+        return all(c.passed for c in self.checks if c.name.startswith("sampling health"))

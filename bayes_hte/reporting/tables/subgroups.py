@@ -1,0 +1,233 @@
+"""The numbers of the subgroups of one effect, as tidy tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.summaries import CiKind, summarize
+from bayes_hte.names import SUBGROUP, UNIT
+from bayes_hte.reporting.tables.thinning import evenly_spaced
+from bayes_hte.study.study import Study
+from bayes_hte.subgroups.describing.effect_table import subgroup_effects_table, subgroup_label
+
+if TYPE_CHECKING:
+    from bayes_hte.reporting.results import Results
+    from bayes_hte.subgroups import Evidence, Subgroups
+    from bayes_hte.subgroups.finding.profile import Node, Profile
+
+MOST_COLUMNS = 400
+
+
+def subgroup_tables(
+    groups: Subgroups,
+    name: str,
+    *,
+    effect: xr.DataArray,
+    study: Study,
+    better: Better,
+    important: float,
+    ci_prob: float,
+    ci_kind: CiKind,
+) -> dict[str, pd.DataFrame]:
+    """Compute the tables of the subgroups of one effect.
+
+    Parameters
+    ----------
+    groups : Subgroups
+        What the M-learner returned.
+    name : str
+        Short name of the effect, the end of every key.
+    effect : DataArray, dims (chain, draw, unit)
+        The draws they were found by.
+    study : Study
+        Their units.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good.
+    important : float
+        Minimal important difference, in outcome units.
+    ci_prob, ci_kind
+        The interval.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``subgroup_decision_``, ``subgroup_candidates_``, and with two subgroups or more
+        ``subgroups_``, ``subgroup_profile_``, ``subgroup_tree_`` and ``subgroup_membership_``,
+        each followed by `name`.
+    """
+    how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
+    tables = {
+        f"subgroup_decision_{name}": _decision(groups, **how),
+        f"subgroup_candidates_{name}": groups.candidates.reset_index(),
+    }
+    if count(groups) > 1:
+        tables |= {
+            f"subgroups_{name}": subgroup_effects_table(
+                effect, study, groups, better=better, important=important, **how
+            ),
+            f"subgroup_profile_{name}": groups.profile.leaves.reset_index(),
+            f"subgroup_tree_{name}": tree_outline(groups.profile),
+            f"subgroup_membership_{name}": membership_strip(groups.membership),
+        }
+    return tables
+
+
+def evidence_tables(
+    results: Results, name: str, *, ci_prob: float, ci_kind: CiKind
+) -> dict[str, pd.DataFrame]:
+    """Compute the tables of what else is known of the subgroups of one effect.
+
+    Parameters
+    ----------
+    results : Results
+        A finished run.
+    name : str
+        Short name of the effect, the end of every key.
+    ci_prob, ci_kind
+        The interval.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``subgroup_honest_`` where halves were fitted; ``subgroup_explained_``,
+        ``subgroup_contrasts_``, ``subgroup_partition_``, ``subgroup_ball_`` and
+        ``subgroup_together_`` where there are two subgroups or more, each followed by `name`.
+    """
+    tables = {}
+    how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
+    if name in results.honest:
+        tables[f"subgroup_honest_{name}"] = results.honest[name].summary(**how).reset_index()
+    if name in results.evidence:
+        found = results.evidence[name]
+        tables |= {
+            f"subgroup_explained_{name}": summarize(found.explained, **how).reset_index(),
+            f"subgroup_contrasts_{name}": found.contrasts.table.reset_index(),
+            f"subgroup_partition_{name}": found.partition.candidates.reset_index(),
+            f"subgroup_ball_{name}": found.ball.edge.reset_index(),
+            f"subgroup_together_{name}": pairs(found),
+        }
+    return tables
+
+
+def pairs(found: Evidence) -> pd.DataFrame:
+    """List how often units are together, as the heat map draws it.
+
+    Parameters
+    ----------
+    found : Evidence
+        Of one effect.
+
+    Returns
+    -------
+    DataFrame
+        One row a unit that is drawn, in the order of the map: ``unit``, ``group``, ``certainty``,
+        ``mean_effect``, and one column a unit, in the same order: share of draws together.
+    """
+    from bayes_hte.subgroups import heat_map_tables
+
+    similarity, units = heat_map_tables(found.clustered, found.partition)
+    shares = similarity.set_axis([f"with {unit}" for unit in units.index], axis=1)
+    return units.reset_index().join(shares.reset_index(drop=True))
+
+
+def count(groups: Subgroups) -> int:
+    """Return the number of subgroups found."""
+    return groups.effects.sizes[SUBGROUP]
+
+
+def _decision(groups: Subgroups, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFrame:
+    """One row: the contrast of the extreme subgroups and the verdict on it."""
+    contrast = summarize(groups.contrast, ci_prob=ci_prob, ci_kind=ci_kind)
+    return contrast.reset_index(drop=True).assign(
+        effect=groups.effect_name,
+        n_subgroups=count(groups),
+        margin=groups.margin,
+        probability=groups.probability,
+        required_probability=groups.required_probability,
+        declared=groups.declared,
+        clear_membership=groups.clear_membership,
+        uncertain_share=groups.uncertain_share,
+        reason=groups.reason,
+    )
+
+
+def tree_outline(profile: Profile) -> pd.DataFrame:
+    """List the nodes of a profile in reading order, as the tree figure draws them.
+
+    Parameters
+    ----------
+    profile : Profile
+        Profile of the subgroups.
+
+    Returns
+    -------
+    DataFrame
+        One row a node, depth first: ``node``, ``depth``, ``condition`` (the step from the parent
+        in words), ``rule`` (the whole path), ``n_units``, ``mean_effect``, ``group`` and
+        ``group_number`` (of a leaf; None and -1 elsewhere).
+    """
+    rows: list[dict[str, object]] = []
+
+    def walk(node: Node, depth: int) -> None:
+        leaf = node.subgroup is not None
+        rows.append(
+            {
+                "node": node.number,
+                "depth": depth,
+                "condition": _step(profile, node),
+                "rule": node.rule,
+                "n_units": node.n,
+                "mean_effect": node.mean_effect,
+                "group": subgroup_label(node.subgroup) if leaf else None,
+                "group_number": node.subgroup if leaf else -1,
+            }
+        )
+        for child in (node.yes, node.no):
+            if child is not None:
+                walk(profile.nodes[child], depth + 1)
+
+    walk(profile.nodes[0], 0)
+    return pd.DataFrame(rows)
+
+
+def _step(profile: Profile, node: Node) -> str:
+    """Say in words which answer led from the parent to a node."""
+    from bayes_hte.subgroups.finding.conditions import rule_text
+
+    if node.parent is None:
+        return "all"
+    parent = profile.nodes[node.parent]
+    return rule_text([(parent.condition, node.number == parent.yes)])
+
+
+def membership_strip(
+    membership: xr.DataArray, *, named: Callable[[int], str] = subgroup_label
+) -> pd.DataFrame:
+    """Order the membership probabilities of the units for a strip.
+
+    Parameters
+    ----------
+    membership : DataArray, dims (unit, group)
+        Rows sum to 1; the second dimension is that of subgroups, or of hidden classes.
+    named : callable (int) -> str
+        From the number of a group to its name, the name of its column.
+
+    Returns
+    -------
+    DataFrame, shape (unit, 2 + group)
+        ``unit``, ``drawn`` (whether the figure draws it) and one column a group; units by their
+        expected group number: from surely in the first to surely in the last.
+    """
+    (dim,) = set(membership.dims) - {UNIT}
+    values = membership.transpose(UNIT, dim).to_numpy()
+    order = np.argsort(values @ np.arange(values.shape[1]), kind="stable")
+    table = pd.DataFrame(values[order], columns=[named(g) for g in membership[dim].to_numpy()])
+    table.insert(0, "unit", membership[UNIT].to_numpy()[order])
+    table.insert(1, "drawn", evenly_spaced(len(table), MOST_COLUMNS))
+    return table

@@ -1,0 +1,220 @@
+"""The rows a model sees: encoded columns, arms and mediator, replayable on new rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from bayes_hte.errors import DataError
+from bayes_hte.study.encoding import Encoding
+from bayes_hte.study.study import Study, label_text
+
+# Derived columns; the parentheses keep them apart from a user's own.
+PROPENSITY_COLUMN = "(propensity)"
+ARM_COLUMN = "(arm)"
+CLUSTER_COLUMN = "(cluster)"
+EXPECTED_COLUMN = "(expected mediator)"
+
+FeatureSet = Literal["none", "covariates", "covariates+propensity", "covariates+arm"]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Rows with the stored encoding of their columns.
+
+    Attributes
+    ----------
+    encoding : Encoding
+        State learned on the study; the same for every replay.
+    frame : DataFrame, shape (row, column)
+        Covariates, and the derived columns ``(arm)`` and perhaps ``(propensity)``, ``(cluster)``;
+        for the rows of a study whose outcome model sees a mediator also ``(expected mediator)``.
+    covariates : tuple of str
+        Names of the covariates, without the derived columns.
+    cluster : str or None
+        Column of the users' frames that labels clusters, if the study has them.
+    clusters : tuple of str
+        The clusters of the study, sorted.
+    """
+
+    encoding: Encoding
+    frame: pd.DataFrame
+    covariates: tuple[str, ...]
+    cluster: str | None = None
+    clusters: tuple[str, ...] = ()
+
+    @classmethod
+    def learn(
+        cls,
+        study: Study,
+        *,
+        propensity: np.ndarray | None = None,
+        expected_mediator: np.ndarray | None = None,
+    ) -> Design:
+        """Learn the encoding of a study's covariates.
+
+        Parameters
+        ----------
+        study : Study
+            The study.
+        propensity : ndarray, shape (unit,), optional
+            Estimated probability of the non-reference arm, to be used as a covariate.
+        expected_mediator : ndarray, shape (unit,), optional
+            What is expected of each unit's mediator in its own arm, without having seen it. It is
+            no covariate; see :mod:`bayes_hte.components.learners`.
+
+        Returns
+        -------
+        Design
+        """
+        derived = {ARM_COLUMN, PROPENSITY_COLUMN, CLUSTER_COLUMN, EXPECTED_COLUMN}
+        taken = derived & set(study.roles.covariates)
+        if taken:
+            raise DataError(f"rename covariate {taken.pop()!r}: the design uses that name itself.")
+        frame = study.covariate_frame().assign(**{ARM_COLUMN: study.arm_index()})
+        if propensity is not None:
+            frame = frame.assign(**{PROPENSITY_COLUMN: propensity})
+        encoding, labels = Encoding.learn(frame), study.clusters()
+        if expected_mediator is not None:
+            frame = frame.assign(**{EXPECTED_COLUMN: expected_mediator})
+        if labels is None:
+            return cls(encoding, frame, study.roles.covariates)
+        return cls(
+            encoding,
+            frame.assign(**{CLUSTER_COLUMN: labels}),
+            study.roles.covariates,
+            study.roles.cluster,
+            tuple(sorted(set(labels))),
+        )
+
+    @property
+    def units(self) -> pd.Index:
+        """Labels of the rows."""
+        return self.frame.index
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.frame)
+
+    @property
+    def arm(self) -> np.ndarray:
+        """Arm of each row, shape (row,): 0 reference, 1 the other."""
+        return self.frame[ARM_COLUMN].to_numpy(dtype=np.int64)
+
+    @property
+    def has_propensity(self) -> bool:
+        """Whether an estimated propensity is among the columns."""
+        return PROPENSITY_COLUMN in self.frame.columns
+
+    @property
+    def expected_mediator(self) -> np.ndarray:
+        """Expected mediator of each row in its own arm, shape (row,).
+
+        Raises
+        ------
+        DataError
+            If the rows have none; those of a replay are for the mediator model to predict.
+        """
+        if EXPECTED_COLUMN not in self.frame.columns:
+            raise DataError("these rows have no expected mediator; predict it for both arms.")
+        return self.frame[EXPECTED_COLUMN].to_numpy()
+
+    @property
+    def expected_by_arm(self) -> np.ndarray:
+        """Mean of the expected mediator among the rows of each arm, shape (2,)."""
+        return np.array([self.expected_mediator[self.arm == arm].mean() for arm in (0, 1)])
+
+    def member(self, group: tuple[str, str]) -> np.ndarray:
+        """Whether each row has a level, as text, of a covariate; shape (row,)."""
+        column, level = group
+        return label_text(self.frame[column]) == level
+
+    def levels(self, column: str) -> tuple[str, ...]:
+        """Levels of a covariate among the rows, as text and sorted."""
+        return tuple(sorted(set(label_text(self.frame[column]))))
+
+    @property
+    def cluster_index(self) -> np.ndarray:
+        """Position of each row's cluster in `clusters`, shape (row,); -1 for an unseen one."""
+        return pd.Index(self.clusters).get_indexer(self.frame[CLUSTER_COLUMN])
+
+    @property
+    def cluster_labels(self) -> np.ndarray:
+        """Label of each row's cluster, shape (row,)."""
+        return self.frame[CLUSTER_COLUMN].to_numpy(dtype=object)
+
+    def under(self, arm: int) -> Design:
+        """Return the same rows, every one given the same arm (0 or 1)."""
+        return replace(self, frame=self.frame.assign(**{ARM_COLUMN: arm}))
+
+    def replay(self, frame: pd.DataFrame, *, propensity: np.ndarray | None = None) -> Design:
+        """Encode new rows with the stored state.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Must hold every covariate, and the cluster if the study has one; a cluster it never
+            saw is one more draw of the population of clusters. Other columns are ignored.
+        propensity : ndarray, shape (row,), optional
+            Needed if the design was learned with one.
+
+        Returns
+        -------
+        Design
+            With every row in the reference arm; call :meth:`under` for the other.
+
+        Raises
+        ------
+        DataError
+            If a covariate is missing, has other levels or missing values, or the propensity is
+            missing.
+        """
+        wanted = (*self.covariates, *([] if self.cluster is None else [self.cluster]))
+        absent = [c for c in wanted if c not in frame.columns]
+        if absent:
+            raise DataError(
+                f"new rows lack {', '.join(absent)}; they must hold every covariate of the study"
+                f"{' and its cluster' if self.cluster else ''}: {', '.join(wanted)}."
+            )
+        if self.cluster is not None and frame[self.cluster].isna().any():
+            n = int(frame[self.cluster].isna().sum())
+            raise DataError(f"cluster {self.cluster!r} is missing in {n} new rows; fill it in.")
+        if self.has_propensity and propensity is None:
+            raise DataError("this design was learned with a propensity; pass one for the new rows.")
+        if self.has_propensity and len(propensity) != len(frame):
+            raise DataError(
+                f"propensity must have one value for each of {len(frame)} rows, got "
+                f"{len(propensity)}."
+            )
+        rows = frame.loc[:, list(self.covariates)].assign(**{ARM_COLUMN: 0})
+        if self.has_propensity:
+            rows = rows.assign(**{PROPENSITY_COLUMN: propensity})
+        if self.cluster is not None:
+            rows = rows.assign(**{CLUSTER_COLUMN: label_text(frame[self.cluster])})
+        return replace(self, frame=rows)
+
+    def standardized(self, features: FeatureSet) -> pd.DataFrame:
+        """Return standardised columns of a feature set, shape (row, feature)."""
+        return self.columns(features).standardized(self.frame)
+
+    def split_columns(self, features: FeatureSet) -> pd.DataFrame:
+        """Return the columns trees split on, shape (row, feature)."""
+        return self.columns(features).split_columns(self.frame)
+
+    def split_levels(self, features: FeatureSet) -> np.ndarray:
+        """Return the number of levels of each split column, shape (feature,); 0 if numeric."""
+        return self.columns(features).split_levels
+
+    def columns(self, features: FeatureSet) -> Encoding:
+        """Return the encoding of the columns of a feature set."""
+        wanted = set() if features == "none" else set(self.covariates)
+        if features == "covariates+arm":
+            wanted.add(ARM_COLUMN)
+        # Without an estimated propensity the set is just the covariates.
+        if features == "covariates+propensity":
+            wanted.add(PROPENSITY_COLUMN)
+        return Encoding(tuple(c for c in self.encoding.columns if c.name in wanted))

@@ -1,0 +1,177 @@
+"""Columns to matrices, with stored state that replays the same encoding on new rows.
+
+Two encodings share one state: *standardised* (numeric columns centred and scaled, categories as
+indicators without the first level) for smooth surfaces, and *split columns* for forests (numeric
+columns through their empirical distribution function into [0, 1], categories as codes that a tree
+splits into any two sets of levels). Ranks make a forest invariant to monotone transformations of a
+covariate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.study.study import is_numeric
+
+# Interpolation points kept of a numeric column's distribution; more change no rank visibly.
+MAX_KNOTS = 2000
+# A tree holds a set of levels in the bits of one integer; columns with more levels are indicators.
+MAX_SPLIT_LEVELS = 63
+
+
+@dataclass(frozen=True)
+class ColumnEncoding:
+    """How one column of the frame becomes columns of a matrix.
+
+    Attributes
+    ----------
+    name : str
+        Column of the frame.
+    levels : tuple of str
+        Levels of a categorical column, sorted; empty for a numeric one.
+    center, scale : float
+        Mean and standard deviation of a numeric column.
+    knots, ranks : tuple of float
+        Distinct values of a numeric column and their mid-ranks in (0, 1).
+    """
+
+    name: str
+    levels: tuple[str, ...] = ()
+    center: float = 0.0
+    scale: float = 1.0
+    knots: tuple[float, ...] = ()
+    ranks: tuple[float, ...] = ()
+
+    @classmethod
+    def learn(cls, column: pd.Series) -> ColumnEncoding:
+        """Learn the encoding of a column from the rows of the study."""
+        name = str(column.name)
+        if not is_numeric(column):
+            return cls(name, levels=tuple(sorted({str(v) for v in column})))
+        values = column.to_numpy(dtype=np.float64)
+        knots, counts = np.unique(values, return_counts=True)
+        ranks = (np.cumsum(counts) - counts / 2) / values.size
+        if knots.size > MAX_KNOTS:
+            keep = np.unique(np.linspace(0, knots.size - 1, MAX_KNOTS).astype(int))
+            knots, ranks = knots[keep], ranks[keep]
+        # A scale of 1 keeps a constant column of a derived frame harmless.
+        scale = float(values.std()) if knots.size > 1 else 1.0
+        center = float(values.mean()) if knots.size > 1 else float(knots[0])
+        return cls(name, (), center, scale, tuple(knots), tuple(ranks))
+
+    def standardized(self, column: pd.Series) -> dict[str, np.ndarray]:
+        """Return the standardised columns, by feature name, each of shape (row,)."""
+        if self.levels:
+            return self._indicators(column, self.levels[1:])
+        return {self.name: (self._numbers(column) - self.center) / self.scale}
+
+    def split_columns(self, column: pd.Series) -> dict[str, np.ndarray]:
+        """Return what trees split on, by feature name, each of shape (row,)."""
+        if not self.levels:
+            return {self.name: np.interp(self._numbers(column), self.knots, self.ranks)}
+        if self.split_levels[0] == 0:
+            shown = self.levels[1:] if len(self.levels) == 2 else self.levels
+            return self._indicators(column, shown)
+        return {self.name: np.searchsorted(self.levels, self._known(column)).astype(np.float64)}
+
+    @property
+    def split_levels(self) -> tuple[int, ...]:
+        """Number of levels of each split column that holds codes; 0 for numbers and indicators."""
+        if not self.levels or len(self.levels) == 2:
+            return (0,)
+        if len(self.levels) > MAX_SPLIT_LEVELS:
+            return (0,) * len(self.levels)
+        return (len(self.levels),)
+
+    def _numbers(self, column: pd.Series) -> np.ndarray:
+        if not is_numeric(column):
+            raise DataError(f"column {self.name!r} was numeric in the study, now {column.dtype}.")
+        values = column.to_numpy(dtype=np.float64)
+        if not np.isfinite(values).all():
+            bad = int((~np.isfinite(values)).sum())
+            raise DataError(f"column {self.name!r} has {bad} missing or infinite values.")
+        return values
+
+    def _indicators(self, column: pd.Series, shown: Sequence[str]) -> dict[str, np.ndarray]:
+        text = self._known(column)
+        return {f"{self.name}={v}": (text == v).astype(np.float64) for v in shown}
+
+    def _known(self, column: pd.Series) -> np.ndarray:
+        """Return the column as text, every value a level that was learned."""
+        if column.isna().any():
+            raise DataError(f"column {self.name!r} has {int(column.isna().sum())} missing values.")
+        text = column.astype(str)
+        unseen = sorted(set(text) - set(self.levels))
+        if unseen:
+            raise DataError(
+                f"column {self.name!r} has levels the model never saw: {', '.join(unseen[:5])}. "
+                f"Known: {', '.join(self.levels)}."
+            )
+        return text.to_numpy(dtype=str)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The encodings of several columns, in order.
+
+    Attributes
+    ----------
+    columns : tuple of ColumnEncoding
+        One a column of the frame.
+    """
+
+    columns: tuple[ColumnEncoding, ...]
+
+    @classmethod
+    def learn(cls, frame: pd.DataFrame) -> Encoding:
+        """Learn the encoding of every column of a frame."""
+        return cls(tuple(ColumnEncoding.learn(frame[name]) for name in frame.columns))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the encoded columns of the frame."""
+        return tuple(c.name for c in self.columns)
+
+    def standardized(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the standardised matrix, shape (row, feature); see the module."""
+        return self._apply(frame, "standardized")
+
+    def split_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the matrix that trees split on, shape (row, feature); see the module."""
+        return self._apply(frame, "split_columns")
+
+    @property
+    def split_levels(self) -> np.ndarray:
+        """Levels of each split column, shape (feature,): 0 unless it holds category codes."""
+        return np.array([k for c in self.columns for k in c.split_levels], dtype=np.int64)
+
+    def _apply(self, frame: pd.DataFrame, how: str) -> pd.DataFrame:
+        features: dict[str, np.ndarray] = {}
+        for column in self.columns:
+            if column.name not in frame.columns:
+                raise unknown_name("column", column.name, frame.columns, DataError)
+            features |= getattr(column, how)(frame[column.name])
+        return pd.DataFrame(features, index=frame.index)
+
+    def to_state(self) -> list[dict[str, Any]]:
+        """Return the state as plain lists and numbers, for JSON."""
+        return [
+            {key: list(v) if isinstance(v, tuple) else v for key, v in vars(c).items()}
+            for c in self.columns
+        ]
+
+    @classmethod
+    def from_state(cls, state: Sequence[Mapping[str, Any]]) -> Encoding:
+        """Rebuild an encoding from :meth:`to_state`."""
+        return cls(
+            tuple(
+                ColumnEncoding(**{k: tuple(v) if isinstance(v, list) else v for k, v in c.items()})
+                for c in state
+            )
+        )

@@ -1,0 +1,270 @@
+"""What a study file declares: its tables and keys, as frozen dataclasses.
+
+One file is one reproducible analysis: data, roles, models, priors with their reasons, sampler,
+report. `study_file` reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
+SurfaceName = Literal["forest", "gp", "additive", "linear"]
+NoiseName = Literal["constant", "by_arm", "varying"]
+LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"]
+EffectName = Literal["tnie", "te"]
+ComponentName = Literal["outcome", "mediator", "propensity", "effect"]
+AssignmentName = Literal["randomised", "observational"]
+EdgeName = Literal["Z-T", "X-Y", "X-T", "Z-Y", "Z-X"]
+TermName = Literal[
+    "arm_mean",
+    "shared",
+    "arm",
+    "effect",
+    "mediator",
+    "mediator_modified",
+    "mediator_arm",
+    "expected_mediator",
+    "trend",
+]
+
+
+@dataclass(frozen=True)
+class About:
+    """What the study is for, for the reader of the file and of the report."""
+
+    question: str
+    suitable_for: str
+    not_suitable_for: str
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the frame comes from: a loader of `bayes_hte.study.datasets`, or a CSV file."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class RoleSpec:
+    """Column names by role; `reference` is the arm contrasts are taken against.
+
+    `units` and `unit` are the words for the rows, several and one, where they are not people.
+    """
+
+    outcome: str
+    treatment: str
+    covariates: tuple[str, ...]
+    mediator: str | None = None
+    cluster: str | None = None
+    reference: str | int | float | bool | None = None
+    arm_names: tuple[str, ...] = ()
+    units: str = "people"
+    unit: str = "person"
+
+
+@dataclass(frozen=True)
+class OutcomeSpec:
+    """The outcome model, and how its effects are to be read.
+
+    `stack_with` names further candidates, each a surface or "learner/surface"; the outcome model
+    is then their mixture, weighted by stacking. Left out, they are those recommended for the study,
+    as in :func:`bayes_hte.fit`; an empty list is none.
+    """
+
+    better: Literal["higher", "lower"]
+    minimal_important_difference: float
+    because: str
+    family: FamilyName = "gaussian"
+    surface: SurfaceName = "forest"
+    stack_with: tuple[str, ...] | None = None
+    noise: NoiseName = "constant"
+    unit: str = ""
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Further candidates, once it is settled which are recommended."""
+        return self.stack_with or ()
+
+
+@dataclass(frozen=True)
+class MediatorSpec:
+    """The mediator model; `controlled_at` are the values of controlled direct effects."""
+
+    family: FamilyName = "gaussian"
+    surface: SurfaceName = "forest"
+    unit: str = ""
+    controlled_at: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class PropensitySpec:
+    """The propensity model, and whether its estimate enters the shared part of the others.
+
+    With `report_both` the outcome is fitted with and without it, and the report shows both.
+    """
+
+    assignment: AssignmentName
+    surface: SurfaceName = "linear"
+    as_covariate: bool = True
+    report_both: bool = False
+
+
+@dataclass(frozen=True)
+class LearnerSpec:
+    """How surfaces are combined into potential outcomes.
+
+    `beside` names learners fitted besides, to be compared; they decide nothing.
+    """
+
+    name: LearnerName = "hierarchical"
+    because: str = ""
+    beside: tuple[LearnerName, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeldOutSpec:
+    """Units kept away from every model, on which effects and rankings are judged."""
+
+    share: float = 0.2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ChecksSpec:
+    """Refutations of the average effect, and fits with other seeds.
+
+    Refutations are repeated on a linear surrogate in closed form, or on the full model, which
+    takes `repeats` times as long as the study itself for each of them.
+    """
+
+    refutations: Literal["surrogate", "full", "none"] = "surrogate"
+    repeats: int = 20
+    negative_control: str | None = None
+    other_seeds: int = 0
+
+
+@dataclass(frozen=True)
+class PriorSpec:
+    """A prior that differs from the default, with its reason.
+
+    `scale` is the prior standard deviation of the term in units of the sd of what is modelled
+    (of the ratio of the sds, for mediator slopes).
+    """
+
+    component: ComponentName
+    term: TermName
+    because: str
+    scale: float | None = None
+    trees: int | None = None
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """Size and seed of the sampling."""
+
+    seed: int
+    chains: int = 4
+    draws: int = 500
+    tune: int = 300
+
+
+@dataclass(frozen=True)
+class SubgroupSpec:
+    """The M-learner: which effects to cluster and how, and when subgroups are declared.
+
+    If `honest`, each half of the study is fitted by itself too, and subgroups are declared only if
+    effects that one half puts furthest apart are apart in the other. `calibrate` repeats the search
+    on studies like this one in which effects are equal, `replications` times for each way of making
+    them so, with a surrogate in closed form or with the full model (hours).
+    """
+
+    effects: tuple[EffectName, ...] = ("te",)
+    clusters: Literal["kmeans", "mixture"] = "kmeans"
+    embed: Literal["none", "tsne"] = "none"
+    margin: float | None = None
+    probability: float = 0.95
+    largest_k: int = 5
+    honest: bool = True
+    calibrate: Literal["none", "surrogate", "full"] = "none"
+    replications: int = 100
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class MixtureSpec:
+    """A latent mixture: hidden classes that proxies on two sides give away.
+
+    `edges` are those that cannot be ruled out, see :data:`bayes_hte.mixtures.identification.EDGES`;
+    `because` says why the others can. Proxies are columns of the data, covariates or not;
+    `class_covariates` make a class more or less probable. `level` is that of the likelihood.
+    """
+
+    classes: int
+    x_proxies: tuple[str, ...]
+    z_proxies: tuple[str, ...]
+    edges: tuple[EdgeName, ...]
+    because: str
+    class_covariates: tuple[str, ...] = ()
+    level: int = 3
+    draws: int = 1000
+    tune: int = 1000
+
+
+@dataclass(frozen=True)
+class ReportSpec:
+    """Intervals used throughout the report."""
+
+    ci_prob: float = 0.95
+    ci_kind: Literal["eti", "hdi"] = "eti"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One whole analysis, as declared in a study file.
+
+    Attributes
+    ----------
+    title : str
+        What the report is headed with.
+    about, data, roles, outcome, propensity, sampler, learner, checks, subgroups, report
+        The tables of the file, each an object with the keys of the table; those left out have their
+        defaults.
+    mediator, held_out, mixture : optional
+        Tables that mean something by being absent; None then.
+    prior : tuple of PriorSpec
+        The changed priors.
+    name : str
+        Name of the file without its ending.
+    text : str
+        The file as read; hashed and stored with the results.
+    folder : pathlib.Path
+        Where the file stands; relative data paths start here.
+    """
+
+    title: str
+    about: About
+    data: Data
+    roles: RoleSpec
+    outcome: OutcomeSpec
+    propensity: PropensitySpec
+    sampler: SamplerSpec
+    mediator: MediatorSpec | None = None
+    learner: LearnerSpec = field(default_factory=LearnerSpec)
+    held_out: HeldOutSpec | None = None
+    checks: ChecksSpec = field(default_factory=ChecksSpec)
+    prior: tuple[PriorSpec, ...] = ()
+    subgroups: SubgroupSpec = field(default_factory=SubgroupSpec)
+    mixture: MixtureSpec | None = None
+    report: ReportSpec = field(default_factory=ReportSpec)
+    name: str = "study"
+    text: str = ""
+    folder: Path = Path()
+
+    def hash(self) -> str:
+        """Return the SHA-256 of the file's text: the identity of the declared analysis."""
+        return hashlib.sha256(self.text.encode()).hexdigest()

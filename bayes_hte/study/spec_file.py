@@ -1,0 +1,200 @@
+"""Reading a study file (TOML), strictly.
+
+Unknown keys are errors that name the nearest known key; every value is checked against its type and
+its closed list of choices, and against the other tables, before any data is read.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+import types
+import typing
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.study.spec import MixtureSpec, Spec
+
+# Set by the reader, never by the file.
+_NOT_IN_FILE = ("text", "folder", "name")
+
+
+def load_spec(path: str | Path) -> Spec:
+    """Read and check a study file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+
+    Returns
+    -------
+    Spec
+
+    Raises
+    ------
+    SpecError
+        If the file does not exist, is not TOML, or holds an unknown key, a missing key or a value
+        that is not allowed; the message names the place.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read study file {path}: {error}.") from error
+    return parse_spec(text, name=path.stem, folder=path.parent)
+
+
+def parse_spec(text: str, *, name: str = "study", folder: Path = Path()) -> Spec:
+    """Parse the text of a study file; see :func:`load_spec`."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{name}: not valid TOML: {error}.") from error
+    for key in _NOT_IN_FILE:
+        if key in table:
+            raise unknown_name(f"key in {name}", key, _keys(Spec))
+    spec = _build(Spec, table, name, extra={"text": text, "folder": folder, "name": name})
+    _check(spec)
+    return spec
+
+
+def _keys(cls: type) -> list[str]:
+    return [f.name for f in fields(cls) if not (cls is Spec and f.name in _NOT_IN_FILE)]
+
+
+def _build(cls: type, table: Any, where: str, extra: dict[str, Any] | None = None) -> Any:
+    """Turn a TOML table into a dataclass, refusing what it does not know."""
+    if not isinstance(table, dict):
+        raise SpecError(f"[{where}] must be a table, got {type(table).__name__}.")
+    hints = typing.get_type_hints(cls)
+    for key in table:
+        if key not in _keys(cls):
+            raise unknown_name(f"key in [{where}]", key, _keys(cls))
+    missing = [
+        f.name
+        for f in fields(cls)
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in table
+    ]
+    if missing:
+        raise SpecError(f"[{where}] lacks {', '.join(missing)}; add {missing[0]} = ...")
+    values = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in table.items()}
+    return cls(**values, **(extra or {}))
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = [o for o in typing.get_args(hint) if o is not type(None)]
+        if len(options) == 1:
+            return _convert(options[0], value, where)
+        if type(value) not in options:
+            raise SpecError(f"{where} must be one of {_type_names(options)}, got {value!r}.")
+        return value
+    if origin is Literal:
+        if value not in typing.get_args(hint):
+            raise unknown_name(where, str(value), typing.get_args(hint))
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise SpecError(f"{where} must be a list, got {value!r}.")
+        item = typing.get_args(hint)[0]
+        return tuple(_convert(item, v, f"{where}[{i}]") for i, v in enumerate(value))
+    if is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, where)
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise SpecError(f"{where} must be {_type_names([hint])}, got {value!r}.")
+    return value
+
+
+def _type_names(hints: list[Any]) -> str:
+    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    return " or ".join(words.get(h, getattr(h, "__name__", str(h))) for h in hints)
+
+
+def _check(spec: Spec) -> None:
+    """Check what types cannot say: ranges and contradictions between tables."""
+    ranges = {
+        "sampler.chains (2 to 64; convergence needs at least two)": 2 <= spec.sampler.chains <= 64,
+        "sampler.draws (at least 50)": spec.sampler.draws >= 50,
+        "sampler.tune (at least 50)": spec.sampler.tune >= 50,
+        "sampler.seed (0 or more)": spec.sampler.seed >= 0,
+        "outcome.minimal_important_difference (0 or more, finite)": (
+            0 <= spec.outcome.minimal_important_difference < math.inf
+        ),
+        "report.ci_prob (between 0 and 1)": 0 < spec.report.ci_prob < 1,
+        "held_out.share (between 0 and 1)": spec.held_out is None or 0 < spec.held_out.share < 1,
+        "held_out.seed (0 or more)": spec.held_out is None or spec.held_out.seed >= 0,
+        "subgroups.replications (20 or more)": spec.subgroups.replications >= 20,
+        "checks.repeats (at least 5)": spec.checks.repeats >= 5,
+        "checks.other_seeds (0 or more)": spec.checks.other_seeds >= 0,
+        "subgroups.probability (between 0.5 and 1)": 0.5 < spec.subgroups.probability < 1,
+        "subgroups.largest_k (2 to 10)": 2 <= spec.subgroups.largest_k <= 10,
+        "subgroups.margin (0 or more, finite)": 0 <= (spec.subgroups.margin or 0) < math.inf,
+        "mediator.controlled_at (finite)": (
+            spec.mediator is None or all(map(math.isfinite, spec.mediator.controlled_at))
+        ),
+        "roles.arm_names (two names, reference first)": len(spec.roles.arm_names) in (0, 2),
+    }
+    for what, fine in ranges.items():
+        if not fine:
+            raise SpecError(f"{spec.name}: out of range: {what}.")
+    if (spec.roles.mediator is None) != (spec.mediator is None):
+        raise SpecError(
+            f"{spec.name}: roles.mediator and the [mediator] table go together; give both or none."
+        )
+    if spec.mediator is None and "tnie" in spec.subgroups.effects:
+        raise SpecError(
+            f"{spec.name}: subgroups.effects asks for 'tnie', which needs a mediator; use ['te']."
+        )
+    if spec.learner.name in spec.learner.beside:
+        raise SpecError(f"{spec.name}: learner.beside repeats learner.name {spec.learner.name!r}.")
+    if spec.learner.beside and spec.mediator is not None:
+        raise SpecError(
+            f"{spec.name}: learner.beside compares total effects of studies without a mediator; "
+            "remove it, or the mediator."
+        )
+    if spec.mixture is not None:
+        _check_mixture(spec, spec.mixture)
+    for prior in spec.prior:
+        if prior.component == "mediator" and spec.mediator is None:
+            raise SpecError(f"{spec.name}: a prior of the mediator, but the study has none.")
+        if prior.scale is not None and not 0 < prior.scale < math.inf:
+            raise SpecError(f"{spec.name}: prior scale must be positive, got {prior.scale}.")
+        if prior.trees is not None and not prior.trees > 0:
+            raise SpecError(f"{spec.name}: prior trees must be positive, got {prior.trees}.")
+
+
+def _check_mixture(spec: Spec, mixture: MixtureSpec) -> None:
+    """Check the table of the latent mixture against itself and the roles."""
+    ranges = {
+        "mixture.classes (2 to 10)": 2 <= mixture.classes <= 10,
+        "mixture.level (2 or 3)": mixture.level in (2, 3),
+        "mixture.draws (at least 50)": mixture.draws >= 50,
+        "mixture.tune (at least 50)": mixture.tune >= 50,
+        "mixture.because (say why these proxies, and why no other edge)": mixture.because.strip(),
+    }
+    for what, fine in ranges.items():
+        if not fine:
+            raise SpecError(f"{spec.name}: out of range: {what}.")
+    for name in ("x_proxies", "z_proxies"):
+        if not getattr(mixture, name):
+            raise SpecError(f"{spec.name}: mixture.{name} is empty; name at least one column.")
+    named = [*mixture.z_proxies, *mixture.x_proxies, *mixture.class_covariates]
+    roles = spec.roles
+    named += [c for c in (roles.outcome, roles.treatment, roles.mediator, roles.cluster) if c]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
+        raise SpecError(
+            f"{spec.name}: {', '.join(twice)} plays two parts; a proxy is named once, on one side, "
+            "and is neither outcome, treatment, mediator, cluster nor a covariate of the class."
+        )
+    if mixture.level == 2 and "Z-T" in mixture.edges:
+        raise SpecError(
+            f"{spec.name}: mixture.level = 2 rules out the Z-T edge that mixture.edges allows; "
+            "use level = 3."
+        )

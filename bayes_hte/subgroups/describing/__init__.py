@@ -1,0 +1,1 @@
+"""Subgroups described by the draws of their effects."""

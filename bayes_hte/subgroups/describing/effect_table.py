@@ -1,0 +1,184 @@
+"""The mean effect in groups of units, and in everyone, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_hte.effects.contrasts import Better, average, probability_of_benefit
+from bayes_hte.effects.groups import gate
+from bayes_hte.effects.summaries import CiKind, summarize
+from bayes_hte.errors import DataError, SpecError, unknown_name
+from bayes_hte.names import SUBGROUP, UNIT
+from bayes_hte.study.study import Study
+from bayes_hte.subgroups.effect_draws import as_effects
+from bayes_hte.subgroups.finding.result import Subgroups
+from bayes_hte.subgroups.membership import subgroup_effects
+
+EVERYONE = "All"
+GROUP = "group"
+
+
+def subgroup_effects_table(
+    effect: xr.DataArray,
+    study: Study,
+    by: Subgroups | str | Sequence[str],
+    *,
+    better: Better,
+    important: float = 0.0,
+    cuts: Mapping[str, Sequence[float]] | None = None,
+    ci_prob: float = 0.95,
+    ci_kind: CiKind = "eti",
+) -> pd.DataFrame:
+    """Average an effect in each of some groups and in everyone, then summarise.
+
+    Parameters
+    ----------
+    effect : DataArray, dims (chain, draw, unit)
+        Unit-level draws, in outcome units.
+    study : Study
+        The study they are of, its units in the same order.
+    by : Subgroups, str or sequence of str
+        What :func:`bayes_hte.m_learner` returned, for the same units; or covariates of the study
+        (or its cluster), one or several: each level of each is a group, so the groups of different
+        covariates overlap. Subgroups may have been found by another effect than `effect`.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good.
+    important : float, default 0
+        Minimal important difference, in outcome units and at least 0.
+    cuts : mapping of str to sequence of float, optional
+        Inner cut points of numeric covariates among `by`, as :func:`bayes_hte.gate` takes them; a
+        covariate without cut points is shown level by level.
+    ci_prob : float, default 0.95
+        Posterior probability of the interval.
+    ci_kind : {"eti", "hdi"}
+        Equal-tailed or highest-density.
+
+    Returns
+    -------
+    DataFrame
+        One row a group, then one for all units, as :func:`bayes_hte.plots.plot_subgroup_forest`
+        draws it: ``group`` (its name), ``is_subgroup`` (False for all units), ``n_units``,
+        ``share`` of the units, ``mean_membership`` of these units in their own group (NaN but for
+        Subgroups), the columns of :func:`bayes_hte.summarize` for the average effect of these units
+        (SATE of the group, outcome units), and ``prob_benefit`` and ``prob_important``: posterior
+        probabilities that this average is beneficial at all, and by more than `important`.
+
+    Raises
+    ------
+    DataError
+        If `effect` is not unit-level draws of one effect of the units of the study, the Subgroups
+        are of other units, or cut points are asked of text.
+    SpecError
+        If `by` names no covariate of the study, `cuts` a covariate that `by` does not name, there
+        are too many groups or an empty one, or another option is not allowed.
+
+    Notes
+    -----
+    Groups found by the effect and shown on the same units look more different than they are; see
+    :class:`bayes_hte.Subgroups`. Intervals that overlap do not show that effects are equal, nor do
+    intervals that lie apart show how surely they differ: the differences themselves are in
+    :func:`bayes_hte.subgroups.subgroup_contrasts`.
+    """
+    effect, *others = as_effects(effect, study.units)
+    if others:
+        raise DataError(f"a table is about one effect, got {1 + len(others)}; pass effects['te'].")
+    if isinstance(by, Subgroups):
+        if cuts:
+            raise SpecError("cuts divide covariates; Subgroups are divided already, leave it out.")
+        found = [_of_subgroups(effect, study, by)]
+    else:
+        found = list(_of_columns(effect, study, _as_columns(by, study), dict(cuts or {})))
+    everyone = average(effect).expand_dims(GROUP, axis=2)
+    found.append(_Groups(everyone, [EVERYONE], [study.n_units], [np.nan], is_subgroup=False))
+    # Names of groups may repeat; places do not.
+    parts = [part.draws.drop_vars(list(part.draws.coords)) for part in found]
+    draws = xr.concat(parts, GROUP, combine_attrs="drop")
+    draws = draws.assign_coords({GROUP: np.arange(draws.sizes[GROUP])}).rename("mean_effect")
+    table = pd.concat([part.head(study.n_units) for part in found], ignore_index=True)
+    table = table.join(summarize(draws, ci_prob=ci_prob, ci_kind=ci_kind))
+    for column, beyond in (("prob_benefit", 0.0), ("prob_important", important)):
+        table[column] = probability_of_benefit(draws, better=better, beyond=beyond).to_numpy()
+    return table
+
+
+def subgroup_label(number: int) -> str:
+    """Return the name of a subgroup for a reader."""
+    return f"Subgroup {number}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Average effects of groups, dims (chain, draw, group), and what is known of the groups."""
+
+    draws: xr.DataArray
+    names: Sequence[str]
+    n_units: Sequence[int]
+    membership: Sequence[float]
+    is_subgroup: bool = True
+
+    def head(self, n_units: int) -> pd.DataFrame:
+        """Return the first columns of the table."""
+        n = np.asarray(self.n_units)
+        return pd.DataFrame(
+            {
+                "group": self.names,
+                "is_subgroup": self.is_subgroup,
+                "n_units": n,
+                "share": n / n_units,
+                "mean_membership": self.membership,
+            }
+        )
+
+
+def _of_subgroups(effect: xr.DataArray, study: Study, groups: Subgroups) -> _Groups:
+    if not pd.Index(groups.labels[UNIT].to_numpy()).equals(study.units):
+        raise DataError(
+            f"the subgroups are of {groups.labels.sizes[UNIT]} units that are not those of the "
+            f"study ({study.n_units} units) in the same order; pass the study they were found in."
+        )
+    known = groups.summary()
+    draws = subgroup_effects(effect, groups.labels.to_numpy())
+    return _Groups(
+        draws.rename({SUBGROUP: GROUP}),
+        [subgroup_label(number) for number in known.index],
+        known["n"].to_numpy(),
+        known["mean_membership"].to_numpy(),
+    )
+
+
+def _of_columns(
+    effect: xr.DataArray, study: Study, names: Sequence[str], cuts: dict[str, Sequence[float]]
+) -> Iterator[_Groups]:
+    for name in cuts:
+        if name not in names:
+            raise unknown_name("covariate in cuts", name, names)
+    for name in names:
+        draws = gate(effect, study.frame[name], cuts=cuts.get(name))
+        levels = draws[GROUP].to_numpy()
+        yield _Groups(
+            draws,
+            [f"{name}: {level}" for level in levels],
+            draws["units"].to_numpy(),
+            [np.nan] * len(levels),
+        )
+
+
+def _as_columns(by: str | Sequence[str], study: Study) -> list[str]:
+    """Check that groups are made of what is known before treatment."""
+    names = [by] if isinstance(by, str) else by
+    if not isinstance(names, Sequence) or not names:
+        raise SpecError(
+            f"by must be Subgroups or names of covariates, got {type(by).__name__}"
+            f"{'' if names else ' without any'}; for instance by=['age', 'sex']."
+        )
+    roles = study.roles
+    known = [*roles.covariates, *([roles.cluster] if roles.cluster else [])]
+    for name in names:
+        if name not in known:
+            raise unknown_name("covariate", str(name), known)
+    return list(names)

@@ -1,0 +1,1 @@
+"""The M-learner: distance, map, clusters, profile tree."""

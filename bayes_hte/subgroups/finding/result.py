@@ -1,0 +1,112 @@
+"""What the M-learner returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_hte.effects.summaries import CiKind, summarize
+from bayes_hte.names import SUBGROUP
+from bayes_hte.subgroups.finding.profile import Profile
+
+
+@dataclass(frozen=True, eq=False)
+class Subgroups:
+    """Subgroups of units with similar effects, and whether the data support them.
+
+    Subgroups are defined by the profile: two units with the same covariates are in the same
+    subgroup. They are found and judged on the same units and draws, so the verdict is optimistic:
+    more often positive than it would be for the same subgroups in new patients.
+
+    Attributes
+    ----------
+    declared : bool
+        Whether there are at least two subgroups and `probability` reaches `required_probability`.
+    probability : float
+        Posterior probability that `contrast` exceeds `margin`, given the data. Draws are averaged
+        within subgroups first.
+    required_probability : float
+        What `probability` must reach for subgroups to be declared.
+    margin : float
+        Region of practical equivalence, in outcome units: smaller differences between subgroups do
+        not matter.
+    reason : str
+        The verdict in a sentence.
+    labels : DataArray, dims (unit,)
+        Subgroup of each unit, 0 to K - 1, ordered by mean effect.
+    membership : DataArray, dims (unit, subgroup)
+        Share of draws in which the effect of the unit is nearest to the mean effect of the
+        subgroup in that draw; rows sum to 1.
+    effects : DataArray, dims (chain, draw, subgroup)
+        Average effect of the units of each subgroup, in outcome units.
+    contrast : DataArray, dims (chain, draw)
+        Effect of the subgroup with the highest posterior-mean effect minus that of the lowest.
+        Signed: a draw in which they change places counts against the claim.
+    profile : Profile
+        Who is in each subgroup, in words and as a tree.
+    embedding : DataArray, dims (unit, axis), or None
+        The t-SNE map that was clustered, if one was.
+    candidates : DataFrame
+        One row a number of clusters `k`: ``subgroups`` and ``leaves`` of its best tree,
+        ``tree_fit`` (held-out R-squared), ``price_per_leaf``, ``score``, ``agreement`` (share of
+        units whose cluster is the one their leaf names), ``chosen``.
+    clear_membership : float
+        A unit whose largest membership is below this counts as uncertain.
+    uncertain_share : float
+        Share of uncertain units.
+    effect_name : str
+        Short name of the effect, e.g. ``"tnie"``.
+    scales : ndarray, shape (effect,)
+        What each clustered effect is divided by when distances are taken; 1 for a single effect.
+    """
+
+    declared: bool
+    probability: float
+    required_probability: float
+    margin: float
+    reason: str
+    labels: xr.DataArray
+    membership: xr.DataArray
+    effects: xr.DataArray
+    contrast: xr.DataArray
+    profile: Profile
+    embedding: xr.DataArray | None
+    candidates: pd.DataFrame
+    clear_membership: float
+    uncertain_share: float
+    effect_name: str
+    scales: np.ndarray
+
+    def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
+        """Return one row a subgroup.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval.
+        ci_kind : {"eti", "hdi"}
+            Equal-tailed or highest-density.
+
+        Returns
+        -------
+        DataFrame
+            Index ``subgroup``; ``n``, ``share`` of the units, ``mean_membership`` of these units in
+            their own subgroup, and the columns of :func:`~bayes_hte.effects.summaries.summarize` for the
+            average effect of the subgroup.
+
+        Raises
+        ------
+        SpecError
+            If the interval request is not meaningful.
+        """
+        table = summarize(self.effects, ci_prob=ci_prob, ci_kind=ci_kind)
+        labels = self.labels.to_numpy()
+        n = np.bincount(labels, minlength=self.effects.sizes[SUBGROUP])
+        own = np.take_along_axis(self.membership.to_numpy(), labels[:, np.newaxis], axis=1)[:, 0]
+        table.insert(0, "n", n)
+        table.insert(1, "share", n / n.sum())
+        table.insert(2, "mean_membership", np.bincount(labels, weights=own) / n)
+        return table

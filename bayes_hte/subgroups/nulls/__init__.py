@@ -1,0 +1,1 @@
+"""How often subgroups are found where effects are equal."""

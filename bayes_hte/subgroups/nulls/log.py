@@ -1,0 +1,155 @@
+"""Replications as they finish: one line each in a file, so that a stopped run can be carried on."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bayes_hte.errors import SavedResultError
+from bayes_hte.store import write_text
+
+ROWS_FILE, IDENTITY_FILE = "replications.csv", "replications.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One replication: its statistics, or what went wrong.
+
+    Attributes
+    ----------
+    variant : str
+        How effects were made equal.
+    replication, seed : int
+        Number of the replication, from 0, and the seed of its analysis.
+    probability, contrast, spread : float
+        See :class:`~bayes_hte.subgroups.nulls.distribution.NullDistribution`; NaN if it failed.
+    problem : str
+        Empty unless it failed.
+    """
+
+    variant: str
+    replication: int
+    seed: int
+    probability: float = float("nan")
+    contrast: float = float("nan")
+    spread: float = float("nan")
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the attributes by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str]) -> Row:
+        """Read a row back from texts; numbers come back to the last digit."""
+        kinds = {"replication": int, "seed": int, "variant": str, "problem": str}
+        return cls(**{name: kinds.get(name, float)(text) for name, text in texts.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class NullLog:
+    """The finished replications, and where they are written down.
+
+    Attributes
+    ----------
+    file : Path or None
+        None: nowhere.
+    rows : dict of (str, int) to Row
+        By variant and number. The one mutable thing here: the run adds to it.
+    """
+
+    file: Path | None
+    rows: dict[tuple[str, int], Row]
+
+    @classmethod
+    def open(cls, folder: Path | None, identity: Mapping[str, Any]) -> NullLog:
+        """Read what is there, or begin.
+
+        Parameters
+        ----------
+        folder : Path or None
+            Made if need be.
+        identity : mapping
+            What the replications depend on, as JSON; they are of use to the same alone.
+
+        Raises
+        ------
+        SavedResultError
+            If the folder holds replications of something else, or they cannot be read.
+        """
+        if folder is None:
+            return cls(None, {})
+        folder.mkdir(parents=True, exist_ok=True)
+        file, stated = folder / ROWS_FILE, folder / IDENTITY_FILE
+        if not stated.exists():
+            file.unlink(missing_ok=True)
+            write_text(stated, json.dumps(identity, indent=1))
+        _check_identity(stated, identity)
+        return cls(file, _read(file))
+
+    def add(self, row: Row) -> None:
+        """Keep a replication, and write it down at once."""
+        self.rows[row.variant, row.replication] = row
+        if self.file is None:
+            return
+        new = not self.file.exists()
+        with self.file.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
+            if new:
+                writer.writeheader()
+            # A line of its own: a line that was cut off could not be told from the next one.
+            writer.writerow(row.as_dict() | {"problem": " ".join(row.problem.split())})
+
+
+def _check_identity(stated: Path, identity: Mapping[str, Any]) -> None:
+    saved = json.loads(stated.read_text())
+    wanted = json.loads(json.dumps(identity))
+    changed = sorted(k for k in saved.keys() | wanted.keys() if saved.get(k) != wanted.get(k))
+    if changed:
+        raise SavedResultError(
+            f"{stated.parent} holds replications with another {', '.join(changed)}; delete the "
+            "folder, or name another one."
+        )
+
+
+def _read(file: Path) -> dict[tuple[str, int], Row]:
+    if not file.exists():
+        return {}
+    text = file.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:  # a run that was killed while writing: that replication is done again
+        file.write_text(whole, encoding="utf-8")
+    try:
+        rows = [Row.parse(line) for line in csv.DictReader(whole.splitlines())]
+    except (TypeError, ValueError) as error:
+        raise SavedResultError(
+            f"{file} cannot be read ({error}); delete it to begin again."
+        ) from error
+    return {(row.variant, row.replication): row for row in rows}
+
+
+@contextmanager
+def shown_progress(total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """Show a bar of replications done; yields what to call after each.
+
+    Parameters
+    ----------
+    total : int
+        Replications to do.
+    shown : bool
+        Whether there is a bar at all.
+    """
+    if not shown:
+        yield lambda: None
+        return
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task("replications with equal effects", total=total)
+        yield lambda: bar.advance(task)

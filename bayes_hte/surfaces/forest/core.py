@@ -1,0 +1,463 @@
+"""One sum-of-trees function and its conditional updates.
+
+The forest of a term is ``f(x) = sum_j g(x; T_j, M_j)`` with independent trees ``T_j`` and leaf
+values ``M_j``; it enters a Gaussian working model
+
+    ``r_i = b_i f(x_i) + e_i,   e_i ~ Normal(0, 1 / p_i)``
+
+through a fixed basis ``b`` and precisions ``p``. One sweep draws, for each tree in turn,
+
+- ``T_j | rest``: one Metropolis-Hastings move with the leaf values integrated out, namely grow
+  (split a leaf), prune (undo a split whose children are leaves) or change (a new rule for such a
+  split), with probabilities .3, .3, .4; a lone root can only grow. New rules come from their
+  prior; half of the changes stay near the old rule instead, which mixes better: the same column
+  with a cut up to a twentieth of the grid away, or with one level on the other side;
+- each leaf value ``m | T_j, rest ~ Normal(V sum_i p_i b_i r_i, V)`` with
+  ``1/V = 1/s2 + sum_i p_i b_i^2`` over the rows of the leaf, ``r`` the partial residual;
+
+and then the scale of the forest, twice. Leaf values are ``Normal(0, s2)`` with
+``s2 = a^2 c / trees``, ``c`` the square of the prior scale and ``a ~ Normal(0, 1)``, so a forest
+that the data do not need can vanish. The scale is drawn once given the leaf values (a
+Metropolis-Hastings step that proposes from the inverse gamma their density implies), and once given
+the leaf values in units of ``a``, when ``a`` is the coefficient of a regression: each mixes where
+the other is slow (interweaving).
+
+The tree prior is that of Chipman, George and McCulloch, restricted to valid trees. Unrestricted, a
+node at depth d (0 at the root) splits with probability ``alpha (1+d)^-beta`` if at least one column
+still has a rule there, and not otherwise. The column is uniform over the columns that still have a
+rule. On a numeric column the cut is uniform over the cuts of the column's grid that lie in the
+interval left open by the splits above on that column; the grid holds the midpoints between
+neighbouring distinct values of the study rows, or 255 of them at evenly spaced ranks. On a
+categorical column every level that the splits above leave possible goes left with probability 1/2,
+given that both sides get at least one. A tree is valid if each leaf of a split holds `min_leaf`
+rows of the study, none lies deeper than `max_depth`, and there are at most 128 leaves. The prior is
+the unrestricted one conditional on validity: its density is the product of the terms above times
+one constant, and the moves target exactly that.
+
+References
+----------
+Chipman, H. A., George, E. I., McCulloch, R. E. (1998). Bayesian CART model search. Journal of the
+American Statistical Association 93, 935-948. doi:10.1080/01621459.1998.10473750
+Chipman, H. A., George, E. I., McCulloch, R. E. (2010). BART: Bayesian additive regression trees.
+Annals of Applied Statistics 4, 266-298. doi:10.1214/09-AOAS285
+Yu, Y., Meng, X.-L. (2011). To center or not to center: that is not the question. Journal of
+Computational and Graphical Statistics 20, 531-570. doi:10.1198/jcgs.2011.203main
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_hte.errors import SpecError
+from bayes_hte.surfaces.forest.draws import PackedForest
+from bayes_hte.surfaces.forest.kernel import (
+    FREE,
+    LEAF,
+    NODE,
+    SLOTS,
+    Grid,
+    Law,
+    draw_trees,
+    sweep_trees,
+    write_preorder,
+)
+
+MAX_CUTS = 255  # codes of a numeric column are bytes
+MAX_LEVELS = 63
+MAX_COLUMNS = 32_000  # columns of stored splits are 16-bit integers
+
+
+@dataclass(frozen=True)
+class ForestPrior:
+    """Prior of one forest.
+
+    Attributes
+    ----------
+    scale : float
+        Prior standard deviation of f at any x, in the units of f.
+    trees : int
+        Number of trees.
+    alpha, beta : float
+        A node at depth d splits with prior probability ``alpha (1+d)^-beta``.
+    min_leaf : int
+        Fewest rows in a leaf.
+    max_depth : int
+        Deepest leaf.
+    adaptive : bool
+        Whether the scale is multiplied by the absolute value of a standard normal, which is
+        sampled; else it is fixed.
+    """
+
+    scale: float
+    trees: int = 100
+    alpha: float = 0.95
+    beta: float = 2.0
+    min_leaf: int = 5
+    max_depth: int = 10
+    adaptive: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges.
+
+        Raises
+        ------
+        SpecError
+            Naming the first value out of range.
+        """
+        fine = {
+            "scale > 0": self.scale > 0,
+            "trees >= 1": self.trees >= 1,
+            "0 < alpha < 1": 0 < self.alpha < 1,
+            "beta >= 0": self.beta >= 0,
+            "min_leaf >= 1": self.min_leaf >= 1,
+            "max_depth >= 1": self.max_depth >= 1,
+        }
+        for rule, holds in fine.items():
+            if not holds:
+                raise SpecError(f"a forest prior needs {rule}, got {self}.")
+
+    @property
+    def leaf_variance(self) -> float:
+        """Prior mean of the variance of a leaf value."""
+        return self.scale**2 / self.trees
+
+
+@dataclass
+class LiveForest:
+    """The mutable state of one forest in one chain; made by :func:`plant`.
+
+    Attributes
+    ----------
+    prior : ForestPrior
+        Its prior.
+    leaf_variance : float
+        Current variance of the leaf values.
+    leaves : int
+        Current number of leaves of all trees.
+    f : ndarray, shape (row,)
+        Current values, without the basis.
+    basis : ndarray, shape (row,)
+        What multiplies f.
+    grid, law : Grid, Law
+        The rows and the tree prior as the kernel sees them.
+    thresholds : ndarray, shape (feature, 255)
+        The cuts of the numeric columns, in their units.
+    nodes : structured ndarray, shape (tree, slot)
+        The trees.
+    tops : ndarray, shape (tree,)
+        Slots in use of each tree.
+    slots : ndarray of uint8, shape (tree, row)
+        Leaf of each row.
+    """
+
+    prior: ForestPrior
+    leaf_variance: float
+    leaves: int
+    f: np.ndarray
+    basis: np.ndarray
+    grid: Grid
+    law: Law
+    thresholds: np.ndarray
+    nodes: np.ndarray
+    tops: np.ndarray
+    slots: np.ndarray
+
+
+def plant(
+    prior: ForestPrior,
+    x: np.ndarray,
+    basis: np.ndarray | None = None,
+    *,
+    levels: np.ndarray | None = None,
+) -> LiveForest:
+    """Create a forest of roots with value 0.
+
+    Parameters
+    ----------
+    prior : ForestPrior
+        Its prior.
+    x : ndarray, shape (row, feature)
+        Columns to split on.
+    basis : ndarray, shape (row,), optional
+        Multiplies the forest; None means 1 everywhere.
+    levels : ndarray of int, shape (feature,), optional
+        0 for a numeric column (all of them if not given); K for an unordered categorical column
+        that holds the codes 0, ..., K-1.
+
+    Returns
+    -------
+    LiveForest
+
+    Raises
+    ------
+    SpecError
+        If there are no rows or too many columns, values that are not finite, a categorical column
+        of fewer than 2 or more than 63 levels, or codes that are not its levels.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    rows, features = x.shape
+    levels = np.zeros(features, np.int64) if levels is None else np.asarray(levels, np.int64)
+    _check_columns(x, levels)
+    codes = np.empty((features, rows), dtype=np.uint8)
+    cuts = np.zeros(features, dtype=np.int64)
+    thresholds = np.zeros((features, MAX_CUTS))
+    for j in range(features):
+        if levels[j] > 0:
+            codes[j] = x[:, j]
+            continue
+        grid = _cut_grid(x[:, j])
+        cuts[j] = grid.size
+        thresholds[j, : grid.size] = grid
+        codes[j] = np.searchsorted(grid, x[:, j], side="left")
+    columns = np.flatnonzero((cuts > 0) | (levels > 0))
+    nodes = np.zeros((prior.trees, SLOTS), dtype=NODE)
+    nodes["feature"] = FREE
+    nodes["feature"][:, 0] = LEAF
+    nodes["parent"][:, 0] = -1
+    nodes["count"][:, 0] = rows
+    nodes["open"][:, 0] = columns.size
+    split = prior.alpha * (1.0 + np.arange(prior.max_depth + 2)) ** -float(prior.beta)
+    return LiveForest(
+        prior=prior,
+        leaf_variance=prior.leaf_variance,
+        leaves=prior.trees,
+        f=np.zeros(rows),
+        basis=np.ones(rows) if basis is None else np.array(basis, dtype=np.float64),
+        grid=Grid(codes=codes, cuts=cuts, levels=levels, columns=columns),
+        law=Law(split=split, min_leaf=int(prior.min_leaf), max_depth=int(prior.max_depth)),
+        thresholds=thresholds,
+        nodes=nodes,
+        tops=np.ones(prior.trees, dtype=np.int64),
+        slots=np.zeros((prior.trees, rows), dtype=np.uint8),
+    )
+
+
+def _check_columns(x: np.ndarray, levels: np.ndarray) -> None:
+    rows, features = x.shape
+    if rows == 0 or features > MAX_COLUMNS:
+        raise SpecError(
+            f"a forest needs at least one row and at most {MAX_COLUMNS} columns, got {rows} rows "
+            f"and {features} columns."
+        )
+    if levels.shape != (features,):
+        raise SpecError(f"levels must have one entry for each of {features} columns.")
+    if not np.isfinite(x).all():
+        raise SpecError("forest columns must be finite; encode missing values before the forest.")
+    for j in np.flatnonzero(levels):
+        k = int(levels[j])
+        if not 2 <= k <= MAX_LEVELS:
+            raise SpecError(
+                f"column {j} has {k} levels; a forest splits categories of 2 to {MAX_LEVELS} "
+                "levels. Group the rare levels, or give the column as numbers."
+            )
+        if not np.isin(x[:, j], np.arange(k)).all():
+            raise SpecError(f"column {j} is categorical and must hold whole codes 0 to {k - 1}.")
+
+
+def _cut_grid(column: np.ndarray) -> np.ndarray:
+    # Midpoints between distinct values; ranks choose among them where there are too many.
+    distinct, counts = np.unique(column, return_counts=True)
+    lower, upper = distinct[:-1], distinct[1:]
+    if lower.size > MAX_CUTS:
+        reached = np.cumsum(counts)[:-1]
+        wanted = column.size * np.arange(1, MAX_CUTS + 1) / (MAX_CUTS + 1)
+        chosen = np.unique(np.searchsorted(reached, wanted).clip(max=lower.size - 1))
+        lower, upper = lower[chosen], upper[chosen]
+    middle = lower / 2 + upper / 2
+    # Between neighbouring floats the midpoint rounds to one of them.
+    return np.where((lower <= middle) & (middle < upper), middle, lower)
+
+
+def sweep(
+    live: LiveForest,
+    residual: np.ndarray,
+    precision: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    update_scale: bool = True,
+) -> None:
+    """Update every tree and the scale of a forest once, in place.
+
+    Parameters
+    ----------
+    live : LiveForest
+        The forest.
+    residual : ndarray of float64, shape (row,)
+        Working outcome minus *all* terms including this forest; brought up to date.
+    precision : ndarray of float64, shape (row,)
+        One over the variance of each row's working noise; 0 where a row says nothing.
+    rng : Generator
+        The generator of the chain.
+    update_scale : bool, default True
+        Whether to draw the scale too; a prior that is not adaptive fixes it anyway.
+    """
+    before = live.f.copy()
+    u = precision * live.basis * residual
+    w = precision * live.basis**2
+    live.leaves, squares = sweep_trees(
+        live.nodes,
+        live.tops,
+        live.slots,
+        live.grid,
+        live.law,
+        u,
+        w,
+        live.f,
+        live.leaf_variance,
+        rng,
+    )
+    residual -= live.basis * (live.f - before)
+    if update_scale and live.prior.adaptive:
+        _draw_scale(live, squares, rng)
+        _move_with_scale(live, residual, precision, rng)
+
+
+def _draw_scale(live: LiveForest, squares: float, rng: np.random.Generator) -> None:
+    """Draw the squared multiplier given the leaf values, `squares` the sum of theirs."""
+    # Density v^(-L/2) exp(-squares / (2 c v)) v^(-1/2) exp(-v/2); all but the last factor is the
+    # inverse gamma that is proposed.
+    shape, unit = (live.leaves - 1) / 2, live.prior.leaf_variance
+    if shape <= 0 or squares == 0:
+        return
+    now = live.leaf_variance / unit
+    proposed = squares / (2 * unit) / rng.standard_gamma(shape)
+    if np.log(rng.random()) < (now - proposed) / 2:
+        live.leaf_variance = proposed * unit
+
+
+def _move_with_scale(
+    live: LiveForest, residual: np.ndarray, precision: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Draw the multiplier given the leaf values in its units; the leaf values move with it."""
+    now = np.sqrt(live.leaf_variance / live.prior.leaf_variance)
+    slope = live.basis * live.f / now
+    weighted = precision * slope
+    spread = 1 / (1 + weighted @ slope)
+    centre = spread * (weighted @ residual + (weighted @ slope) * now)
+    ratio = (centre + np.sqrt(spread) * rng.standard_normal()) / now
+    residual -= live.basis * live.f * (ratio - 1)
+    live.f *= ratio
+    live.nodes["value"] *= ratio
+    live.leaf_variance *= ratio**2
+
+
+def values(live: LiveForest) -> np.ndarray:
+    """Return f at the rows the forest was planted on, without its basis, shape (row,)."""
+    return live.f.copy()
+
+
+def mean_leaves(live: LiveForest) -> float:
+    """Return the mean number of leaves of a tree."""
+    return live.leaves / live.prior.trees
+
+
+def pack(live: LiveForest) -> PackedForest:
+    """Copy the trees of a live forest into arrays that predict at any rows.
+
+    Parameters
+    ----------
+    live : LiveForest
+        The forest.
+
+    Returns
+    -------
+    PackedForest
+    """
+    splits = live.leaves - live.prior.trees
+    feature = np.empty(live.leaves + splits, dtype=np.int16)
+    number = np.empty(live.leaves + splits)
+    root = np.empty(live.prior.trees, dtype=np.int32)
+    mask = np.empty(splits, dtype=np.uint64)
+    masks = write_preorder(
+        live.nodes, live.thresholds, live.grid.levels, feature, number, root, mask
+    )
+    return PackedForest(feature=feature, number=number, mask=mask[:masks].copy(), root=root)
+
+
+def compile_kernel() -> None:
+    """Compile the kernel, or load it from numba's cache on disk.
+
+    The first call on a machine takes some ten seconds. Made before chains are started in forked
+    processes, it is made once and not by each of them.
+    """
+    live = plant(ForestPrior(scale=1.0, trees=1), np.zeros((1, 1)))
+    sweep(live, np.zeros(1), np.ones(1), np.random.default_rng(0))
+    pack(live)
+
+
+def prior_draws(
+    prior: ForestPrior,
+    x: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+    levels: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw functions from the prior and evaluate them at the rows that define it.
+
+    Parameters
+    ----------
+    prior : ForestPrior
+        The prior.
+    x : ndarray, shape (row, feature)
+        Columns of the study; they define cuts and valid trees.
+    draws : int
+        Number of functions; they are independent.
+    seed : int
+        Seed of the generator.
+    levels : ndarray of int, shape (feature,), optional
+        As in :func:`plant`.
+
+    Returns
+    -------
+    ndarray, shape (draw, row)
+    """
+    lives = _prior_lives(prior, x, draws=draws, seed=seed, levels=levels)
+    return np.stack([values(live) for live in lives])
+
+
+def prior_forests(
+    prior: ForestPrior,
+    x: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+    levels: np.ndarray | None = None,
+) -> list[PackedForest]:
+    """Draw the functions of :func:`prior_draws` as trees, to be evaluated at any rows.
+
+    Parameters
+    ----------
+    prior, x, draws, seed, levels
+        As in :func:`prior_draws`; the same seed gives the same functions.
+
+    Returns
+    -------
+    list (draw) of PackedForest
+    """
+    return [pack(live) for live in _prior_lives(prior, x, draws=draws, seed=seed, levels=levels)]
+
+
+def _prior_lives(
+    prior: ForestPrior, x: np.ndarray, *, draws: int, seed: int, levels: np.ndarray | None
+) -> Iterator[LiveForest]:
+    # The same live forest again and again, with new trees.
+    live = plant(prior, x, levels=levels)
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        multiplier = rng.standard_normal() if prior.adaptive else 1.0
+        live.leaf_variance = prior.leaf_variance * multiplier**2
+        live.leaves = draw_trees(
+            live.nodes,
+            live.tops,
+            live.slots,
+            live.grid,
+            live.law,
+            live.f,
+            live.leaf_variance,
+            rng,
+        )
+        yield live

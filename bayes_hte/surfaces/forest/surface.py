@@ -1,0 +1,113 @@
+"""Sums of trees as PyMC variables: what the model holds, the step that samples it, prediction."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import xarray as xr
+from pytensor.tensor.variable import TensorVariable
+
+from bayes_hte.study.design import Design
+from bayes_hte.surfaces.forest.core import ForestPrior, prior_draws
+from bayes_hte.surfaces.forest.draws import predict
+from bayes_hte.surfaces.forest.step import ForestData
+from bayes_hte.surfaces.terms import Term
+
+
+def forest_function(name: str, data: ForestData) -> TensorVariable:
+    """Add a forest variable to the PyMC model in context.
+
+    Its log-density is flat (the prior lives in the trees, which the step method updates); its
+    random generator draws functions from the tree prior, for prior predictive sampling.
+
+    Parameters
+    ----------
+    name : str
+        Name of the variable.
+    data : ForestData
+        Prior, columns and basis.
+
+    Returns
+    -------
+    TensorVariable, shape (unit,)
+        The forest without its basis.
+    """
+    rows = data.x.shape[0]
+    return pm.CustomDist(
+        name,
+        logp=_flat,
+        random=partial(_random, data=data),
+        support_point=partial(_zeros, rows=rows),
+        shape=rows,
+        dims="unit",
+    )
+
+
+def forest_data(
+    term: Term,
+    design: Design,
+    *,
+    scale: float,
+    trees: int,
+    basis: np.ndarray | None,
+) -> ForestData:
+    """Collect what a term's forest stands for.
+
+    Parameters
+    ----------
+    term : Term
+        The term.
+    design : Design
+        The rows.
+    scale : float
+        Prior standard deviation of the function, in its units.
+    trees : int
+        Number of trees.
+    basis : ndarray, shape (unit,), or None
+        What multiplies the forest.
+
+    Returns
+    -------
+    ForestData
+    """
+    x = design.split_columns(term.features).to_numpy()
+    levels = design.split_levels(term.features)
+    if term.features == "none":
+        # A tree without columns cannot split: one leaf, drawn from its conjugate normal.
+        return ForestData(ForestPrior(scale=scale, trees=1, adaptive=False), x, levels, basis)
+    return ForestData(ForestPrior(scale=scale, trees=trees), x, levels, basis)
+
+
+def predict_forest(trees: xr.Dataset, term: Term, design: Design) -> np.ndarray:
+    """Evaluate a forest at rows, aligned with the posterior draws.
+
+    Parameters
+    ----------
+    trees : Dataset
+        Stored trees of the term.
+    term : Term
+        The term.
+    design : Design
+        The rows, study's or new.
+
+    Returns
+    -------
+    ndarray, shape (chain, draw, row)
+    """
+    return predict(trees, design.split_columns(term.features).to_numpy())
+
+
+def _flat(value: TensorVariable) -> TensorVariable:
+    return pt.zeros_like(value)
+
+
+def _zeros(rv: TensorVariable, size: object, *, rows: int) -> TensorVariable:
+    return pt.zeros(rows)
+
+
+def _random(rng: np.random.Generator, size: object = None, *, data: ForestData) -> np.ndarray:
+    seed = int(rng.integers(2**31))
+    return prior_draws(data.prior, data.x, draws=1, seed=seed, levels=data.levels)[0]

@@ -1,0 +1,1 @@
+"""Gaussian processes with their weights integrated out."""

@@ -1,0 +1,186 @@
+"""The verdict on a fit: how far its numbers can be trusted, decided by its checks and nothing else.
+
+The rule, first match wins:
+
+1. **do not trust**: a check failed that everything else rests on: sampling, overlap of the arms,
+   repeated rows without a declared cluster, or a refutation. Sampling or overlap that was not
+   checked counts as failed.
+2. **simple method enough**: predicted differences between units do not show in outcomes the
+   predictions have not seen (slope above 0 with probability below .99). Report average effects; an
+   adjusted comparison of the arms answers the question.
+3. **heterogeneity real and stable**: they do show, in units kept away or left out one by one, and
+   the chains (and other seeds, if any were tried) agree on who benefits more. Where they do not
+   agree, individual effects cannot be read: **do not trust**.
+4. **heterogeneity real and stable, ranking usable**: moreover treating those ranked first beats
+   treating at random with probability .99 or more.
+
+Checks that fail without being decisive (shape of the outcome distribution, sensitivity to priors,
+reliability of single left-out predictions) are carried along as cautions. The thresholds are
+conventions, stated in the reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from bayes_hte.checks import (
+    arm_overlap as arms,
+)
+from bayes_hte.checks import (
+    chain_stability,
+    heterogeneity,
+    refutations,
+    repeated_rows,
+    seed_stability,
+)
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.sampling_health import PREFIX
+
+Level = Literal["green", "amber", "red"]
+DO_NOT_TRUST = "do not trust"
+SIMPLE = "simple method enough"
+REAL = "heterogeneity real and stable"
+RANKING = "heterogeneity real and stable, ranking usable"
+MEANING: dict[str, str] = {
+    DO_NOT_TRUST: "Do not use these effects: a check that everything rests on has failed.",
+    SIMPLE: (
+        "A simpler method is enough: report the average effect. That effects differ is not shown "
+        "by these data."
+    ),
+    REAL: (
+        "Effects differ, and the fit is stable about it. Ranking by predicted benefit is not yet "
+        "reliable."
+    ),
+    RANKING: (
+        "Effects differ, the fit is stable about it, and ranking by predicted benefit beats chance."
+    ),
+}
+STABILITY = (chain_stability.NAME, seed_stability.NAME)
+REFUTATIONS = (
+    refutations.PLACEBO,
+    refutations.RANDOM_CAUSE,
+    refutations.SUBSET,
+    refutations.PERMUTED,
+    refutations.CONTROL,
+)
+# Beside the health of the sampling.
+DECISIVE = (arms.NAME, repeated_rows.NAME, *REFUTATIONS)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far a fit can be trusted.
+
+    Attributes
+    ----------
+    verdict : str
+        One of the four of the module, from ``"do not trust"`` up.
+    level : {"red", "amber", "green"}
+        Red: do not trust. Amber: a check that does not decide has failed. Green: none has.
+    headline : str
+        The verdict in a sentence or two.
+    reasons : tuple of str
+        What decided it, one sentence a check.
+    cautions : tuple of CheckResult
+        Checks that failed without deciding.
+    decided_by : tuple of CheckResult
+        The checks behind the reasons.
+    checks : tuple of CheckResult
+        Every check that was taken into account.
+    """
+
+    verdict: str
+    level: Level
+    headline: str
+    reasons: tuple[str, ...]
+    cautions: tuple[CheckResult, ...]
+    decided_by: tuple[CheckResult, ...]
+    checks: tuple[CheckResult, ...]
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row a check: its name, verdict, and whether it decided."""
+        return pd.DataFrame(
+            {
+                "check": [c.name for c in self.checks],
+                "verdict": [c.verdict for c in self.checks],
+                "decides": [c in self.decided_by for c in self.checks],
+                "text": [c.text for c in self.checks],
+            }
+        )
+
+
+def judge(checks: Sequence[CheckResult]) -> Trust:
+    """Apply the rule of this module to checks that were made.
+
+    Parameters
+    ----------
+    checks : sequence of CheckResult
+        In any order.
+
+    Returns
+    -------
+    Trust
+    """
+    checks = tuple(checks)
+    broken = tuple(c for c in checks if c.passed is False and _is_decisive(c))
+    missing = _missing(checks)
+    cautions = tuple(c for c in checks if c.passed is False and not _is_decisive(c))
+    if broken or missing:
+        reasons = (*missing, *(f"{c.name}: {c.text}" for c in broken))
+        return _trust(DO_NOT_TRUST, reasons, cautions, broken, checks)
+    judged = [c for c in checks if c.name in (heterogeneity.HELD_OUT, heterogeneity.NAME)]
+    # Outcomes kept away from every model outrank left-out predictions of the model itself.
+    judged.sort(key=lambda c: c.name != heterogeneity.HELD_OUT)
+    if not judged:
+        words = "Whether effects differ was not judged on unseen outcomes."
+        return _trust(SIMPLE, (words,), cautions, (), checks)
+    found = judged[0]
+    reasons = (f"{found.name}: {found.text}",)
+    if not heterogeneity.is_shown(found):
+        return _trust(SIMPLE, reasons, cautions, (found,), checks)
+    stable = tuple(c for c in checks if c.name in STABILITY)
+    reasons += tuple(f"{c.name}: {c.text}" for c in stable)
+    if any(c.passed is False for c in stable):
+        unstable = tuple(c for c in stable if c.passed is False)
+        return _trust(DO_NOT_TRUST, reasons, cautions, unstable, checks)
+    words = RANKING if heterogeneity.is_ranked(found) else REAL
+    return _trust(words, reasons, cautions, (found, *stable), checks)
+
+
+def _is_decisive(check: CheckResult) -> bool:
+    """Whether everything else rests on a check."""
+    return check.name.startswith(PREFIX) or check.name in DECISIVE
+
+
+def _missing(checks: Sequence[CheckResult]) -> tuple[str, ...]:
+    """Say which checks were not made without which nothing can be trusted."""
+    names = [c.name for c in checks]
+    missing = []
+    if not any(name.startswith(PREFIX) for name in names):
+        missing.append("The sampling was not checked.")
+    if arms.NAME not in names:
+        missing.append("The overlap of the arms was not checked.")
+    return tuple(missing)
+
+
+def _trust(
+    words: str,
+    reasons: tuple[str, ...],
+    cautions: tuple[CheckResult, ...],
+    decided_by: tuple[CheckResult, ...],
+    checks: tuple[CheckResult, ...],
+) -> Trust:
+    level: Level = "red" if words == DO_NOT_TRUST else "amber" if cautions else "green"
+    headline = MEANING[words]
+    if cautions and level == "amber":
+        failed = (
+            "a check failed that does not decide this"
+            if len(cautions) == 1
+            else f"{len(cautions)} checks failed that do not decide this"
+        )
+        headline += f" Read with caution: {failed}."
+    return Trust(words, level, headline, reasons, cautions, decided_by, checks)

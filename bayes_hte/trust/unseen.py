@@ -1,0 +1,267 @@
+"""Effects judged on outcomes they have not seen: of held-out units, or of units left out singly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
+
+from bayes_hte import effects
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.heterogeneity import HELD_OUT, NAME, heterogeneity_check
+from bayes_hte.checks.loo import leave_one_out
+from bayes_hte.effects.contrasts import Better
+from bayes_hte.errors import DataError, SpecError
+from bayes_hte.fitting.fitted import Fit
+from bayes_hte.names import SAMPLE
+from bayes_hte.seeds import stage_seed
+from bayes_hte.study.study import Study
+from bayes_hte.targeting import (
+    Calibration,
+    TargetingCurve,
+    Uplift,
+    calibration_by_bins,
+    qini,
+    toc,
+    uplift_at,
+)
+from bayes_hte.targeting.left_out import Candidate, left_out
+
+How = Literal["held out", "left out one by one"]
+# As the default of `iptw`: a score is divided by the propensity.
+PROPENSITY_BOUNDS = (0.01, 0.99)
+# Below this many units in the smaller arm, five bins hold too few of them.
+FEW_IN_ARM = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """Units with effects predicted without their outcomes.
+
+    Attributes
+    ----------
+    study : Study
+        The units.
+    effect : DataArray, dims (chain, draw, unit)
+        Predicted effects, in outcome units.
+    expected : DataArray, dims (unit, arm)
+        Predicted outcomes, reference arm first.
+    propensity : DataArray, dims (unit,)
+        Posterior-mean probability of the other arm, within `PROPENSITY_BOUNDS`.
+    how : {"held out", "left out one by one"}
+        Held-out units were in no model; units left out singly are predicted by weighting the draws.
+    """
+
+    study: Study
+    effect: xr.DataArray
+    expected: xr.DataArray
+    propensity: xr.DataArray
+    how: How
+
+    def given(self) -> dict[str, Any]:
+        """Return outcomes, arms, propensities and predictions, as judging functions take them."""
+        return {
+            "outcome": self.study.outcome(),
+            "treatment": self.study.arm_index(),
+            "propensity": self.propensity.to_numpy(),
+            "expected": self.expected,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Targeting:
+    """How well effects rank and predict units they were not learned from.
+
+    Attributes
+    ----------
+    qini, toc : TargetingCurve
+        Curves of the ranking by posterior-mean effect.
+    calibration : Calibration
+        Predicted and observed effects in bins.
+    uplift : Uplift
+        The same among the units ranked first.
+    how : str
+        As in :class:`Unseen`.
+    n_units : int
+        Units judged on.
+    """
+
+    qini: TargetingCurve
+    toc: TargetingCurve
+    calibration: Calibration
+    uplift: Uplift
+    how: How
+    n_units: int
+
+
+def split(study: Study, *, share: float, seed: int) -> tuple[Study, Study]:
+    """Divide a study into the part that is fitted and the part that is kept away.
+
+    Both have the arms in the proportions of the whole; clusters are never divided (then the
+    proportions are only about kept).
+
+    Parameters
+    ----------
+    study : Study
+        The whole.
+    share : float
+        Share of units to hold out, between 0 and 1.
+    seed : int
+        Same seed, same parts.
+
+    Returns
+    -------
+    fitted, held_out : Study
+
+    Raises
+    ------
+    SpecError
+        If `share` is not between 0 and 1.
+    DataError
+        If a part would lack an arm or be too small for a study.
+    """
+    if not 0 < share < 1:
+        raise SpecError(f"the held-out share must be between 0 and 1, got {share}; try 0.2.")
+    everybody = np.arange(study.n_units)
+    cluster = study.roles.cluster
+    if cluster is None:
+        parts = train_test_split(
+            everybody, test_size=share, random_state=seed, stratify=study.arm_index()
+        )
+    else:
+        splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+        parts = next(splitter.split(everybody, groups=study.frame[cluster]))
+    fitted, held_out = (study.subset(part) for part in parts)
+    return fitted, held_out
+
+
+def held_out_units(fit: Fit, study: Study) -> Unseen:
+    """Predict units that no model has seen.
+
+    Parameters
+    ----------
+    fit : Fit
+        Fitted to other units.
+    study : Study
+        The held-out units.
+
+    Returns
+    -------
+    Unseen
+
+    Raises
+    ------
+    DataError
+        If a unit of `study` was fitted.
+    """
+    both = fit.study.frame.index.intersection(study.frame.index)
+    if len(both):
+        raise DataError(
+            f"{len(both)} units (e.g. {both[0]!r}) are in the fit and in the held-out study; hold "
+            "out units that were not fitted."
+        )
+    mu = effects.own_mediator(fit.first_stage().potential_outcomes(study.frame))
+    return Unseen(
+        study=study,
+        effect=fit.cate(study.frame),
+        expected=mu.mean(SAMPLE),
+        propensity=_bounded(fit.propensity(study.frame)),
+        how="held out",
+    )
+
+
+def left_out_units(fit: Fit) -> Unseen:
+    """Predict each unit from all others, by weighting the draws.
+
+    Leaving a unit out leaves out its mediator too. Of learner ``"x"`` it is the first stage that is
+    judged: the second has no likelihood of the outcome.
+
+    Parameters
+    ----------
+    fit : Fit
+
+    Returns
+    -------
+    Unseen
+
+    Raises
+    ------
+    SamplingError
+        If a log-likelihood is not finite.
+    """
+    candidates = [
+        Candidate(
+            mu=effects.own_mediator(f.first_stage().potential_outcomes()),
+            log_weights=leave_one_out(f.unit_log_likelihood()).log_weights,
+            share=share,
+        )
+        for f, share in fit.weighted_candidates()
+    ]
+    units = left_out(candidates, rng=np.random.default_rng(stage_seed(fit.seed, "left out")))
+    return Unseen(
+        study=fit.study,
+        effect=units.effect,
+        expected=units.expected,
+        propensity=_bounded(fit.propensity()),
+        how="left out one by one",
+    )
+
+
+def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
+    """Judge ranking and predictions on outcomes they have not seen.
+
+    Parameters
+    ----------
+    unseen : Unseen
+        The units.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good.
+    seed : int
+        At the front door.
+
+    Returns
+    -------
+    Targeting or None
+        None if the model predicts the same effect for everybody.
+    """
+    mean = unseen.effect.mean(SAMPLE)
+    if mean.to_series().nunique() < 2:
+        return None
+    n_bins = 5 if np.bincount(unseen.study.arm_index()).min() >= FEW_IN_ARM else 3
+
+    def judge[T](verb: Callable[..., T], **options: Any) -> T:
+        rng = np.random.default_rng(_bootstrap_seed(seed))
+        return verb(unseen.effect, rng=rng, **unseen.given(), **options)
+
+    return Targeting(
+        qini=judge(qini, better=better),
+        toc=judge(toc, better=better),
+        calibration=judge(calibration_by_bins, n_bins=n_bins),
+        uplift=judge(uplift_at, better=better),
+        how=unseen.how,
+        n_units=unseen.study.n_units,
+    )
+
+
+def judge_heterogeneity(unseen: Unseen, *, better: Better, seed: int) -> CheckResult:
+    """Judge whether predicted differences between units show in outcomes they have not seen."""
+    return heterogeneity_check(
+        unseen.effect,
+        **unseen.given(),
+        better=better,
+        seed=_bootstrap_seed(seed),
+        name=HELD_OUT if unseen.how == "held out" else NAME,
+    )
+
+
+def _bootstrap_seed(seed: int) -> int:
+    """One set of weights for everything judged, so that the same number never differs."""
+    return stage_seed(seed, "unseen")
+
+
+def _bounded(propensity: xr.DataArray) -> xr.DataArray:
+    return propensity.mean(SAMPLE).clip(*PROPENSITY_BOUNDS).rename("propensity")

@@ -1,0 +1,153 @@
+"""What is fitted: candidates by label, and combinations that are refused before any sampling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bayes_hte.errors import SpecError, UnsupportedError
+from bayes_hte.fitting.plan import SMALL_STUDY, Plan, check_plan, recommended_candidates, settled
+from bayes_hte.fitting.stages import stages
+from bayes_hte.study.spec import PriorSpec
+from bayes_hte.study.spec_file import parse_spec
+from bayes_hte.study.study import Study
+from tests.fakes import fake_study
+from tests.trial import TOML
+
+
+@pytest.fixture(scope="module")
+def mediated() -> Study:
+    return fake_study(np.random.default_rng(0), n_units=40)[0]
+
+
+@pytest.fixture(scope="module")
+def plain() -> Study:
+    return fake_study(np.random.default_rng(0), n_units=40, mediator=False)[0]
+
+
+def test_candidates_are_labelled_by_what_sets_them_apart_the_main_one_first():
+    plan = Plan(learner="t", stack_with=("linear", "hierarchical/forest", "s/linear"))
+    found = plan.candidates()
+    assert {label: (p.learner, p.surface) for label, p in found.items()} == {
+        "forest": ("t", "forest"),
+        "linear": ("t", "linear"),
+        "hierarchical/forest": ("hierarchical", "forest"),
+        "s/linear": ("s", "linear"),
+    }
+    assert next(iter(found)) == "forest"
+    assert all(p.stack_with == () for p in found.values())
+    assert Plan().candidates() == {"forest": Plan()}
+
+
+@pytest.mark.parametrize(
+    "twice", [("forest",), ("linear", "linear"), ("t/linear", "t/linear"), ("hierarchical/forest",)]
+)
+def test_a_candidate_named_twice_is_refused(plain, twice):
+    with pytest.raises(SpecError, match=r"stack_with: candidate '.*' is named twice"):
+        check_plan(plain, Plan(stack_with=twice))
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("liner", "unknown surface 'liner'.* Did you mean 'linear'"),
+        ("tt/linear", "unknown learner 'tt'"),
+        ("t/wood", "unknown surface 'wood'"),
+        ("", "unknown surface ''"),
+    ],
+)
+def test_an_unknown_candidate_is_refused(plain, label, message):
+    check_plan(plain, Plan(stack_with=("t/linear",)))
+    with pytest.raises(SpecError, match=message):
+        check_plan(plain, Plan(stack_with=(label,)))
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (Plan(learner="x", stack_with=("linear",)), "no likelihood of the observed outcome"),
+        (Plan(stack_with=("x/forest",)), "no likelihood of the observed outcome"),
+        (Plan(learner="x", surface="gp"), "learner 'x' on surface 'gp' is not supported"),
+    ],
+)
+def test_what_the_x_learner_cannot_do_is_refused(plain, plan, message):
+    check_plan(plain, Plan(learner="x"))
+    with pytest.raises(UnsupportedError, match=message):
+        check_plan(plain, plan)
+
+
+def test_the_x_learner_refuses_a_mediator_and_names_the_way_out(mediated):
+    with pytest.raises(UnsupportedError, match=r"cannot split it .*use learner='t'"):
+        check_plan(mediated, Plan(learner="x"))
+
+
+def test_only_the_x_learner_has_an_effect_stage(mediated, plain):
+    assert stages(plain, Plan()) == ("propensity", "outcome")
+    assert stages(mediated, Plan()) == ("propensity", "mediator", "outcome")
+    assert stages(plain, Plan(learner="x")) == ("propensity", "outcome", "effect")
+    prior = PriorSpec("effect", "effect", "x", scale=1.0)
+    check_plan(plain, Plan(learner="x", priors=(prior,)))
+    with pytest.raises(SpecError, match="effect model of learner 't' has no term 'effect'"):
+        check_plan(plain, Plan(learner="t", priors=(prior,)))
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "poisson", "negative_binomial"])
+@pytest.mark.parametrize("noise", ["by_arm", "varying"])
+def test_noise_of_its_own_needs_a_family_with_a_scale(plain, family, noise):
+    frame = plain.frame.assign(y=np.arange(plain.n_units) % 2)
+    study = Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1"])
+    check_plan(study, Plan(family=family))
+    with pytest.raises(UnsupportedError, match=f"outcome: the scale of a {family} column follows"):
+        check_plan(study, Plan(family=family, noise=noise))
+    for scaled in ("gaussian", "student_t"):
+        check_plan(study, Plan(family=scaled, noise=noise))
+
+
+# ---------------------------------------------------------------- what is recommended
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ("gp",)),
+        ({"propensity_surface": "linear", "propensity_covariate": False}, ("gp",)),
+        ({"learner": "t"}, ()),
+        ({"surface": "linear"}, ()),
+        ({"family": "student_t"}, ()),
+        ({"noise": "by_arm"}, ()),
+        ({"priors": (PriorSpec("outcome", "arm", "small", scale=0.1),)}, ()),
+        ({"means_by": "x1"}, ()),
+    ],
+)
+def test_small_studies_at_their_defaults_are_stacked_with_a_gaussian_process(
+    plain, changes, expected
+):
+    assert recommended_candidates(plain, Plan(**changes)) == expected
+
+
+def test_what_was_not_measured_is_not_recommended(mediated):
+    assert recommended_candidates(mediated, Plan()) == ()
+    large, _ = fake_study(np.random.default_rng(0), n_units=SMALL_STUDY + 1, mediator=False)
+    assert recommended_candidates(large, Plan()) == ()
+    frame = large.frame.iloc[:100].assign(clinic=np.arange(100) % 10)
+    roles = large.roles
+    clustered = Study.from_frame(
+        frame,
+        outcome=roles.outcome,
+        treatment=roles.treatment,
+        covariates=roles.covariates,
+        cluster="clinic",
+    )
+    assert recommended_candidates(clustered, Plan()) == ()
+
+
+def test_a_study_file_that_names_candidates_keeps_them(plain):
+    spec = parse_spec(TOML, name="trial", folder=Path())
+    assert spec.outcome.stack_with is None
+    assert settled(spec, plain).outcome.stack_with == ("gp",)
+    alone = parse_spec(
+        TOML.replace("[mediator]", "stack_with = []\n[mediator]"), name="trial", folder=Path()
+    )
+    assert settled(alone, plain).outcome.stack_with == ()

