@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.summaries import CiKind, interval
+from bayes_hte.effects.summaries import CiKind, interval, interval_parameters
 from bayes_hte.errors import DataError
 from bayes_hte.names import SAMPLE, UNIT
 
 
+@interval_parameters
 def compare_effects(
     effects: Mapping[str, xr.DataArray], *, ci_prob: float = 0.95, ci_kind: CiKind = "eti"
 ) -> pd.DataFrame:
@@ -23,10 +24,6 @@ def compare_effects(
     ----------
     effects : mapping of str to DataArray, dims (chain, draw, unit)
         Unit-level effects by name of the fit; the first is the one others are compared with.
-    ci_prob : float, default 0.95
-        Probability of the intervals.
-    ci_kind : {"eti", "hdi"}
-        Kind of the intervals.
 
     Returns
     -------

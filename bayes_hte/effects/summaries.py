@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from typing import Literal
+import re
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,46 @@ from bayes_hte.names import SAMPLE
 
 CiKind = Literal["eti", "hdi"]
 CI_WORDS: dict[str, str] = {"eti": "equal-tailed", "hdi": "highest-density"}
+# The sections of a docstring in their order, and the entries of every function with an interval.
+SECTIONS = ("Parameters", "Returns", "Yields", "Raises", "See Also", "Notes", "References")
+INTERVAL_ENTRIES = {
+    "Parameters": """ci_prob : float{default}
+    Posterior probability of the interval.
+ci_kind : {{"eti", "hdi"}}
+    Equal-tailed or highest-density interval.""",
+    "Raises": """SpecError
+    If `ci_prob` is not between 0 and 1, or `ci_kind` is unknown.""",
+}
+
+
+def interval_parameters[F: Callable[..., Any]](function: F) -> F:
+    """Describe `ci_prob` and `ci_kind`, and the error they can cause, in a function's docstring.
+
+    The entries go to the end of the sections Parameters and Raises, which are made where the
+    docstring has none. The function itself stays as it is.
+
+    Parameters
+    ----------
+    function : callable
+        Has the parameters `ci_prob` and `ci_kind`.
+
+    Returns
+    -------
+    callable
+        The same function.
+    """
+    if not function.__doc__:  # stripped by python -OO
+        return function
+    prob = inspect.signature(function).parameters["ci_prob"].default
+    default = "" if prob is inspect.Parameter.empty else f", default {prob}"
+    summary, *parts = re.split(r"\n\n(?=[A-Z][\w ]+\n-{3})", inspect.cleandoc(function.__doc__))
+    sections = {part.partition("\n")[0]: part for part in parts}
+    for title, entries in INTERVAL_ENTRIES.items():
+        start = sections.get(title, f"{title}\n{'-' * len(title)}")
+        sections[title] = f"{start}\n{entries.format(default=default)}"
+    titles = sorted(sections, key=[*SECTIONS, *sections].index)
+    function.__doc__ = "\n\n".join([summary, *(sections[title] for title in titles)])
+    return function
 
 
 def check_interval(ci_prob: float, ci_kind: str) -> None:
@@ -54,29 +97,24 @@ def probability_words(value: float) -> str:
     return f"{value:.3f}"
 
 
+@interval_parameters
 def interval_words(ci_prob: float, ci_kind: CiKind = "eti") -> str:
-    """Say an interval in words, e.g. ``"95% posterior interval, equal-tailed"``.
-
-    Parameters
-    ----------
-    ci_prob : float
-        Posterior probability of the interval.
-    ci_kind : {"eti", "hdi"}
-        Equal-tailed or highest-density.
+    """Describe an interval in words.
 
     Returns
     -------
     str
 
-    Raises
-    ------
-    SpecError
-        If the interval request is not meaningful.
+    Examples
+    --------
+    >>> interval_words(0.95)
+    '95% posterior interval, equal-tailed'
     """
     check_interval(ci_prob, ci_kind)
     return f"{100 * ci_prob:g}% posterior interval, {CI_WORDS[ci_kind]}"
 
 
+@interval_parameters
 def interval(
     draws: xr.DataArray, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti"
 ) -> tuple[xr.DataArray, xr.DataArray]:
@@ -86,10 +124,6 @@ def interval(
     ----------
     draws : DataArray, dims (chain, draw, ...)
         Posterior draws of one quantity.
-    ci_prob : float, default 0.95
-        Posterior probability inside.
-    ci_kind : {"eti", "hdi"}
-        Equal-tailed or highest-density.
 
     Returns
     -------
@@ -109,6 +143,7 @@ def interval(
     return bounds.sel(ci_bound="lower", drop=True), bounds.sel(ci_bound="upper", drop=True)
 
 
+@interval_parameters
 def summarize(
     draws: xr.DataArray | xr.Dataset, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti"
 ) -> pd.DataFrame:
@@ -118,10 +153,6 @@ def summarize(
     ----------
     draws : DataArray or Dataset, dims (chain, draw, ...)
         Draws of one or several quantities.
-    ci_prob : float, default 0.95
-        Posterior probability of the interval.
-    ci_kind : {"eti", "hdi"}
-        Equal-tailed or highest-density interval.
 
     Returns
     -------
@@ -129,11 +160,6 @@ def summarize(
         One row a quantity and coordinate: ``mean``, ``median``, ``sd``, ``ci_lower``,
         ``ci_upper``, ``prob_positive``, ``ci_prob``, ``ci_kind``. The index is the name of the
         variable (for a Dataset) and the remaining coordinates.
-
-    Raises
-    ------
-    SpecError
-        If the interval request is not meaningful.
     """
     check_interval(ci_prob, ci_kind)
     if isinstance(draws, xr.Dataset):

@@ -7,8 +7,15 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+from bayes_hte.effects.comparison import compare_effects
 from bayes_hte.effects.contrasts import decompose
-from bayes_hte.effects.summaries import interval, interval_words, monte_carlo_error, summarize
+from bayes_hte.effects.summaries import (
+    interval,
+    interval_parameters,
+    interval_words,
+    monte_carlo_error,
+    summarize,
+)
 from bayes_hte.errors import SpecError
 from bayes_hte.names import SAMPLE, UNIT
 from tests.fakes import fake_effect, fake_potential_outcomes
@@ -139,3 +146,39 @@ def test_the_monte_carlo_error_is_that_of_a_mean():
     # Every draw repeated ten times is worth a tenth of the draws.
     slow = scalar(np.repeat(rng.normal(size=400), 10))
     assert monte_carlo_error(slow) == pytest.approx(1 / np.sqrt(400), rel=0.3)
+
+
+def test_docstrings_of_functions_with_an_interval_are_completed_in_the_order_of_sections():
+    @interval_parameters
+    def effect(x: float, *, ci_prob: float = 0.9, ci_kind: str = "eti") -> float:
+        """Return it.
+
+        Parameters
+        ----------
+        x : float
+            A number.
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> 1 + 1
+        2
+        """
+        return x
+
+    lines = effect.__doc__.splitlines()
+    titles = [lines[i - 1] for i, line in enumerate(lines) if line.startswith("---")]
+    assert titles == ["Parameters", "Returns", "Raises", "Examples"]
+    entries = [line for line in lines if " : " in line]
+    assert entries == ["x : float", "ci_prob : float, default 0.9", 'ci_kind : {"eti", "hdi"}']
+    assert lines[-1] == "2"
+    assert effect(3.0) == 3.0
+
+
+@pytest.mark.parametrize("function", [summarize, interval, interval_words, compare_effects])
+def test_functions_with_an_interval_describe_it(function):
+    assert "ci_prob : float" in function.__doc__
+    assert "SpecError" in function.__doc__
