@@ -45,6 +45,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.refitting import CI_KIND, CI_PROB, AverageEffect, Refit, full_model, surrogate
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.seeds import children, number_of
 from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
@@ -137,17 +138,17 @@ def refute(
         SUBSET: partial(random_subset, share=subset_share),
         PERMUTED: with_permuted_outcome,
     }
-    own_seed, *seeds = np.random.SeedSequence(seed).spawn(2 + len(alterations))
+    own_seed, *seeds = children(seed, 2 + len(alterations))
     jobs = [
-        (name, study, alter, _number(child))
+        (name, study, alter, number_of(child))
         for (name, alter), of_kind in zip(alterations.items(), seeds[1:], strict=True)
-        for child in of_kind.spawn(repeats)
+        for child in children(of_kind, repeats)
     ]
     if negative_control is not None:
         control = with_control_outcome(study, negative_control)
-        jobs.append((CONTROL, control, _unchanged, _number(seeds[0])))
+        jobs.append((CONTROL, control, _unchanged, number_of(seeds[0])))
     if refit.of_study is None:
-        jobs.append(("study", study, _unchanged, _number(own_seed)))
+        jobs.append(("study", study, _unchanged, number_of(own_seed)))
     rows = Parallel(n_jobs=n_jobs, verbose=5 if progress else 0)(
         delayed(_repeat)(refit.estimate, *job) for job in jobs
     )
@@ -191,11 +192,6 @@ def _resolve(estimator: str | Refit, fit: Fit) -> Refit:
     if estimator == "full":
         return full_model(fit)
     raise unknown_name("estimator", estimator, ("surrogate", "full"))
-
-
-def _number(sequence: np.random.SeedSequence) -> int:
-    """Return one seed below 2**31, which every sampler takes and a table can show."""
-    return int(sequence.generate_state(1)[0] >> 1)
 
 
 def _unchanged(study: Study, _rng: np.random.Generator) -> Study:

@@ -22,6 +22,7 @@ from bayes_hte.checks.refitting import CI_KIND, CI_PROB, average_effect, refit_p
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import BayesHTEError, DataError, SpecError
 from bayes_hte.names import SAMPLE, UNIT
+from bayes_hte.seeds import children, number_of
 from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ def seed_stability(
     """
     if seeds < 1:
         raise SpecError(f"seeds must be at least 1, got {seeds}; 2 is usual.")
-    children = np.random.SeedSequence(fit.seed).spawn(seeds)
-    numbers = [int(child.generate_state(1)[0] >> 1) for child in children]
+    numbers = [number_of(child) for child in children(fit.seed, seeds)]
     size = {"draws": draws, "tune": tune, "chains": chains}
     try:
         cates = Parallel(n_jobs=n_jobs)(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pymc as pm
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
+from bayes_hte.seeds import text_key
 from bayes_hte.study.design import Design
 
 # Clusters are expected to differ less than units do.
@@ -60,6 +59,6 @@ def predict_clusters(posterior: xr.Dataset, role: str, rows: Design) -> np.ndarr
     index = rows.cluster_index
     z = raw[..., index]
     for label in sorted(set(rows.cluster_labels[index < 0])):
-        rng = np.random.default_rng(zlib.crc32(label.encode()))
+        rng = np.random.default_rng(text_key(label))
         z[..., rows.cluster_labels == label] = rng.normal(size=raw.shape[:2])[..., None]
     return posterior[f"{role}_cluster_sd"].to_numpy()[..., None] * z

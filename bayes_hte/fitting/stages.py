@@ -19,6 +19,7 @@ from bayes_hte.fitting.fitted import AnyComponent, Fit, as_covariate
 from bayes_hte.fitting.plan import Plan, check_plan, recommended_candidates
 from bayes_hte.fitting.sampling import SamplerSize, sample_component
 from bayes_hte.names import ARM
+from bayes_hte.seeds import new_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
@@ -240,7 +241,7 @@ def fit(
     if stack_with is None:
         plan = replace(plan, stack_with=recommended_candidates(study, plan))
     if seed is None:
-        seed = int(np.random.SeedSequence().generate_state(1)[0])
+        seed = new_seed()
     size = SamplerSize(chains=chains, draws=draws, tune=tune, progress=progress)
     if cores is not None:
         size = replace(size, cores=cores)

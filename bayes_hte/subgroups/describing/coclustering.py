@@ -19,8 +19,8 @@ import xarray as xr
 
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE, SUBGROUP, UNIT
+from bayes_hte.seeds import check_seed
 from bayes_hte.subgroups.effect_draws import as_effects
-from bayes_hte.subgroups.finding.discovery import check_seed
 from bayes_hte.subgroups.finding.distance import MATRIX_LIMIT
 from bayes_hte.subgroups.finding.result import Subgroups
 from bayes_hte.subgroups.membership import posterior_mean, squared_distances, subgroup_effects

@@ -22,6 +22,7 @@ import xarray as xr
 
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.names import SUBGROUP, UNIT
+from bayes_hte.seeds import check_seed
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.decision import check_probability, judge, margin_of
 from bayes_hte.subgroups.effect_draws import as_effects, effect_names, posterior_means
@@ -236,18 +237,6 @@ def _check_ranges(seed: int, largest_k: int, leaf_share: float, leaf_price: floa
     for what, fine in ranges.items():
         if not fine:
             raise SpecError(f"{what}.")
-
-
-def check_seed(seed: int) -> None:
-    """Raise unless a number can seed random steps.
-
-    Raises
-    ------
-    SpecError
-        If it is not a whole number, 0 or more.
-    """
-    if not (_is_whole(seed) and seed >= 0):
-        raise SpecError(f"seed must be a whole number, 0 or more, got {seed!r}.")
 
 
 def check_leaf_share(leaf_share: float) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import sklearn
 
+from bayes_hte.seeds import several_seeds
 from bayes_hte.subgroups.finding.clustering import cluster_units, mixture_of_units
 from bayes_hte.subgroups.finding.distance import feature_scales
 from bayes_hte.subgroups.finding.embedding import Tsne, embed_units
@@ -118,7 +119,7 @@ def discover(
     clusters: dict[int, np.ndarray] = {}
     differ = bool((np.ptp(points, axis=0) > search.negligible).any())
     if differ:
-        seeds = [int(s) for s in np.random.SeedSequence(search.seed).generate_state(3)]
+        seeds = several_seeds(search.seed, 3)
         if search.tsne is not None:
             embedding = embed_units(features, search.tsne, seed=seeds[0])
         positions = features if embedding is None else embedding

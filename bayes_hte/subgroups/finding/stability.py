@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from bayes_hte.errors import SpecError
 from bayes_hte.names import SAMPLE, UNIT
+from bayes_hte.seeds import several_seeds
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.effect_draws import as_effects
 from bayes_hte.subgroups.finding.discovery import find_profile
@@ -107,7 +108,7 @@ def discovery_stability(
         "leaf_price": leaf_price,
     }
     first = find_profile(means, study, seed=seed, **options).profile
-    others = [int(s) for s in np.random.SeedSequence(seed).generate_state(n_seeds - 1)]
+    others = several_seeds(seed, n_seeds - 1)
     found = Parallel(n_jobs=n_jobs)(
         delayed(find_profile)(means, study, seed=s, **options) for s in others
     )

@@ -16,9 +16,10 @@ import xarray as xr
 from sklearn.model_selection import RepeatedKFold
 from sklearn.tree import DecisionTreeRegressor
 
+from bayes_hte.seeds import check_seed
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.effect_draws import as_effects, effect_names, posterior_means
-from bayes_hte.subgroups.finding.discovery import SAME_EFFECT, check_leaf_share, check_seed
+from bayes_hte.subgroups.finding.discovery import SAME_EFFECT, check_leaf_share
 from bayes_hte.subgroups.finding.profile import Profile, Units, build_profile
 from bayes_hte.subgroups.finding.search import NO_DIFFERENCE, NO_SPLIT, row_order
 from bayes_hte.subgroups.finding.selection import EQUAL_SCORE, TREE_UNITS

@@ -21,10 +21,10 @@ from sklearn.metrics import adjusted_rand_score
 from bayes_hte.effects.summaries import CiKind, probability_words, summarize
 from bayes_hte.errors import DataError
 from bayes_hte.names import SAMPLE, SUBGROUP
+from bayes_hte.seeds import check_seed, several_seeds
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.decision import check_probability, highest_less_lowest, margin_of
 from bayes_hte.subgroups.effect_draws import as_effects, effect_names
-from bayes_hte.subgroups.finding.discovery import check_seed
 from bayes_hte.subgroups.finding.profile import Profile
 from bayes_hte.subgroups.honest.extremes import find_extremes
 from bayes_hte.subgroups.membership import subgroup_effects
@@ -224,7 +224,7 @@ def honest_subgroups(
     check_probability(probability)
     _check_halves(effect_a, study_a, effect_b, study_b)
     margin = margin_of(np.concatenate([study_a.outcome(), study_b.outcome()]), margin)
-    seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(2)]
+    seeds = several_seeds(seed, 2)
     how = {"margin": margin, "leaf_share": leaf_share}
     folds = (
         honest_fold(effect_a, study_a, effect_b, study_b, seed=seeds[0], **how),

@@ -9,9 +9,9 @@ import xarray as xr
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from bayes_hte.errors import DataError
+from bayes_hte.seeds import check_seed, several_seeds
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.decision import check_probability, margin_of
-from bayes_hte.subgroups.finding.discovery import check_seed
 from bayes_hte.subgroups.honest.folds import HonestSubgroups, honest_subgroups
 from bayes_hte.subgroups.honest.own_means import fit_subgroups_again
 
@@ -69,9 +69,7 @@ def honest_m_learner(
     check_seed(seed)
     check_probability(probability)
     margin = margin_of(study.outcome(), margin)
-    split, first, second, discovery, *again = (
-        int(s) for s in np.random.SeedSequence(seed).generate_state(6)
-    )
+    split, first, second, discovery, *again = several_seeds(seed, 6)
     halves = [_half(study, rows) for rows in split_in_halves(study, seed=split)]
     draws = [fit_half(half, s) for half, s in zip(halves, (first, second), strict=True)]
     found = honest_subgroups(

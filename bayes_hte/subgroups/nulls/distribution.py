@@ -16,7 +16,6 @@ Applications in Genetics and Molecular Biology 9, 39. doi:10.2202/1544-6115.1585
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +29,12 @@ from scipy.stats import beta, binom
 from threadpoolctl import threadpool_limits
 
 from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.seeds import check_seed, children, number_of, several_seeds, text_key
 from bayes_hte.store import FORMAT
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.decision import check_probability, margin_of
 from bayes_hte.subgroups.effect_draws import as_effects
-from bayes_hte.subgroups.finding.discovery import check_seed, m_learner
+from bayes_hte.subgroups.finding.discovery import m_learner
 from bayes_hte.subgroups.honest.halves import honest_m_learner
 from bayes_hte.subgroups.membership import posterior_mean
 from bayes_hte.subgroups.nulls.log import NullLog, Row, shown_progress
@@ -175,7 +175,7 @@ class _Procedure:
         if self.rule == "honest":
             found = honest_m_learner(study, fit_half=recorded, seed=seed, **options)
         else:
-            fitting, search = (int(s) for s in np.random.SeedSequence(seed).generate_state(2))
+            fitting, search = several_seeds(seed, 2)
             found = m_learner(recorded(study, fitting), study, seed=search, **options)
         return {
             "probability": found.probability,
@@ -313,9 +313,8 @@ def _replicate(
     study: Study, procedure: _Procedure, null: Null, variant: str, replication: int, seed: int
 ) -> Row:
     """Draw a study in which effects are equal and analyse it; a failure is a row too."""
-    key = (zlib.crc32(variant.encode()), replication)
-    drawing, fitting = np.random.SeedSequence(seed, spawn_key=key).spawn(2)
-    own = int(fitting.generate_state(1)[0] >> 1)
+    drawing, fitting = children(seed, 2, key=(text_key(variant), replication))
+    own = number_of(fitting)
     try:
         # One thread, in this process as in workers, so that sums are taken in the same order.
         with threadpool_limits(1):

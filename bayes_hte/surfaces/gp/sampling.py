@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from bayes_hte.errors import SamplingError
 from bayes_hte.names import CHAIN, DRAW, SAMPLE
+from bayes_hte.seeds import children
 from bayes_hte.surfaces.gp.collapsed import draw_weights, group_rows
 from bayes_hte.surfaces.gp.inducing import point_labels
 from bayes_hte.surfaces.gp.model import GPRegression
@@ -92,7 +93,7 @@ def sample_collapsed(
         If the optimiser stops at its cap or away from a mode.
     """
     hyper_draws = min(hyper_draws, draws)
-    streams = np.random.SeedSequence(seed).spawn(2 * chains)
+    streams = children(seed, 2 * chains)
     rngs = [np.random.default_rng(s) for s in streams]
     # More threads gain nothing on matrices this small, and their sums would depend on the machine.
     with threadpool_limits(1), pytensor.config.change_flags(mode=MODE):

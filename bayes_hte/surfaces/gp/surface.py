@@ -23,8 +23,6 @@ high dimensions. ICML 2024. doi:10.48550/arXiv.2402.02229
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -34,6 +32,7 @@ from pytensor.tensor.linalg import cholesky, solve_triangular
 from pytensor.tensor.variable import TensorVariable
 
 from bayes_hte.errors import SavedResultError
+from bayes_hte.seeds import text_key
 from bayes_hte.study.design import Design
 from bayes_hte.surfaces.gp.collapsed import GPTerm
 from bayes_hte.surfaces.gp.inducing import (
@@ -242,7 +241,7 @@ def _process(
 
 def _noise(prefix: str, z: np.ndarray, draws: int) -> np.ndarray:
     """Return standard normal noise that is a function of the term and the row, (draw, row)."""
-    term = zlib.crc32(prefix.encode())
+    term = text_key(prefix)
     # Adding 0.0 turns -0.0, which is equal to 0.0 but has other bytes, into 0.0.
     keys = [np.frombuffer((row + 0.0).tobytes(), dtype=np.uint32).tolist() for row in z]
     noise = [np.random.default_rng([term, *key]).standard_normal(draws) for key in keys]
