@@ -118,21 +118,17 @@ def _report(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     spec = _load(options.study)
-    from bayes_hte.fitting.plan import Plan, check_plan, settled
-    from bayes_hte.runs.mixture_stage import declared_problem
-    from bayes_hte.study.datasets import load_frame
-    from bayes_hte.study.declared import study_from_spec
+    from bayes_hte.runs.prepared import prepare
 
-    frame = load_frame(spec.data.source, spec.folder)
-    study = study_from_spec(spec, frame)
-    check_plan(study, Plan.from_spec(settled(spec, study)))
-    problem = declared_problem(spec, frame, study)
+    prepared = prepare(spec)
+    study, away = prepared.study, prepared.held_out
     counts = study.frame[study.roles.treatment].value_counts()
     print(f"{spec.title}")
-    print(f"{study.n_units} units: " + ", ".join(f"{counts[a]} {a}" for a in study.arms))
+    by_arm = ", ".join(f"{counts[a]} {a}" for a in study.arms)
+    print(f"{study.n_units} units: {by_arm}" + (f"; {away.n_units} more held out" if away else ""))
     print(f"roles: {', '.join(study.roles.columns)}")
-    if problem is not None:
-        print(f"hidden classes: the declared graph reaches {_reached(problem.graph)}")
+    if prepared.mixture is not None:
+        print(f"hidden classes: the declared graph reaches {_reached(prepared.mixture.graph)}")
     print(f"spec {spec.hash()[:12]}, data {study.fingerprint()[:12]}: ready to run")
     return DONE
 

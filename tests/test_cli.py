@@ -11,7 +11,9 @@ import pytest
 
 from bayes_hte import cli
 from bayes_hte.reporting import document
+from bayes_hte.runs.prepared import prepare
 from bayes_hte.store import MANIFEST
+from bayes_hte.study.spec_file import load_spec
 from tests.trial import TOML, trial_frame
 
 
@@ -41,7 +43,7 @@ def short_page(monkeypatch):
 @pytest.fixture
 def no_checks(monkeypatch):
     """Leave out the checks of new draws, where it is asked only what is drawn again."""
-    monkeypatch.setattr("bayes_hte.runs.run.run_checks", lambda *_, **__: ())
+    monkeypatch.setattr("bayes_hte.runs.effect_stage.run_checks", lambda *_, **__: ())
 
 
 def rerun(folder, *extra):
@@ -141,6 +143,16 @@ def test_check_samples_nothing(trial, capsys):
     shown = capsys.readouterr().out
     assert "120 units: 60 control, 60 treated" in shown
     assert "ready to run" in shown
+
+
+def test_check_looks_at_the_units_that_a_run_fits(trial, capsys):
+    text = trial.read_text(encoding="utf-8")
+    trial.write_text(f"{text}\n[held_out]\nshare = 0.25\nseed = 3\n", encoding="utf-8")
+    assert cli.main(["check", str(trial)]) == cli.DONE
+    shown = capsys.readouterr().out
+    prepared = prepare(load_spec(trial))
+    assert "90 units: 45 control, 45 treated; 30 more held out" in shown
+    assert f"data {prepared.study.fingerprint()[:12]}" in shown
 
 
 def test_models_lists_the_shipped_studies(capsys):

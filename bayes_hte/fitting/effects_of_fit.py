@@ -1,4 +1,4 @@
-"""Effects of a fit: of every unit, averaged over populations, and with the mediator held."""
+"""Averages of the effects of a fit: with the mediator held, by population, by arm."""
 
 from __future__ import annotations
 
@@ -11,24 +11,6 @@ from bayes_hte.fitting.fitted import Fit
 from bayes_hte.names import ARM, POPULATIONS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.study import Study
-
-
-def unit_effects(fit: Fit) -> xr.Dataset:
-    """Unit-level effects of a fit: TE and, with a mediator, both decompositions.
-
-    Parameters
-    ----------
-    fit : Fit
-
-    Returns
-    -------
-    Dataset, dims (chain, draw, unit)
-        In outcome units.
-    """
-    if "mediator" in fit.components:
-        return effects.decompose(fit.potential_outcomes())
-    te = fit.cate().rename("te")
-    return te.assign_attrs(effect="te", long_name="total effect").to_dataset()
 
 
 def controlled_effects(fit: Fit, values: tuple[float, ...]) -> xr.DataArray | None:

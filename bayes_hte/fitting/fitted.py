@@ -155,6 +155,25 @@ class Fit:
         long_name = "conditional average treatment effect"
         return tau.rename("cate").assign_attrs(long_name=long_name, **words)
 
+    def effects(self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH) -> xr.Dataset:
+        """Every effect of each unit: total and, with a mediator, direct and indirect.
+
+        Parameters
+        ----------
+        newdata, batch
+            As in :meth:`potential_outcomes`.
+
+        Returns
+        -------
+        Dataset, dims (chain, draw, unit)
+            In outcome units: ``te`` and, with a mediator, ``tnie``, ``pnde``, ``pnie`` and
+            ``tnde``.
+        """
+        if "mediator" in self.components:
+            return effects.decompose(self.potential_outcomes(newdata, batch=batch))
+        te = self.cate(newdata, batch=batch).rename("te")
+        return te.assign_attrs(effect="te", long_name="total effect").to_dataset()
+
     def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
         """Average effects over the units of the study (SATE), one row each.
 

@@ -1,136 +1,117 @@
-"""Effects and checks of a run as groups of one stage, and back."""
+"""The stage ``effects`` of a run: draws of effects and the checks, computed once and saved."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from io import StringIO
+import dataclasses
+import json
 from typing import Any
 
-import pandas as pd
-import xarray as xr
-
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.names import EFFECTS, POPULATIONS, UNIT
-from bayes_hte.runs.fits import BESIDE, HALVES, OWN_MEANS
-from bayes_hte.sensitivity import MediationRho
-from bayes_hte.study.study import Study
-from bayes_hte.trust.unseen import Unseen
+from bayes_hte.runs.checks import null_checks, seed_checks
+from bayes_hte.runs.effect_draws import EffectDraws, effect_draws
+from bayes_hte.runs.fits import Fits
+from bayes_hte.runs.prepared import Prepared
+from bayes_hte.runs.saved_checks import check_from, check_state
+from bayes_hte.runs.stage_runner import StageRunner, is_usable, sampling_settings
+from bayes_hte.store import find_stage, save_stage
+from bayes_hte.study.spec import Spec
+from bayes_hte.trust.checking import run_checks, unseen_units
 
-RHO_PARTS = ("tnie", "pnde", "te", "rho_zero")
-UNSEEN_PARTS = ("effect", "expected", "propensity")
-
-
-def effect_tree(saved: Mapping[str, Any]) -> xr.DataTree:
-    """Put what :func:`bayes_hte.runs.assembling.effect_draws` returned into groups.
-
-    Parameters
-    ----------
-    saved : mapping
-        With ``beside``, ``halves`` and ``own_means`` as in :class:`bayes_hte.runs.fits.Fits`.
-
-    Returns
-    -------
-    DataTree
-    """
-    groups = {
-        "/effects": saved["effects"],
-        "/populations": saved["populations"],
-        "/propensity": saved["propensity"].to_dataset(name="propensity"),
-    }
-    reference = saved["reference_outcome"].drop_attrs()
-    groups["/reference_outcome"] = reference.to_dataset(name="mu")
-    if saved["controlled"] is not None:
-        groups["/controlled"] = saved["controlled"].to_dataset(name="cde")
-    unseen = saved["unseen"]
-    if unseen is not None:
-        parts = {name: getattr(unseen, name).drop_attrs() for name in UNSEEN_PARTS}
-        groups["/unseen"] = xr.Dataset(parts).drop_vars(["arm"], errors="ignore")
-    groups["/arm_means"] = saved["arm_means"].drop_vars("arm").to_dataset(name="mu")
-    if saved["rho"] is not None:
-        parts = {name: getattr(saved["rho"], name) for name in RHO_PARTS}
-        groups["/rho"] = xr.Dataset({f"rho_{k}": v.drop_attrs() for k, v in parts.items()})
-    groups |= {f"/{BESIDE}/{name}": summary for name, summary in saved["beside"].items()}
-    for part in (HALVES, OWN_MEANS):
-        for name, half in saved[part].items():
-            groups[f"/{part}/{name}"] = half.drop_vars([c for c in half.coords if c != UNIT])
-    tree = xr.DataTree.from_dict(groups)
-    tree.attrs |= {part: list(saved[part]) for part in (BESIDE, HALVES, OWN_MEANS)}
-    return tree
+STAGE = "effects"
+# Raised when the stage holds more than before, so that an old one is computed again.
+FORMAT = 2
 
 
-def effect_groups(tree: xr.DataTree, study: Study, held_out: Study | None) -> dict[str, Any]:
-    """Take what :func:`effect_tree` stored out of its groups.
+def draws_and_checks(
+    fits: Fits, prepared: Prepared, work: StageRunner, *, fresh: bool
+) -> tuple[EffectDraws, tuple[CheckResult, ...]]:
+    """Load effects and checks if they were saved for the same draws, else compute and save them.
 
     Parameters
     ----------
-    tree : DataTree
-        As loaded.
-    study : Study
-        The fitted units.
-    held_out : Study or None
-        The units set aside.
+    fits : Fits
+        Everything that was fitted.
+    prepared : Prepared
+        The study file and its data.
+    work : StageRunner
+        Where stages are kept.
+    fresh : bool
+        Whether anything was sampled now, so that saved effects are of other draws.
 
     Returns
     -------
-    dict of str to what was stored
+    draws : EffectDraws
+    checks : tuple of CheckResult
+        Sampling health first.
     """
-    # A folder has no order, so variables are put back into that of the vocabulary.
-    unit, whom = tree["effects"].to_dataset(), tree["populations"].to_dataset()
-    unseen = None
-    if "unseen" in tree.children:
-        parts = tree["unseen"].to_dataset()
-        unseen = Unseen(
-            study=study if held_out is None else held_out,
-            how="left out one by one" if held_out is None else "held out",
-            **{name: parts[name] for name in UNSEEN_PARTS},
-        )
-    return {
-        "effects": unit[[name for name in EFFECTS if name in unit]],
-        "populations": whom[list(POPULATIONS)],
-        "propensity": tree["propensity/propensity"],
-        "controlled": tree["controlled/cde"] if "controlled" in tree.children else None,
-        "reference_outcome": tree["reference_outcome/mu"]
-        if "reference_outcome" in tree.children
-        else None,
-        "unseen": unseen,
-        "arm_means": tree["arm_means/mu"],
-        "rho": MediationRho(**{k: tree[f"rho/rho_{k}"] for k in RHO_PARTS})
-        if "rho" in tree.children
-        else None,
-        "beside": _in_order(tree, BESIDE),
-        "halves": _in_order(tree, HALVES),
-        "own_means": _in_order(tree, OWN_MEANS),
-    }
+    settings = _settings(prepared)
+    stage = find_stage(work.folder, STAGE)
+    if not fresh and is_usable(stage, settings, work.say):
+        tree = stage.load()
+        checks = tuple(check_from(c) for c in json.loads(tree.attrs["checks"]))
+        return EffectDraws.from_tree(tree, prepared.study, prepared.held_out), checks
+    draws, checks = _computed(fits, prepared, work)
+    tree = draws.to_tree()
+    tree.attrs["checks"] = json.dumps([check_state(c) for c in checks])
+    save_stage(work.folder, STAGE, tree, settings)
+    return draws, checks
 
 
-def _in_order(tree: xr.DataTree, part: str) -> dict[str, xr.Dataset]:
-    """Return the datasets of a part in the order they were saved in, which a folder forgets."""
-    children = tree[part].children if part in tree.children else {}
-    names = tree.attrs.get(part, sorted(children))
-    return {name: children[name].to_dataset() for name in names}
-
-
-def check_state(check: CheckResult) -> dict[str, Any]:
-    """Return a check as plain values."""
-    table = check.table.to_json(orient="table", double_precision=15)
-    # JSON has no infinity; pandas would give back NaN.
-    infinite = [
-        [row, column, value > 0]
-        for column, (_, values) in enumerate(check.table.items())
-        for row, value in enumerate(values)
-        if isinstance(value, float) and math.isinf(value)
-    ]
-    # Some checks decide with numpy, whose booleans are not JSON's.
-    passed = None if check.passed is None else bool(check.passed)
-    return {"name": check.name, "passed": passed, "text": check.text, "table": table} | (
-        {"infinite": infinite} if infinite else {}
+def _computed(
+    fits: Fits, prepared: Prepared, work: StageRunner
+) -> tuple[EffectDraws, tuple[CheckResult, ...]]:
+    fit, spec = fits.fit, prepared.spec
+    work.say("effects: potential outcomes, contrasts and checks")
+    unseen = unseen_units(fit, prepared.held_out)
+    draws = effect_draws(
+        fits,
+        controlled_at=() if spec.mediator is None else spec.mediator.controlled_at,
+        unseen=unseen[0] if unseen else None,
     )
+    work.say("checks: refutations, left-out predictions, priors")
+    checks = run_checks(
+        fit,
+        draws.effects,
+        unseen=unseen,
+        better=spec.outcome.better,
+        other=fits.other,
+        refutations=_refutations(prepared),
+    )
+    checks += seed_checks(fit, spec)
+    checks += null_checks(fit, spec, folder=work.folder / "null_studies", progress=work.progress)
+    return draws, checks
 
 
-def check_from(state: Mapping[str, Any]) -> CheckResult:
-    """Make a check of what :func:`check_state` returned."""
-    table = pd.read_json(StringIO(state["table"]), orient="table", precise_float=True)
-    for row, column, positive in state.get("infinite", ()):
-        table.iloc[row, column] = math.inf if positive else -math.inf
-    return CheckResult(state["name"], state["passed"], table, state["text"])
+def _refutations(prepared: Prepared) -> dict[str, Any] | None:
+    asked = prepared.spec.checks
+    if asked.refutations == "none":
+        return None
+    return {
+        "estimator": asked.refutations,
+        "repeats": asked.repeats,
+        "negative_control": prepared.control,
+    }
+
+
+def _settings(prepared: Prepared) -> dict[str, Any]:
+    """Return everything effects and checks depend on, flat, so that a change can be named."""
+    spec: Spec = prepared.spec
+    rule = spec.subgroups
+    return {
+        **sampling_settings(spec, prepared.study),
+        "effects.format": FORMAT,
+        "mediator.controlled_at": []
+        if spec.mediator is None
+        else list(spec.mediator.controlled_at),
+        "propensity.report_both": spec.propensity.report_both,
+        "outcome.better": spec.outcome.better,
+        "learner.beside": list(spec.learner.beside),
+        "held_out": None if spec.held_out is None else dataclasses.asdict(spec.held_out),
+        "subgroups.honest": rule.honest,
+        "subgroups.effects": list(rule.effects),
+        # The declared subgroups decide what is fitted once more.
+        "subgroups.search": [rule.largest_k, rule.clusters, rule.embed],
+        "subgroups.rule": [rule.margin, rule.probability],
+        "subgroups.calibrate": [rule.calibrate, rule.replications],
+        "checks": dataclasses.asdict(spec.checks),
+    }

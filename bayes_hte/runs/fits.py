@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from bayes_hte.components.learners import has_means
-from bayes_hte.fitting.effects_of_fit import learner_summary, unit_effects
+from bayes_hte.fitting.effects_of_fit import learner_summary
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.fitting.plan import Plan
 from bayes_hte.runs.stage_runner import StageRunner
@@ -132,7 +132,7 @@ def _halves(plan: Plan, work: StageRunner) -> tuple[dict[str, xr.Dataset], list[
         work.say(f"{name} half, on which subgroups are judged")
         half = dataclasses.replace(_elsewhere(work, HALVES, name), study=work.study.subset(part))
         fit, more = half.fit(plan, {})
-        effects = unit_effects(fit)
+        effects = fit.effects()
         found[name] = effects[list(work.spec.subgroups.effects)]
         sampled += [f"{name} half: {stage}" for stage in more]
     return found, sampled
@@ -160,6 +160,6 @@ def _own_means(
             again = _elsewhere(work, OWN_MEANS, name)
             again = dataclasses.replace(again, study=with_subgroups(study, fold.profile))
             fit, more = again.fit(own, {})
-            found[name] = unit_effects(fit)[[effect]]
+            found[name] = fit.effects()[[effect]]
             sampled += [f"{name}: {stage}" for stage in more]
     return found, sampled

@@ -22,7 +22,7 @@ from bayes_hte.checks.repeated_rows import repeated_rows
 from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.effects.contrasts import Better, own_mediator
 from bayes_hte.errors import SamplingError, UnsupportedError
-from bayes_hte.fitting.effects_of_fit import arm_means, unit_effects
+from bayes_hte.fitting.effects_of_fit import arm_means
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.seeds import stage_seed
 from bayes_hte.sensitivity import mediation_rho, sensitivity
@@ -155,7 +155,7 @@ def verdict(
         away = None if held_out is None else fit.study.alike(held_out)
         checks = run_checks(
             fit,
-            unit_effects(fit),
+            fit.effects(),
             unseen=unseen_units(fit, away),
             better=better,
             refutations=refutations,

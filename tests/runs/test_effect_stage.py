@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.runs.effect_stage import check_from, check_state, effect_groups, effect_tree
+from bayes_hte.runs.effect_draws import EffectDraws
+from bayes_hte.runs.saved_checks import check_from, check_state
 from bayes_hte.store import find_stage, save_stage
 
 INDEX = pd.MultiIndex.from_tuples([("a", "x"), ("a", "y"), ("b", "x")], names=["variant", "what"])
@@ -36,7 +37,7 @@ def test_a_check_without_a_table_comes_back_without():
     assert back.table.empty
 
 
-def small_effects() -> dict:
+def small_effects() -> EffectDraws:
     """What is saved of a run with two learners beside and two halves, each with its own number."""
     unit = xr.DataArray(np.zeros((1, 2, 3)), dims=("chain", "draw", "unit"), name="te")
     average = unit.mean("unit")
@@ -44,43 +45,43 @@ def small_effects() -> dict:
     def numbered(names):
         return {name: (unit + i).to_dataset(name="te") for i, name in enumerate(names)}
 
-    return {
-        "effects": unit.to_dataset(),
-        "populations": xr.Dataset(dict.fromkeys(("SATE", "PATE", "ATT", "ATC"), average)),
-        "propensity": unit,
-        "reference_outcome": unit.mean(("chain", "draw")),
-        "controlled": None,
-        "unseen": None,
-        "arm_means": average.expand_dims(arm=["a", "b"]),
-        "rho": None,
-        "beside": numbered(["x", "t", "homogeneous"]),
-        "halves": numbered(["first", "second"]),
-        "own_means": numbered(["te_2", "te_1"]),
-    }
+    return EffectDraws(
+        effects=unit.to_dataset(),
+        populations=xr.Dataset(dict.fromkeys(("SATE", "PATE", "ATT", "ATC"), average)),
+        propensity=unit,
+        reference_outcome=unit.mean(("chain", "draw")),
+        controlled=None,
+        unseen=None,
+        arm_means=average.expand_dims(arm=["a", "b"]),
+        rho=None,
+        beside=numbered(["x", "t", "homogeneous"]),
+        halves=numbered(["first", "second"]),
+        own_means=numbered(["te_2", "te_1"]),
+    )
 
 
 def test_parts_come_back_in_their_order_whatever_order_a_folder_gives(tmp_path):
     saved = small_effects()
-    save_stage(tmp_path, "effects", effect_tree(saved), {})
+    save_stage(tmp_path, "effects", saved.to_tree(), {})
     tree = find_stage(tmp_path, "effects").load()
     for _ in range(2):  # as loaded, and the other way round
-        back = effect_groups(tree, None, None)
+        back = EffectDraws.from_tree(tree, None, None)
         for part in ("beside", "halves", "own_means"):
-            assert list(back[part]) == list(saved[part])
-            for name, dataset in saved[part].items():
-                assert float(back[part][name]["te"].max()) == float(dataset["te"].max())
+            assert list(getattr(back, part)) == list(getattr(saved, part))
+            for name, dataset in getattr(saved, part).items():
+                assert float(getattr(back, part)[name]["te"].max()) == float(dataset["te"].max())
         backwards = dict(reversed(tree.to_dict().items()))
         attrs, tree = tree.attrs, xr.DataTree.from_dict(backwards)
         tree.attrs = attrs
-    assert back["reference_outcome"].dims == ("unit",)
+    assert back.reference_outcome.dims == ("unit",)
 
 
 def test_effects_saved_by_earlier_versions_can_still_be_read():
-    tree = effect_tree(small_effects())
+    tree = small_effects().to_tree()
     for later in ("reference_outcome", "own_means"):
         del tree[later]
     tree.attrs = {}
-    back = effect_groups(tree, None, None)
-    assert back["reference_outcome"] is None
-    assert list(back["halves"]) == ["first", "second"]
-    assert back["own_means"] == {}
+    back = EffectDraws.from_tree(tree, None, None)
+    assert back.reference_outcome is None
+    assert list(back.halves) == ["first", "second"]
+    assert back.own_means == {}

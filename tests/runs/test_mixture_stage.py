@@ -22,7 +22,7 @@ from bayes_hte.mixtures import mixture_data, moment_posterior
 from bayes_hte.mixtures.likelihood import fitting
 from bayes_hte.reporting import document
 from bayes_hte.reporting.sections.mixture import mixture
-from bayes_hte.runs import mixture_stage, run
+from bayes_hte.runs import effect_stage, mixture_stage
 from bayes_hte.runs.mixture_stage import declared_problem, fit_hidden_classes, saved_hidden_classes
 from bayes_hte.runs.stage_runner import Clock, StageRunner
 from bayes_hte.study.datasets import load_resistance, resistance_classes
@@ -232,7 +232,7 @@ def test_a_run_reports_hidden_classes_and_the_report_can_be_made_again(
 ):
     # The rest of a run has tests of its own.
     monkeypatch.setattr(document, "SECTIONS", (mixture,))
-    monkeypatch.setattr(run, "run_checks", lambda *_, **__: ())
+    monkeypatch.setattr(effect_stage, "run_checks", lambda *_, **__: ())
     mixture_frame(2000).iloc[::10].to_csv(tmp_path / "classes.csv", index=False)
     path = tmp_path / "classes.toml"
     path.write_text(TOML, encoding="utf-8")

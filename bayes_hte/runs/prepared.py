@@ -1,0 +1,90 @@
+"""A study file with its data, ready to be fitted, checked or reported.
+
+``run``, ``check`` and ``report`` begin here, so all three look at the same units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.fitting.plan import Plan, check_plan, settled
+from bayes_hte.mixtures.likelihood.fitting import MixtureProblem
+from bayes_hte.runs.mixture_stage import declared_problem
+from bayes_hte.study.datasets import load_frame
+from bayes_hte.study.declared import study_from_spec
+from bayes_hte.study.spec import Spec
+from bayes_hte.study.study import Study
+from bayes_hte.trust.unseen import split
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a study file declares, bound to its data.
+
+    Attributes
+    ----------
+    spec : Spec
+        The study file, with the candidates of the outcome that its data settle.
+    study : Study
+        The units that are fitted.
+    held_out : Study or None
+        The units that no model sees.
+    control : Series or None
+        The negative control of the fitted units.
+    mixture : MixtureProblem or None
+        The mixture of classes, if the file declares one.
+    """
+
+    spec: Spec
+    study: Study
+    held_out: Study | None
+    control: pd.Series | None
+    mixture: MixtureProblem | None
+
+
+def prepare(spec: Spec) -> Prepared:
+    """Load the data of a study file and check everything that can be checked without sampling.
+
+    Parameters
+    ----------
+    spec : Spec
+        The study file.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    DataError
+        If the data do not suit the roles, the families or the mixture.
+    SpecError
+        If an option is unknown, or a combination is not supported.
+    NotIdentifiedError
+        If the declared mixture is not identified.
+    """
+    frame = load_frame(spec.data.source, spec.folder)
+    study, held_out = study_from_spec(spec, frame), None
+    if spec.held_out is not None:
+        study, held_out = split(study, share=spec.held_out.share, seed=spec.held_out.seed)
+    spec = settled(spec, study)
+    check_plan(study, Plan.from_spec(spec))
+    return Prepared(
+        spec=spec,
+        study=study,
+        held_out=held_out,
+        control=_negative_control(spec, frame, study),
+        mixture=declared_problem(spec, frame, study),
+    )
+
+
+def _negative_control(spec: Spec, frame: pd.DataFrame, study: Study) -> pd.Series | None:
+    name = spec.checks.negative_control
+    if name is None:
+        return None
+    if name not in frame:
+        raise unknown_name("checks.negative_control", name, frame.columns, DataError)
+    return frame.loc[study.units, name]

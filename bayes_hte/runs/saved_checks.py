@@ -1,0 +1,37 @@
+"""Checks of a run as plain values, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+import pandas as pd
+
+from bayes_hte.checks.base import CheckResult
+
+
+def check_state(check: CheckResult) -> dict[str, Any]:
+    """Return a check as plain values."""
+    table = check.table.to_json(orient="table", double_precision=15)
+    # JSON has no infinity; pandas would give back NaN.
+    infinite = [
+        [row, column, value > 0]
+        for column, (_, values) in enumerate(check.table.items())
+        for row, value in enumerate(values)
+        if isinstance(value, float) and math.isinf(value)
+    ]
+    # Some checks decide with numpy, whose booleans are not JSON's.
+    passed = None if check.passed is None else bool(check.passed)
+    return {"name": check.name, "passed": passed, "text": check.text, "table": table} | (
+        {"infinite": infinite} if infinite else {}
+    )
+
+
+def check_from(state: Mapping[str, Any]) -> CheckResult:
+    """Make a check of what :func:`check_state` returned."""
+    table = pd.read_json(StringIO(state["table"]), orient="table", precise_float=True)
+    for row, column, positive in state.get("infinite", ()):
+        table.iloc[row, column] = math.inf if positive else -math.inf
+    return CheckResult(state["name"], state["passed"], table, state["text"])
