@@ -38,6 +38,8 @@ class PlacedTerm:
         Prior standard deviation of the function, in its units.
     trees : int
         Number of trees if it is a forest.
+    sparse : bool
+        Whether the probabilities of its columns are sampled if it is a forest.
     basis : ndarray, shape (unit,), or None
         What multiplies it at the rows of the study; None is 1.
     """
@@ -46,6 +48,7 @@ class PlacedTerm:
     name: str
     scale: float
     trees: int
+    sparse: bool
     basis: np.ndarray | None
 
 
@@ -253,7 +256,9 @@ def build_component(
     check_column(y, role, family=family.name, surface=surface, noise=noise)
     placed = tuple(_place(role, t, priors[t.kind], family, y, design, mediator) for t in terms)
     forests = {
-        p.name: forest_data(p.term, design, scale=p.scale, trees=p.trees, basis=p.basis)
+        p.name: forest_data(
+            p.term, design, scale=p.scale, trees=p.trees, sparse=p.sparse, basis=p.basis
+        )
         for p in placed
         if is_forest(surface, p.term)
     }
@@ -310,7 +315,7 @@ def _place(
         scale /= deviation.std()
     member = None if term.group is None else design.member(term.group)
     basis = term.basis(design.arm, deviation, member, expected=expected)
-    return PlacedTerm(term, variable_name(role, term), scale, prior.trees, basis)
+    return PlacedTerm(term, variable_name(role, term), scale, prior.trees, prior.sparse, basis)
 
 
 def _observe(

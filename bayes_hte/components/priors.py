@@ -23,11 +23,15 @@ class TermPrior:
         Number of trees if the surface is a forest.
     because : str
         The reason, printed in the report.
+    sparse : bool
+        Whether the probabilities with which trees choose a covariate to split on are sampled, which
+        leaves covariates that do not matter out; else all are chosen alike. Of forests alone.
     """
 
     scale: float
     trees: int
     because: str
+    sparse: bool = True
 
 
 DEFAULTS: dict[TermName, TermPrior] = {
@@ -82,5 +86,6 @@ def term_priors(
                 scale=now.scale if change.scale is None else change.scale,
                 trees=now.trees if change.trees is None else change.trees,
                 because=change.because,
+                sparse=now.sparse if change.sparse is None else change.sparse,
             )
     return priors

@@ -83,7 +83,7 @@ def _draw(component: Component, seed: int, draws: int) -> FittedComponent:
     for i, placed in enumerate(p for p in component.placed if p.name in forests):
         data = component.forests[placed.name]
         drawn = prior_forests(
-            data.prior, data.x, draws=draws, seed=stage_seed(seed, str(i)), levels=data.levels
+            data.prior, data.x, draws=draws, seed=stage_seed(seed, str(i)), **data.columns
         )
         trees[placed.term.name] = stack([drawn])
         if placed.term.features == "none":

@@ -306,6 +306,11 @@ def _check_priors(plan: Plan, *, mediated: bool) -> None:
                 f"prior: term {prior.term!r} of the {prior.component} is no forest, so trees = "
                 f"{prior.trees} means nothing; remove it."
             )
+        if prior.sparse is not None and not used[prior.term]:
+            raise SpecError(
+                f"prior: term {prior.term!r} of the {prior.component} is no forest, so sparse = "
+                f"{str(prior.sparse).lower()} means nothing; remove it."
+            )
         if (prior.component, prior.term) in seen:
             raise SpecError(f"prior: {prior.component} {prior.term!r} is declared twice.")
         seen.add((prior.component, prior.term))

@@ -31,6 +31,7 @@ from bayes_hte.surfaces.forest.step import STAT
 from bayes_hte.surfaces.gp.model import GPRegression, collapsed_model
 from bayes_hte.surfaces.gp.sampling import sample_collapsed
 from bayes_hte.surfaces.gp.surface import gp_term
+from bayes_hte.surfaces.terms import Term
 
 # Shrinkage scales have funnels: at the usual 0.8, and still at 0.95, some transitions diverge.
 TARGET_ACCEPT = 0.99
@@ -252,6 +253,8 @@ def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> F
                 continue
             extra[f"{name}_leaf_sd"] = (SAMPLE, _collect(kept, "leaf_sd", i))
             extra[f"{name}_leaves"] = (SAMPLE, _collect(kept, "leaves", i))
+            if component.forests[name].prior.sparse:
+                extra[f"{name}_split"] = _split_probabilities(kept, i, name, term, component)
         posterior = (
             posterior.drop_vars(list(component.forests))
             .drop_vars("unit", errors="ignore")
@@ -262,6 +265,18 @@ def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> F
     return FittedComponent.of(
         component, posterior=posterior, stats=stats, trees=trees, at_units=at_units
     )
+
+
+def _split_probabilities(
+    kept: np.ndarray, i: int, name: str, term: Term, component: Component
+) -> xr.DataArray:
+    """Probabilities with which trees choose a covariate, dims (chain, draw, covariate)."""
+    variables = component.forests[name].variables
+    names = list(component.design.columns(term.features).names)
+    by_column = np.array([[draw.probabilities[i] for draw in chain] for chain in kept])
+    values = by_column @ (variables[:, None] == np.arange(len(names))).astype(float)
+    dimension = f"{name}_covariate"
+    return xr.DataArray(values, dims=(*SAMPLE, dimension), coords={dimension: names})
 
 
 def _collect(kept: np.ndarray, what: str, i: int) -> np.ndarray:

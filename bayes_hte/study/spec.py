@@ -153,7 +153,8 @@ class PriorSpec:
     """A prior that differs from the default, with its reason.
 
     `scale` is the prior standard deviation of the term in units of the sd of what is modelled
-    (of the ratio of the sds, for mediator slopes).
+    (of the ratio of the sds, for mediator slopes). `sparse = false` lets the trees of a forest
+    choose every covariate alike to split on, in place of learning which ones matter.
     """
 
     component: ComponentName
@@ -161,6 +162,7 @@ class PriorSpec:
     because: str
     scale: float | None = None
     trees: int | None = None
+    sparse: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,9 @@ from bayes_hte.surfaces.forest.kernel import (
     SLOTS,
     Grid,
     Law,
+    Shares,
+    draw_prior_shares,
+    draw_shares,
     draw_trees,
     sweep_trees,
     write_preorder,
@@ -67,6 +70,10 @@ from bayes_hte.surfaces.forest.kernel import (
 
 MAX_CUTS = 255  # codes of a numeric column are bytes
 MAX_LEVELS = 63
+# Probability of the reserved column; see :mod:`bayes_hte.surfaces.forest.surface`.
+RESERVE = 0.25
+# Rounds of trees given probabilities and probabilities given trees in a draw from the prior.
+ROUNDS = 3
 MAX_COLUMNS = 32_000  # columns of stored splits are 16-bit integers
 
 
@@ -89,6 +96,8 @@ class ForestPrior:
     adaptive : bool
         Whether the scale is multiplied by the absolute value of a standard normal, which is
         sampled; else it is fixed.
+    sparse : bool
+        Whether the probabilities of the columns are sampled; else all are alike.
     """
 
     scale: float
@@ -98,6 +107,7 @@ class ForestPrior:
     min_leaf: int = 5
     max_depth: int = 10
     adaptive: bool = True
+    sparse: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges.
@@ -141,8 +151,8 @@ class LiveForest:
         Current values, without the basis.
     basis : ndarray, shape (row,)
         What multiplies f.
-    grid, law : Grid, Law
-        The rows and the tree prior as the kernel sees them.
+    grid, shares, law : Grid, Shares, Law
+        The rows, the probabilities of the columns and the tree prior as the kernel sees them.
     thresholds : ndarray, shape (feature, 255)
         The cuts of the numeric columns, in their units.
     nodes : structured ndarray, shape (tree, slot)
@@ -159,6 +169,7 @@ class LiveForest:
     f: np.ndarray
     basis: np.ndarray
     grid: Grid
+    shares: Shares
     law: Law
     thresholds: np.ndarray
     nodes: np.ndarray
@@ -172,6 +183,8 @@ def plant(
     basis: np.ndarray | None = None,
     *,
     levels: np.ndarray | None = None,
+    variables: np.ndarray | None = None,
+    reserved: int | None = None,
 ) -> LiveForest:
     """Create a forest of roots with value 0.
 
@@ -186,6 +199,11 @@ def plant(
     levels : ndarray of int, shape (feature,), optional
         0 for a numeric column (all of them if not given); K for an unordered categorical column
         that holds the codes 0, ..., K-1.
+    variables : ndarray of int, shape (feature,), optional
+        For a sparse prior: the variable each column comes from; columns of one variable share a
+        probability. Default: each column is a variable.
+    reserved : int, optional
+        For a sparse prior: a column with a probability of its own, ``RESERVE``.
 
     Returns
     -------
@@ -227,11 +245,40 @@ def plant(
         f=np.zeros(rows),
         basis=np.ones(rows) if basis is None else np.array(basis, dtype=np.float64),
         grid=Grid(codes=codes, cuts=cuts, levels=levels, columns=columns),
+        shares=_plant_shares(prior, columns, features, variables, reserved),
         law=Law(split=split, min_leaf=int(prior.min_leaf), max_depth=int(prior.max_depth)),
         thresholds=thresholds,
         nodes=nodes,
         tops=np.ones(prior.trees, dtype=np.int64),
         slots=np.zeros((prior.trees, rows), dtype=np.uint8),
+    )
+
+
+def _plant_shares(
+    prior: ForestPrior,
+    columns: np.ndarray,
+    features: int,
+    variables: np.ndarray | None,
+    reserved: int | None,
+) -> Shares:
+    # All variables with a rule alike.
+    own = np.arange(features) if variables is None or not prior.sparse else np.asarray(variables)
+    kept = -1 if reserved is None or reserved not in columns or not prior.sparse else int(reserved)
+    drawn = columns[columns != kept]
+    names, index = np.unique(own[drawn], return_inverse=True)
+    variable = np.full(features, -1, dtype=np.int64)
+    variable[drawn] = index
+    size = names.size
+    return Shares(
+        variable=variable,
+        start=np.concatenate([[0], np.cumsum(np.bincount(index, minlength=size))]).astype(np.int64),
+        members=drawn[np.argsort(index, kind="stable")].astype(np.int64),
+        log_share=np.full(size, -np.log(max(size, 1))),
+        share=np.full(size, 1 / max(size, 1)),
+        cumulative=np.arange(1, size + 1) / max(size, 1),
+        concentration=np.ones(1),
+        reserved=kept,
+        reserve=RESERVE,
     )
 
 
@@ -278,6 +325,7 @@ def sweep(
     rng: np.random.Generator,
     *,
     update_scale: bool = True,
+    update_shares: bool = True,
 ) -> None:
     """Update every tree and the scale of a forest once, in place.
 
@@ -293,6 +341,8 @@ def sweep(
         The generator of the chain.
     update_scale : bool, default True
         Whether to draw the scale too; a prior that is not adaptive fixes it anyway.
+    update_shares : bool, default True
+        Whether to draw the probabilities of the columns too, if the prior is sparse.
     """
     before = live.f.copy()
     u = precision * live.basis * residual
@@ -302,6 +352,7 @@ def sweep(
         live.tops,
         live.slots,
         live.grid,
+        live.shares,
         live.law,
         u,
         w,
@@ -310,9 +361,17 @@ def sweep(
         rng,
     )
     residual -= live.basis * (live.f - before)
+    if update_shares:
+        _draw_shares(live, rng)
     if update_scale and live.prior.adaptive:
         _draw_scale(live, squares, rng)
         _move_with_scale(live, residual, precision, rng)
+
+
+def _draw_shares(live: LiveForest, rng: np.random.Generator) -> None:
+    """Draw the probabilities of the variables given the trees, if there is a choice."""
+    if live.prior.sparse and live.shares.share.size > 1:
+        draw_shares(live.nodes, live.tops, live.grid, live.shares, rng)
 
 
 def _draw_scale(live: LiveForest, squares: float, rng: np.random.Generator) -> None:
@@ -349,6 +408,17 @@ def values(live: LiveForest) -> np.ndarray:
     return live.f.copy()
 
 
+def split_probabilities(live: LiveForest) -> np.ndarray:
+    """Return the probability of each column at a root, shape (feature,)."""
+    shares, found = live.shares, np.zeros(live.shares.variable.size)
+    of = shares.variable[shares.members]
+    found[shares.members] = (shares.share / np.diff(shares.start))[of]
+    if shares.reserved >= 0:
+        found *= 1 - shares.reserve if of.size else 0.0
+        found[shares.reserved] = 1 - found.sum()
+    return found
+
+
 def mean_leaves(live: LiveForest) -> float:
     """Return the mean number of leaves of a tree."""
     return live.leaves / live.prior.trees
@@ -383,8 +453,8 @@ def compile_kernel() -> None:
     The first call on a machine takes some ten seconds. Made before chains are started in forked
     processes, it is made once and not by each of them.
     """
-    live = plant(ForestPrior(scale=1.0, trees=1), np.zeros((1, 1)))
-    sweep(live, np.zeros(1), np.ones(1), np.random.default_rng(0))
+    live = plant(ForestPrior(scale=1.0, trees=1, sparse=True), np.eye(2))
+    sweep(live, np.zeros(2), np.ones(2), np.random.default_rng(0))
     pack(live)
 
 
@@ -395,6 +465,8 @@ def prior_draws(
     draws: int,
     seed: int,
     levels: np.ndarray | None = None,
+    variables: np.ndarray | None = None,
+    reserved: int | None = None,
 ) -> np.ndarray:
     """Draw functions from the prior and evaluate them at the rows that define it.
 
@@ -408,14 +480,17 @@ def prior_draws(
         Number of functions; they are independent.
     seed : int
         Seed of the generator.
-    levels : ndarray of int, shape (feature,), optional
+    levels, variables : ndarray of int, shape (feature,), optional
+        As in :func:`plant`.
+    reserved : int, optional
         As in :func:`plant`.
 
     Returns
     -------
     ndarray, shape (draw, row)
     """
-    lives = _prior_lives(prior, x, draws=draws, seed=seed, levels=levels)
+    columns = {"levels": levels, "variables": variables, "reserved": reserved}
+    lives = _prior_lives(prior, x, draws=draws, seed=seed, **columns)
     return np.stack([values(live) for live in lives])
 
 
@@ -426,38 +501,59 @@ def prior_forests(
     draws: int,
     seed: int,
     levels: np.ndarray | None = None,
+    variables: np.ndarray | None = None,
+    reserved: int | None = None,
 ) -> list[PackedForest]:
     """Draw the functions of :func:`prior_draws` as trees, to be evaluated at any rows.
 
     Parameters
     ----------
-    prior, x, draws, seed, levels
+    prior, x, draws, seed, levels, variables, reserved
         As in :func:`prior_draws`; the same seed gives the same functions.
 
     Returns
     -------
     list (draw) of PackedForest
     """
-    return [pack(live) for live in _prior_lives(prior, x, draws=draws, seed=seed, levels=levels)]
+    columns = {"levels": levels, "variables": variables, "reserved": reserved}
+    return [pack(live) for live in _prior_lives(prior, x, draws=draws, seed=seed, **columns)]
 
 
 def _prior_lives(
-    prior: ForestPrior, x: np.ndarray, *, draws: int, seed: int, levels: np.ndarray | None
+    prior: ForestPrior,
+    x: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+    levels: np.ndarray | None = None,
+    variables: np.ndarray | None = None,
+    reserved: int | None = None,
 ) -> Iterator[LiveForest]:
     # The same live forest again and again, with new trees.
-    live = plant(prior, x, levels=levels)
+    live = plant(prior, x, levels=levels, variables=variables, reserved=reserved)
     rng = np.random.default_rng(seed)
     for _ in range(draws):
         multiplier = rng.standard_normal() if prior.adaptive else 1.0
         live.leaf_variance = prior.leaf_variance * multiplier**2
-        live.leaves = draw_trees(
-            live.nodes,
-            live.tops,
-            live.slots,
-            live.grid,
-            live.law,
-            live.f,
-            live.leaf_variance,
-            rng,
-        )
+        if prior.sparse and live.shares.share.size:
+            draw_prior_shares(live.shares, rng)
+            for _ in range(ROUNDS):
+                _draw_trees(live, rng)
+                _draw_shares(live, rng)
+        _draw_trees(live, rng)
         yield live
+
+
+def _draw_trees(live: LiveForest, rng: np.random.Generator) -> None:
+    """Draw every tree from its prior given the probabilities of the columns."""
+    live.leaves = draw_trees(
+        live.nodes,
+        live.tops,
+        live.slots,
+        live.grid,
+        live.shares,
+        live.law,
+        live.f,
+        live.leaf_variance,
+        rng,
+    )

@@ -64,11 +64,14 @@ class ForestDraw:
         Standard deviation of the leaf values' prior, which is itself sampled.
     leaves : ndarray, shape (forest,)
         Mean number of leaves of a tree.
+    probabilities : tuple of ndarray, shape (feature,)
+        Probability of each column at a root.
     """
 
     forests: tuple[PackedForest, ...]
     leaf_sd: np.ndarray
     leaves: np.ndarray
+    probabilities: tuple[np.ndarray, ...]
 
 
 def stack(draws: Sequence[Sequence[PackedForest]]) -> xr.Dataset:

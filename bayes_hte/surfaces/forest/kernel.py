@@ -39,6 +39,8 @@ NODE = np.dtype(
 )
 GROW, PRUNE = 0.3, 0.3  # probability of each move; the rest changes a rule
 NUDGE = 0.5  # share of the new rules that stay near the old one
+TRIES = 16  # draws of a column that may be closed, before the open ones are listed
+LOWEST = -600.0  # logarithm of the smallest probability of a variable; exp of it is not 0
 NEAR = 20  # a cut is nudged by up to one part in so many of the grid
 ONE, ZERO = np.uint64(1), np.uint64(0)
 # Sums may be reordered (that is what makes them vector code); NaN and infinity keep their meaning.
@@ -64,6 +66,38 @@ class Grid(NamedTuple):
     cuts: np.ndarray
     levels: np.ndarray
     columns: np.ndarray
+
+
+class Shares(NamedTuple):
+    """Which column a split takes: probabilities of variables, each of one column or several.
+
+    Attributes
+    ----------
+    variable : ndarray of int64, shape (feature,)
+        Variable of a column; -1 for the reserved column and for columns without rules.
+    start : ndarray of int64, shape (variable + 1,)
+        Where the columns of a variable begin in `members`.
+    members : ndarray of int64, shape (member,)
+        Columns, variable by variable.
+    log_share, share, cumulative : ndarray, shape (variable,)
+        Logarithms of the probabilities, the probabilities, and their running sum.
+    concentration : ndarray, shape (1,)
+        Parameter of the symmetric Dirichlet distribution of the probabilities.
+    reserved : int
+        A column that has a probability of its own, wherever it is open; -1 for none.
+    reserve : float
+        That probability.
+    """
+
+    variable: np.ndarray
+    start: np.ndarray
+    members: np.ndarray
+    log_share: np.ndarray
+    share: np.ndarray
+    cumulative: np.ndarray
+    concentration: np.ndarray
+    reserved: int
+    reserve: float
 
 
 class Law(NamedTuple):
@@ -122,23 +156,80 @@ def _draw_subset(possible, rng):
 
 
 @numba.njit
-def _draw_rule(tree, node, grid, rng):
+def _is_open(tree, node, feature, grid):
+    if grid.levels[feature] > 0:
+        return not _is_one_level(_open_levels(tree, node, feature, grid.levels[feature]))
+    first, last = _open_cuts(tree, node, feature, grid.cuts[feature])
+    return first <= last
+
+
+@numba.njit
+def _count_open(tree, node, variable, grid, shares):
+    count = 0
+    for m in range(shares.start[variable], shares.start[variable + 1]):
+        count += _is_open(tree, node, shares.members[m], grid)
+    return count
+
+
+@numba.njit
+def _draw_member(tree, node, variable, grid, shares, rng):
+    # One of a variable's open columns, each as probable as the others; -1 if none is open.
+    first, stop = shares.start[variable], shares.start[variable + 1]
+    if stop - first == 1:
+        feature = shares.members[first]
+        return feature if _is_open(tree, node, feature, grid) else -1
+    count = _count_open(tree, node, variable, grid, shares)
+    if count == 0:
+        return -1
+    rank = int(rng.random() * count)
+    for m in range(first, stop):
+        if _is_open(tree, node, shares.members[m], grid):
+            if rank == 0:
+                return shares.members[m]
+            rank -= 1
+    return -1
+
+
+@numba.njit
+def _draw_column(tree, node, grid, shares, rng):
+    # The reserved column with its own probability, else a variable with its share among those that
+    # have an open column: drawn until one is open, or from a list if that takes too long, which is
+    # the same distribution.
+    if shares.reserved >= 0 and _is_open(tree, node, shares.reserved, grid):
+        if tree[node].open == 1 or rng.random() < shares.reserve:
+            return shares.reserved
+    last = shares.share.size - 1
+    for _ in range(TRIES):
+        drawn = min(np.searchsorted(shares.cumulative, rng.random(), side="right"), last)
+        feature = _draw_member(tree, node, drawn, grid, shares, rng)
+        if feature >= 0:
+            return feature
+    top = -np.inf
+    for k in range(last + 1):
+        if shares.log_share[k] > top and _count_open(tree, node, k, grid, shares) > 0:
+            top = shares.log_share[k]
+    weights = np.zeros(last + 1)
+    for k in range(last + 1):
+        if _count_open(tree, node, k, grid, shares) > 0:
+            weights[k] = math.exp(shares.log_share[k] - top)
+    weights = np.cumsum(weights)
+    drawn = np.searchsorted(weights, rng.random() * weights[last], side="right")
+    return _draw_member(tree, node, drawn, grid, shares, rng)
+
+
+@numba.njit
+def _draw_rule(tree, node, grid, shares, rng):
     # From the rule prior: column, cut, mask, and the columns left open to either child.
     here = tree[node].open
-    while True:
-        feature = grid.columns[int(rng.random() * grid.columns.size)]
-        if grid.levels[feature] > 0:
-            possible = _open_levels(tree, node, feature, grid.levels[feature])
-            if _is_one_level(possible):
-                continue
-            mask = _draw_subset(possible, rng)
-            left, right = here - _is_one_level(mask), here - _is_one_level(possible & ~mask)
-            return feature, -1, mask, left, right
-        first, last = _open_cuts(tree, node, feature, grid.cuts[feature])
-        if last < first:
-            continue
-        cut = first + int(rng.random() * (last - first + 1))
-        return feature, cut, ZERO, here - (cut == first), here - (cut == last)
+    feature = _draw_column(tree, node, grid, shares, rng)
+    if grid.levels[feature] > 0:
+        possible = _open_levels(tree, node, feature, grid.levels[feature])
+        mask = _draw_subset(possible, rng)
+        left, right = here - _is_one_level(mask), here - _is_one_level(possible & ~mask)
+        return feature, -1, mask, left, right
+    first, last = _open_cuts(tree, node, feature, grid.cuts[feature])
+    cut = first + int(rng.random() * (last - first + 1))
+    return feature, cut, ZERO, here - (cut == first), here - (cut == last)
 
 
 @numba.njit
@@ -379,13 +470,13 @@ def _log_split_ratio(tree, node, open_left, open_right, growable, prunable, law)
 
 
 @numba.njit
-def _grow(tree, top, slot_of, grid, law, u, w, sum_u, sum_w, variance, rng):
+def _grow(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance, rng):
     growable = _count_growable(tree, top, law)
     left = _free_pair(tree, top)
     if growable == 0 or left + 1 >= SLOTS:
         return top
     node = _pick_growable(tree, top, law, growable, rng)
-    rule = _draw_rule(tree, node, grid, rng)
+    rule = _draw_rule(tree, node, grid, shares, rng)
     feature, cut, mask = rule[0], rule[1], rule[2]
     code = grid.codes[feature]
     count = _count_right(node, slot_of, code, cut, mask)
@@ -440,14 +531,14 @@ def _prune(tree, top, slot_of, law, u, w, sum_u, sum_w, variance, rng):
 
 
 @numba.njit
-def _change(tree, top, slot_of, grid, law, u, w, sum_u, sum_w, variance, rng):
+def _change(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance, rng):
     node = _pick_prunable(tree, top, _count_prunable(tree, top), rng)
     left = tree[node].left
     right = left + 1
     if rng.random() < NUDGE:
         rule = _nudge_rule(tree, node, grid, rng)
     else:
-        rule = _draw_rule(tree, node, grid, rng)
+        rule = _draw_rule(tree, node, grid, shares, rng)
     feature, cut, mask = rule[0], rule[1], rule[2]
     if cut == -2:
         return
@@ -483,7 +574,7 @@ def _change(tree, top, slot_of, grid, law, u, w, sum_u, sum_w, variance, rng):
 
 
 @numba.njit(cache=True, nogil=True)
-def sweep_trees(nodes, tops, slots, grid, law, u, w, f, variance, rng):
+def sweep_trees(nodes, tops, slots, grid, shares, law, u, w, f, variance, rng):
     """Move every tree once and redraw its leaf values; see :func:`forest_core.sweep`.
 
     `nodes` (tree, slot), `tops` (tree,; slots in use), `slots` (tree, row) and `u` (row,) are
@@ -502,11 +593,11 @@ def sweep_trees(nodes, tops, slots, grid, law, u, w, f, variance, rng):
                 sum_u[k] += tree[k].value * sum_w[k]
         move = rng.random()
         if top == 1 or move < GROW:
-            top = _grow(tree, top, slot_of, grid, law, u, w, sum_u, sum_w, variance, rng)
+            top = _grow(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance, rng)
         elif move < GROW + PRUNE:
             top = _prune(tree, top, slot_of, law, u, w, sum_u, sum_w, variance, rng)
         else:
-            _change(tree, top, slot_of, grid, law, u, w, sum_u, sum_w, variance, rng)
+            _change(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance, rng)
         tops[t] = top
         found = 0
         for k in range(top):
@@ -525,11 +616,145 @@ def sweep_trees(nodes, tops, slots, grid, law, u, w, f, variance, rng):
     return total, squares
 
 
+# --- probabilities of the columns -------------------------------------------------------------
+
+
+@numba.njit
+def _mark_closed(tree, node, grid, shares, closed):
+    # Set `closed` for each variable that has no rule left at a node; return how many there are.
+    # Only a variable that is split on above can be one of them.
+    closed[:] = False
+    count = 0
+    if tree[node].open == grid.columns.size:
+        return count
+    above = tree[node].parent
+    while above >= 0:
+        k = shares.variable[tree[above].feature]
+        if k >= 0 and not closed[k] and _count_open(tree, node, k, grid, shares) == 0:
+            closed[k] = True
+            count += 1
+        above = tree[above].parent
+    return count
+
+
+@numba.njit
+def _log_concentration(eta, counts, unrestricted, discount):
+    # Log density of eta = log c given what is said of splits in `draw_shares`, up to a constant;
+    # c / (1 + c) is Beta(1/2, 1).
+    c = math.exp(eta)
+    total = counts.size * c
+    density = 0.5 * eta - 1.5 * math.log1p(c) - c * discount
+    density += math.lgamma(total) - math.lgamma(total + unrestricted)
+    for n in counts:
+        if n > 0:
+            density += math.lgamma(c + n) - math.lgamma(c)
+    return density
+
+
+@numba.njit
+def _draw_concentration(c, counts, unrestricted, discount, rng):
+    # A slice of the density of log c (Neal 2003), stepped out and shrunk.
+    eta = math.log(c)
+    height = _log_concentration(eta, counts, unrestricted, discount)
+    height += math.log(1.0 - rng.random())
+    low = eta - 2.0 * rng.random()
+    high = low + 2.0
+    while _log_concentration(low, counts, unrestricted, discount) > height:
+        low -= 2.0
+    while _log_concentration(high, counts, unrestricted, discount) > height:
+        high += 2.0
+    while True:
+        new = low + (high - low) * rng.random()
+        if _log_concentration(new, counts, unrestricted, discount) >= height:
+            return math.exp(new)
+        if new < eta:
+            low = new
+        else:
+            high = new
+
+
+@numba.njit
+def _set_shares(shares, logs):
+    # Normalised, and none so small that its exponential is 0.
+    top = logs.max()
+    total = top + math.log(np.exp(logs - top).sum())
+    shares.log_share[:] = np.maximum(logs - total, LOWEST)
+    shares.share[:] = np.exp(shares.log_share)
+    shares.cumulative[:] = np.cumsum(shares.share)
+
+
+@numba.njit
+def _log_gamma_draw(shape, rng):
+    # Logarithm of a gamma variable, which itself may be too small to be represented.
+    return math.log(rng.standard_gamma(shape + 1.0)) + math.log(1.0 - rng.random()) / shape
+
+
+@numba.njit(cache=True, nogil=True)
+def draw_shares(nodes, tops, grid, shares, rng):
+    """Draw the probabilities of the variables, and their concentration, given the trees.
+
+    A split on variable j at a node has probability ``s_j / sum of s over the open variables``. With
+    ``s = g / sum(g)`` and an exponential variable of rate "sum of g over the open variables" for
+    each split where some variable is closed, g is gamma and the concentration can be drawn with g
+    integrated out (Caron and Doucet 2012). `shares` is updated.
+    """
+    size = shares.share.size
+    counts, closed = np.zeros(size), np.empty(size, np.bool_)
+    splits = 0
+    for t in range(tops.size):
+        for k in range(tops[t]):
+            splits += nodes[t, k].feature >= 0
+    restricted = np.empty((splits, 2), np.int64)
+    found, unrestricted = 0, 0
+    for t in range(tops.size):
+        for k in range(tops[t]):
+            if nodes[t, k].feature >= 0 and shares.variable[nodes[t, k].feature] >= 0:
+                counts[shares.variable[nodes[t, k].feature]] += 1
+                if _mark_closed(nodes[t], k, grid, shares, closed) > 0:
+                    restricted[found] = t, k
+                    found += 1
+                else:
+                    unrestricted += 1
+    # The sum of g is free, as the trees depend on s alone: with this shape, splits where nothing is
+    # closed need no exponential variable.
+    c = shares.concentration[0]
+    total = max(rng.standard_gamma(size * c + unrestricted), 1e-30)
+    rates = np.ones(size)
+    for r in range(found):
+        _mark_closed(nodes[restricted[r, 0]], restricted[r, 1], grid, shares, closed)
+        among = 0.0
+        for k in range(size):
+            among += 0.0 if closed[k] else shares.share[k]
+        waited = rng.standard_exponential() / (total * among)
+        for k in range(size):
+            rates[k] += 0.0 if closed[k] else waited
+    rates = np.log(rates)
+    c = _draw_concentration(c, counts, unrestricted, rates.sum(), rng)
+    shares.concentration[0] = c
+    logs = np.empty(size)
+    for k in range(size):
+        logs[k] = _log_gamma_draw(c + counts[k], rng) - rates[k]
+    _set_shares(shares, logs)
+
+
+@numba.njit(cache=True, nogil=True)
+def draw_prior_shares(shares, rng):
+    """Replace the probabilities and their concentration by a draw from their prior."""
+    # The square of a uniform variable is Beta(1/2, 1).
+    ratio = min(max(rng.random() ** 2, 1e-12), 1.0 - 1e-12)
+    c = ratio / (1.0 - ratio)
+    shares.concentration[0] = c
+    logs = np.empty(shares.share.size)
+    for k in range(logs.size):
+        logs[k] = _log_gamma_draw(c, rng)
+    _set_shares(shares, logs)
+
+
 # --- the prior, and the way out ------------------------------------------------------------------
 
 
 @numba.njit
-def _draw_tree(tree, slot_of, grid, law, rng):
+def _draw_tree(tree, slot_of, grid, shares, law, rng):
     # One attempt at a tree from the untruncated prior: its top, or 0 where it is not valid.
     _reset(tree, slot_of.size, grid.columns.size)
     slot_of[:] = 0
@@ -538,7 +763,7 @@ def _draw_tree(tree, slot_of, grid, law, rng):
         if tree[node].open > 0 and rng.random() < law.split[tree[node].depth]:
             if top + 2 > SLOTS or not _can_grow(tree, node, law):
                 return 0
-            rule = _draw_rule(tree, node, grid, rng)
+            rule = _draw_rule(tree, node, grid, shares, rng)
             code = grid.codes[rule[0]]
             count = _count_right(node, slot_of, code, rule[1], rule[2])
             if count < law.min_leaf or tree[node].count - count < law.min_leaf:
@@ -551,14 +776,14 @@ def _draw_tree(tree, slot_of, grid, law, rng):
 
 
 @numba.njit(cache=True, nogil=True)
-def draw_trees(nodes, tops, slots, grid, law, f, variance, rng):
+def draw_trees(nodes, tops, slots, grid, shares, law, f, variance, rng):
     """Replace every tree by an independent draw from its prior; arguments as in `sweep_trees`."""
     total = 0
     f[:] = 0.0
     for t in range(tops.size):
         tops[t] = 0
         while tops[t] == 0:
-            tops[t] = _draw_tree(nodes[t], slots[t], grid, law, rng)
+            tops[t] = _draw_tree(nodes[t], slots[t], grid, shares, law, rng)
         for k in range(tops[t]):
             if nodes[t, k].feature == LEAF:
                 nodes[t, k].value = math.sqrt(variance) * rng.standard_normal()

@@ -33,6 +33,9 @@ STAT = "forest_draw"
 # the time for less than half of the effective draws of individual effects; with four, 1.7 times
 # the time for 1.8 times as many.
 SWEEPS = 2
+# Share of the tuning after which the probabilities of the columns are sampled; all are alike until
+# trees have found what they need.
+ALIKE = 0.2
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,23 @@ class ForestData:
         None if all are numeric.
     basis : ndarray, shape (row,), or None
         What multiplies the forest in the linear predictor; None is 1.
+    variables : ndarray of int, shape (feature,), or None
+        The variable each column comes from; None if each is its own.
+    reserved : int or None
+        A column with a probability of its own, if the prior is sparse.
     """
 
     prior: ForestPrior
     x: np.ndarray
     levels: np.ndarray | None = None
     basis: np.ndarray | None = None
+    variables: np.ndarray | None = None
+    reserved: int | None = None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What the sampler is told of the columns beside their values."""
+        return {"levels": self.levels, "variables": self.variables, "reserved": self.reserved}
 
 
 class ForestStep(BlockedStep):
@@ -134,9 +148,10 @@ class ForestStep(BlockedStep):
         """Plant new forests for one chain."""
         super().setup_chain(rng, tune, draws)
         self._live = {
-            name: forest_core.plant(f.prior, f.x, f.basis, levels=f.levels)
+            name: forest_core.plant(f.prior, f.x, f.basis, **f.columns)
             for name, f in self.forests.items()
         }
+        self._alike = int(ALIKE * tune)
         self._values = {name: forest_core.values(live) for name, live in self._live.items()}
 
     def step(self, point: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[dict]]:
@@ -149,8 +164,11 @@ class ForestStep(BlockedStep):
             working = working_model(self.family, y, eta, noise, self.rng)
             residual = working.residual.copy()
             for live in self._live.values():
-                forest_core.sweep(live, residual, working.precision, self.rng)
+                forest_core.sweep(
+                    live, residual, working.precision, self.rng, update_shares=self._alike <= 0
+                )
             eta = eta + (working.residual - residual)
+        self._alike -= 1
         self._values = {name: forest_core.values(live) for name, live in self._live.items()}
         return point | self._values, [self._stats()]
 
@@ -163,6 +181,7 @@ class ForestStep(BlockedStep):
             forests=() if self.tune else tuple(forest_core.pack(f) for f in live),
             leaf_sd=np.sqrt([f.leaf_variance for f in live]),
             leaves=np.array([forest_core.mean_leaves(f) for f in live]),
+            probabilities=tuple(forest_core.split_probabilities(f) for f in live),
         )
         return {STAT: kept}
 

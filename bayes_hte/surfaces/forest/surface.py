@@ -10,11 +10,14 @@ import pytensor.tensor as pt
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.study.design import Design
+from bayes_hte.study.design import ARM_COLUMN, PROPENSITY_COLUMN, Design
 from bayes_hte.surfaces.forest.core import ForestPrior, prior_draws
 from bayes_hte.surfaces.forest.draws import predict
 from bayes_hte.surfaces.forest.step import ForestData
 from bayes_hte.surfaces.terms import Term
+
+# Columns that a forest keeps open however little the outcome says of them.
+RESERVED = (ARM_COLUMN, PROPENSITY_COLUMN)
 
 
 def forest_function(name: str, data: ForestData) -> TensorVariable:
@@ -52,6 +55,7 @@ def forest_data(
     *,
     scale: float,
     trees: int,
+    sparse: bool,
     basis: np.ndarray | None,
 ) -> ForestData:
     """Collect what a term's forest stands for.
@@ -66,6 +70,8 @@ def forest_data(
         Prior standard deviation of the function, in its units.
     trees : int
         Number of trees.
+    sparse : bool
+        Whether the probabilities of the columns are sampled.
     basis : ndarray, shape (unit,), or None
         What multiplies the forest.
 
@@ -78,7 +84,13 @@ def forest_data(
     if term.features == "none":
         # A tree without columns cannot split: one leaf, drawn from its conjugate normal.
         return ForestData(ForestPrior(scale=scale, trees=1, adaptive=False), x, levels, basis)
-    return ForestData(ForestPrior(scale=scale, trees=trees), x, levels, basis)
+    columns = design.columns(term.features).columns
+    splits = [len(c.split_levels) for c in columns]
+    variables = np.repeat(np.arange(len(columns)), splits)
+    added = [i for i, c in enumerate(columns) if c.name in RESERVED]
+    reserved = int(np.flatnonzero(variables == added[0])[0]) if added else None
+    prior = ForestPrior(scale=scale, trees=trees, sparse=sparse)
+    return ForestData(prior, x, levels, basis, variables, reserved)
 
 
 def predict_forest(trees: xr.Dataset, term: Term, design: Design) -> np.ndarray:
@@ -110,4 +122,4 @@ def _zeros(rv: TensorVariable, size: object, *, rows: int) -> TensorVariable:
 
 def _random(rng: np.random.Generator, size: object = None, *, data: ForestData) -> np.ndarray:
     seed = int(rng.integers(2**31))
-    return prior_draws(data.prior, data.x, draws=1, seed=seed, levels=data.levels)[0]
+    return prior_draws(data.prior, data.x, draws=1, seed=seed, **data.columns)[0]
