@@ -18,7 +18,7 @@
 #
 # | to show | figures |
 # |---|---|
-# | effects | densities, distribution, caterpillar, modifier |
+# | effects | densities, distribution, caterpillar, modifier importance, modifier |
 # | subgroups | subgroup forest, profile tree, membership, co-clustering |
 # | whether the arms can be compared | overlap, love plot, weights |
 # | whom to treat | targeting curve, calibration |
@@ -143,6 +143,26 @@ plots.plot_caterpillar(
     xlabel="individual effect on function (points)",
     title="One line a person",
 )
+
+# %% [markdown]
+# ### Which modifiers matter
+#
+# `plot_modifier_importance`: the share of the splits of the effect's trees that each covariate
+# takes, and the probability that it is used at all. A real table comes from `fit.modifiers()`; this
+# one is invented.
+
+# %%
+importance = pd.DataFrame(
+    {
+        "covariate": ["age", "pain", "work"],
+        "mean": [0.71, 0.18, 0.11],
+        "ci_lower": [0.48, 0.02, 0.0],
+        "ci_upper": [0.9, 0.36, 0.27],
+        "prob_used": [1.0, 0.97, 0.81],
+        **INTERVAL,
+    }
+)
+plots.plot_modifier_importance(importance, title="What the effect varies with")
 
 # %% [markdown]
 # ### Effect along a modifier

@@ -13,6 +13,7 @@ from bayes_hte import effects
 from bayes_hte.components.effect import blend
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.stacked import StackedComponent
+from bayes_hte.effects.summaries import CiKind, interval_parameters
 from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.fitting.expected_mediator import expected_mediator
 from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
@@ -200,6 +201,31 @@ class Fit:
         else:
             draws = self.cate().to_dataset()
         return summarize(effects.average(draws), ci_prob=ci_prob)
+
+    @interval_parameters
+    def modifiers(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
+        """Which covariates the effects vary with: how much the trees of the effect use each.
+
+        Returns
+        -------
+        DataFrame, one row a component and covariate
+            ``component`` (``"outcome"``, with a mediator also ``"mediator"``; ``"effect"`` for
+            learner ``"x"``), ``covariate``; posterior ``mean`` of the share it takes of the splits
+            of the forests that let effects vary, with ``ci_lower`` and ``ci_upper``;
+            ``prob_used``, the probability that they split on it at all; ``split_probability``, the
+            posterior mean of the probability with which they choose it, NaN if that was not
+            sampled; ``ci_prob`` and ``ci_kind``. The largest share comes first. Of stacked
+            candidates the first on forests speaks; :meth:`candidates` gives the others.
+
+        Raises
+        ------
+        UnsupportedError
+            If no forest stands for the effect alone: another surface, or learner ``"t"``, ``"s"``
+            or ``"homogeneous"``.
+        """
+        from bayes_hte.fitting.modifiers import modifier_table
+
+        return modifier_table(self.components, ci_prob=ci_prob, ci_kind=ci_kind)
 
     def observed_predictor(self) -> xr.DataArray:
         """Linear predictor of the outcome at each unit's own arm and mediator.

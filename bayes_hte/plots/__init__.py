@@ -14,6 +14,7 @@ from bayes_hte.plots.identified_levels import plot_identifiability
 from bayes_hte.plots.loo_pit import plot_loo_pit
 from bayes_hte.plots.love import plot_love
 from bayes_hte.plots.membership import plot_membership
+from bayes_hte.plots.modifier_importance import plot_modifier_importance
 from bayes_hte.plots.modifiers import plot_modifier
 from bayes_hte.plots.overlap import plot_overlap
 from bayes_hte.plots.profile_tree import plot_profile_tree
@@ -35,6 +36,7 @@ __all__ = [
     "plot_love",
     "plot_membership",
     "plot_modifier",
+    "plot_modifier_importance",
     "plot_overlap",
     "plot_profile_tree",
     "plot_rho",

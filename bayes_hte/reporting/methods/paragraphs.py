@@ -24,6 +24,7 @@ from bayes_hte.reporting.page.words import (
 from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.tables.priors import TERM_WORDS
 from bayes_hte.reporting.tables.risks import N_GROUPS
+from bayes_hte.study.spec import PriorSpec
 
 _CITE = re.compile(r"\[@([a-z]+)\]")
 
@@ -188,7 +189,7 @@ def _models(results: Results) -> str:
     if spec.prior:
         sentences.append("Priors that differ from the defaults of the package, and why:")
         sentences += [
-            f"{p.component}, {TERM_WORDS[p.term]}: {_prior_words(p.scale, p.trees)} ({p.because})."
+            f"{p.component}, {TERM_WORDS[p.term]}: {_prior_words(p)} ({p.because})."
             for p in spec.prior
         ]
     else:
@@ -196,9 +197,12 @@ def _models(results: Results) -> str:
     return " ".join(sentences)
 
 
-def _prior_words(scale: float | None, trees: int | None) -> str:
+def _prior_words(prior: PriorSpec) -> str:
+    scale, trees, sparse = prior.scale, prior.trees, prior.sparse
     words = [] if scale is None else [f"prior standard deviation {scale:g} in standardised units"]
     words += [] if trees is None else [f"{trees} trees"]
+    if sparse is not None:
+        words += [f"splits {'sparse' if sparse else 'on every covariate alike'}"]
     return " and ".join(words) or "default"
 
 

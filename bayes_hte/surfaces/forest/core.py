@@ -25,7 +25,7 @@ the other is slow (interweaving).
 The tree prior is that of Chipman, George and McCulloch, restricted to valid trees. Unrestricted, a
 node at depth d (0 at the root) splits with probability ``alpha (1+d)^-beta`` if at least one column
 still has a rule there, and not otherwise. The column is uniform over the columns that still have a
-rule. On a numeric column the cut is uniform over the cuts of the column's grid that lie in the
+rule, unless the prior is sparse. On a numeric column the cut is uniform over the cuts of the column's grid that lie in the
 interval left open by the splits above on that column; the grid holds the midpoints between
 neighbouring distinct values of the study rows, or 255 of them at evenly spaced ranks. On a
 categorical column every level that the splits above leave possible goes left with probability 1/2,
@@ -34,12 +34,30 @@ rows of the study, none lies deeper than `max_depth`, and there are at most 128 
 the unrestricted one conditional on validity: its density is the product of the terms above times
 one constant, and the moves target exactly that.
 
+A sparse prior learns which columns to split on (Linero 2018). Columns that come from one variable
+are one of its P choices, and at a node a variable is drawn with probability ``s_j / sum s`` over
+those with a rule there, then one of its open columns, each alike. ``s ~ Dirichlet(a/P, ..., a/P)``
+and ``a / (a + P) ~ Beta(1/2, 1)``. One column may be reserved: where it is open (and not alone) it
+is chosen with probability ``RESERVE``, and the others share the rest. New rules still come from
+their prior, so the moves above stay as they are. After the trees, the sweep draws a and s: the sums
+over open variables in the density of the trees are replaced by exponential variables, given which a
+can be drawn with s integrated out and s is a normalised gamma vector (Caron and Doucet 2012). That
+is exact. Validity is a matter of all trees of the forest together: the density of (a, s, trees) is
+the product of the terms times one constant, wherever all trees are valid. So s is Dirichlet only if
+every tree is valid; else it leans to variables whose splits leave valid trees. Draws from the prior
+alternate between trees and s, ``ROUNDS`` times from a Dirichlet start, and have that lean in part.
+
 References
 ----------
+Caron, F., Doucet, A. (2012). Efficient Bayesian inference for generalized Bradley-Terry models.
+Journal of Computational and Graphical Statistics 21, 174-196. doi:10.1080/10618600.2012.638220
 Chipman, H. A., George, E. I., McCulloch, R. E. (1998). Bayesian CART model search. Journal of the
 American Statistical Association 93, 935-948. doi:10.1080/01621459.1998.10473750
 Chipman, H. A., George, E. I., McCulloch, R. E. (2010). BART: Bayesian additive regression trees.
 Annals of Applied Statistics 4, 266-298. doi:10.1214/09-AOAS285
+Linero, A. R. (2018). Bayesian regression trees for high-dimensional prediction and variable
+selection. Journal of the American Statistical Association 113, 626-636.
+doi:10.1080/01621459.2016.1264957
 Yu, Y., Meng, X.-L. (2011). To center or not to center: that is not the question. Journal of
 Computational and Graphical Statistics 20, 531-570. doi:10.1198/jcgs.2011.203main
 """

@@ -110,6 +110,35 @@ def _starts(sizes: Sequence[int]) -> np.ndarray:
     return np.cumsum([0, *sizes[:-1]], dtype=np.int64)
 
 
+def count_splits(trees: xr.Dataset, columns: int) -> np.ndarray:
+    """Count the splits of stored forests on each column, draw by draw.
+
+    Parameters
+    ----------
+    trees : Dataset
+        From :func:`stack`.
+    columns : int
+        Number of columns the forest was grown on.
+
+    Returns
+    -------
+    ndarray of int64, shape (chain, draw, column)
+    """
+    feature, root = trees["feature"].to_numpy(), trees["root"].to_numpy()
+    # In preorder a tree ends where its leaves first outnumber its splits.
+    height = np.cumsum(np.where(feature == LEAF, -1, 1))
+    tree = -np.minimum.accumulate(np.concatenate([[0], height[:-1]]))
+    # Trees of draws that are no longer kept belong to none.
+    draws = root.shape[0] * root.shape[1]
+    draw_of = np.full(tree[-1] + 1, draws)
+    draw_of[tree[root.reshape(draws, -1)]] = np.arange(draws)[:, None]
+    split = feature != LEAF
+    column = np.where(feature <= CATEGORICAL, CATEGORICAL - feature, feature)[split]
+    place = draw_of[tree[split]] * columns + column
+    counts = np.bincount(place, minlength=(draws + 1) * columns)[: draws * columns]
+    return counts.reshape(*root.shape[:2], columns)
+
+
 def predict(trees: xr.Dataset, x: np.ndarray) -> np.ndarray:
     """Evaluate stored forests at rows, draw by draw.
 

@@ -195,9 +195,9 @@ def _draw_column(tree, node, grid, shares, rng):
     # The reserved column with its own probability, else a variable with its share among those that
     # have an open column: drawn until one is open, or from a list if that takes too long, which is
     # the same distribution.
-    if shares.reserved >= 0 and _is_open(tree, node, shares.reserved, grid):
-        if tree[node].open == 1 or rng.random() < shares.reserve:
-            return shares.reserved
+    kept = shares.reserved >= 0 and _is_open(tree, node, shares.reserved, grid)
+    if kept and (tree[node].open == 1 or rng.random() < shares.reserve):
+        return shares.reserved
     last = shares.share.size - 1
     for _ in range(TRIES):
         drawn = min(np.searchsorted(shares.cumulative, rng.random(), side="right"), last)
