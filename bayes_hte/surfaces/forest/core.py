@@ -25,7 +25,8 @@ the other is slow (interweaving).
 The tree prior is that of Chipman, George and McCulloch, restricted to valid trees. Unrestricted, a
 node at depth d (0 at the root) splits with probability ``alpha (1+d)^-beta`` if at least one column
 still has a rule there, and not otherwise. The column is uniform over the columns that still have a
-rule, unless the prior is sparse. On a numeric column the cut is uniform over the cuts of the column's grid that lie in the
+rule, unless the prior is sparse. On a numeric column the cut is
+uniform over the cuts of the column's grid that lie in the
 interval left open by the splits above on that column; the grid holds the midpoints between
 neighbouring distinct values of the study rows, or 255 of them at evenly spaced ranks. On a
 categorical column every level that the splits above leave possible goes left with probability 1/2,
@@ -376,19 +377,22 @@ def sweep(
         w,
         live.f,
         live.leaf_variance,
+        update_shares and _has_choice(live),
         rng,
     )
     residual -= live.basis * (live.f - before)
-    if update_shares:
-        _draw_shares(live, rng)
     if update_scale and live.prior.adaptive:
         _draw_scale(live, squares, rng)
         _move_with_scale(live, residual, precision, rng)
 
 
+def _has_choice(live: LiveForest) -> bool:
+    return live.prior.sparse and live.shares.share.size > 1
+
+
 def _draw_shares(live: LiveForest, rng: np.random.Generator) -> None:
     """Draw the probabilities of the variables given the trees, if there is a choice."""
-    if live.prior.sparse and live.shares.share.size > 1:
+    if _has_choice(live):
         draw_shares(live.nodes, live.tops, live.grid, live.shares, rng)
 
 

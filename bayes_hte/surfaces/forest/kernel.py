@@ -573,50 +573,7 @@ def _change(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance,
     sum_u[right], sum_w[right] = right_u, right_w
 
 
-@numba.njit(cache=True, nogil=True)
-def sweep_trees(nodes, tops, slots, grid, shares, law, u, w, f, variance, rng):
-    """Move every tree once and redraw its leaf values; see :func:`forest_core.sweep`.
-
-    `nodes` (tree, slot), `tops` (tree,; slots in use), `slots` (tree, row) and `u` (row,) are
-    updated, `f` (row,) is filled. Returns the number of leaves and the sum of their squares.
-    """
-    new, step = np.zeros(SLOTS + 1), np.zeros(SLOTS + 1)
-    sum_u, sum_w = np.zeros(SLOTS), np.zeros(SLOTS)
-    leaves = np.empty(SLOTS + 1, np.uint8)
-    total, squares = 0, 0.0
-    f[:] = 0.0
-    for t in range(tops.size):
-        tree, top, slot_of = nodes[t], tops[t], slots[t]
-        for k in range(top):
-            if tree[k].feature == LEAF:
-                sum_u[k], sum_w[k] = _sum_leaf(k, slot_of, u, w)
-                sum_u[k] += tree[k].value * sum_w[k]
-        move = rng.random()
-        if top == 1 or move < GROW:
-            top = _grow(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance, rng)
-        elif move < GROW + PRUNE:
-            top = _prune(tree, top, slot_of, law, u, w, sum_u, sum_w, variance, rng)
-        else:
-            _change(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance, rng)
-        tops[t] = top
-        found = 0
-        for k in range(top):
-            if tree[k].feature == LEAF:
-                spread = 1 / (sum_w[k] + 1 / variance)
-                new[k] = spread * sum_u[k] + math.sqrt(spread) * rng.standard_normal()
-                step[k] = new[k] - tree[k].value
-                tree[k].value = new[k]
-                squares += new[k] * new[k]
-                leaves[found] = k
-                found += 1
-        total += found
-        padded = (found + 3) // 4 * 4
-        leaves[found:padded] = NOWHERE
-        _settle(leaves[:padded], slot_of, u, w, f, new, step)
-    return total, squares
-
-
-# --- probabilities of the columns -------------------------------------------------------------
+# --- probabilities of the columns ------------------------------------------------------------------
 
 
 @numba.njit
@@ -748,6 +705,55 @@ def draw_prior_shares(shares, rng):
     for k in range(logs.size):
         logs[k] = _log_gamma_draw(c, rng)
     _set_shares(shares, logs)
+
+
+# --- a sweep ---------------------------------------------------------------------------------------
+
+
+@numba.njit(cache=True, nogil=True)
+def sweep_trees(nodes, tops, slots, grid, shares, law, u, w, f, variance, learn, rng):
+    """Move every tree once and redraw its leaf values; see :func:`forest_core.sweep`.
+
+    `nodes` (tree, slot), `tops` (tree,; slots in use), `slots` (tree, row) and `u` (row,) are
+    updated, and `shares` if `learn`; `f` (row,) is filled. Returns the number of leaves and the sum
+    of their squares.
+    """
+    new, step = np.zeros(SLOTS + 1), np.zeros(SLOTS + 1)
+    sum_u, sum_w = np.zeros(SLOTS), np.zeros(SLOTS)
+    leaves = np.empty(SLOTS + 1, np.uint8)
+    total, squares = 0, 0.0
+    f[:] = 0.0
+    for t in range(tops.size):
+        tree, top, slot_of = nodes[t], tops[t], slots[t]
+        for k in range(top):
+            if tree[k].feature == LEAF:
+                sum_u[k], sum_w[k] = _sum_leaf(k, slot_of, u, w)
+                sum_u[k] += tree[k].value * sum_w[k]
+        move = rng.random()
+        if top == 1 or move < GROW:
+            top = _grow(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance, rng)
+        elif move < GROW + PRUNE:
+            top = _prune(tree, top, slot_of, law, u, w, sum_u, sum_w, variance, rng)
+        else:
+            _change(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance, rng)
+        tops[t] = top
+        found = 0
+        for k in range(top):
+            if tree[k].feature == LEAF:
+                spread = 1 / (sum_w[k] + 1 / variance)
+                new[k] = spread * sum_u[k] + math.sqrt(spread) * rng.standard_normal()
+                step[k] = new[k] - tree[k].value
+                tree[k].value = new[k]
+                squares += new[k] * new[k]
+                leaves[found] = k
+                found += 1
+        total += found
+        padded = (found + 3) // 4 * 4
+        leaves[found:padded] = NOWHERE
+        _settle(leaves[:padded], slot_of, u, w, f, new, step)
+    if learn:
+        draw_shares(nodes, tops, grid, shares, rng)
+    return total, squares
 
 
 # --- the prior, and the way out ------------------------------------------------------------------
