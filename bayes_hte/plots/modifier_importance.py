@@ -25,7 +25,7 @@ def plot_modifier_importance(
     table: pd.DataFrame,
     *,
     largest: int = 15,
-    xlabel: str = "share of the splits of the trees of the effect",
+    xlabel: str = "share of splits of the effect's trees",
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from bayes_hte.study.spec import PriorSpec
 from tests.benchmarks.effects_data import Data
 
 PROBS = (0.5, 0.95)
@@ -89,10 +90,17 @@ class Method:
 
 # --- Ours: options of bayes_hte.fit; add a candidate by adding a line ----------------------------
 
+UNIFORM = tuple(
+    PriorSpec(component, term, "the sampler before sparse splits", sparse=False)
+    for component, term in [("propensity", "shared"), ("outcome", "shared"), ("outcome", "arm")]
+)
+
 OURS: dict[str, dict[str, Any]] = {
     "default": {},
     # What the default is above 300 units.
     "forest": {"stack_with": ()},
+    # Trees that choose every covariate alike to split on.
+    "forest uniform": {"stack_with": (), "priors": UNIFORM},
     "forest nopc": {"stack_with": (), "propensity_covariate": False},
     "forest prognostic+effect": {"learner": "prognostic_effect"},
     "forest s": {"learner": "s"},

@@ -12,6 +12,7 @@ from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.plots import plot_modifier_importance
 from bayes_hte.study.spec import PriorSpec
+from bayes_hte.surfaces.forest.core import RESERVE
 from tests.fakes import fake_study
 
 TINY = {"seed": 3, "draws": 20, "tune": 20, "chains": 2, "cores": 1, "progress": False}
@@ -50,6 +51,8 @@ def test_probabilities_are_saved_with_the_draws_of_sparse_forests_alone(fit):
     assert shared.sizes["draw"] == 20
     assert "(propensity)" in shared["outcome_shared_covariate"]
     np.testing.assert_allclose(shared.sum("outcome_shared_covariate"), 1)
+    reserved = shared.sel(outcome_shared_covariate="(propensity)")
+    np.testing.assert_allclose(reserved, RESERVE)
     assert "mediator_arm_0_split" in posterior
     assert "outcome_arm_0_split" not in posterior
 

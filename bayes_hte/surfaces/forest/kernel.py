@@ -573,7 +573,7 @@ def _change(tree, top, slot_of, grid, shares, law, u, w, sum_u, sum_w, variance,
     sum_u[right], sum_w[right] = right_u, right_w
 
 
-# --- probabilities of the columns ------------------------------------------------------------------
+# --- probabilities of the columns --------------------------------------------------------------
 
 
 @numba.njit
@@ -707,7 +707,7 @@ def draw_prior_shares(shares, rng):
     _set_shares(shares, logs)
 
 
-# --- a sweep ---------------------------------------------------------------------------------------
+# --- a sweep -----------------------------------------------------------------------------------
 
 
 @numba.njit(cache=True, nogil=True)

@@ -16,7 +16,9 @@ from bayes_hte.surfaces.forest.draws import predict
 from bayes_hte.surfaces.forest.step import ForestData
 from bayes_hte.surfaces.terms import Term
 
-# Columns that a forest keeps open however little the outcome says of them.
+# Columns that a forest keeps open however little the outcome says of them: the arm, and the
+# propensity, without which the average effect takes over what sparse splits drop of confounders
+# (measured: tests/benchmarks/RESULTS.md).
 RESERVED = (ARM_COLUMN, PROPENSITY_COLUMN)
 
 
