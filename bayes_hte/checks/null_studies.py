@@ -1,7 +1,8 @@
 """Studies in which effects are equal, and the fits that are repeated on them.
 
-What :func:`~bayes_hte.subgroups.nulls.distribution.calibrate` needs of the models: from a fit without
-effect modification, posterior-predictive studies; from a plan, draws of an effect of any study.
+The models give two things to the null distribution of the subgroup rule
+(:mod:`bayes_hte.subgroups.nulls.distribution`): posterior-predictive studies, from a fit without
+effect modification, and draws of an effect of any study, from a plan.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def _model_effect(study: Study, seed: int, *, plan: Plan, effect: str, **size: i
     from bayes_hte.effects.contrasts import total_effect, total_natural_indirect
 
     fit = refit_plan(study, plan, seed=seed, **size)
-    if effect == "te" and plan.learner == "x":
+    if effect == "te" and plan.second_stage:
         return fit.cate()
     mu = fit.potential_outcomes()
     return total_natural_indirect(mu) if effect == "tnie" else total_effect(mu)

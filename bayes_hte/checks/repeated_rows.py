@@ -19,13 +19,18 @@ Human Resources 50, 317-372. doi:10.3368/jhr.50.2.317
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.study.study import Study, is_numeric
+from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.study import Study
+
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
 
 NAME = "repeated rows"
 MIN_LEVELS = 20
@@ -42,7 +47,12 @@ NOISE_SDS = 4.0
 RECODED = 0.1
 """Mean squared step between neighbouring values of a fine column, in variances (2 for an unrelated
 column), below which a function of that column is a smooth recoding of it (a square, a logarithm)
-and says nothing about who is who."""
+and does not identify anybody."""
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Look for rows that share every covariate; see :func:`repeated_rows`."""
+    return (repeated_rows(subject.study),)
 
 
 def repeated_rows(study: Study) -> CheckResult:

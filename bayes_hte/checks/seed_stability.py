@@ -17,7 +17,7 @@ import xarray as xr
 from joblib import Parallel, delayed
 from scipy.stats import spearmanr
 
-from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.base import CheckResult, not_judged
 from bayes_hte.checks.refitting import CI_KIND, CI_PROB, average_effect, refit_plan
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import BayesHTEError, DataError, SpecError
@@ -26,6 +26,7 @@ from bayes_hte.seeds import children, number_of
 from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
     from bayes_hte.fitting.fitted import Fit
     from bayes_hte.fitting.plan import Plan
 
@@ -40,6 +41,13 @@ both fits in about 6 of 7 pairs (normal effects)."""
 MAX_SIGN_CHANGES = 0.05
 """Share of units whose posterior-mean effect changes its sign: for more than one person in twenty
 the answer to 'does it help or harm' would be the seed's."""
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Refit with other seeds if they are asked for; see :func:`seed_stability`."""
+    if subject.other_seeds is None:
+        return ()
+    return (seed_stability(subject.fit, **subject.other_seeds),)
 
 
 def seed_stability(
@@ -84,7 +92,7 @@ def seed_stability(
             delayed(_refitted_cate)(fit.study, fit.plan, number, size) for number in numbers
         )
     except BayesHTEError as error:
-        return CheckResult(NAME, False, pd.DataFrame(), f"Could not be judged: {error}")
+        return not_judged(NAME, error)
     return compare_seeds({fit.seed: fit.cate(), **dict(zip(numbers, cates, strict=True))})
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.sampling_health import PREFIX as HEALTH
+from bayes_hte.checks.sampling_health import NAME as HEALTH
 from bayes_hte.mixtures.agreement import AGREE
 from bayes_hte.mixtures.identification import LEVELS, Identifiability
 

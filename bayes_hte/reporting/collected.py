@@ -131,11 +131,11 @@ def propensity_shares(
 
 
 def _check_tables(results: Results) -> dict[str, pd.DataFrame]:
-    """One table of all verdicts, and the numbers behind each verdict that has any."""
+    """One table of all checks, and the numbers behind each that has any."""
     if not results.checks:
         return {}
     verdicts = pd.DataFrame(
-        [{"check": c.name, "verdict": c.verdict, "text": c.text} for c in results.checks]
+        [{"check": c.name, "state": c.state, "text": c.text} for c in results.checks]
     )
     numbers = {
         key: _with_index(check.table)

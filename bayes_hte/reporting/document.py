@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from bayes_hte.checks.sampling_health import PREFIX
+from bayes_hte.checks.sampling_health import NAME as HEALTH
 from bayes_hte.errors import SpecError
 from bayes_hte.reporting.collected import all_tables
 from bayes_hte.reporting.page.markup import named_check, text, unordered
@@ -111,7 +111,7 @@ def _banner(material: Material) -> str:
     failed = unordered(
         named_check(c.name, c.text)
         for c in material.results.trust.decided_by
-        if c.name.startswith(PREFIX)
+        if c.name.startswith(HEALTH)
     )
     return (
         '<div class="banner" role="alert"><p><strong>The sampling failed its health checks. The '

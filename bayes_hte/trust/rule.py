@@ -28,17 +28,15 @@ from typing import Literal
 import pandas as pd
 
 from bayes_hte.checks import (
-    arm_overlap as arms,
-)
-from bayes_hte.checks import (
+    arm_overlap,
     chain_stability,
     heterogeneity,
     refutations,
     repeated_rows,
+    sampling_health,
     seed_stability,
 )
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.sampling_health import PREFIX
 
 Level = Literal["green", "amber", "red"]
 DO_NOT_TRUST = "do not trust"
@@ -60,15 +58,8 @@ MEANING: dict[str, str] = {
     ),
 }
 STABILITY = (chain_stability.NAME, seed_stability.NAME)
-REFUTATIONS = (
-    refutations.PLACEBO,
-    refutations.RANDOM_CAUSE,
-    refutations.SUBSET,
-    refutations.PERMUTED,
-    refutations.CONTROL,
-)
-# Beside the health of the sampling.
-DECISIVE = (arms.NAME, repeated_rows.NAME, *REFUTATIONS)
+DECISIVE = (sampling_health.NAME, arm_overlap.NAME, repeated_rows.NAME, refutations.NAME)
+"""Names of the checks that everything else rests on."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +97,7 @@ class Trust:
         return pd.DataFrame(
             {
                 "check": [c.name for c in self.checks],
-                "verdict": [c.verdict for c in self.checks],
+                "state": [c.state for c in self.checks],
                 "decides": [c in self.decided_by for c in self.checks],
                 "text": [c.text for c in self.checks],
             }
@@ -132,7 +123,7 @@ def judge(checks: Sequence[CheckResult]) -> Trust:
     if broken or missing:
         reasons = (*missing, *(f"{c.name}: {c.text}" for c in broken))
         return _trust(DO_NOT_TRUST, reasons, cautions, broken, checks)
-    judged = [c for c in checks if c.name in (heterogeneity.HELD_OUT, heterogeneity.NAME)]
+    judged = [c for c in checks if c.name in (heterogeneity.HELD_OUT, heterogeneity.LEFT_OUT)]
     # Outcomes kept away from every model outrank left-out predictions of the model itself.
     judged.sort(key=lambda c: c.name != heterogeneity.HELD_OUT)
     if not judged:
@@ -153,16 +144,16 @@ def judge(checks: Sequence[CheckResult]) -> Trust:
 
 def _is_decisive(check: CheckResult) -> bool:
     """Whether everything else rests on a check."""
-    return check.name.startswith(PREFIX) or check.name in DECISIVE
+    return check.name.startswith(DECISIVE)
 
 
 def _missing(checks: Sequence[CheckResult]) -> tuple[str, ...]:
     """Say which checks were not made without which nothing can be trusted."""
     names = [c.name for c in checks]
     missing = []
-    if not any(name.startswith(PREFIX) for name in names):
+    if not any(name.startswith(sampling_health.NAME) for name in names):
         missing.append("The sampling was not checked.")
-    if arms.NAME not in names:
+    if arm_overlap.NAME not in names:
         missing.append("The overlap of the arms was not checked.")
     return tuple(missing)
 

@@ -11,8 +11,7 @@ import xarray as xr
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from bayes_hte import effects
-from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.heterogeneity import HELD_OUT, NAME, heterogeneity_check
+from bayes_hte.checks.heterogeneity import bootstrap_seed
 from bayes_hte.checks.loo import leave_one_out
 from bayes_hte.effects.contrasts import Better
 from bayes_hte.errors import DataError, SpecError
@@ -234,7 +233,7 @@ def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
     n_bins = 5 if np.bincount(unseen.study.arm_index()).min() >= FEW_IN_ARM else 3
 
     def judge[T](verb: Callable[..., T], **options: Any) -> T:
-        rng = np.random.default_rng(_bootstrap_seed(seed))
+        rng = np.random.default_rng(bootstrap_seed(seed))
         return verb(unseen.effect, rng=rng, **unseen.given(), **options)
 
     return Targeting(
@@ -245,22 +244,6 @@ def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
         how=unseen.how,
         n_units=unseen.study.n_units,
     )
-
-
-def judge_heterogeneity(unseen: Unseen, *, better: Better, seed: int) -> CheckResult:
-    """Judge whether predicted differences between units show in outcomes they have not seen."""
-    return heterogeneity_check(
-        unseen.effect,
-        **unseen.given(),
-        better=better,
-        seed=_bootstrap_seed(seed),
-        name=HELD_OUT if unseen.how == "held out" else NAME,
-    )
-
-
-def _bootstrap_seed(seed: int) -> int:
-    """One set of weights for everything judged, so that the same number never differs."""
-    return stage_seed(seed, "unseen")
 
 
 def _bounded(propensity: xr.DataArray) -> xr.DataArray:

@@ -57,7 +57,7 @@ def test_a_shifted_mean_in_one_arm_fails_and_is_named(arm):
     eta, noise, y = model("gaussian")
     result = check("gaussian", eta, noise, y + 0.6 * (arm == ARM))
     assert result.passed is False
-    assert result.verdict == "FAIL"
+    assert result.state == "FAIL"
     assert f"mean in {NAMES[arm]}" in result.text
     assert NAMES[1 - arm] not in result.text
 

@@ -20,7 +20,7 @@ from bayes_hte.checks.altered_studies import (
     with_random_cause,
 )
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.refitting import AverageEffect, Refit, average_effect, surrogate
+from bayes_hte.checks.refitting import AverageEffect, Refit, average_effect, linear_stand_in
 from bayes_hte.checks.refutations import CONTROL, PERMUTED, PLACEBO, RANDOM_CAUSE, SUBSET, refute
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study.encoding import Encoding
@@ -50,7 +50,7 @@ def clustered(*, constant: bool = True, declared: bool = True) -> Study:
 
 
 def run(study: Study, **options) -> dict[str, CheckResult]:
-    """Refute without a fit: the surrogate needs its study alone."""
+    """Refute without a fit: the stand-in needs its study alone."""
     results = refute(SimpleNamespace(study=study), **{"seed": 1, "repeats": REPEATS, **options})
     return {result.name: result for result in results}
 
@@ -60,8 +60,8 @@ def failed(results: dict[str, CheckResult]) -> set[str]:
 
 
 def broken(change) -> Refit:
-    """An estimator that spoils the surrogate's answer: change(study, effect) -> AverageEffect."""
-    estimate = surrogate().estimate
+    """An estimator that spoils the stand-in's answer: change(study, effect) -> AverageEffect."""
+    estimate = linear_stand_in().estimate
     return Refit("broken", lambda study, seed: change(study, estimate(study, seed)))
 
 
@@ -70,10 +70,10 @@ def shifted(effect: AverageEffect, by: float) -> AverageEffect:
     return replace(effect, **moved)
 
 
-# ---------------------------------------------------------------- the surrogate
+# ---------------------------------------------------------------- the stand-in
 
 
-def test_the_surrogate_is_the_closed_form_posterior_of_its_model():
+def test_the_stand_in_is_the_closed_form_posterior_of_its_model():
     from sklearn.linear_model import BayesianRidge
 
     study = trial()
@@ -94,7 +94,7 @@ def test_the_surrogate_is_the_closed_form_posterior_of_its_model():
         means.append(at @ coefficients)
         variances.append(at @ covariance @ at)
         slopes.append(coefficients[1:])
-    got, unit = surrogate().estimate(study, 0), study.outcome().std()
+    got, unit = linear_stand_in().estimate(study, 0), study.outcome().std()
     assert got.ate == pytest.approx(unit * (means[1] - means[0]), rel=1e-6)
     assert got.sd == pytest.approx(unit * np.sqrt(sum(variances)), rel=1e-3)
     assert got.spread == pytest.approx(unit * (x @ (slopes[1] - slopes[0])).std(), rel=1e-3)
@@ -102,15 +102,15 @@ def test_the_surrogate_is_the_closed_form_posterior_of_its_model():
     assert got.n_units == study.n_units
 
 
-def test_the_surrogate_follows_the_units_of_the_outcome():
+def test_the_stand_in_follows_the_units_of_the_outcome():
     study = trial()
     other = study.alike(study.frame.assign(y=5 + 100 * study.frame["y"]))
-    first, second = (surrogate().estimate(s, 0) for s in (study, other))
+    first, second = (linear_stand_in().estimate(s, 0) for s in (study, other))
     for name in ("ate", "sd", "lower", "upper", "spread"):
         assert getattr(second, name) == pytest.approx(100 * getattr(first, name))
 
 
-def test_intervals_of_the_surrogate_cover_under_confounding():
+def test_intervals_of_the_stand_in_cover_under_confounding():
     covered = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -120,7 +120,7 @@ def test_intervals_of_the_surrogate_cover_under_confounding():
         y = x[:, 0] + arm * tau + rng.normal(size=150)
         frame = pd.DataFrame({"y": y, "t": arm, "a": x[:, 0], "b": x[:, 1]})
         study = Study.from_frame(frame, outcome="y", treatment="t", covariates=["a", "b"])
-        effect = surrogate().estimate(study, 0)
+        effect = linear_stand_in().estimate(study, 0)
         covered += effect.lower <= tau.mean() <= effect.upper
     low, high = binom.ppf([0.005, 0.995], 60, 0.95)
     assert low <= covered <= high
@@ -132,9 +132,9 @@ def test_clusters_widen_by_the_design_effect():
     rows = study.frame.assign(person=np.arange(study.n_units))
     copies = rows.loc[rows.index.repeat(4)].reset_index(drop=True)
     roles = {"outcome": "y", "treatment": "treat", "covariates": study.roles.covariates}
-    single = surrogate().estimate(study, 0)
+    single = linear_stand_in().estimate(study, 0)
     naive, aware = (
-        surrogate().estimate(Study.from_frame(copies, **roles, cluster=c), 0)
+        linear_stand_in().estimate(Study.from_frame(copies, **roles, cluster=c), 0)
         for c in (None, "person")
     )
     assert naive.sd == pytest.approx(single.sd / 2, rel=0.02)
@@ -239,14 +239,14 @@ def test_a_sound_study_passes_everything():
         assert table.attrs == {"ci_prob": 0.95, "ci_kind": "eti"}
     assert len(results[CONTROL].table) == 1
     assert set(results[SUBSET].table["units"]) == {160}
-    assert all("surrogate" in result.text for result in results.values())
+    assert all("stand-in" in result.text for result in results.values())
 
 
 def test_a_row_of_a_table_can_be_repeated_from_its_seed():
     row = sound()[PLACEBO].table.iloc[3]
     seed = int(row["seed"])
     study = with_placebo_treatment(trial(), np.random.default_rng(seed))
-    assert surrogate().estimate(study, seed).ate == row["estimate"]
+    assert linear_stand_in().estimate(study, seed).ate == row["estimate"]
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
@@ -289,7 +289,7 @@ def test_a_constant_effect_is_found_by_what_must_be_zero():
 def test_a_leaked_treatment_is_found():
     # The estimator reads the treatment from a copy of the data instead of the study it is given.
     copy = trial().frame["treat"]
-    leak = broken(lambda s, e: surrogate().estimate(s.alike(s.frame.assign(treat=copy)), 0))
+    leak = broken(lambda s, e: linear_stand_in().estimate(s.alike(s.frame.assign(treat=copy)), 0))
     results = run(trial(), estimator=leak)
     assert results[PLACEBO].passed is False
     assert results[PERMUTED].passed is True
@@ -302,7 +302,7 @@ def test_a_leaked_treatment_is_found():
 
 def test_a_leaked_outcome_is_found():
     copy = trial().frame["y"]
-    leak = broken(lambda s, e: surrogate().estimate(s.alike(s.frame.assign(y=copy)), 0))
+    leak = broken(lambda s, e: linear_stand_in().estimate(s.alike(s.frame.assign(y=copy)), 0))
     results = run(trial(), estimator=leak)
     assert results[PERMUTED].passed is False
     assert results[PLACEBO].passed is True
@@ -375,7 +375,7 @@ def test_a_repeat_that_raises_fails_its_check_and_no_other():
     def estimate(study: Study, seed: int) -> AverageEffect:
         if study.n_units < 200:
             raise DataError("too few rows")
-        return surrogate().estimate(study, seed)
+        return linear_stand_in().estimate(study, seed)
 
     results = run(trial(), estimator=Refit("mine", estimate))
     assert failed(results) == {SUBSET}
@@ -394,7 +394,7 @@ def test_a_study_that_cannot_be_refitted_fails_everything():
     def estimate(study: Study, seed: int) -> AverageEffect:
         if study is whole:
             raise ValueError("no")
-        return surrogate().estimate(study, seed)
+        return linear_stand_in().estimate(study, seed)
 
     whole = trial()
     results = run(whole, estimator=Refit("mine", estimate), repeats=5)
@@ -405,8 +405,8 @@ def test_a_study_that_cannot_be_refitted_fails_everything():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"repeats": 4}, SpecError, "repeats must be at least 5, got 4"),
-        ({"subset_share": 1.0}, SpecError, "subset_share must be between 0 and 1, got 1.0"),
+        ({"repeats": 4}, SpecError, "repeats must be a whole number, at least 5, got 4"),
+        ({"subset_share": 1.0}, SpecError, "subset_share must be a number between 0 and 1, got 1.0"),
         ({"rope": -1.0}, SpecError, "rope is a half-width and must be 0 or more, got -1.0"),
         ({"estimator": "ful"}, SpecError, "unknown estimator 'ful'. Did you mean 'full'"),
         (
@@ -433,7 +433,7 @@ def test_what_is_asked_wrongly_is_refused(options, error, message):
 def test_the_full_model_is_refuted_if_asked_for(monkeypatch):
     fit = SimpleNamespace(study=trial())
     effect = AverageEffect(0.4, 0.05, 0.3, 0.5, 0.3, 200)
-    stand_in = Refit("full model", surrogate().estimate, of_study=effect)
+    stand_in = Refit("full model", linear_stand_in().estimate, of_study=effect)
     monkeypatch.setattr(refutations, "full_model", lambda asked: stand_in if asked is fit else None)
     results = refute(fit, seed=1, repeats=5, estimator="full")
     assert all("Refitted: full model." in r.text for r in results if r.name != CONTROL)

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.heterogeneity import of_unseen
 from bayes_hte.checks.loo_pit import calibration_check
 from bayes_hte.companions.classical import classical
 from bayes_hte.effects.contrasts import average, cate, decompose, own_mediator
@@ -18,7 +19,7 @@ from bayes_hte.sensitivity import MediationRho, sensitivity
 from bayes_hte.study.spec_file import parse_spec
 from bayes_hte.subgroups import m_learner
 from bayes_hte.trust.rule import judge
-from bayes_hte.trust.unseen import Unseen, evaluate, judge_heterogeneity
+from bayes_hte.trust.unseen import Unseen, evaluate
 from tests.fakes import fake_study
 from tests.reporting.html_page import Page
 
@@ -130,7 +131,7 @@ def make_checks(healthy: bool, study, unseen) -> tuple[CheckResult, ...]:
         CheckResult("sampling health: outcome", healthy, table, f"R-hat is {rhat} & that is <it>."),
         CheckResult("overlap of the arms", True, overlap, "Arms overlap."),
         pit,
-        judge_heterogeneity(unseen, better="higher", seed=1),
+        of_unseen(unseen, better="higher", seed=1),
         CheckResult("ranking over chains", True, pd.DataFrame(), "Chains agree."),
         CheckResult("prior sensitivity", None, pd.DataFrame(), "Little moves."),
     )

@@ -242,7 +242,7 @@ def test_left_out_predictions_are_drawn_where_the_check_could_run(pages):
     results = replace(material.results, checks=checks)
     tables = {k: v for k, v in material.tables.items() if k not in check_keys(results)}
     verdicts = pd.DataFrame(
-        [{"check": c.name, "verdict": c.verdict, "text": c.text} for c in checks]
+        [{"check": c.name, "state": c.state, "text": c.text} for c in checks]
     )
     body = trust_section(Material(results, {**tables, "checks": verdicts})).body
     assert "fig-loo-pit" not in body

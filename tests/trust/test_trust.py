@@ -14,6 +14,7 @@ from bayes_hte.checks import (
     assignment,
     chain_stability,
     heterogeneity,
+    refutations,
     repeated_rows,
 )
 from bayes_hte.checks.base import CheckResult
@@ -26,7 +27,7 @@ def check(name: str, passed: bool | None, table: pd.DataFrame | None = None) -> 
     return CheckResult(name, passed, pd.DataFrame() if table is None else table, f"about {name}.")
 
 
-def shown(slope: float, autoc: float, name: str = heterogeneity.NAME) -> CheckResult:
+def shown(slope: float, autoc: float, name: str = heterogeneity.LEFT_OUT) -> CheckResult:
     return check(name, None, pd.DataFrame({"prob_positive": {"slope": slope, "autoc": autoc}}))
 
 
@@ -57,7 +58,7 @@ def test_heterogeneity_decides_where_everything_else_is_sound(slope, autoc, verd
     assert found.reasons
 
 
-@pytest.mark.parametrize("name", [SOUND[0].name, *trust.DECISIVE])
+@pytest.mark.parametrize("name", [SOUND[0].name, arms.NAME, repeated_rows.NAME, *refutations.NAMES])
 def test_a_decisive_check_that_fails_decides(name):
     rest = [c for c in SOUND if c.name != name]
     found = judge([*rest, check(name, False), shown(1.0, 1.0)])
@@ -101,7 +102,7 @@ def test_heterogeneity_that_was_not_judged_is_not_claimed():
 
 def test_the_summary_says_which_checks_decided():
     table = judge([*SOUND, shown(1.0, 1.0)]).summary()
-    assert table.set_index("check").loc[heterogeneity.NAME, "decides"]
+    assert table.set_index("check").loc[heterogeneity.LEFT_OUT, "decides"]
     assert not table.set_index("check").loc[arms.NAME, "decides"]
 
 
@@ -130,7 +131,7 @@ def test_a_trial_without_heterogeneity_needs_a_simple_method_only(null_trial):
     found = hte.verdict(null_trial, repeats=10, assignment="randomised")
     assert found.verdict == trust.SIMPLE, found.reasons
     # The checks are there with what they rest on.
-    assert {arms.NAME, assignment.NAME, *trust.REFUTATIONS} <= {c.name for c in found.checks}
+    assert {arms.NAME, assignment.NAME, *refutations.NAMES} <= {c.name for c in found.checks}
 
 
 def test_randomised_and_observational_studies_rest_on_different_things(null_trial):

@@ -9,7 +9,7 @@ doi:10.1038/s41562-021-01177-7
 from __future__ import annotations
 
 from bayes_hte.checks import loo_pit, prior_sensitivity, prior_view
-from bayes_hte.checks.sampling_health import PREFIX
+from bayes_hte.checks.sampling_health import NAME as HEALTH
 from bayes_hte.reporting.checklists.facts import (
     AVERAGES,
     average,
@@ -136,7 +136,7 @@ def _computation(material: Material) -> tuple[Item, ...]:
             ("provenance",),
         ),
         _from_checks(
-            material, "Whether the chains converged, and how many draws they are worth.", PREFIX
+            material, "Whether the chains converged, and how many draws they are worth.", HEALTH
         ),
         Item(
             "Precision of what is reported.",

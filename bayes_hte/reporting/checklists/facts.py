@@ -54,8 +54,8 @@ def checks_named(results: Results, start: str) -> list[tuple[str, CheckResult]]:
 
 
 def said(checks: list[tuple[str, CheckResult]]) -> str:
-    """Return the verdicts and words of some checks."""
-    return " ".join(f"{check.name} ({check.verdict}): {check.text}" for _, check in checks)
+    """Return the states and words of some checks."""
+    return " ".join(f"{check.name} ({check.state}): {check.text}" for _, check in checks)
 
 
 def files(checks: list[tuple[str, CheckResult]]) -> tuple[str, ...]:

@@ -16,13 +16,13 @@ from bayes_hte.checks import (
     refutations,
     repeated_rows,
 )
-from bayes_hte.checks.sampling_health import PREFIX
+from bayes_hte.checks.sampling_health import NAME as HEALTH
 from bayes_hte.reporting.page.words import learner_name, people, person
 from bayes_hte.reporting.results import Results
 
 # By the start of the name of a check, the works it rests on.
 _WORKS = {
-    PREFIX: " (R-hat and effective sample sizes [@rhat], computed with ArviZ [@arviz])",
+    HEALTH: " (R-hat and effective sample sizes [@rhat], computed with ArviZ [@arviz])",
     arms.NAME: " [@overlap]",
     repeated_rows.NAME: " [@repeated]",
     "posterior predictive": " [@predictive]",
