@@ -158,7 +158,7 @@ def _print_answer(results: Results) -> None:
         _print_classes(results.mixture, spec.report)
     print(f"verdict: {results.trust.verdict} ({results.trust.level})")
     for check in results.checks:
-        print(f"check {check.verdict:11} {check.name}")
+        print(f"check {check.state:11} {check.name}")
 
 
 def _print_classes(fit: MixtureFit, intervals: ReportSpec) -> None:
