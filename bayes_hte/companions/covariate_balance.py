@@ -16,7 +16,7 @@ import pandas as pd
 
 from bayes_hte.companions.inputs import ARMS, UnitValues, column, treated, unit_values
 from bayes_hte.errors import DataError
-from bayes_hte.study.study import is_numeric, numeric_column
+from bayes_hte.study.kinds import is_numeric, numeric_column
 
 
 def balance(

@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayes_hte.errors import DataError, unknown_name
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.study.study import numeric_column
+from bayes_hte.study.kinds import numeric_column
 
 type UnitValues = str | pd.Series | np.ndarray | xr.DataArray
 """One number a unit: the name of a column, or values in the order or with the labels of units."""

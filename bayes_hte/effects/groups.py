@@ -14,7 +14,7 @@ from bayes_hte.effects.arguments import check_draws
 from bayes_hte.effects.units import unit_order
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.study.study import is_numeric
+from bayes_hte.study.kinds import is_numeric
 
 # More groups than this are no summary, and most of them hold few units.
 MAX_GROUPS = 50

@@ -10,7 +10,8 @@ import pandas as pd
 
 from bayes_hte.errors import DataError
 from bayes_hte.study.encoding import Encoding
-from bayes_hte.study.study import Study, label_text
+from bayes_hte.study.kinds import label_text
+from bayes_hte.study.study import Study
 
 # Derived columns; the parentheses keep them apart from a user's own.
 PROPENSITY_COLUMN = "(propensity)"

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError, unknown_name
-from bayes_hte.study.study import is_numeric
+from bayes_hte.study.kinds import is_numeric
 
 # Interpolation points kept of a numeric column's distribution; more change no rank visibly.
 MAX_KNOTS = 2000

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.study.kinds import check_covariate, is_numeric, label_text, numeric_column
 
 MIN_UNITS_PER_ARM = 5
 
@@ -113,7 +114,8 @@ class Study:
         _check_index(frame)
         _check_complete(frame)
         arms = _arms(frame[treatment], reference)
-        _check_kinds(frame, roles)
+        for name in roles.covariates:
+            check_covariate(frame[name])
         _check_variation(frame, roles)
         _check_size(frame[treatment], arms, len(roles.covariates))
         return cls(frame=frame, roles=roles, arms=arms)
@@ -280,51 +282,6 @@ class Study:
         return digest.hexdigest()
 
 
-def is_numeric(column: pd.Series) -> bool:
-    """Whether a column holds numbers (booleans count: False is 0, True is 1)."""
-    return pd.api.types.is_numeric_dtype(column)
-
-
-def label_text(column: pd.Series) -> np.ndarray:
-    """Return labels as text, shape (row,); a whole number reads the same as int and as float."""
-    if is_numeric(column) and (column == column.round()).all():
-        column = column.astype(np.int64)
-    return column.astype(str).to_numpy(dtype=object)
-
-
-def is_real(column: pd.Series) -> bool:
-    """Whether a column holds real numbers or booleans."""
-    return is_numeric(column) and not pd.api.types.is_complex_dtype(column)
-
-
-def numeric_column(column: pd.Series, role: str) -> np.ndarray:
-    """Return a column as float64.
-
-    Parameters
-    ----------
-    column : pandas.Series, shape (unit,)
-        The values.
-    role : str
-        What the column is, for the message.
-
-    Returns
-    -------
-    ndarray of float64, shape (unit,)
-
-    Raises
-    ------
-    DataError
-        If the column does not hold numbers.
-    """
-    if not is_numeric(column):
-        seen = ", ".join(repr(v) for v in column.unique()[:3])
-        raise DataError(
-            f"{role} {column.name!r} must be numeric, got {column.dtype} (e.g. {seen}). "
-            "Recode it as numbers, for a yes/no column as 0 and 1."
-        )
-    return column.to_numpy(dtype=np.float64)
-
-
 def _as_names(covariates: Iterable[str] | str) -> tuple[str, ...]:
     if isinstance(covariates, str):
         raise DataError(
@@ -415,24 +372,6 @@ def _levels(treatment: pd.Series) -> list[Any]:
         return sorted(levels)
     except TypeError:
         return sorted(levels, key=str)
-
-
-def _check_kinds(frame: pd.DataFrame, roles: Roles) -> None:
-    """Refuse covariates that are neither numbers nor categories, and labels of single units."""
-    for name in roles.covariates:
-        column = frame[name]
-        categorical = isinstance(column.dtype, pd.CategoricalDtype)
-        text = categorical or all(isinstance(value, str) for value in column)
-        if not is_real(column) and not text:
-            raise DataError(
-                f"covariate {name!r} is {column.dtype}: covariates are numbers, true/false, text "
-                "or categories. Convert it, a date for instance to days since a fixed day."
-            )
-        if text and column.nunique() > len(column) / 2:
-            raise DataError(
-                f"covariate {name!r} has {column.nunique()} levels in {len(column)} units: it "
-                "looks like an identifier. Remove it, or group its levels."
-            )
 
 
 def _check_variation(frame: pd.DataFrame, roles: Roles) -> None:

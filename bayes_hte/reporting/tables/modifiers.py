@@ -11,7 +11,8 @@ from bayes_hte.errors import DataError
 from bayes_hte.names import UNIT
 from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.tables.keys import focus, modifier_keys
-from bayes_hte.study.study import Study, is_numeric
+from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.study import Study
 from bayes_hte.targeting import effect_by_bucket
 
 N_BUCKETS = 5

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError
-from bayes_hte.study.study import numeric_column
+from bayes_hte.study.kinds import numeric_column
 
 
 @dataclass(frozen=True)

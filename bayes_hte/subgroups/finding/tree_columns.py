@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_hte.study.study import is_numeric
+from bayes_hte.study.kinds import is_numeric
 
 
 @dataclass(frozen=True)
