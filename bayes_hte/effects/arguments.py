@@ -6,7 +6,6 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Literal
 
-import numpy as np
 import xarray as xr
 
 from bayes_hte.errors import DataError, SpecError, unknown_name
@@ -52,14 +51,14 @@ def check_number(
 
 
 def check_generator(rng: object) -> None:
-    """Raise unless something can draw random numbers.
+    """Raise unless something can draw the weights of a Bayesian bootstrap.
 
     Raises
     ------
     SpecError
-        If it is not a generator of NumPy.
+        If it has not the methods of a generator of NumPy.
     """
-    if not isinstance(rng, np.random.Generator):
+    if not hasattr(rng, "standard_exponential"):
         raise SpecError(f"pass rng=numpy.random.default_rng(<seed>), got {type(rng).__name__}.")
 
 

@@ -165,7 +165,11 @@ def summarize(
         table.index.name = "quantity"
     else:
         keep = [d for d in draws.dims if d not in SAMPLE]
-        stacked = {k: v.drop_vars(set(v.coords) - set(keep)) for k, v in columns.items()}
+        # The levels of an index stay with their dimension.
+        stacked = {
+            k: v.drop_vars([c for c in v.coords if c not in (*keep, *v.xindexes)])
+            for k, v in columns.items()
+        }
         table = xr.Dataset(stacked).to_dataframe(dim_order=keep)
     return table.assign(ci_prob=ci_prob, ci_kind=ci_kind)
 
