@@ -108,6 +108,7 @@ def built(builds) -> Path:
     return builds["reference"].to
 
 
+@pytest.mark.slow
 def test_every_public_name_is_described(built):
     described = {name for role, name in inventory(built) if role.startswith("py:")}
     public = {f"bayes_hte.{name}" for name in bayes_hte.__all__ if name != "__version__"}
@@ -118,6 +119,7 @@ def test_every_public_name_is_described(built):
     assert public - described == set()
 
 
+@pytest.mark.slow
 def test_every_word_of_the_glossary_is_on_its_page(built):
     terms = {name for role, name in inventory(built) if role == "std:term"}
     for word in glossary():
@@ -199,6 +201,7 @@ def test_what_a_docstring_lacks_is_found():
 # ---------------------------------------------------------------- what must fail
 
 
+@pytest.mark.slow
 def test_a_broken_reference_and_a_wrong_key_fail_the_build(builds):
     assert builds["defects"].status != 0
     found = builds["defects"].warnings

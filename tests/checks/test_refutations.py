@@ -406,8 +406,8 @@ def test_a_study_that_cannot_be_refitted_fails_everything():
     ("options", "error", "message"),
     [
         ({"repeats": 4}, SpecError, "repeats must be a whole number, at least 5, got 4"),
-        ({"subset_share": 1.0}, SpecError, "subset_share must be a number between 0 and 1, got 1.0"),
-        ({"rope": -1.0}, SpecError, "rope is a half-width and must be 0 or more, got -1.0"),
+        ({"subset_share": 1.0}, SpecError, "subset_share must be between 0 and 1, got 1.0"),
+        ({"rope": -1.0}, SpecError, "rope must be a half-width, 0 or more, got -1.0"),
         ({"estimator": "ful"}, SpecError, "unknown estimator 'ful'. Did you mean 'full'"),
         (
             {"negative_control": "flu"},
@@ -441,6 +441,7 @@ def test_the_full_model_is_refuted_if_asked_for(monkeypatch):
     assert "average effect of 0.4 by" in results[1].text
 
 
+@pytest.mark.slow
 def test_the_full_model_is_refitted_and_named():
     from bayes_hte.checks.refitting import full_model
     from bayes_hte.fitting.stages import fit

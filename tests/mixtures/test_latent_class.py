@@ -322,6 +322,7 @@ def test_equal_seeds_give_equal_draws(fit, frame, compiled, monkeypatch):
     assert again.agreement.table.equals(fit.agreement.table)
 
 
+@pytest.mark.slow
 def test_an_undeclared_x_y_edge_makes_the_posteriors_disagree(edge_fit):
     assert edge_fit.agreement.verdict == "disagree"
     assert any("X-Y edge" in reason for reason in edge_fit.agreement.reasons)
@@ -501,6 +502,7 @@ def test_bic_and_rank_find_the_two_classes(frame):
     )
 
 
+@pytest.mark.slow
 def test_one_class_is_named_when_there_is_one():
     rng = np.random.default_rng(13)
     z, x, t, y = rng.integers(2, size=(4, 3000))
@@ -510,6 +512,7 @@ def test_one_class_is_named_when_there_is_one():
         count_classes(mixture_arrays(z, x, t, y), rng=rng, max_k=3)
 
 
+@pytest.mark.slow
 def test_gaussian_likelihood_recovers_the_classes():
     rng = np.random.default_rng(14)
     frame = draw_frame(DESIGN, 20_000, rng=rng)
@@ -522,6 +525,7 @@ def test_gaussian_likelihood_recovers_the_classes():
     assert float(law.noise["sigma"]) == pytest.approx(3, rel=0.02)
 
 
+@pytest.mark.slow
 def test_poisson_likelihood_recovers_the_classes():
     rng = np.random.default_rng(16)
     frame = draw_frame(DESIGN, 20_000, rng=rng)
@@ -556,6 +560,7 @@ def severe_frame():
     return pool.assign(severity=severity)[rng.random(len(pool)) < odds].head(4000)
 
 
+@pytest.mark.slow
 def test_a_covariate_of_the_class_is_recovered(severe_frame):
     fit = fit_mixture(severe_frame, **COLUMNS, k=2, seed=5, class_covariates=["severity"], **SHORT)
     assert fit.healthy, [check.text for check in fit.health if not check.passed]
@@ -582,6 +587,7 @@ def test_without_covariates_there_are_no_slopes(fit):
         _ = fit.class_slopes
 
 
+@pytest.mark.slow
 def test_left_out_rows_tell_two_classes_from_three(frame):
     """Two three-level proxies a side could carry three classes; the data have two."""
     rng = np.random.default_rng(19)

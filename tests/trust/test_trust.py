@@ -173,11 +173,13 @@ def test_an_assignment_that_is_unknown_is_refused(null_trial):
         hte.verdict(null_trial, assignment="randomized")
 
 
+@pytest.mark.slow
 def test_a_clean_trial_with_strong_heterogeneity_is_said_to_be_one():
     found = hte.verdict(simulated(1.5), repeats=10)
     assert found.verdict == trust.RANKING, found.reasons
 
 
+@pytest.mark.slow
 def test_rand_hie_is_not_trusted_for_positivity_and_clustering():
     study = hte.Study.from_frame(
         hte.load_randhie(),
