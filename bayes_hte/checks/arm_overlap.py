@@ -9,6 +9,7 @@ import xarray as xr
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions import balance, overlap_report
 from bayes_hte.names import SAMPLE
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
         in a covariate; the text names the broken rules and the covariates.
     """
     treatment = study.roles.treatment
-    frame = study.frame.assign(**{treatment: study.arm_index()})
+    frame = with_columns(study.frame, {treatment: study.arm_index()})
     score = propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST).to_numpy()
     extreme = float(((score < MODERATE[0]) | (score > MODERATE[1])).mean())
     report = overlap_report(

@@ -21,6 +21,7 @@ from bayes_hte.checks.refitting import refit_plan
 from bayes_hte.components.learners import learner_terms
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.names import SAMPLE
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.nulls.distribution import Null, NullDistribution, Refit, Rule, calibrate
 from bayes_hte.subgroups.nulls.surrogate import surrogate_null, surrogate_refit
@@ -69,7 +70,7 @@ class PredictiveNull:
             columns[roles.mediator] = drawn
         eta = outcome.linear_predictor(expected=expected).as_observed(arm, deviation)
         columns[roles.outcome] = _draw(outcome, eta, chosen, rng)
-        return study.alike(study.frame.assign(**columns))
+        return study.alike(with_columns(study.frame, columns))
 
 
 def homogeneous_null(fit: Fit) -> PredictiveNull:

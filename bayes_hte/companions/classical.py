@@ -12,6 +12,7 @@ from bayes_hte.companions.covariate_balance import balance, compare_balance
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.weighting import WeightedEffect, iptw
 from bayes_hte.names import SAMPLE
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
 
 RAW, MATCHED, WEIGHTED = "raw", "matched", "weighted"
@@ -66,7 +67,7 @@ def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generato
     Classical
     """
     roles, arm = study.roles, study.arm_index()
-    frame = study.frame.assign(**{roles.treatment: arm})
+    frame = with_columns(study.frame, {roles.treatment: arm})
     draws = _some(propensity).clip(SMALLEST, 1 - SMALLEST)
     columns = {"outcome": roles.outcome, "treatment": roles.treatment}
     matched = match_nearest(frame, propensity=draws, **columns)

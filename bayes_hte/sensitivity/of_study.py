@@ -16,6 +16,7 @@ from bayes_hte.names import ARM, SAMPLE
 from bayes_hte.sensitivity.e_values import MEASURE_OF_FAMILY, EValue, e_value
 from bayes_hte.sensitivity.rho import MediationRho
 from bayes_hte.sensitivity.tipping import TippingPoint, benchmark_covariates, tipping_point
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
 
 N_GRID = 25
@@ -118,7 +119,7 @@ def sensitivity(
 
 def _tipping(study: Study, te: xr.DataArray, better: Better) -> TippingPoint:
     roles = study.roles
-    frame = study.frame.assign(**{roles.treatment: study.arm_index()})
+    frame = with_columns(study.frame, {roles.treatment: study.arm_index()})
     benchmarks = None
     with contextlib.suppress(DataError):  # collinear covariates have no coefficients
         benchmarks = benchmark_covariates(

@@ -138,7 +138,10 @@ def _check(spec: Spec) -> None:
         "mediator.controlled_at (finite)": (
             spec.mediator is None or all(map(math.isfinite, spec.mediator.controlled_at))
         ),
-        "roles.arm_names (two names, reference first)": len(spec.roles.arm_names) in (0, 2),
+        "roles.arm_names (two different names, reference first)": (
+            len(spec.roles.arm_names) == len(set(spec.roles.arm_names))
+            and len(spec.roles.arm_names) in (0, 2)
+        ),
     }
     for what, fine in ranges.items():
         if not fine:

@@ -1,4 +1,4 @@
-"""A study: the data of one question, with the role of every column, checked at the door.
+"""A study: the data of one question, with the role of every column, checked when it is built.
 
 Everything downstream may rely on what :meth:`Study.from_frame` has established: unique column
 names, two arms, no missing or infinite value in any used column, covariates that vary, enough rows.
@@ -7,15 +7,32 @@ names, two arms, no missing or infinite value in any used column, covariates tha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError, unknown_name
-from bayes_hte.study.kinds import check_covariate, is_numeric, label_text, numeric_column
+from bayes_hte.errors import DataError
+from bayes_hte.seeds import check_seed
+from bayes_hte.study.frames import (
+    check_names,
+    check_present,
+    check_table,
+    missing_hint,
+    names_given,
+    unit_labels,
+    with_columns,
+)
+from bayes_hte.study.kinds import (
+    check_covariate,
+    check_levels,
+    is_numeric,
+    label_text,
+    numeric_column,
+    plain,
+)
 
 MIN_UNITS_PER_ARM = 5
 
@@ -108,9 +125,9 @@ class Study:
             levels or an arm has fewer than five units; if any used value is missing or infinite;
             if a covariate or the outcome does not vary. The message says what to try.
         """
-        roles = Roles(outcome, treatment, _as_names(covariates), mediator, cluster)
+        roles = Roles(outcome, treatment, names_given(covariates, "covariate"), mediator, cluster)
         _check_frame(df, roles)
-        frame = df.loc[:, list(roles.columns)].copy()
+        frame = _own_copy(df, roles)
         _check_index(frame)
         _check_complete(frame)
         arms = _arms(frame[treatment], reference)
@@ -237,7 +254,7 @@ class Study:
         if name in self.frame.columns:
             raise DataError(f"the study has a column {name!r} already; choose another name.")
         roles = replace(self.roles, covariates=(*self.roles.covariates, name))
-        return replace(self, roles=roles).alike(self.frame.assign(**{name: values}))
+        return replace(self, roles=roles).alike(with_columns(self.frame, {name: values}))
 
     def sample(self, n_units: int, *, seed: int) -> Study:
         """Return a random part of the study with the arms in their proportions.
@@ -261,9 +278,11 @@ class Study:
         DataError
             If the study has fewer units.
         """
-        if not 0 < n_units <= self.n_units:
-            raise DataError(f"cannot sample {n_units} of {self.n_units} units.")
-        arm, rng = self.arm_index(), np.random.default_rng(seed)
+        if not isinstance(n_units, int | np.integer) or not 0 < n_units <= self.n_units:
+            raise DataError(
+                f"cannot sample {n_units!r} of {self.n_units} units; give a whole number up to it."
+            )
+        arm, rng = self.arm_index(), np.random.default_rng(check_seed(seed))
         treated = round(n_units * arm.mean())
         kept = [
             rng.choice(np.flatnonzero(arm == a), size=size, replace=False)
@@ -282,38 +301,37 @@ class Study:
         return digest.hexdigest()
 
 
-def _as_names(covariates: Iterable[str] | str) -> tuple[str, ...]:
-    if isinstance(covariates, str):
-        raise DataError(
-            f"covariates must be a list of column names, got the string {covariates!r}; "
-            f"write [{covariates!r}]."
-        )
-    names = tuple(covariates)
-    if not names:
-        raise DataError("covariates is empty: name at least one column measured before treatment.")
-    return names
-
-
 def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
-    if not isinstance(df, pd.DataFrame):
-        raise DataError(f"df must be a pandas DataFrame, got {type(df).__name__}.")
+    check_table(df, "df")
     if df.empty:
         raise DataError(f"the frame is empty: {len(df)} rows, {df.shape[1]} columns.")
+    check_names([roles.outcome], "outcome")
+    check_names([roles.treatment], "treatment")
+    check_names([c for c in (roles.mediator, roles.cluster) if c is not None], "further column")
     doubled = sorted({str(c) for c in df.columns[df.columns.duplicated()]})
     if doubled:
         raise DataError(
             f"duplicate column names: {', '.join(doubled)}. Rename or drop them before "
             "building the study."
         )
-    for name in roles.columns:
-        if name not in df.columns:
-            raise unknown_name("column", name, df.columns, DataError)
+    check_present(df, roles.columns)
     repeated = sorted({c for c in roles.columns if roles.columns.count(c) > 1})
     if repeated:
         raise DataError(
             f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator, cluster "
             "and covariates must be different columns, each named once."
         )
+
+
+def _own_copy(df: pd.DataFrame, roles: Roles) -> pd.DataFrame:
+    """Return the used columns with labels of units, types and no further names of our own."""
+    frame = df.loc[:, list(roles.columns)].copy()
+    # Treatments and clusters are levels, of any type.
+    for name in roles.columns:
+        if name not in (roles.treatment, roles.cluster):
+            frame[name] = plain(frame[name])
+    frame.columns.name = None
+    return frame.set_axis(unit_labels(frame.index, roles.columns), axis=0)
 
 
 def _check_index(frame: pd.DataFrame) -> None:
@@ -334,6 +352,7 @@ def _check_complete(frame: pd.DataFrame) -> None:
         raise DataError(
             f"missing values in {counts}; {rows} of {len(frame)} rows are affected. "
             "Impute them, or drop the rows with df.dropna(subset=[...]) if that is defensible."
+            + missing_hint(frame[name] for name in frame.columns)
         )
     numeric = frame.select_dtypes(include="number")
     infinite = (~np.isfinite(numeric.to_numpy(dtype=np.float64))).sum(axis=0)
@@ -352,6 +371,7 @@ def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
             f"treatment {treatment.name!r} must have exactly two levels, got {len(levels)}: "
             f"{shown}. Keep the rows of two arms, or recode the column."
         )
+    check_levels(levels, f"treatment {treatment.name!r}")
     if reference is None:
         return levels[0], levels[1]
     if reference not in levels:

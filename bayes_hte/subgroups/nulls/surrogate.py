@@ -38,6 +38,7 @@ import xarray as xr
 
 from bayes_hte.errors import unknown_name
 from bayes_hte.names import CHAIN, DRAW, EFFECTS, SAMPLE, UNIT
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.nulls.surrogate_kernels import kernels_at_units
 from bayes_hte.subgroups.nulls.surrogate_mean import (
@@ -134,7 +135,7 @@ class SurrogateNull:
             expected = self.mediator.center + self.mediator.mean(self.mediator.times)
             columns[roles.mediator], split = drawn, SplitMediator.split(drawn, expected, w)
         columns[roles.outcome] = _predict(self.outcome, w, split, rng)
-        return study.alike(study.frame.assign(**columns))
+        return study.alike(with_columns(study.frame, columns))
 
 
 def surrogate_null(study: Study) -> SurrogateNull:
