@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.mixtures.checks import AGREEMENT, IDENTIFIABILITY, hidden_class_checks
+from bayes_hte.mixtures.checks import AGREEMENT, IDENTIFIABILITY, class_checks
 from bayes_hte.reporting import methods
 from bayes_hte.reporting.page.numbers import number
 from bayes_hte.reporting.page.section import Material
@@ -113,7 +113,7 @@ def test_the_profile_and_the_memberships_are_those_of_the_fit(mixed, fit):
     assert members["drawn"].sum() == 400
 
 
-def test_the_section_says_level_edges_reason_verdict_and_numbers(mixed, fit, page):
+def test_the_section_says_level_edges_reason_agreement_and_numbers(mixed, fit, page):
     d = Material(mixed, {"average_effects": average_effects(mixed)}).decimals
     for words in (
         "Level 3, mixture of treatment effects",
@@ -136,7 +136,7 @@ def test_the_section_says_level_edges_reason_verdict_and_numbers(mixed, fit, pag
 
 def test_an_unhealthy_fit_is_marked_and_disagreement_said(mixed, fit):
     bad = CheckResult("sampling health: average effects", False, pd.DataFrame(), "R-hat is 2.")
-    apart = replace(fit.agreement, verdict="disagree", reasons=("Look for an X-Y edge.",))
+    apart = replace(fit.agreement, answer="disagree", reasons=("Look for an X-Y edge.",))
     page = shown(replace(mixed, mixture=replace(fit, health=(bad,), agreement=apart)))
     assert "must not be used. R-hat is 2." in page.text
     assert "Likelihood and moments: disagree. Look for an X-Y edge." in page.text
@@ -177,22 +177,22 @@ def test_the_level_grid_holds_the_hierarchy(fit):
     assert grid[grid["reached"]].index.get_level_values("level").unique().tolist() == ["3: effects"]
 
 
-def test_checks_carry_the_level_the_health_and_the_verdict(fit):
-    checks = {check.name: check for check in hidden_class_checks(fit)}
+def test_checks_carry_the_level_the_health_and_the_agreement(fit):
+    checks = {check.name: check for check in class_checks(fit)}
     assert list(checks) == [
         IDENTIFIABILITY,
-        "hidden classes: average effects",
-        "hidden classes: divergences",
-        "hidden classes: class labels",
+        "mixture: average effects",
+        "mixture: divergences",
+        "mixture: class labels",
         AGREEMENT,
     ]
     assert checks[IDENTIFIABILITY].passed is None
     assert "Level 3" in checks[IDENTIFIABILITY].text
     assert checks[AGREEMENT].passed
-    assert checks["hidden classes: divergences"].passed
-    for verdict in ("disagree", "not identifiable here"):
-        other = replace(fit, agreement=replace(fit.agreement, verdict=verdict))
-        assert hidden_class_checks(other)[-1].passed is False
+    assert checks["mixture: divergences"].passed
+    for answer in ("disagree", "not identifiable here"):
+        other = replace(fit, agreement=replace(fit.agreement, answer=answer))
+        assert class_checks(other)[-1].passed is False
 
 
 def test_the_methods_cite_what_hidden_classes_rest_on(mixed, results):

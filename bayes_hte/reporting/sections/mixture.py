@@ -52,7 +52,7 @@ def mixture(material: Material) -> Section | None:
         "<h3>What the declared graph identifies</h3>",
         _graph(material, fit),
         "<h3>The classes, by likelihood and by moments</h3>",
-        _verdict(fit),
+        _agreement(fit),
         _comparison(material),
         _averages(material),
     ]
@@ -126,13 +126,13 @@ def _graph(material: Material, fit: MixtureFit) -> str:
     )
 
 
-def _verdict(fit: MixtureFit) -> str:
+def _agreement(fit: MixtureFit) -> str:
     found = fit.agreement
-    headline = f"Likelihood and moments: {found.verdict}."
+    headline = f"Likelihood and moments: {found.answer}."
     said = " ".join((*found.reasons, *found.notes))
     return paragraph(
         f"<strong>{text(headline)}</strong> {text(said)}",
-        cls="declared" if found.verdict == AGREE else "undeclared",
+        cls="declared" if found.answer == AGREE else "undeclared",
     )
 
 

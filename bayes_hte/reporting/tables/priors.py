@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from bayes_hte.components.learners import EFFECT_TERMS, SHARED, learner_terms
+from bayes_hte.components.learners import EFFECT_TERMS, SHARED, get_learner, learner_terms
 from bayes_hte.components.priors import term_priors
 from bayes_hte.study.spec import ComponentName, Spec
 from bayes_hte.surfaces.terms import Term
@@ -69,6 +69,6 @@ def _components(spec: Spec) -> list[tuple[ComponentName, str, tuple[Term, ...]]]
     ]
     if spec.mediator is not None:
         parts.append(("mediator", spec.mediator.surface, learner_terms(learner, mediated=False)))
-    if learner == "x":
+    if get_learner(learner).second_stage:
         parts.append(("effect", spec.outcome.surface, EFFECT_TERMS))
     return [*parts, ("propensity", spec.propensity.surface, (SHARED,))]
