@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bayes_hte.checks.subject import Subject
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CheckResult:
     """The outcome of one check of a fit or a design.
 

@@ -33,7 +33,7 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.scores import LabelledValues
-from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.arguments import Better
 from bayes_hte.effects.summaries import CiKind, interval_words, probability_words, summarize
 from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import stage_seed

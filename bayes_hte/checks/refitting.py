@@ -24,6 +24,7 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.effects.summaries import CiKind, interval
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.study.encoding import Encoding
@@ -80,6 +81,20 @@ class Refit:
     name: str
     estimate: Callable[[Study, int], AverageEffect]
     of_study: AverageEffect | None = None
+
+
+def check_n_jobs(n_jobs: object) -> None:
+    """Raise unless joblib takes this number of processes.
+
+    Raises
+    ------
+    SpecError
+        If it is not a whole number, or 0.
+    """
+    if n_jobs is not None:  # joblib's own default
+        hint = "1 runs in this process, -1 on all processors"
+        allowed = "a whole number other than 0"
+        check_number("n_jobs", n_jobs, allowed, lambda n: n != 0, whole=True, hint=hint)
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,13 @@ from bayes_hte.checks.altered_studies import (
     with_placebo_treatment,
     with_random_cause,
 )
-from bayes_hte.checks.arguments import check_fraction, check_n_jobs, check_whole, is_number
 from bayes_hte.checks.base import CheckResult, not_judged
 from bayes_hte.checks.refitting import (
     CI_KIND,
     CI_PROB,
     AverageEffect,
     Refit,
+    check_n_jobs,
     full_model,
     linear_stand_in,
 )
@@ -56,6 +56,7 @@ from bayes_hte.checks.refutation_judges import (
     judge_random_cause,
     judge_subset,
 )
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.seeds import check_seed, children, number_of, stage_seed
 from bayes_hte.study.study import Study
@@ -215,13 +216,19 @@ def check_options(options: Mapping[str, Any]) -> None:
         if name not in known or name == "fit":
             raise unknown_name("option", name, [n for n in known if n != "fit"])
     check_seed(options.get("seed", 0))
-    few = "fewer cannot distinguish a biased estimator from chance"
-    check_whole("repeats", options.get("repeats", MIN_REPEATS), at_least=MIN_REPEATS, hint=few)
-    check_fraction("subset_share", options.get("subset_share", 0.8), hint="try 0.8")
     check_n_jobs(options.get("n_jobs", 1))
-    rope, estimator = options.get("rope", 0.0), options.get("estimator", "full")
-    if not is_number(rope) or not rope >= 0:
-        raise SpecError(f"rope is a half-width and must be 0 or more, got {rope!r}.")
+    check_number(
+        "repeats",
+        options.get("repeats", MIN_REPEATS),
+        f"a whole number, at least {MIN_REPEATS}",
+        lambda n: n >= MIN_REPEATS,
+        whole=True,
+        hint="fewer cannot distinguish a biased estimator from chance",
+    )
+    share, rope = options.get("subset_share", 0.8), options.get("rope", 0.0)
+    check_number("subset_share", share, "between 0 and 1", lambda s: 0 < s < 1, hint="try 0.8")
+    check_number("rope", rope, "a half-width, 0 or more", lambda width: width >= 0)
+    estimator = options.get("estimator", "full")
     if not isinstance(estimator, Refit) and estimator not in ESTIMATORS:
         raise unknown_name("estimator", estimator, ESTIMATORS)
     control = options.get("negative_control")

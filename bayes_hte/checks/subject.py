@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte.checks.loo import leave_one_out
-from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.arguments import Better
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.spec import AssignmentName
 from bayes_hte.study.study import Study

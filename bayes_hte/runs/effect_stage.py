@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.runs.checks import null_checks, seed_checks
+from bayes_hte.runs.checks import null_checks, other_seeds
 from bayes_hte.runs.effect_draws import EffectDraws, effect_draws
 from bayes_hte.runs.fits import Fits
 from bayes_hte.runs.prepared import Prepared
@@ -76,8 +76,8 @@ def _computed(
         better=spec.outcome.better,
         other=fits.other,
         refutations=_refutations(prepared),
+        other_seeds=other_seeds(spec),
     )
-    checks += seed_checks(fit, spec)
     checks += null_checks(fit, spec, folder=work.folder / "null_studies", progress=work.progress)
     return draws, checks
 

@@ -19,6 +19,7 @@ from bayes_hte.checks import (
     loo,
     loo_pit,
     mediator_confounding,
+    mediator_variation,
     predictive,
     prior_sensitivity,
     prior_view,
@@ -31,12 +32,11 @@ from bayes_hte.checks.assignment import assumption
 from bayes_hte.checks.base import Check, CheckResult, not_judged
 from bayes_hte.checks.refutations import check_options
 from bayes_hte.checks.subject import Subject
-from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.arguments import Better, benefit_sign
 from bayes_hte.errors import SamplingError, SpecError, UnsupportedError
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.study.spec import AssignmentName
 from bayes_hte.study.study import Study
-from bayes_hte.targeting.posterior import benefit_sign
 from bayes_hte.trust.own_checks import own_checks
 from bayes_hte.trust.rule import Trust, judge
 from bayes_hte.trust.unseen import Unseen, held_out_units, left_out_units
@@ -55,6 +55,7 @@ CHECKS: tuple[Check, ...] = (
     both_ways,
     refutations,
     seed_stability,
+    mediator_variation,
 )
 """Every check of a fit, in the order of its results."""
 ASSUMED: tuple[Check, ...] = (assignment, hidden_confounding, mediator_confounding)
@@ -208,11 +209,12 @@ def verdict(
     >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
     >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
     >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
-    >>> found = hte.verdict(fit, assignment="randomised", repeats=5)
-    >>> found.verdict, found.level
-    ('do not trust', 'red')
-    >>> found.decided_by[0].name
-    'sampling health: average effects'
+    >>> from bayes_hte.checks import Subject, arm_overlap, sampling_health
+    >>> subject = Subject(fit, fit.effects())
+    >>> some = (*sampling_health.check(subject), *arm_overlap.check(subject))
+    >>> found = hte.verdict(fit, checks=some)  # without checks=, all of them: a minute or more
+    >>> found.verdict, found.decided_by[0].name
+    ('do not trust', 'sampling health: average effects')
     """  # noqa: E501
     _check_request(fit, better, assignment, checks)
     check_options(refutations)

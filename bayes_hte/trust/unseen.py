@@ -13,7 +13,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from bayes_hte import effects
 from bayes_hte.checks.heterogeneity import bootstrap_seed
 from bayes_hte.checks.loo import leave_one_out
-from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.arguments import Better
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.names import SAMPLE
