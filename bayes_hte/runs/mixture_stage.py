@@ -14,13 +14,9 @@ import pandas as pd
 
 from bayes_hte.errors import SavedResultError
 from bayes_hte.fitting.sampling import SamplerSize
-from bayes_hte.mixtures.likelihood.fitting import (
-    MixtureProblem,
-    judge_mixture,
-    mixture_problem,
-    sample_mixture,
-)
+from bayes_hte.mixtures.likelihood.fitting import judge_mixture, sample_mixture
 from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
+from bayes_hte.mixtures.likelihood.problem import MixtureProblem, mixture_problem
 from bayes_hte.runs.stage_runner import StageRunner, is_usable
 from bayes_hte.store import find_stage, save_stage
 from bayes_hte.study.spec import MixtureSpec, Spec
@@ -71,7 +67,7 @@ def declared_problem(spec: Spec, frame: pd.DataFrame, study: Study) -> MixturePr
     )
 
 
-def fit_hidden_classes(
+def fit_classes(
     problem: MixtureProblem | None, work: StageRunner
 ) -> tuple[MixtureFit | None, list[str]]:
     """Fit the mixture of a study file, or use its saved draws.
@@ -111,7 +107,7 @@ def fit_hidden_classes(
     return judge_mixture(problem, sampled, seed=seed), [STAGE] if fresh else []
 
 
-def saved_hidden_classes(
+def saved_classes(
     problem: MixtureProblem | None, spec: Spec, folder: Path
 ) -> MixtureFit | None:
     """Judge the saved draws of a mixture again, without sampling.

@@ -113,7 +113,7 @@ def test_bad_declarations_are_named():
         identifiability(**SMALLEST, edges=["Z-W"])
     with pytest.raises(SpecError, match="list of names"):
         identifiability(**SMALLEST, edges="Z-T")
-    with pytest.raises(SpecError, match="at least 2 for a mixture"):
+    with pytest.raises(SpecError, match="k must be a whole number, at least 2"):
         identifiability(k=1, z_levels=[2], x_levels=[2], edges=[])
     with pytest.raises(SpecError, match="z_levels"):
         identifiability(k=2, z_levels=[1], x_levels=[2], edges=[])

@@ -117,9 +117,9 @@ def test_point_estimates_have_the_reference_accuracy(mu_zt, n, reference):
 def test_bad_requests_are_named():
     data = sample(100, 5)
     rng = np.random.default_rng(0)
-    with pytest.raises(SpecError, match="draws must be at least 1"):
+    with pytest.raises(SpecError, match="draws must be a whole number, at least 1"):
         dirichlet_moments(data, 0, rng=rng)
-    with pytest.raises(SpecError, match="draws must be at least 1"):
+    with pytest.raises(SpecError, match="draws must be a whole number, at least 1"):
         bootstrap_moments(data, 0, rng=rng)
     with pytest.raises(SpecError, match="prior_count must be positive"):
         dirichlet_moments(data, 10, rng=rng, prior_count=0)
