@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.companions.covariate_balance import balance, compare_balance
+from bayes_hte.companions.covariate_balance import RAW, balance, compare_balance
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.weighting import WeightedEffect, iptw
 from bayes_hte.names import SAMPLE
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
 
-RAW, MATCHED, WEIGHTED = "raw", "matched", "weighted"
+MATCHED, WEIGHTED = "matched", "weighted"
 # Draws of the propensity the weights are computed for; their mean changes no digit shown.
 MOST_DRAWS = 500
 # Propensities of 0 or 1 have no weight; `iptw` then clips at its own bounds.

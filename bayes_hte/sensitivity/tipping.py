@@ -34,6 +34,7 @@ from bayes_hte.effects.summaries import CiKind, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE
 from bayes_hte.study.encoding import Encoding
+from bayes_hte.study.frames import names_given
 
 LEVELS = (0.95, 0.5)
 
@@ -246,8 +247,7 @@ def benchmark_covariates(
     DataError
         If a column cannot be used, or the columns are constant or collinear.
     """
-    if isinstance(covariates, str) or not len(covariates):
-        raise DataError(f"covariates must be a non-empty list of column names, got {covariates!r}.")
+    covariates = names_given(covariates, "covariate")
     y, arm = numbers(frame, outcome, "outcome"), treated(frame, treatment)
     columns = pd.DataFrame({name: column(frame, name, "covariate") for name in covariates})
     x = Encoding.learn(columns).standardized(columns)

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError
-from bayes_hte.study.frames import check_present
-from bayes_hte.study.kinds import check_levels, is_numeric, numeric_column
+from bayes_hte.study.frames import check_present, free_name
+from bayes_hte.study.kinds import check_levels, check_usable, described, is_numeric, numeric_column
 
 # Interpolation points kept of a numeric column's distribution; more change no rank visibly.
 MAX_KNOTS = 2000
@@ -54,6 +54,7 @@ class ColumnEncoding:
         """Learn the encoding of a column from the rows of the study."""
         name = str(column.name)
         if not is_numeric(column):
+            check_usable(column, "covariate")
             check_levels(column.unique(), f"covariate {name!r}")
             return cls(name, levels=tuple(sorted({str(v) for v in column})))
         values = numeric_column(column, "covariate")
@@ -93,7 +94,10 @@ class ColumnEncoding:
 
     def _numbers(self, column: pd.Series) -> np.ndarray:
         if not is_numeric(column):
-            raise DataError(f"column {self.name!r} was numeric in the study, now {column.dtype}.")
+            raise DataError(
+                f"column {self.name!r} was numeric in the study, and now holds "
+                f"{described(column)}; convert it, pd.to_numeric(frame[{self.name!r}])."
+            )
         values = numeric_column(column, "column")
         if not np.isfinite(values).all():
             bad = int((~np.isfinite(values)).sum())
@@ -158,17 +162,9 @@ class Encoding:
         features: dict[str, np.ndarray] = {}
         for column in self.columns:
             for name, values in getattr(column, how)(frame[column.name]).items():
-                features[self._free(name, column.name, features)] = values
+                own = name == column.name
+                features[name if own else free_name(name, {*self.names, *features})] = values
         return pd.DataFrame(features, index=frame.index)
-
-    def _free(self, name: str, column: str, taken: Mapping[str, np.ndarray]) -> str:
-        """Return the name of a feature; another if a column or an earlier feature is called so.
-
-        Level b of column g and a column that is itself called ``g=b`` are two features.
-        """
-        while name in taken or (name != column and name in self.names):
-            name += " (level)"
-        return name
 
     def to_state(self) -> list[dict[str, Any]]:
         """Return the state as plain lists and numbers, for JSON."""

@@ -6,7 +6,7 @@ and as the columns of a mixture. All of them are checked here, in the same words
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,15 +88,13 @@ def names_given(names: Any, role: str) -> tuple[str, ...]:
     DataError
         If it is no list, is empty, or holds a name that is not text.
     """
-    if isinstance(names, str):
+    listed = () if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
+    if not listed:
+        example = [names] if isinstance(names, str) else ["age"]
         raise DataError(
-            f"{role}s must be a list of column names, got the string {names!r}; write [{names!r}]."
+            f"{role}s must be a non-empty list of column names, got {names!r}; write {example}."
         )
-    if not isinstance(names, Iterable):
-        raise DataError(f"{role}s must be a list of column names, got {names!r}; write ['age'].")
-    names = tuple(names)
-    if not names:
-        raise DataError(f"{role}s is empty: name at least one column measured before treatment.")
+    names = listed
     check_names(names, role)
     return names
 
@@ -171,6 +169,16 @@ def missing_hint(columns: Iterable[pd.Series]) -> str:
         "missing: spell it otherwise in the file (for instance 'none'), or read the file with "
         "pd.read_csv(path, keep_default_na=False, na_values=[''])."
     )
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """Return the name of the indicator of a level, another one if something else is called so.
+
+    Level b of column g is called ``g=b``, which may be the name of a column too.
+    """
+    while name in taken:
+        name += " (level)"
+    return name
 
 
 def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:

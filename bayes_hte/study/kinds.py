@@ -111,10 +111,40 @@ def numeric_column(column: pd.Series, role: str) -> np.ndarray:
     if not is_numeric(column):
         seen = ", ".join(repr(v) for v in column.unique()[:_SHOWN])
         raise DataError(
-            f"{role} {column.name!r} must be numeric, got {_described(column)} (e.g. {seen}). "
+            f"{role} {column.name!r} must be numeric, got {described(column)} (e.g. {seen}). "
             "Recode it as numbers, for a yes/no column as 0 and 1."
         )
     return column.to_numpy(dtype=np.float64)
+
+
+def check_usable(column: pd.Series, role: str) -> None:
+    """Refuse dates, mixed objects and other columns that hold neither numbers nor categories.
+
+    Parameters
+    ----------
+    column : pandas.Series, shape (unit,)
+        Complete values.
+    role : str
+        What the column is, for the message.
+
+    Raises
+    ------
+    DataError
+        With the kind of the column, and how to make it one that can be used.
+    """
+    name, kind = column.name, kind_of(column)
+    if kind not in (Kind.DATE, Kind.UNUSABLE):
+        return
+    remedy = (
+        "Turn it into a number, a date for instance into days since a fixed day."
+        if kind is Kind.DATE
+        else f"Make all its values numbers, pd.to_numeric(df[{name!r}]), or text, "
+        f"df[{name!r}].astype(str)."
+    )
+    raise DataError(
+        f"{role} {name!r} holds {described(column)}: {role}s are numbers, true/false, "
+        f"text or categories. {remedy}"
+    )
 
 
 def check_covariate(column: pd.Series) -> None:
@@ -131,20 +161,10 @@ def check_covariate(column: pd.Series) -> None:
         If it holds neither numbers nor categories, has a level for most units, or has different
         levels that read the same.
     """
-    name, kind = column.name, kind_of(column)
-    if kind in (Kind.DATE, Kind.UNUSABLE):
-        remedy = (
-            "Turn it into a number, a date for instance into days since a fixed day."
-            if kind is Kind.DATE
-            else f"Make all its values numbers, pd.to_numeric(df[{name!r}]), or text, "
-            f"df[{name!r}].astype(str)."
-        )
-        raise DataError(
-            f"covariate {name!r} holds {_described(column)}: covariates are numbers, true/false, "
-            f"text or categories. {remedy}"
-        )
-    if kind is not Kind.CATEGORY:
+    check_usable(column, "covariate")
+    if kind_of(column) is not Kind.CATEGORY:
         return
+    name = column.name
     n_levels = column.nunique()
     if n_levels > len(column) / 2:
         raise DataError(
@@ -172,10 +192,10 @@ def label_text(column: pd.Series) -> np.ndarray:
     return column.astype(str).to_numpy(dtype=object)
 
 
-def _described(column: pd.Series) -> str:
+def described(column: pd.Series) -> str:
     """Return the kind and the type of a column in words, of mixed objects each type."""
     kind = kind_of(column)
     if kind is Kind.UNUSABLE and column.dtype == object:
         types = sorted({type(value).__name__ for value in column.dropna()})
-        return f"values of type {', '.join(types)}"
+        return f"values of type {' and '.join(types)}"
     return f"{kind} ({column.dtype})"

@@ -163,12 +163,12 @@ def test_more_covariates_than_the_rows_allow_are_refused():
 
 
 def test_covariates_as_one_string_are_refused_with_the_list_to_write():
-    with pytest.raises(DataError, match=r"got the string 'age'; write \['age'\]"):
+    with pytest.raises(DataError, match=r"got 'age'; write \['age'\]"):
         build(covariates="age")
 
 
 def test_no_covariates_are_refused():
-    with pytest.raises(DataError, match="covariates is empty"):
+    with pytest.raises(DataError, match=r"non-empty list of column names, got \[\]"):
         build(covariates=[])
 
 
