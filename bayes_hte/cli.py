@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     commands = {"run": _run, "check": _check, "report": _report, "models": _models}
     try:
-        return commands[options.command](options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            return commands[options.command](options)
     except BayesHTEError as error:
         if options.debug:
             raise
@@ -49,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bayes-hte: interrupted; finished stages are kept.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _print_warning(message: Warning | str, *_: object) -> None:
+    """Print a warning without the line of code that led to it."""
+    print(f"bayes-hte: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -168,7 +176,7 @@ def _print_classes(fit: MixtureFit, intervals: ReportSpec) -> None:
     for (quantity, label), row in table.iterrows():
         name = words[quantity] + (f" of class {label}" if label >= 0 else "")
         print(f"  {name:22} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]")
-    print(f"  likelihood and moments: {fit.agreement.verdict}")
+    print(f"  likelihood and moments: {fit.agreement.answer}")
 
 
 def _reached(graph: Identifiability) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,9 +11,12 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte import effects
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.components.effect import blend
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.stacked import StackedComponent
+from bayes_hte.effects.summaries import summarize
 from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.fitting.expected_mediator import expected_mediator
 from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
@@ -185,21 +189,48 @@ class Fit:
         Returns
         -------
         DataFrame, index quantity
-            The columns of :func:`bayes_hte.summarize`: the total effect, and with a mediator the
-            direct and indirect effects.
+            The columns of :func:`bayes_hte.summarize`, for the total effect and with a mediator
+            the direct and indirect effects; and ``note``, which is empty unless the sampling is not
+            healthy, when it says why.
 
         Raises
         ------
         SpecError
             If `ci_prob` is not between 0 and 1.
-        """
-        from bayes_hte.effects.summaries import summarize
 
-        if "mediator" in self.components:
-            draws = effects.decompose(self.potential_outcomes())
-        else:
-            draws = self.cate().to_dataset()
-        return summarize(effects.average(draws), ci_prob=ci_prob)
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+        >>> list(fit.summary().index)
+        ['te', 'tnie', 'pnde', 'pnie', 'tnde']
+        """  # noqa: E501
+        draws = self.effects() if "mediator" in self.components else self.cate().to_dataset()
+        table = summarize(effects.average(draws), ci_prob=ci_prob)
+        return table.assign(note=health_note(self._health_of(draws)))
+
+    def health(self) -> tuple[CheckResult, ...]:
+        """Judge the draws by the check of sampling health: averages, single units, divergences.
+
+        Returns
+        -------
+        tuple of CheckResult
+            In studies of more than 4,000 units from the effects of 4,000, evenly spaced.
+        """
+        if self.study.n_units <= BATCH:
+            return self._health_of(self.effects())
+        some = np.linspace(0, self.study.n_units - 1, BATCH).astype(int)
+        return self._health_of(self.effects(self.study.frame.iloc[some]))
+
+    def _health_of(self, draws: xr.Dataset) -> tuple[CheckResult, ...]:
+        stats = {role: component.stats for role, component in self.components.items()}
+        with warnings.catch_warnings():
+            # With fewer draws than chains, which the check then judges.
+            warnings.filterwarnings("ignore", message="Found chain dimension to be longer")
+            return sampling_health(draws, stats)
 
     def observed_predictor(self) -> xr.DataArray:
         """Linear predictor of the outcome at each unit's own arm and mediator.
@@ -299,6 +330,11 @@ class Fit:
         if newdata is None or not self.components["outcome"].design.has_propensity:
             return None
         return as_covariate(self.propensity(newdata))
+
+
+def health_note(health: Iterable[CheckResult]) -> str:
+    """Return the sentences of the checks that failed; empty if none has."""
+    return " ".join(check.text for check in health if check.passed is False)
 
 
 def as_covariate(propensity: xr.DataArray) -> np.ndarray:

@@ -21,9 +21,9 @@ from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.fitting.plan import Plan, check_plan
 from bayes_hte.study.simulation import simulate_scenario
 from bayes_hte.study.spec import PriorSpec
-from bayes_hte.subgroups.nulls import surrogate_mean
-from bayes_hte.subgroups.nulls.surrogate import surrogate_refit
-from bayes_hte.subgroups.nulls.surrogate_mean import TREND_VARIANCE
+from bayes_hte.subgroups.nulls import stand_in_mean
+from bayes_hte.subgroups.nulls.stand_in import stand_in_refit
+from bayes_hte.subgroups.nulls.stand_in_mean import TREND_VARIANCE
 from bayes_hte.surfaces.terms import Term
 
 SIZE = {"seed": 3, "draws": 200, "tune": 100, "chains": 2, "cores": 1, "progress": False}
@@ -67,7 +67,9 @@ def fit(study):
 
 
 @pytest.mark.parametrize("mediated", [False, True])
-@pytest.mark.parametrize("learner", [name for name, learner in LEARNERS.items() if learner.has_means])
+@pytest.mark.parametrize(
+    "learner", [name for name, learner in LEARNERS.items() if learner.has_means]
+)
 def test_what_is_the_same_for_all_becomes_the_same_within_a_level(learner, mediated):
     plain = learner_terms(learner, mediated=mediated)
     own = learner_terms(learner, mediated=mediated, means_by="level", levels=("a", "b"))
@@ -140,8 +142,8 @@ def test_without_trends_a_direct_effect_goes_into_the_slope_of_the_mediator(monk
         tnie = trial.effects["tnie"].to_numpy()
         true = tnie[trial.in_subgroup].mean() - tnie[~trial.in_subgroup].mean()
         for trends, variance in ((True, TREND_VARIANCE), (False, {})):
-            monkeypatch.setattr(surrogate_mean, "TREND_VARIANCE", variance)
-            drawn = surrogate_refit("tnie", means_by="group")(study, seed)
+            monkeypatch.setattr(stand_in_mean, "TREND_VARIANCE", variance)
+            drawn = stand_in_refit("tnie", means_by="group")(study, seed)
             mean = drawn.mean(("chain", "draw")).to_numpy()
             found = mean[trial.in_subgroup].mean() - mean[~trial.in_subgroup].mean()
             errors[trends].append(found - true)
