@@ -23,8 +23,14 @@ from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.names import SAMPLE
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
-from bayes_hte.subgroups.nulls.distribution import Null, NullDistribution, Refit, Rule, calibrate
-from bayes_hte.subgroups.nulls.surrogate import surrogate_null, surrogate_refit
+from bayes_hte.subgroups.nulls.distribution import (
+    Null,
+    NullDistribution,
+    Refit,
+    Rule,
+    null_distribution,
+)
+from bayes_hte.subgroups.nulls.stand_in import stand_in_null, stand_in_refit
 
 if TYPE_CHECKING:
     from bayes_hte.components.fitted import FittedComponent
@@ -159,7 +165,7 @@ def calibrate_subgroups(
     effect : {"te", "tnie"}
         Total, or indirect effect.
     seed : int
-        See :func:`~bayes_hte.subgroups.nulls.distribution.calibrate`.
+        See :func:`~bayes_hte.subgroups.nulls.distribution.null_distribution`.
     estimator : {"surrogate", "full"}
         What is refitted: Gaussian processes in closed form (a second or two a study of 1,000
         units), or the plan itself (as long as two fits of half the study).
@@ -171,7 +177,7 @@ def calibrate_subgroups(
         How effects are made equal: new outcomes from the model fitted without effect modification,
         or a shuffled treatment, under which nobody has an effect.
     rule, replications, n_jobs, folder, progress, **options
-        See :func:`~bayes_hte.subgroups.nulls.distribution.calibrate`.
+        See :func:`~bayes_hte.subgroups.nulls.distribution.null_distribution`.
 
     Returns
     -------
@@ -199,8 +205,8 @@ def calibrate_subgroups(
         refit = model_refit(plan, effect, **sampling)
         name = f"full model (learner {plan.learner!r}, surface {plan.surface!r}; {sampling})"
     else:
-        refit, name = surrogate_refit(effect), SURROGATE_NAME
-    return calibrate(
+        refit, name = stand_in_refit(effect), SURROGATE_NAME
+    return null_distribution(
         study,
         refit=refit,
         nulls={variant: makers[variant]() for variant in wanted},
@@ -219,7 +225,7 @@ def _homogeneous(
     study: Study, estimator: str, plan: Plan | None, seed: int, size: dict[str, int]
 ) -> Null:
     if estimator == "surrogate":
-        return surrogate_null(study)
+        return stand_in_null(study)
     kinds = {
         "propensity": {prior.term for prior in plan.priors},
         "mediator": {term.kind for term in learner_terms(HOMOGENEOUS, mediated=False)},

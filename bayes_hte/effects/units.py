@@ -8,13 +8,14 @@ import xarray as xr
 
 from bayes_hte.errors import DataError
 from bayes_hte.names import UNIT
+from bayes_hte.study.frames import unit_labels
 
 
 def same_labels(first: pd.Index, second: pd.Index) -> bool:
     """Whether two indexes hold the same labels in the same order.
 
-    Their names and types do not matter: a nullable index of whole numbers is an index of plain
-    numbers once it has been through xarray.
+    Their names and types do not matter: the labels of a study are plain, and those of a user's
+    effect may still be nullable, categorical or of several levels.
 
     Parameters
     ----------
@@ -25,7 +26,9 @@ def same_labels(first: pd.Index, second: pd.Index) -> bool:
     -------
     bool
     """
-    return first.equals(second) or first.tolist() == second.tolist()
+    if first.equals(second):
+        return True
+    return unit_labels(first).tolist() == unit_labels(second).tolist()
 
 
 def unit_order(
@@ -62,8 +65,8 @@ def unit_order(
     in_order = np.arange(len(units))
     if labels is None or UNIT not in effect.coords or same_labels(labels, units):
         return in_order
-    place = {label: i for i, label in enumerate(labels)}
-    order = np.array([place.get(unit, -1) for unit in units])
+    place = {label: i for i, label in enumerate(unit_labels(labels))}
+    order = np.array([place.get(unit, -1) for unit in unit_labels(units)])
     absent = int((order < 0).sum())
     if absent == len(units):
         return in_order

@@ -131,7 +131,7 @@ def m_learner(
     assigned and averaged. No unit-by-unit array is formed except the distances of the t-SNE route,
     up to 5,000 units.
     """
-    effects = as_effects(effect, study.units)
+    effects = as_effects(effect, study)
     check_probability(probability)
     if not 0 < clear_membership < 1:
         raise SpecError(
@@ -202,7 +202,7 @@ def find_profile(
     DataError, SpecError
         As in :func:`m_learner`.
     """
-    effects = as_effects(effect, study.units)
+    effects = as_effects(effect, study)
     tsne = _as_tsne(embed, study.n_units)
     _check_ranges(seed, largest_k, leaf_share, leaf_price)
     negligible = SAME_EFFECT * float(study.outcome().std(ddof=1))

@@ -97,9 +97,7 @@ def discovery_stability(
     """
     if n_seeds < 2:
         raise SpecError(f"n_seeds must be at least 2 to compare anything, got {n_seeds}; try 20.")
-    means = xr.Dataset(
-        {str(i): _mean_alone(e) for i, e in enumerate(as_effects(effect, study.units))}
-    )
+    means = xr.Dataset({str(i): _mean_alone(e) for i, e in enumerate(as_effects(effect, study))})
     options = {
         "largest_k": largest_k,
         "clusters": clusters,
