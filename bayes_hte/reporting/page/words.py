@@ -15,7 +15,7 @@ from bayes_hte.study.spec import RoleSpec
 
 def interval_phrase(results: Results) -> str:
     """Return the interval of the report in words."""
-    return interval_words(results.spec.report.ci_prob, results.spec.report.ci_kind)
+    return interval_words(**results.interval)
 
 
 def arm_names(results: Results) -> tuple[str, str]:
@@ -58,8 +58,7 @@ def effect_label(results: Results) -> str:
 
 def effect_axis(results: Results) -> dict[str, Any]:
     """Return what figures are told of an axis that carries an effect on the outcome."""
-    better = results.spec.outcome.better
-    return {"better": better, "important": important(results), "xlabel": effect_label(results)}
+    return {**results.direction, "xlabel": effect_label(results)}
 
 
 def effect_name(effect: str) -> str:

@@ -79,8 +79,7 @@ def hidden_confounding(material: Material) -> str:
             "No sensitivity analysis applies here: the treatment was randomised, so nothing hidden "
             "can confound the total effect."
         )
-    report = material.results.spec.report
-    said = found.checks(ci_prob=report.ci_prob, ci_kind=report.ci_kind)
+    said = found.checks(**material.results.interval)
     parts = [paragraph(named_check(c.name, c.text)) for c in said]
     figures, files = [], []
     if found.e_values:

@@ -31,14 +31,14 @@ def prior_table(spec: Spec) -> pd.DataFrame:
     Parameters
     ----------
     spec : Spec
-        What was declared.
+        The declared analysis.
 
     Returns
     -------
     DataFrame
-        One row a model and kind of term: ``component``, ``term``, ``words``, ``scale`` (prior
-        standard deviation of the function, in units of what is modelled), ``trees`` (NaN unless a
-        sum of trees), ``declared`` (whether the study file sets it), ``because``.
+        One row per model and kind of term: ``component``, ``term``, ``words``, ``scale`` (prior
+        standard deviation of the function, in units of the modelled quantity), ``trees`` (NaN
+        unless a sum of trees), ``declared`` (whether the study file sets it), ``because``.
     """
     rows = []
     for component, surface, terms in _components(spec):
