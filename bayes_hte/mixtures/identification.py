@@ -292,8 +292,10 @@ def _result(
 
 def _parse_edges(edges: Iterable[str]) -> frozenset[str]:
     """Canonical names of the allowed edges."""
-    if isinstance(edges, str):
-        raise SpecError(f"edges must be a list of names; got the string {edges!r}.")
+    if isinstance(edges, str) or not isinstance(edges, Iterable):
+        raise SpecError(
+            f"edges must be a list of names of {', '.join(EDGES)}, empty for none; got {edges!r}."
+        )
     names = set()
     for edge in edges:
         reverse = "-".join(reversed(str(edge).split("-")))
@@ -305,6 +307,8 @@ def _parse_edges(edges: Iterable[str]) -> frozenset[str]:
 
 def _cells(name: str, levels: Sequence[int | None]) -> float:
     """Count joint levels; infinite with a continuous variable, 1 without any."""
+    if not isinstance(levels, Iterable):
+        raise SpecError(f"{name} must be a list, one number of levels per proxy; got {levels!r}.")
     for value in levels:
         if value is not None:
             check_whole(f"every number of {name} (None if continuous)", value, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -38,16 +38,16 @@ SEED_NAME: Final = "latent class"
 def fit_mixture(
     frame: pd.DataFrame,
     *,
-    outcome: Hashable,
-    treatment: Hashable,
-    x_proxies: Sequence[Hashable],
-    z_proxies: Sequence[Hashable],
+    outcome: str,
+    treatment: str,
+    x_proxies: Sequence[str],
+    z_proxies: Sequence[str],
     k: int,
     seed: int,
     level: int = 3,
     edges: Sequence[str] = ("Z-T",),
     family: str = "bernoulli",
-    class_covariates: Sequence[Hashable] = (),
+    class_covariates: Sequence[str] = (),
     reference: Any = None,
     priors: MixturePriors | None = None,
     continuous: ContinuousBasis | None = None,
@@ -63,9 +63,9 @@ def fit_mixture(
     ----------
     frame : DataFrame
         One row per unit; not changed.
-    outcome, treatment : column name
-        The treatment has two levels.
-    x_proxies, z_proxies : sequence of column names
+    outcome, treatment : str
+        Columns; the treatment has two levels.
+    x_proxies, z_proxies : sequence of str
         Outcome-side and treatment-side proxies of the class. Categories of a side are crossed;
         continuous ones are cut by `continuous`.
     k : int
@@ -81,7 +81,7 @@ def fit_mixture(
     family : {"bernoulli", "gaussian", "student_t", "poisson", "negative_binomial"}
         Of the outcome. The shape of its distribution within a class informs the classes too,
         except for a bernoulli one; the comparison with the moments shows whether that misleads.
-    class_covariates : sequence of column names, default ()
+    class_covariates : sequence of str, default ()
         Columns measured before treatment that make a class more or less probable, by a softmax
         regression. They may act on proxies, treatment and outcome through the class alone: one that
         also acts otherwise is a confounder that neither the likelihood nor the moments handle.

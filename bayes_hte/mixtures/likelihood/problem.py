@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from bayes_hte.mixtures.likelihood.law import Patterns, collapse
 from bayes_hte.mixtures.likelihood.model import MixturePriors
 from bayes_hte.mixtures.moments.data import MixtureData, mixture_data
 from bayes_hte.mixtures.proxies.bases import ContinuousBasis
-from bayes_hte.mixtures.proxies.features import MAX_JOINT_LEVELS, join, proxy_columns
+from bayes_hte.mixtures.proxies.features import MAX_JOINT_LEVELS
 from bayes_hte.study.encoding import Encoding
+from bayes_hte.study.frames import names_given
 from bayes_hte.study.study import Study
 
 
@@ -57,15 +58,15 @@ class MixtureProblem:
 def mixture_problem(
     frame: pd.DataFrame,
     *,
-    outcome: Hashable,
-    treatment: Hashable,
-    x_proxies: Sequence[Hashable],
-    z_proxies: Sequence[Hashable],
+    outcome: str,
+    treatment: str,
+    x_proxies: Sequence[str],
+    z_proxies: Sequence[str],
     k: int,
     level: int = 3,
     edges: Sequence[str] = ("Z-T",),
     family: str = "bernoulli",
-    class_covariates: Sequence[Hashable] = (),
+    class_covariates: Sequence[str] = (),
     reference: Any = None,
     priors: MixturePriors | None = None,
     continuous: ContinuousBasis | None = None,
@@ -83,12 +84,15 @@ def mixture_problem(
         As :func:`fit_mixture`.
     """
     likelihood = get_family(family)
-    proxies = [*proxy_columns(z_proxies), *proxy_columns(x_proxies)]
-    if isinstance(class_covariates, str):
-        raise SpecError(f"class_covariates must be a list of columns; got {class_covariates!r}.")
+    if priors is not None and not isinstance(priors, MixturePriors):
+        raise SpecError(f"priors must be MixturePriors(...), or left out; got {priors!r}.")
+    sides = (names_given(side, "proxy column") for side in (z_proxies, x_proxies))
+    proxies = [name for side in sides for name in side]
+    if class_covariates:
+        class_covariates = names_given(class_covariates, "class covariate")
     both = [name for name in class_covariates if name in proxies]
     if both:
-        raise SpecError(f"{join(both)} is a proxy of the class; it cannot explain it as well.")
+        raise SpecError(f"{', '.join(both)} is a proxy of the class; it cannot explain it as well.")
     covariates = [*proxies, *class_covariates]
     study = Study.from_frame(
         frame, outcome=outcome, treatment=treatment, covariates=covariates, reference=reference
@@ -115,7 +119,7 @@ def mixture_problem(
     )
 
 
-def _encoded(study: Study, class_covariates: Sequence[Hashable]) -> pd.DataFrame | None:
+def _encoded(study: Study, class_covariates: Sequence[str]) -> pd.DataFrame | None:
     """Standardised covariates of the class, shape (unit, feature)."""
     if not class_covariates:
         return None

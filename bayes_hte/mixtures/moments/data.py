@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,13 +14,8 @@ from bayes_hte.mixtures.arrays import Array, Bounds, unit_range
 from bayes_hte.mixtures.moments.strength import canonical_correlations, one_hot_correlations
 from bayes_hte.mixtures.moments.tables import Moments
 from bayes_hte.mixtures.proxies.bases import ContinuousBasis
-from bayes_hte.mixtures.proxies.features import (
-    MAX_JOINT_LEVELS,
-    Features,
-    fit_proxies,
-    join,
-    proxy_columns,
-)
+from bayes_hte.mixtures.proxies.features import MAX_JOINT_LEVELS, Features, fit_proxies
+from bayes_hte.study.frames import names_given
 from bayes_hte.study.study import Study
 
 
@@ -61,8 +56,8 @@ class MixtureData:
 def mixture_data(
     study: Study,
     *,
-    z: Sequence[Hashable],
-    x: Sequence[Hashable],
+    z: Sequence[str],
+    x: Sequence[str],
     continuous: ContinuousBasis | None = None,
     max_joint_levels: int = MAX_JOINT_LEVELS,
 ) -> MixtureData:
@@ -72,9 +67,9 @@ def mixture_data(
     ----------
     study : Study
         Its covariates include the proxies.
-    z : sequence of column names
+    z : sequence of str
         Treatment-side proxies: tied to the outcome only through the class and the treatment.
-    x : sequence of column names
+    x : sequence of str
         Outcome-side proxies: tied to the treatment only through the class.
     continuous : QuantileBins, Ranks or Splines, optional
         Features of continuous proxies; default ``QuantileBins(4)``.
@@ -102,15 +97,15 @@ def mixture_data(
     >>> mixture_data(study, z=["z"], x=["x"]).x.names
     ('x=0', 'x=1')
     """
-    z, x = proxy_columns(z), proxy_columns(x)
+    z, x = names_given(z, "proxy column"), names_given(x, "proxy column")
     both = [name for name in z if name in x]
     if both:
-        raise SpecError(f"{join(both)} cannot be a proxy on both sides; name it once.")
+        raise SpecError(f"{', '.join(both)} cannot be a proxy on both sides; name it once.")
     strange = [name for name in (*z, *x) if name not in study.roles.covariates]
     if strange:
         raise SpecError(
-            f"proxies must be covariates of the study; {join(strange)} is not. "
-            f"Covariates: {join(study.roles.covariates)}."
+            f"proxies must be covariates of the study; {', '.join(strange)} is not. "
+            f"Covariates: {', '.join(study.roles.covariates)}."
         )
     sides = [
         fit_proxies(

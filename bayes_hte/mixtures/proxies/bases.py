@@ -7,7 +7,6 @@ function, so that one may be dropped when columns are put side by side with a sh
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +25,12 @@ class Levels:
 
     Attributes
     ----------
-    column : column name
+    column : str
     levels : tuple
         In ascending order.
     """
 
-    column: Hashable
+    column: str
     levels: tuple[Any, ...]
 
     def names(self) -> tuple[str, ...]:
@@ -105,12 +104,12 @@ class FittedBins:
 
     Attributes
     ----------
-    column : column name
+    column : str
     edges : tuple of float
         Inner edges; a value equal to an edge lies in the bin above it.
     """
 
-    column: Hashable
+    column: str
     edges: tuple[float, ...]
 
     def names(self) -> tuple[str, ...]:
@@ -179,13 +178,13 @@ class FittedRanks:
 
     Attributes
     ----------
-    column : column name
+    column : str
     grid : ndarray
         Equally spaced quantiles, ascending.
     degree : int
     """
 
-    column: Hashable
+    column: str
     grid: Array
     degree: int
 
@@ -257,13 +256,13 @@ class FittedSplines:
 
     Attributes
     ----------
-    column : column name
+    column : str
     knots : tuple of float
         Distinct and ascending; values beyond the ends are treated as the ends.
     degree : int
     """
 
-    column: Hashable
+    column: str
     knots: tuple[float, ...]
     degree: int
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_hte.errors import DataError, SpecError, unknown_name
-from bayes_hte.mixtures.arrays import Array, unit_range
+from bayes_hte.errors import DataError, SpecError
+from bayes_hte.mixtures.arrays import Array, check_whole, unit_range
 from bayes_hte.mixtures.proxies.bases import Basis, ContinuousBasis, Discrete, Levels, QuantileBins
+from bayes_hte.study.frames import check_present, names_given
 from bayes_hte.study.kinds import is_numeric, plain
 
 MAX_LEVELS: Final = 8
@@ -74,7 +75,7 @@ class ProxyMap:
     crossed: NDArray[np.intp] | None
 
     @property
-    def columns(self) -> tuple[Hashable, ...]:
+    def columns(self) -> tuple[str, ...]:
         """The proxies."""
         return tuple(basis.column for basis in self.bases)
 
@@ -112,7 +113,7 @@ class ProxyMap:
 
 def fit_proxies(
     frame: pd.DataFrame,
-    columns: Sequence[Hashable],
+    columns: Sequence[str],
     *,
     continuous: ContinuousBasis | None = None,
     max_joint_levels: int = MAX_JOINT_LEVELS,
@@ -126,7 +127,7 @@ def fit_proxies(
     Parameters
     ----------
     frame : DataFrame, shape (n, columns)
-    columns : sequence of column names
+    columns : sequence of str
         Proxies of one side.
     continuous : QuantileBins, Ranks or Splines, optional
         Features of continuous columns; default ``QuantileBins(4)``.
@@ -140,12 +141,16 @@ def fit_proxies(
     Raises
     ------
     DataError
-        If a column is missing, has missing values, does not vary, or has too many categories.
+        If no column is given, or one is absent, has missing values, does not vary, or has too many
+        categories.
     SpecError
-        If no column is given or an option is out of range.
+        If an option is unknown or out of range.
     """
-    columns = proxy_columns(columns)
+    columns = names_given(columns, "proxy column")
     choice = QuantileBins() if continuous is None else continuous
+    if not isinstance(choice, ContinuousBasis):
+        raise SpecError(f"continuous must be QuantileBins, Ranks or Splines; got {continuous!r}.")
+    check_whole("max_joint_levels", max_joint_levels, 1)
     bases = tuple(_fit_basis(clean_column(frame, column), choice) for column in columns)
     size = int(np.prod([len(basis.names()) for basis in bases], dtype=float))
     one_hot = all(isinstance(basis, Discrete) for basis in bases)
@@ -158,26 +163,7 @@ def fit_proxies(
     return ProxyMap(bases, np.where(seen, np.cumsum(seen) - 1, -1))
 
 
-def proxy_columns(columns: Iterable[Hashable]) -> tuple[Hashable, ...]:
-    """Return the proxies of one side, checked to be a list of columns.
-
-    Raises
-    ------
-    SpecError
-        If there is none, or one text takes the place of the list.
-    """
-    found = () if isinstance(columns, str) else tuple(columns)
-    if not found:
-        raise SpecError(f"proxies must be a non-empty list of columns; got {columns!r}.")
-    return found
-
-
-def join(names: Iterable[Hashable]) -> str:
-    """Return column names of any type as one text."""
-    return ", ".join(str(name) for name in names)
-
-
-def clean_column(frame: pd.DataFrame, column: Hashable) -> pd.Series:
+def clean_column(frame: pd.DataFrame, column: str) -> pd.Series:
     """Return a column without missing or infinite values; objects that are numbers become numbers.
 
     Raises
@@ -185,8 +171,7 @@ def clean_column(frame: pd.DataFrame, column: Hashable) -> pd.Series:
     DataError
         If the column is missing or holds missing or infinite values.
     """
-    if column not in frame.columns:
-        raise unknown_name("column", column, frame.columns, DataError)
+    check_present(frame, [column])
     values = plain(frame[column])
     bad = values.isna().to_numpy()
     if pd.api.types.is_float_dtype(values.dtype):
