@@ -388,7 +388,7 @@ def test_a_csv_file_that_cannot_be_read_is_a_data_error(tmp_path, content):
 
 def test_a_date_is_refused_with_what_to_do():
     frame = good_frame().assign(day=pd.date_range("2026-01-01", periods=N))
-    with pytest.raises(DataError, match=r"covariate .day. holds dates.*datetime64.*days since a fixed"):
+    with pytest.raises(DataError, match=r"covariate .day. holds dates.*datetime64.*fixed day"):
         build(frame, covariates=["day"])
 
 
