@@ -1,4 +1,4 @@
-"""The section on hidden classes and its tables, on fake draws of the paper's design."""
+"""The section on the mixture and its tables, on fake draws of the paper's design."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fit():
 
 @pytest.fixture(scope="module")
 def mixed(results, fit):
-    """The fake results of a study that declares hidden classes."""
+    """The fake results of a study that declares a mixture."""
     return replace(results, spec=replace(results.spec, mixture=DECLARED), mixture=fit)
 
 
@@ -89,7 +89,7 @@ def test_the_truth_is_shown_where_the_data_are_simulated(mixed, monkeypatch):
     }
     page = shown(mixed)
     assert "The data are simulated" in page.text
-    assert page.tables["Hidden classes, two ways."][0][1] == "Truth"
+    assert page.tables["The classes, two ways."][0][1] == "Truth"
     monkeypatch.setitem(KNOWN_CLASSES, "fake", lambda: known.iloc[:1])  # of another number
     assert "truth" not in tables_of(mixed)["hidden_classes"]
 
@@ -125,10 +125,10 @@ def test_the_section_says_level_edges_reason_agreement_and_numbers(mixed, fit, p
         "it must not guide treatment",
     ):
         assert words in page.text
-    rows = {row[0]: row for row in page.tables["Hidden classes, two ways."][1:]}
+    rows = {row[0]: row for row in page.tables["The classes, two ways."][1:]}
     wanted = number(float(fit.effects.isel({"class": 1}).median()), d)
     assert rows["All classes"][1] == number(float(fit.ate.median()), d)
-    effect_rows = [r for r in page.tables["Hidden classes, two ways."] if r[0] == "Class 1"]
+    effect_rows = [r for r in page.tables["The classes, two ways."] if r[0] == "Class 1"]
     assert effect_rows[0][1] == wanted
     assert len(page.alternatives) == 4
     assert "must not be used" not in page.text
@@ -151,7 +151,7 @@ def test_with_an_x_y_edge_only_the_average_effect_is_shown(mixed):
     assert set(tables) == {"hidden_classes", "hidden_levels", "hidden_diagnostics"}
     assert tables["hidden_classes"]["quantity"].tolist() == ["ate"]
     page = shown(only)
-    assert "What would mend it" in page.text
+    assert "What would reach a better level" in page.text
     assert "Class 0" not in page.text
     written = " ".join(methods(only).paragraphs)
     assert "average effect only" in written
@@ -195,7 +195,7 @@ def test_checks_carry_the_level_the_health_and_the_agreement(fit):
         assert class_checks(other)[-1].passed is False
 
 
-def test_the_methods_cite_what_hidden_classes_rest_on(mixed, results):
+def test_the_methods_cite_the_works_behind_the_mixture(mixed, results):
     names = {"Mazaheri et al. 2025", "Miao et al. 2018", "Hausman 1978", "Allman et al. 2009"}
     assert names <= {reference.short for reference in methods(mixed).references}
     assert not names & {reference.short for reference in methods(results).references}

@@ -191,8 +191,8 @@ def _judged_on_others(material: Material, name: str) -> str:
 
 def _classes(material: Material, fit: MixtureFit) -> str:
     """Say what average effect is left if classes confound the treatment."""
-    said = "<strong>Hidden classes.</strong> "
-    more = 'See <a href="#hidden-classes">the section on them</a>.'
+    said = "<strong>Classes that nobody measured.</strong> "
+    more = 'See <a href="#mixture">the section on them</a>.'
     if not fit.healthy:
         return f"{said}Their fit failed its checks and gives no answer. {more}"
     frame = material.tables["hidden_classes"]
