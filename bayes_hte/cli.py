@@ -136,7 +136,7 @@ def _check(options: argparse.Namespace) -> int:
     print(f"{study.n_units} units: {by_arm}" + (f"; {away.n_units} more held out" if away else ""))
     print(f"roles: {', '.join(study.roles.columns)}")
     if prepared.mixture is not None:
-        print(f"hidden classes: the declared graph reaches {_reached(prepared.mixture.graph)}")
+        print(f"mixture: the declared graph reaches {_reached(prepared.mixture.graph)}")
     print(f"spec {spec.hash()[:12]}, data {study.fingerprint()[:12]}: ready to run")
     return DONE
 
@@ -170,7 +170,7 @@ def _print_answer(results: Results) -> None:
 
 
 def _print_classes(fit: MixtureFit, intervals: ReportSpec) -> None:
-    print(f"hidden classes, {_reached(fit.identifiability)}")
+    print(f"classes, {_reached(fit.identifiability)}")
     table = fit.summary(ci_prob=intervals.ci_prob, ci_kind=intervals.ci_kind)
     words = {"ate": "average effect", "effects": "effect", "probabilities": "probability"}
     for (quantity, label), row in table.iterrows():
@@ -195,8 +195,8 @@ def _status(results: Results) -> int:
         return UNHEALTHY
     if results.mixture is not None and not results.mixture.healthy:
         print(
-            "bayes-hte: the hidden classes failed their health checks; what the report says of "
-            "them must not be used.",
+            "bayes-hte: the mixture failed its health checks; what the report says of it must not "
+            "be used.",
             file=sys.stderr,
         )
         return UNHEALTHY

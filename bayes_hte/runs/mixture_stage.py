@@ -1,7 +1,7 @@
-"""The stage ``mixture`` of a run: hidden classes, sampled once and judged anew each time.
+"""The stage ``mixture`` of a run: sampled once, judged again each time.
 
-Only the draws are saved. Names of the classes, their checks, the moments and the agreement follow
-from the draws, the data and the seed in a moment, so they are computed again.
+Only the draws are saved. Names of the classes, checks, moments and agreement follow quickly from
+the draws, the data and the seed, so they are computed again.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def declared_problem(spec: Spec, frame: pd.DataFrame, study: Study) -> MixturePr
     spec : Spec
         The study file.
     frame : DataFrame
-        Its data; proxies need not be covariates.
+        Its data; proxies may be columns other than covariates.
     study : Study
-        The units to fit, a part of the frame.
+        The units to fit, some rows of the frame.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def fit_classes(
     Parameters
     ----------
     problem : MixtureProblem or None
-        What :func:`declared_problem` returned.
+        From :func:`declared_problem`.
     work : StageRunner
         The study file and where stages are kept.
 
@@ -84,7 +84,7 @@ def fit_classes(
     fit : MixtureFit or None
         None without a mixture.
     sampled : list of str
-        The stage, if it was sampled now.
+        The name of the stage, if it was sampled now.
     """
     declared = work.spec.mixture
     if problem is None or declared is None:
@@ -107,15 +107,13 @@ def fit_classes(
     return judge_mixture(problem, sampled, seed=seed), [STAGE] if fresh else []
 
 
-def saved_classes(
-    problem: MixtureProblem | None, spec: Spec, folder: Path
-) -> MixtureFit | None:
+def saved_classes(problem: MixtureProblem | None, spec: Spec, folder: Path) -> MixtureFit | None:
     """Judge the saved draws of a mixture again, without sampling.
 
     Parameters
     ----------
     problem : MixtureProblem or None
-        What :func:`declared_problem` returned.
+        From :func:`declared_problem`.
     spec : Spec
         The study file.
     folder : Path
@@ -144,7 +142,7 @@ def saved_classes(
 
 
 def _settings(spec: Spec, declared: MixtureSpec, problem: MixtureProblem) -> dict[str, Any]:
-    """Everything the draws depend on, flat."""
+    """Return all settings that the draws depend on, flat."""
     options = dataclasses.asdict(declared)
     del options["because"]
     return {

@@ -1,4 +1,4 @@
-"""Hidden classes in a run: declared, checked before sampling, saved, used again, reported."""
+"""A mixture in a run: declared, checked before sampling, saved, used again, reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bayes_hte.study.study import Study
 from tests.mixtures.fake_mixture import SIZE, fake_problem, fake_sample, mixture_frame
 
 TOML = """
-title = "Hidden classes"
+title = "Classes"
 [about]
 question = "Whom does it help?"
 suitable_for = "tests"
@@ -227,7 +227,7 @@ def test_what_the_data_or_the_graph_do_not_allow_is_refused_before_sampling(
         declared_problem(spec, frame.assign(one=1), study_of(spec, frame))
 
 
-def test_a_run_reports_hidden_classes_and_the_report_can_be_made_again(
+def test_a_run_reports_the_classes_and_the_report_can_be_made_again(
     no_sampler, tmp_path, capsys, monkeypatch
 ):
     # The rest of a run has tests of its own.
@@ -239,13 +239,13 @@ def test_a_run_reports_hidden_classes_and_the_report_can_be_made_again(
     cli.main(["run", str(path), "-o", str(tmp_path / "out"), "--quiet"])
     shown = capsys.readouterr().out
     assert "mixture: sampling 2 chains of 50 + 150" in shown
-    assert "hidden classes, level 3: mixture of treatment effects" in shown
+    assert "classes, level 3: mixture of treatment effects" in shown
     assert "probability of class 1" in shown
     saved = json.loads((tmp_path / "out" / "run.json").read_text())
     assert saved["provenance"]["sampled"] == ["propensity", "outcome", "mixture"]
-    assert [c["name"] for c in saved["checks"]][-1] == "hidden classes: likelihood and moments"
+    assert [c["name"] for c in saved["checks"]][-1] == "mixture: likelihood and moments"
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert '<section id="hidden-classes"' in page
+    assert '<section id="mixture"' in page
     cli.main(["report", str(tmp_path / "out")])
     assert len(no_sampler) == 1
     assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8") == page
@@ -255,12 +255,12 @@ def test_a_run_reports_hidden_classes_and_the_report_can_be_made_again(
     ("healthy", "mixed_well", "status"),
     [(True, True, cli.DONE), (True, False, cli.UNHEALTHY), (False, True, cli.UNHEALTHY)],
 )
-def test_hidden_classes_that_failed_their_checks_change_the_exit_status(
+def test_a_mixture_that_failed_its_checks_changes_the_exit_status(
     healthy, mixed_well, status, capsys
 ):
     results = SimpleNamespace(healthy=healthy, mixture=SimpleNamespace(healthy=mixed_well))
     assert cli._status(results) == status
-    assert ("hidden classes failed" in capsys.readouterr().err) == (healthy and not mixed_well)
+    assert ("the mixture failed" in capsys.readouterr().err) == (healthy and not mixed_well)
 
 
 def test_check_says_the_level_and_samples_nothing(no_sampler, frame, tmp_path, capsys):
