@@ -42,7 +42,7 @@ def test_data_made_by_the_model_pass(name):
     result = check(name, *model(name))
     assert result.passed is True
     assert result.name == "posterior predictive by arm"
-    assert "lie within" in result.text
+    assert "lie among those" in result.text
 
 
 def test_data_made_by_the_model_seldom_fail():
