@@ -10,12 +10,8 @@ import pytest
 
 from tests import ordering
 from tests.fakes import fake_study
-from tests.shared_fits import SharedFits, made_once
+from tests.shared_fits import SIZE, SharedFits, made_once
 from tests.trial import run_trial, write_trial
-
-# The size of the shared fits: enough draws for what is asked of them, and few.
-SIZE = {"seed": 3, "draws": 100, "tune": 40, "chains": 2, "cores": 1, "progress": False}
-
 
 # ---------------------------------------------------------------- order
 
@@ -29,8 +25,12 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Keep the order of the files: pytest-xdist would put those with the most tests first."""
+    """Keep the order of the files, and give each process one core."""
+    # pytest-xdist would put the files with the most tests first.
     config.option.loadscopereorder = False
+    # Inherited by the processes that run the tests. Two of them on two cores, with two threads of
+    # linear algebra in each, wait for each other: small triangular systems take 50 times as long.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if config.getoption("store_durations") and not hasattr(config, "workerinput"):
         ordering.refuse_parts(config)
         store = ordering.DurationsStore(ordering.STORED, config.rootpath)

@@ -17,6 +17,10 @@ from typing import Any
 
 import bayes_hte as hte
 
+# The size of the shared fits: enough draws for what is asked of them, and few.
+SIZE = {"seed": 3, "draws": 100, "tune": 40, "chains": 2, "cores": 1, "progress": False}
+SIZE["stack_with"] = ()  # forests alone: a Gaussian process takes longer
+
 
 @contextmanager
 def alone(name: Path) -> Iterator[None]:
