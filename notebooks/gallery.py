@@ -23,7 +23,7 @@
 # | whether the arms can be compared | overlap, love plot, weights |
 # | whom to treat | targeting curve, calibration |
 # | whether to believe it | left-out predictions, tipping, rho |
-# | hidden classes | agreement, identifiability |
+# | mixtures of classes | agreement, identifiability |
 
 # %%
 import numpy as np
@@ -386,7 +386,7 @@ plots.plot_rho(
 )
 
 # %% [markdown]
-# ## Hidden classes
+# ## Mixtures of classes
 #
 # ### Agreement
 #

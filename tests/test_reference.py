@@ -23,7 +23,6 @@ from bayes_hte.names import glossary
 SOURCE = Path(__file__).parents[1] / "notebooks" / "reference"
 PACKAGES = (
     "companions",
-    "latent",
     "mixtures",
     "plots",
     "reporting",

@@ -197,7 +197,7 @@ class SubgroupSpec:
 
 @dataclass(frozen=True)
 class MixtureSpec:
-    """A latent mixture: hidden classes that proxies on two sides give away.
+    """A mixture: classes that nobody measured, found from proxies on two sides.
 
     `edges` are those that cannot be ruled out, see :data:`bayes_hte.mixtures.identification.EDGES`;
     `because` says why the others can. Proxies are columns of the data, covariates or not;

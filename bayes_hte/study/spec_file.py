@@ -173,7 +173,7 @@ def _check(spec: Spec) -> None:
 
 
 def _check_mixture(spec: Spec, mixture: MixtureSpec) -> None:
-    """Check the table of the latent mixture against itself and the roles."""
+    """Check the table of the mixture against itself and the roles."""
     ranges = {
         "mixture.classes (2 to 10)": 2 <= mixture.classes <= 10,
         "mixture.level (2 or 3)": mixture.level in (2, 3),

@@ -198,7 +198,7 @@ def parafac(frame: pd.DataFrame, seed: int) -> Estimate:
 
 
 def stepmix(frame: pd.DataFrame, seed: int) -> Estimate:
-    """Latent class analysis of z, x and (t, y) by maximum likelihood: level 2."""
+    """A measurement model of z, x and (t, y) by maximum likelihood: level 2."""
     from stepmix.stepmix import StepMix
 
     rows = frame[["z", "x"]].assign(ty=2 * frame["t"] + frame["y"]).value_counts().reset_index()
