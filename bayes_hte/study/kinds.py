@@ -109,7 +109,7 @@ def numeric_column(column: pd.Series, role: str) -> np.ndarray:
         If the column does not hold numbers.
     """
     if not is_numeric(column):
-        seen = ", ".join(repr(v) for v in column.unique()[:_SHOWN])
+        seen = ", ".join(list(dict.fromkeys(map(repr, column)))[:_SHOWN])
         raise DataError(
             f"{role} {column.name!r} must be numeric, got {described(column)} (e.g. {seen}). "
             "Recode it as numbers, for a yes/no column as 0 and 1."

@@ -131,6 +131,9 @@ class Study:
         _check_index(frame)
         _check_complete(frame)
         arms = _arms(frame[treatment], reference)
+        numeric_column(frame[outcome], "outcome")
+        if mediator is not None:
+            numeric_column(frame[mediator], "mediator")
         for name in roles.covariates:
             check_covariate(frame[name])
         _check_variation(frame, roles)
@@ -354,12 +357,13 @@ def _check_complete(frame: pd.DataFrame) -> None:
             "Impute them, or drop the rows with df.dropna(subset=[...]) if that is defensible."
             + missing_hint(frame[name] for name in frame.columns)
         )
-    numeric = frame.select_dtypes(include="number")
-    infinite = (~np.isfinite(numeric.to_numpy(dtype=np.float64))).sum(axis=0)
-    if infinite.any():
-        counts = ", ".join(
-            f"{c} ({k})" for c, k in zip(numeric.columns, infinite, strict=True) if k
-        )
+    infinite = {
+        name: int((~np.isfinite(frame[name].to_numpy(dtype=np.float64))).sum())
+        for name in frame.columns
+        if is_numeric(frame[name])
+    }
+    if any(infinite.values()):
+        counts = ", ".join(f"{name} ({count})" for name, count in infinite.items() if count)
         raise DataError(f"infinite values in {counts}. Replace or drop them.")
 
 
