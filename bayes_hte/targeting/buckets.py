@@ -137,7 +137,12 @@ def quantile_codes(values: np.ndarray, n_buckets: int) -> np.ndarray:
         If the values fall into one bucket.
     """
     check_number(
-        "the number of buckets", n_buckets, "at least 2", lambda n: n >= 2, whole=True, hint="try 5"
+        "the number of buckets",
+        n_buckets,
+        "a whole number, at least 2",
+        lambda n: n >= 2,
+        whole=True,
+        hint="try 5",
     )
     edges = np.quantile(values, np.arange(1, n_buckets) / n_buckets)
     _, codes = np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)

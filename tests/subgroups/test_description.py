@@ -188,7 +188,7 @@ def test_the_map_is_passed_on_and_jobs_change_nothing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_seeds": 1}, "n_seeds must be at least 2"),
+        ({"n_seeds": 1}, "n_seeds must be a whole number, at least 2"),
         ({"seed": -3}, "seed must be a whole number"),
         ({"largest_k": 1}, "largest_k must be"),
     ],

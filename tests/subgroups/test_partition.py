@@ -128,7 +128,7 @@ def test_effects_clustered_jointly_are_compared_jointly(known):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"landmarks": 1}, SpecError, "landmarks must be from 2 to 5000, got 1"),
+        ({"landmarks": 1}, SpecError, "landmarks must be a whole number from 2 to 5000, got 1"),
         ({"landmarks": 5001}, SpecError, "got 5001"),
         ({"seed": -1}, SpecError, "seed must be a whole number"),
         ({"effect": lambda e: e.isel(unit=slice(5))}, DataError, "has 5 units and the study 120"),
@@ -234,7 +234,9 @@ def test_draws_as_candidates_can_be_left_out(clustered):
     assert "draw" not in point_partition(clustered, candidate_draws=0).candidates.index
     assert point_partition(clustered, candidate_draws=7).candidates.loc["draw", "candidates"] <= 7
     for n in (-1, 2.5, "all"):
-        with pytest.raises(SpecError, match="candidate_draws must be 0 or more, got"):
+        with pytest.raises(
+            SpecError, match="candidate_draws must be a whole number, 0 or more, got"
+        ):
             point_partition(clustered, candidate_draws=n)
 
 

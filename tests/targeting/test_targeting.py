@@ -484,7 +484,7 @@ def test_bad_options_are_refused():
         with pytest.raises(SpecError, match="top must be a share"):
             targeting.rank_uncertainty(effect, better="higher", top=top)
     for n in (1, 2.5, "3"):
-        with pytest.raises(SpecError, match="number of buckets must be at least 2, got"):
+        with pytest.raises(SpecError, match="number of buckets must be a whole number, at least 2, got"):
             targeting.calibration_by_bins(effect, **data, n_bins=n)
     for cost in (np.inf, "1", None):
         with pytest.raises(SpecError, match="cost must be a finite"):

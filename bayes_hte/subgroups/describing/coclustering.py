@@ -127,7 +127,7 @@ def co_clustering(
     check_number(
         "landmarks",
         landmarks,
-        f"from 2 to {MATRIX_LIMIT}",
+        f"a whole number from 2 to {MATRIX_LIMIT}",
         lambda n: 2 <= n <= MATRIX_LIMIT,
         whole=True,
     )

@@ -63,9 +63,10 @@ def subgroup_effects_table(
         One row per group, then one for all units, as :func:`bayes_hte.plots.plot_subgroup_forest`
         draws it: ``group`` (its name), ``is_subgroup`` (False for all units), ``n_units``,
         ``share`` of the units, ``mean_membership`` of these units in their own group (NaN except
-        for Subgroups), the columns of :func:`bayes_hte.summarize` for the average effect of these units
-        (SATE of the group, outcome units), and ``prob_benefit`` and ``prob_important``: posterior
-        probabilities that this average is beneficial at all, and by more than `important`.
+        for Subgroups), the columns of :func:`bayes_hte.summarize` for the average effect of these
+        units (SATE of the group, outcome units), and ``prob_benefit`` and ``prob_important``:
+        posterior probabilities that this average is beneficial at all, and by more than
+        `important`.
 
     Raises
     ------
@@ -97,6 +98,8 @@ def subgroup_effects_table(
     >>> table[["group", "mean", "prob_important"]].round(2).values.tolist()
     [['Subgroup 0', 1.07, 0.0], ['Subgroup 1', 2.32, 1.0], ['All', 1.77, 1.0]]
     """
+    if cuts is not None and not isinstance(cuts, Mapping):
+        raise SpecError(f"cuts must be a mapping, got {cuts!r}; for instance {{'age': [40, 60]}}.")
     effect, *others = as_effects(effect, study)
     if others:
         raise DataError(f"a table is about one effect, got {1 + len(others)}; pass effects['te'].")

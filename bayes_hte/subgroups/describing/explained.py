@@ -37,8 +37,9 @@ def explained_share(
     effect : DataArray, dims (chain, draw, unit)
         Unit-level draws.
     labels : Series, ndarray or DataArray of int, shape (unit,)
-        Group of each unit, matched by label where it has those of the effect: of :meth:`Profile.assign_leaves` for the leaves of the
-        profile tree, of :meth:`Profile.assign` for the subgroups.
+        Group of each unit: of :meth:`Profile.assign_leaves` for the leaves of the profile tree, of
+        :meth:`Profile.assign` for the subgroups. Values with the unit labels of the effect are
+        matched by label, others by position.
 
     Returns
     -------

@@ -112,7 +112,13 @@ def point_partition(
     >>> point.sizes, point.agreement
     ((44, 56), 1.0)
     """
-    check_number("candidate_draws", candidate_draws, "0 or more", lambda n: n >= 0, whole=True)
+    check_number(
+        "candidate_draws",
+        candidate_draws,
+        "a whole number, 0 or more",
+        lambda n: n >= 0,
+        whole=True,
+    )
     draws = clustered.partitions.to_numpy().reshape(-1, clustered.partitions.sizes[UNIT])
     found = _candidates(clustered, draws, candidate_draws)
     partitions = np.concatenate(list(found.values()))
