@@ -210,6 +210,8 @@ def test_bad_options_are_named():
         posterior(paper_design(), 500, labels="size")
     with pytest.raises(SpecError, match="unknown resampling"):
         posterior(paper_design(), 500, resampling="jackknife")
+    with pytest.raises(SpecError, match="default_rng"):
+        moment_posterior(sample(paper_design(), 100), LEVEL_3, rng=1)
     with pytest.raises(SpecError, match="ci_prob"):
         posterior(paper_design(), 500).summary(ci_prob=95)
     graph = identifiability(k=3, z_levels=[3], x_levels=[3], edges=["Z-T"])

@@ -121,6 +121,8 @@ def test_bad_requests_are_named():
         dirichlet_moments(data, 0, rng=rng)
     with pytest.raises(SpecError, match="draws must be a whole number, at least 1"):
         bootstrap_moments(data, 0, rng=rng)
+    with pytest.raises(SpecError, match="draws must be a whole number"):
+        bootstrap_moments(data, 2.5, rng=rng)
     with pytest.raises(SpecError, match="prior_count must be positive"):
         dirichlet_moments(data, 10, rng=rng, prior_count=0)
     continuous = mixture_arrays(data.z.codes, data.x.codes, data.arm, rng.normal(size=100))
