@@ -15,17 +15,25 @@ from scipy.stats import binom
 from bayes_hte.checks import refutations
 from bayes_hte.checks.altered_studies import (
     random_subset,
+    with_control_outcome,
     with_permuted_outcome,
     with_placebo_treatment,
     with_random_cause,
 )
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.refitting import AverageEffect, Refit, average_effect, linear_stand_in
+from bayes_hte.checks.refitting import (
+    AverageEffect,
+    Refit,
+    average_effect,
+    full_model,
+    linear_stand_in,
+)
 from bayes_hte.checks.refutations import CONTROL, PERMUTED, PLACEBO, RANDOM_CAUSE, SUBSET, refute
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.study import Study
 from tests.fakes import fake_effect, fake_study
+from tests.shared_fits import SIZE
 
 REPEATS = 10
 REPEATED = (PLACEBO, RANDOM_CAUSE, SUBSET, PERMUTED)
@@ -362,6 +370,16 @@ def test_unmeasured_confounding_shows_in_the_negative_control_alone():
     pd.testing.assert_frame_equal(same[CONTROL].table, results[CONTROL].table)
 
 
+def test_a_control_is_found_by_the_labels_of_the_users_table():
+    rows = pd.MultiIndex.from_arrays([["a"] * 400, range(400)], names=["site", "person"])
+    for index in (rows, pd.Index(range(400), dtype="Int64"), pd.RangeIndex(400, name="x")):
+        frame = confounded().set_axis(index)
+        study = Study.from_frame(frame, outcome="y", treatment="t", covariates=["x"])
+        shuffled = frame["before"].sample(frac=1, random_state=1)
+        found = with_control_outcome(study, shuffled).outcome()
+        np.testing.assert_array_equal(found, confounded()["before"])
+
+
 def test_a_control_that_is_not_declared_informs():
     result = run(trial(), repeats=5)[CONTROL]
     assert result.passed is None
@@ -441,17 +459,11 @@ def test_the_full_model_is_refuted_if_asked_for(monkeypatch):
     assert "average effect of 0.4 by" in results[1].text
 
 
-@pytest.mark.slow
-def test_the_full_model_is_refitted_and_named():
-    from bayes_hte.checks.refitting import full_model
-    from bayes_hte.fitting.stages import fit
-
-    study, _ = fake_study(np.random.default_rng(1), n_units=60, mediator=False)
-    small = {"draws": 50, "tune": 50, "chains": 2, "cores": 1}
-    fitted = fit(study, surface="forest", seed=1, progress=False, **small)
-    refit = full_model(fitted, **small)
-    assert refit.of_study == average_effect(fitted.cate())
+def test_the_full_model_is_refitted_and_named(plain_fit):
+    small = {name: SIZE[name] for name in ("draws", "tune", "chains", "cores")}
+    refit = full_model(plain_fit, **small)
+    assert refit.of_study == average_effect(plain_fit.cate())
     # The same seed and size is the same fit; the draws of the fit are not carried along.
-    assert refit.estimate(study, 1) == refit.of_study
-    assert not any(c.cell_contents is fitted for c in refit.estimate.__closure__)
-    assert "learner 'hierarchical', surface 'forest'; 2 chains of 50 draws" in refit.name
+    assert refit.estimate(plain_fit.study, plain_fit.seed) == refit.of_study
+    assert not any(c.cell_contents is plain_fit for c in refit.estimate.__closure__)
+    assert "learner 'hierarchical', surface 'forest'; 2 chains of 100 draws" in refit.name
