@@ -24,6 +24,7 @@ from bayes_hte.fitting.plan import Plan
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
+from bayes_hte.study.frames import check_table, unit_labels
 from bayes_hte.study.study import Study
 
 AnyComponent = FittedComponent | StackedComponent
@@ -58,23 +59,31 @@ class Fit:
         """Draws of every component's parameters as an ArviZ DataTree.
 
         Groups: ``posterior`` (all variables start with their component's name), ``sample_stats``
-        (those of the outcome), ``mediator_stats`` and ``propensity_stats``; of each unit's outcome,
-        by the name of its column, ``log_likelihood``, ``posterior_predictive`` (drawn anew in the
-        unit's own arm, with its own mediator) and ``observed_data``. Forest values at units are
-        left out; :meth:`potential_outcomes` has what they mean.
+        (those of the outcome), ``mediator_stats`` and ``propensity_stats``; for each unit's outcome
+        ``log_likelihood``, ``posterior_predictive`` (new draws in the unit's own arm, with its own
+        mediator) and ``observed_data``. The outcome has the name of its column, or ``outcome`` if
+        xarray cannot hold that name, which is then in the attribute ``column``. Forest values at
+        units are left out; :meth:`potential_outcomes` has what they mean.
         """
         groups = {"posterior": xr.merge([c.posterior for c in self.components.values()])}
         for role, component in self.components.items():
             name = "sample_stats" if role == "outcome" else f"{role}_stats"
             groups[name] = component.stats
-        name, eta = self.study.roles.outcome, self.observed_predictor()
-        outcome = self.components["outcome"]
+        column, eta = self.study.roles.outcome, self.observed_predictor()
+        name, outcome = _variable_of(column), self.components["outcome"]
         # The same draws each time the tree is made.
         rng = np.random.default_rng(stage_seed(self.seed, "posterior predictive"))
         drawn = outcome.family.draw(rng, eta.to_numpy(), outcome.noise())
-        groups["log_likelihood"] = self.log_likelihood().to_dataset(name=name)
-        groups["posterior_predictive"] = eta.copy(data=drawn).to_dataset(name=name)
-        groups["observed_data"] = self.study.frame[[name]].rename_axis(UNIT).to_xarray()
+        observed = xr.DataArray(
+            self.study.frame[column].to_numpy(), dims=UNIT, coords={UNIT: eta[UNIT]}
+        )
+        values = {
+            "log_likelihood": self.log_likelihood(),
+            "posterior_predictive": eta.copy(data=drawn),
+            "observed_data": observed,
+        }
+        for group, array in values.items():
+            groups[group] = array.assign_attrs(column=column).to_dataset(name=name)
         return xr.DataTree.from_dict(groups)
 
     def propensity(self, newdata: pd.DataFrame | None = None) -> xr.DataArray:
@@ -354,6 +363,11 @@ def as_covariate(propensity: xr.DataArray) -> np.ndarray:
     return np.round(propensity.mean(SAMPLE).to_numpy(), 6)
 
 
+def _variable_of(column: str) -> str:
+    """Return the name of a column, or ``outcome`` if xarray cannot hold it as a variable."""
+    return "outcome" if column in (CHAIN, DRAW, UNIT, "") or "/" in column else column
+
+
 def _rows(
     component: AnyComponent, newdata: pd.DataFrame | None, propensity: np.ndarray | None
 ) -> Design | None:
@@ -371,8 +385,13 @@ def _in_batches(
     """Predict new rows some at a time, and join along the units."""
     if batch < 1:
         raise DataError(f"batch must be at least 1 row, got {batch}.")
-    if newdata is None or len(newdata) <= batch:
+    if newdata is None:
+        return predict(None)
+    check_table(newdata, "new rows")
+    if len(newdata) <= batch:
         return predict(newdata)
+    # The labels of all rows decide their type, not those of each part.
+    newdata = newdata.set_axis(unit_labels(newdata.index, newdata.columns), axis=0)
     parts = [predict(newdata.iloc[rows]) for rows in _slices(len(newdata), batch)]
     return xr.concat(parts, UNIT, combine_attrs="override")
 
