@@ -1,14 +1,14 @@
 """Rows that look like repeated measurements of the same people, with no cluster declared.
 
-Two people seldom share every covariate when one of them is measured finely. Visits of one person,
+Two people rarely share every covariate when one of them is measured finely. Visits of one person,
 or members of one household described by household columns, do. Where rows are such repeats and the
 models do not know it, every interval is too narrow.
 
-Some rows agree by chance, because columns are rounded. How many follows from the data: take one
-fine column, exchange its values among rows whose values are next to each other, and keep the other
-columns together. The exchange hardly disturbs how columns depend on each other, which changes
-slowly along the fine one, but it separates the copies of one row. The expected number of rows that
-still have a twin has a closed form (drawing without replacement), so nothing is simulated.
+Some rows agree by chance, because columns are rounded. The data say how many: take one fine column,
+exchange its values among rows whose values are next to each other, and keep the other columns
+together. The exchange barely disturbs the dependence between columns, which changes slowly along
+the fine one, but it separates the copies of one row. The expected number of rows that still have a
+twin has a closed form (drawing without replacement), so nothing is simulated.
 
 References
 ----------
@@ -61,14 +61,14 @@ def repeated_rows(study: Study) -> CheckResult:
     Parameters
     ----------
     study : Study
-        The data; outcome, treatment and mediator are not looked at.
+        The data; outcome, treatment and mediator play no part.
 
     Returns
     -------
     CheckResult
         Fails where more than a tenth of the rows have a twin that chance does not explain, for
         every fine column tried. Informs, without judging, where a cluster is declared or the
-        covariates are too coarse, or too few, to tell. One row of the table for each fine column:
+        covariates are too coarse, or too few, to judge by. One row of the table per fine column:
         ``rows``; ``distinct`` covariate vectors; ``with twin``, the share of rows whose covariates
         all occur again; ``expected`` by chance; ``unexplained`` share; ``excess sds``, how far
         above chance in standard deviations; ``largest group``; ``sd factor``, how much too narrow
@@ -86,14 +86,15 @@ def repeated_rows(study: Study) -> CheckResult:
     fine = [name for name in fine if name in kept][:FINE_COLUMNS]
     if not fine or len(kept) < 2:
         text = (
-            f"Cannot tell: it takes a numeric covariate with at least {MIN_LEVELS} distinct values "
-            "and another covariate that is no recoding of it. If rows are repeated measurements of "
-            "the same people, declare cluster=<column>."
+            "Repeats cannot be recognised: this takes a numeric covariate with at least "
+            f"{MIN_LEVELS} distinct values and another covariate that is no recoding of it. If "
+            "rows are repeated measurements of the same people, declare cluster=<column>."
         )
         return CheckResult(NAME, None, pd.DataFrame(), text)
     table = _table(frame[kept], fine)
-    found = (table["unexplained"] > MAX_UNEXPLAINED) & (table["excess sds"] > NOISE_SDS)
-    return CheckResult(NAME, not bool(found.all()), table, _text(table, bool(found.all())))
+    unexplained = (table["unexplained"] > MAX_UNEXPLAINED) & (table["excess sds"] > NOISE_SDS)
+    found = bool(unexplained.all())
+    return CheckResult(NAME, not found, table, _text(table, found))
 
 
 def _fine_columns(frame: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""Effects judged on outcomes they have not seen: of held-out units, or of units left out singly."""
+"""Effects judged on outcomes they have not seen: held-out units, or units left out one by one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Unseen:
     propensity : DataArray, dims (unit,)
         Posterior-mean probability of the other arm, within `PROPENSITY_BOUNDS`.
     how : {"held out", "left out one by one"}
-        Held-out units were in no model; units left out singly are predicted by weighting the draws.
+        Held-out units were in no model; each unit left out is predicted by weighting the draws.
     """
 
     study: Study
@@ -73,7 +73,7 @@ class Unseen:
 
 @dataclass(frozen=True, eq=False)
 class Targeting:
-    """How well effects rank and predict units they were not learned from.
+    """Ranking and prediction of units that effects were not learned from.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Targeting:
     how : str
         As in :class:`Unseen`.
     n_units : int
-        Units judged on.
+        Number of those units.
     """
 
     qini: TargetingCurve
@@ -98,10 +98,10 @@ class Targeting:
 
 
 def split(study: Study, *, share: float, seed: int) -> tuple[Study, Study]:
-    """Divide a study into the part that is fitted and the part that is kept away.
+    """Divide a study into the part that is fitted and the part that is held out.
 
-    Both have the arms in the proportions of the whole; clusters are never divided (then the
-    proportions are only about kept).
+    Both have the arms in the proportions of the whole; clusters are never divided (the proportions
+    are then approximate).
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def split(study: Study, *, share: float, seed: int) -> tuple[Study, Study]:
 
 
 def held_out_units(fit: Fit, study: Study) -> Unseen:
-    """Predict units that no model has seen.
+    """Predict units that were in no model.
 
     Parameters
     ----------
@@ -176,8 +176,8 @@ def held_out_units(fit: Fit, study: Study) -> Unseen:
 def left_out_units(fit: Fit) -> Unseen:
     """Predict each unit from all others, by weighting the draws.
 
-    Leaving a unit out leaves out its mediator too. Of learner ``"x"`` it is the first stage that is
-    judged: the second has no likelihood of the outcome.
+    Leaving a unit out leaves out its mediator too. Of learner ``"x"`` the first stage is judged:
+    the second has no likelihood of the outcome.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def left_out_units(fit: Fit) -> Unseen:
 
 
 def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
-    """Judge ranking and predictions on outcomes they have not seen.
+    """Judge ranking and predictions on outcomes that they have not seen.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
     better : {"higher", "lower"}
         Which direction of the outcome is good.
     seed : int
-        At the front door.
+        The seed that the user gave.
 
     Returns
     -------
