@@ -119,6 +119,17 @@ def propensity_shares(
     -------
     DataFrame
         One row per arm and bin: ``arm``, ``bin_lower``, ``bin_upper``, ``n_units``, ``share``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte import reporting
+    >>> draws = np.tile([0.2, 0.3, 0.6, 0.9], (2, 5, 1))
+    >>> propensity = xr.DataArray(draws, dims=("chain", "draw", "unit"))
+    >>> arm = np.array([0, 0, 1, 1])
+    >>> reporting.propensity_shares(propensity, arm, ("usual", "new"), n_bins=2)["share"].tolist()
+    [1.0, 0.0, 0.0, 1.0]
     """
     score = propensity.mean(SAMPLE).to_numpy()
     return shares_by_arm(score, arm, names, edges=np.linspace(0, 1, n_bins + 1))

@@ -30,6 +30,7 @@ from bayes_hte.reporting.page.words import (
 )
 from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.tables.effects import SURE
+from bayes_hte.reporting.tables.mixtures import ANSWERS
 from bayes_hte.reporting.tables.subgroups import count
 from bayes_hte.subgroups.honest.folds import UNSHRUNK
 
@@ -195,7 +196,7 @@ def _classes(material: Material, fit: MixtureFit) -> str:
     more = 'See <a href="#mixture">the section on them</a>.'
     if not fit.healthy:
         return f"{said}Their fit failed its checks and gives no answer. {more}"
-    frame = material.tables["hidden_classes"]
+    frame = material.tables[ANSWERS]
     row = frame[frame["quantity"] == "ate"].iloc[0]
     d = material.decimals
     return (

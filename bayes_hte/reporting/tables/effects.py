@@ -102,13 +102,28 @@ def individual_effects(
         One row per unit: ``unit``, ``rank`` (1 is the smallest mean), the columns of `summarize`,
         ``prob_benefit``, ``prob_important``, and ``drawn``: whether the caterpillar figure draws
         it (up to 150 units, evenly spaced in rank).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte import reporting
+    >>> draws = np.random.default_rng(1).normal([2, 0, 1], size=(2, 50, 3))
+    >>> effect = xr.DataArray(draws, {"unit": list("abc")}, dims=("chain", "draw", "unit"))
+    >>> how = {"better": "higher", "important": 0.5, "ci_prob": 0.9, "ci_kind": "eti"}
+    >>> reporting.individual_effects(effect, **how)["unit"].tolist()
+    ['b', 'c', 'a']
     """
+    labels, values = effect[UNIT].to_numpy(), effect.transpose(*SAMPLE, UNIT).to_numpy()
+    # Without its coordinates, of which labels of several levels are more than one.
+    effect = xr.DataArray(values, dims=(*SAMPLE, UNIT))
     numbers = summarize(effect, ci_prob=ci_prob, ci_kind=ci_kind)
+    numbers.insert(0, "unit", list(labels))
     numbers["prob_benefit"] = probability_of_benefit(effect, better=better).to_numpy()
     numbers["prob_important"] = probability_of_benefit(
         effect, better=better, beyond=important
     ).to_numpy()
-    ordered = numbers.sort_values("mean", kind="stable").reset_index(names="unit")
+    ordered = numbers.sort_values("mean", kind="stable", ignore_index=True)
     ordered.insert(1, "rank", np.arange(1, len(ordered) + 1))
     return ordered.assign(drawn=evenly_spaced(len(ordered)))
 
@@ -133,6 +148,17 @@ def effect_distribution(
     DataFrame
         One row per bin: ``bin_lower``, ``bin_upper``, and the columns of `summarize` for the share
         of units in the bin.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte import reporting
+    >>> draws = np.random.default_rng(1).normal([2, 0, 1], size=(2, 50, 3))
+    >>> effect = xr.DataArray(draws, dims=("chain", "draw", "unit"))
+    >>> shares = reporting.effect_distribution(effect, ci_prob=0.9, ci_kind="eti", n_bins=5)
+    >>> f"{shares['mean'].sum():.2f}"
+    '0.99'
     """
     values = effect.transpose(*SAMPLE, UNIT).to_numpy()
     low, high = np.quantile(values, [0.005, 0.995])
@@ -182,6 +208,20 @@ def who_benefits(
         If `better` is unknown, `important` is negative, or the interval request is not meaningful.
     DataError
         If a draw is NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte import reporting
+    >>> draws = np.random.default_rng(1).normal([4, 0, -4], size=(2, 50, 3))
+    >>> effect = xr.DataArray(draws, dims=("chain", "draw", "unit"))
+    >>> how = {"better": "higher", "important": 0.5, "ci_prob": 0.9, "ci_kind": "eti"}
+    >>> reporting.who_benefits(effect, **how)[["statement", "n_sure", "n_units"]]
+               statement  n_sure  n_units
+    0            benefit       1        3
+    1  important_benefit       1        3
+    2     important_harm       1        3
     """
     worse: Better = "lower" if better == "higher" else "higher"
     statements = {

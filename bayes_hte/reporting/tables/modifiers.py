@@ -58,6 +58,21 @@ def modifier_effects(
     ------
     DataError
         If the covariate has too many levels, or its quantile groups collapse into one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte import reporting
+    >>> rng = np.random.default_rng(1)
+    >>> frame = hte.simulate_mediation(rng, n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1"])
+    >>> draws = rng.normal(size=(2, 50, 60))
+    >>> effects = xr.Dataset({"te": (("chain", "draw", "unit"), draws)}, {"unit": study.units})
+    >>> how = {"ci_prob": 0.9, "ci_kind": "eti"}
+    >>> reporting.modifier_effects(effects, study, "x1", **how)["n_units"].tolist()
+    [12, 12, 12, 12, 12]
     """
     column = study.frame[covariate].loc[effects[UNIT].to_numpy()]
     spread = is_numeric(column) and column.nunique() > FEW_VALUES
