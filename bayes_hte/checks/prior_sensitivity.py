@@ -61,10 +61,11 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     from bayes_hte.fitting.log_prior import effect_log_prior
 
     outcome_sd = float(subject.study.outcome().std())
+    log_priors = {label: effect_log_prior(fit) for label, fit in subject.candidates.items()}
     scaled = {
         label: Scaled(
             _varying(quantities(subject.candidate_effects[label]), outcome_sd),
-            effect_log_prior(fit),
+            log_priors[label],
             fit.unit_log_likelihood().sum(UNIT, skipna=False),
         )
         for label, fit in subject.candidates.items()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
-import xarray as xr
 
 from bayes_hte.checks import (
     arm_overlap,
@@ -59,18 +58,18 @@ CHECKS: tuple[Check, ...] = (
 )
 """Every check of a fit, in the order of its results."""
 ASSUMED: tuple[Check, ...] = (assignment, hidden_confounding, mediator_confounding)
-"""What the effects rest on besides the data, and how much hangs on it: information only."""
+"""The assumptions behind the effects, and how much hangs on them: information only."""
 
 
-def run(checks: Sequence[Check], subject: Subject) -> tuple[CheckResult, ...]:
+def run_checks(subject: Subject, checks: Sequence[Check] = CHECKS) -> tuple[CheckResult, ...]:
     """Run checks in their order.
 
     Parameters
     ----------
-    checks : sequence of Check
-        The checks.
     subject : Subject
-        What they look at.
+        Everything that they may look at.
+    checks : sequence of Check, optional
+        Default every check of the package; sampling health comes first.
 
     Returns
     -------
@@ -106,52 +105,6 @@ def unseen_units(fit: Fit, held_out: Study | None = None) -> tuple[Unseen, ...]:
     with contextlib.suppress(SamplingError):  # said by the check of left-out predictions
         found += (left_out_units(fit),)
     return found
-
-
-def run_checks(
-    fit: Fit,
-    unit: xr.Dataset,
-    *,
-    unseen: Sequence[Unseen],
-    better: Better = "higher",
-    other: Fit | None = None,
-    refutations: Mapping[str, Any] | None = None,
-    other_seeds: Mapping[str, Any] | None = None,
-) -> tuple[CheckResult, ...]:
-    """Run every check of a fit.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    unit : Dataset, dims (chain, draw, unit)
-        Its unit-level effects.
-    unseen : sequence of Unseen
-        From :func:`unseen_units`.
-    better : {"higher", "lower"}
-        Which direction of the outcome is good.
-    other : Fit, optional
-        The same models with the propensity covariate switched.
-    refutations : mapping, optional
-        Options of :func:`~bayes_hte.checks.refutations.refute`; None for no refutations.
-    other_seeds : mapping, optional
-        Options of :func:`~bayes_hte.checks.seed_stability.seed_stability`; None for no other seed.
-
-    Returns
-    -------
-    tuple of CheckResult
-        Sampling health first.
-    """
-    subject = Subject(
-        fit,
-        unit,
-        unseen=tuple(unseen),
-        better=better,
-        other=other,
-        refutations=refutations,
-        other_seeds=other_seeds,
-    )
-    return run(CHECKS, subject)
 
 
 def verdict(
@@ -228,14 +181,14 @@ def verdict(
         assignment=assignment,
         refutations=refutations,
     )
-    made = run(CHECKS, subject) if checks is None else tuple(checks)
-    return judge((*made, *run(ASSUMED, subject), *run(own, subject)))
+    made = run_checks(subject) if checks is None else tuple(checks)
+    return judge((*made, *run_checks(subject, ASSUMED), *run_checks(subject, own)))
 
 
 def assignment_checks(
     fit: Fit, assignment: AssignmentName, *, better: Better = "higher"
 ) -> tuple[CheckResult, ...]:
-    """Say what the effects of a fit rest on besides the data, and how much hangs on it.
+    """State the assumptions behind the effects of a fit, and how much hangs on them.
 
     Parameters
     ----------
@@ -249,9 +202,9 @@ def assignment_checks(
     Returns
     -------
     tuple of CheckResult
-        All of them information: what has to be assumed; unless the treatment was randomised, how
-        strong a hidden confounder of treatment and outcome would have to be (E-value, tipping
-        point); where there is a mediator and it is worked out for the families, the same for
+        All of them information: the assumption; unless the treatment was randomised, the strength
+        of a hidden confounder of treatment and outcome that would change the answer (E-value,
+        tipping point); with a mediator, and families for which it is worked out, the same for
         mediator and outcome, which randomising the treatment does not protect.
 
     Raises
@@ -259,7 +212,8 @@ def assignment_checks(
     SpecError
         If `assignment` is unknown.
     """
-    return run(ASSUMED, Subject(fit, fit.effects(), better=better, assignment=assignment))
+    subject = Subject(fit, fit.effects(), better=better, assignment=assignment)
+    return run_checks(subject, ASSUMED)
 
 
 def _check_request(

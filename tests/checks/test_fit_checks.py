@@ -22,7 +22,7 @@ from bayes_hte.fitting.log_prior import effect_log_prior
 from bayes_hte.fitting.plan import Plan
 from bayes_hte.fitting.stages import build_stage
 from bayes_hte.study.design import ARM_COLUMN
-from bayes_hte.trust.checking import run
+from bayes_hte.trust.checking import run_checks
 from tests.fakes import fake_study
 
 
@@ -35,11 +35,11 @@ def plan(surface: str, **options) -> Plan:
 
 
 def outcome_checks(fit: Fit) -> tuple[CheckResult, ...]:
-    return run((loo, loo_pit), Subject(fit, xr.Dataset()))
+    return run_checks(Subject(fit, xr.Dataset()), (loo, loo_pit))
 
 
 def prior_checks(fit: Fit) -> tuple[CheckResult, ...]:
-    return run((prior_view, prior_sensitivity), Subject(fit, xr.Dataset()))
+    return run_checks(Subject(fit, xr.Dataset()), (prior_view, prior_sensitivity))
 
 
 def with_draws(fit: Fit, role: str, **draws) -> Fit:

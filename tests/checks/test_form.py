@@ -17,7 +17,7 @@ import bayes_hte as hte
 from bayes_hte import checks
 from bayes_hte.checks import CheckResult, Subject, not_judged, refutations, sampling_health
 from bayes_hte.errors import SamplingError
-from bayes_hte.trust.checking import ASSUMED, CHECKS, run, unseen_units
+from bayes_hte.trust.checking import ASSUMED, CHECKS, run_checks, unseen_units
 
 PAGE = Path(__file__).parents[2] / "notebooks" / "reference" / "checks.rst"
 SHARED = {
@@ -67,7 +67,7 @@ def results(mediated_fit):
         assignment="observational",
         refutations={"repeats": 5},
     )
-    return {one: run([one], subject) for one in (*CHECKS, *ASSUMED)}
+    return {one: run_checks(subject, [one]) for one in (*CHECKS, *ASSUMED)}
 
 
 def test_the_results_of_a_check_start_with_its_name(results):
@@ -105,7 +105,7 @@ def test_a_check_that_could_not_run_has_failed_with_the_reason(plain_fit):
         def check(self, subject):
             raise SamplingError("no draw is finite.")
 
-    (result,) = run([Broken()], Subject(plain_fit, plain_fit.effects()))
+    (result,) = run_checks(Subject(plain_fit, plain_fit.effects()), [Broken()])
     assert (result.name, result.passed) == ("broken", False)
     assert result.text == "Could not be judged: no draw is finite."
     assert result.table.empty
