@@ -1,4 +1,4 @@
-"""Examples of public names run and show what they say, and every public function has one.
+"""Examples in docstrings and on pages show what they say, and every public function has one.
 
 Examples that fit the same study in the same words share one fit.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +29,8 @@ PACKAGES = (
     "subgroups",
     "targeting",
 )
+
+PAGES = sorted((Path(__file__).parents[1] / "notebooks" / "reference").glob("*.rst"))
 
 
 def public_names() -> list[str]:
@@ -82,19 +85,36 @@ def one_fit(monkeypatch, fitted):
     monkeypatch.setattr(estimator, "fit", fitted)
 
 
-@pytest.mark.parametrize("name", public_names())
-# Fits of a few draws are not healthy, and are not meant to be.
-@pytest.mark.filterwarnings("ignore::bayes_hte.errors.UnhealthySamplingWarning")
-def test_the_examples_show_what_they_say(name, one_fit, tmp_path, monkeypatch):
-    plt.switch_backend("Agg")
+@pytest.fixture
+def quiet_corner(tmp_path, monkeypatch):
+    """A folder for files, and figures that open no window."""
     monkeypatch.chdir(tmp_path)
-    said = {n: failures(examples(n, t)) for n, t in docstrings(name, public_object(name)).items()}
+    plt.switch_backend("Agg")
+    yield
     plt.close("all")
-    assert not any(said.values()), "\n".join(said.values())
+
+
+# Fits of a few draws are not healthy, and are not meant to be.
+few_draws = pytest.mark.filterwarnings("ignore::bayes_hte.errors.UnhealthySamplingWarning")
+
+
+@few_draws
+@pytest.mark.parametrize("name", public_names())
+def test_the_examples_of_a_public_name_show_what_they_say(name, one_fit, quiet_corner):
+    texts = docstrings(name, public_object(name))
+    said = [failures(examples(part, text)) for part, text in texts.items()]
+    assert "\n".join(filter(None, said)) == ""
+
+
+@few_draws
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_the_examples_of_a_page_show_what_they_say(page, one_fit, quiet_corner):
+    assert failures(examples(page.name, page.read_text(encoding="utf-8"))) == ""
 
 
 def test_every_public_function_has_an_example():
-    assert lacking({name: public_object(name) for name in public_names()}) == []
+    without = lacking({name: public_object(name) for name in public_names()})
+    assert without == [], f"without an example: {', '.join(without)}"
 
 
 # ---------------------------------------------------------------- what must fail
