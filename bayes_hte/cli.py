@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     commands = {"run": _run, "check": _check, "report": _report, "models": _models}
     try:
-        return commands[options.command](options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            return commands[options.command](options)
     except BayesHTEError as error:
         if options.debug:
             raise
@@ -49,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bayes-hte: interrupted; finished stages are kept.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _print_warning(message: Warning | str, *_: object) -> None:
+    """Print a warning without the line of code that led to it."""
+    print(f"bayes-hte: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -128,7 +136,7 @@ def _check(options: argparse.Namespace) -> int:
     print(f"{study.n_units} units: {by_arm}" + (f"; {away.n_units} more held out" if away else ""))
     print(f"roles: {', '.join(study.roles.columns)}")
     if prepared.mixture is not None:
-        print(f"hidden classes: the declared graph reaches {_reached(prepared.mixture.graph)}")
+        print(f"mixture: the declared graph reaches {_reached(prepared.mixture.graph)}")
     print(f"spec {spec.hash()[:12]}, data {study.fingerprint()[:12]}: ready to run")
     return DONE
 
@@ -158,17 +166,17 @@ def _print_answer(results: Results) -> None:
         _print_classes(results.mixture, spec.report)
     print(f"verdict: {results.trust.verdict} ({results.trust.level})")
     for check in results.checks:
-        print(f"check {check.verdict:11} {check.name}")
+        print(f"check {check.state:11} {check.name}")
 
 
 def _print_classes(fit: MixtureFit, intervals: ReportSpec) -> None:
-    print(f"hidden classes, {_reached(fit.identifiability)}")
+    print(f"classes, {_reached(fit.identifiability)}")
     table = fit.summary(ci_prob=intervals.ci_prob, ci_kind=intervals.ci_kind)
     words = {"ate": "average effect", "effects": "effect", "probabilities": "probability"}
     for (quantity, label), row in table.iterrows():
         name = words[quantity] + (f" of class {label}" if label >= 0 else "")
         print(f"  {name:22} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]")
-    print(f"  likelihood and moments: {fit.agreement.verdict}")
+    print(f"  likelihood and moments: {fit.agreement.answer}")
 
 
 def _reached(graph: Identifiability) -> str:
@@ -187,8 +195,8 @@ def _status(results: Results) -> int:
         return UNHEALTHY
     if results.mixture is not None and not results.mixture.healthy:
         print(
-            "bayes-hte: the hidden classes failed their health checks; what the report says of "
-            "them must not be used.",
+            "bayes-hte: the mixture failed its health checks; what the report says of it must not "
+            "be used.",
             file=sys.stderr,
         )
         return UNHEALTHY

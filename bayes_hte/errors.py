@@ -8,7 +8,9 @@ what is allowed, what to try.
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class BayesHTEError(Exception):
@@ -48,11 +50,39 @@ class BayesHTEWarning(UserWarning):
 
 
 class UnhealthySamplingWarning(BayesHTEWarning):
-    """The sampling health gate failed: results are kept, and must not be trusted."""
+    """The draws failed the checks of sampling health: they are kept, and must not be used."""
 
 
 class LargeStudyWarning(BayesHTEWarning):
     """Sampling will be slow or mix badly at this number of units; the message says what to do."""
+
+
+class DoubtfulOptionWarning(BayesHTEWarning):
+    """An option is allowed and probably not meant; the message says what to write instead."""
+
+
+def warn(message: str, category: type[BayesHTEWarning]) -> None:
+    """Issue a warning that points at the line outside this package that led to it."""
+    warnings.warn(message, category, skip_file_prefixes=(str(Path(__file__).parent),))
+
+
+# What users of other packages call something, and our names for it.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "binomial": ("bernoulli",),
+    "binary": ("bernoulli",),
+    "logistic": ("bernoulli",),
+    "logit": ("bernoulli",),
+    "normal": ("gaussian",),
+    "continuous": ("gaussian",),
+    "count": ("poisson", "negative_binomial"),
+    "counts": ("poisson", "negative_binomial"),
+    "nb": ("negative_binomial",),
+    "negbin": ("negative_binomial",),
+    "bart": ("forest",),
+    "trees": ("forest",),
+    "gam": ("additive",),
+    "spline": ("additive",),
+}
 
 
 def unknown_name(
@@ -61,7 +91,7 @@ def unknown_name(
     known: Iterable[str],
     error: type[BayesHTEError] = SpecError,
 ) -> BayesHTEError:
-    """Build the error for a name that is not in a closed list, naming the nearest known one.
+    """Build the error for a name that is not in a closed list, naming what was probably meant.
 
     Parameters
     ----------
@@ -80,6 +110,7 @@ def unknown_name(
         Ready to be raised by the caller.
     """
     allowed = sorted(str(name) for name in known)
-    near = difflib.get_close_matches(str(got), allowed, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    meant = [name for name in ALIASES.get(str(got).lower(), ()) if name in allowed]
+    near = meant or difflib.get_close_matches(str(got), allowed, n=1)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return error(f"unknown {kind} {got!r}.{hint} Known: {', '.join(allowed) or '(none)'}.")

@@ -232,8 +232,8 @@ class EffectEstimator(BaseEstimator):
         try:
             X = X if _is_frame(X) else check_array(X, dtype=None, ensure_all_finite=False)
             validate_data(self, X, reset=reset, skip_check_array=True)
-        except ValueError as error:
-            raise DataError(str(error)) from error
+        except (TypeError, ValueError) as error:
+            raise DataError(f"X cannot be used: {error}") from error
         frame = pd.DataFrame(X)
         if frame.empty:
             raise DataError(f"X is empty: {len(frame)} rows, {frame.shape[1]} columns.")

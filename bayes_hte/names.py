@@ -24,7 +24,7 @@ DIMS: Final[dict[str, str]] = {
     ARM: "level of the treatment the unit is given; the reference arm comes first",
     MEDIATOR_ARM: "level of the treatment under which the mediator takes its value",
     SUBGROUP: "observed group of units found by the M-learner, ordered by its mean effect",
-    CLASS: "latent class of a mixture of treatment effects, ordered by its effect",
+    CLASS: "class of a mixture of treatment effects, ordered by its effect",
 }
 
 EFFECTS: Final[dict[str, tuple[str, str]]] = {
@@ -56,7 +56,7 @@ WORDS: Final[dict[str, str]] = {
     "propensity": "probability of receiving the treatment given covariates",
     "cluster": "a sampling unit of the data (family, clinic); not a subgroup",
     "subgroup": "observed group of units with similar effects, found by the M-learner",
-    "class": "latent group of a mixture; nobody can see who is in it",
+    "class": "group of units of a mixture; nobody measured who is in it",
     "membership": "posterior probability that a unit belongs to a subgroup or class",
     "profile": "the tree that says in words who is in which subgroup",
     "surface": "the form of a mean function (linear, forest, ...)",

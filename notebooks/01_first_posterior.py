@@ -13,7 +13,7 @@
 #
 # **Question.** In the JOBS II experiment 899 unemployed workers were offered job-search training
 # or a booklet. Did the training lower depression six months later, how much of that passed through
-# their confidence in searching for a job, and may we believe what the model says?
+# their confidence in searching for a job, and can we trust the model's answer?
 
 # %% tags=["parameters"]
 UNITS = 899  # small: 200
@@ -23,7 +23,7 @@ REPEATS = 20  # small: 5
 SEED = 20261121
 
 # %% [markdown]
-# ## 1. The data: one row a person
+# ## 1. The data: one row per person
 
 # %%
 import bayes_hte as hte
@@ -35,8 +35,8 @@ frame[["treat", "job_seek", "depress1", "depress2", "age", "educ"]].head()
 # %% [markdown]
 # ## 2. The roles of the columns
 #
-# Covariates are what was known **before** the treatment. Everything is checked here: two arms, no
-# missing values, no column with two parts.
+# Covariates were known **before** the treatment. Everything is checked here: two arms, no missing
+# values, no column with two roles.
 
 # %%
 study = hte.Study.from_frame(
@@ -60,8 +60,8 @@ study = hte.Study.from_frame(
 # %% [markdown]
 # ## 3. The fit
 #
-# One call fits three models: who was treated, the mediator, and the outcome. Defaults are forests
-# that borrow strength between the arms. `seed` makes the draws repeatable.
+# One call fits three models: of the treatment, of the mediator and of the outcome. Defaults are
+# forests that borrow strength between the arms. `seed` makes the draws repeatable.
 
 # %%
 fit = hte.fit(study, seed=SEED, draws=DRAWS, tune=TUNE, progress=False)
@@ -108,7 +108,7 @@ print(f"... by more than a small effect (0.13): probability {float(important):.2
 # ## 7. The verdict
 #
 # Before anybody acts on a number: was the sampling healthy, are the arms comparable, does the model
-# predict what it has not seen, does it find nothing where there is nothing?
+# predict unseen outcomes, does it find no effect where there is none?
 
 # %%
 found = hte.verdict(fit, better="lower", repeats=REPEATS)
@@ -120,11 +120,11 @@ for reason in found.reasons:
 # %% [markdown]
 # **Answer.** The training probably lowers depression a little: the average effect is most likely
 # negative, and its 95% interval, equal-tailed, still includes zero; an effect that would matter to
-# a clinician is improbable. The indirect part is smaller still. The verdict says that a simple
-# method is enough: differences between people, which the model happily draws, do not show in
-# outcomes it has not seen. Report the average.
+# a clinician is improbable. The indirect part is smaller still. The verdict is that a simple
+# method is enough: the model draws differences between people, but outcomes it has not seen do not
+# show them. Report the average.
 #
-# **Caveat.** "Treated" means *offered* the training; a good part of those never came. The rows are
-# the completers of the public extract. The verdict may add a caution: the depression scale is
-# skewed, and a gaussian model misses its shape, which averages hardly feel. And the indirect part
-# rests on an assumption that randomising the offer does not provide: see the lesson on mediation.
+# **Caveat.** "Treated" means *offered* the training; many of those never came. The rows are the
+# completers of the public extract. The verdict may add a caution: the depression scale is skewed,
+# and a gaussian model misses its shape, which barely changes averages. The indirect part rests on
+# an assumption that randomising the offer does not ensure: see the lesson on mediation.

@@ -12,11 +12,11 @@
 # # Individual effects: which learner, and when not to look
 #
 # **Question.** Every learner returns an effect for every person. Which one should we fit, are its
-# intervals honest, and how do we notice that there is nothing to see?
+# intervals honest, and how does the absence of heterogeneity show?
 #
-# Real data never show an individual effect, so we simulate two trials whose truth we know: in the
+# Real data never show an individual effect, so we simulate two trials with a known truth: in the
 # first the treatment helps some people much more than others, in the second it helps everybody
-# alike.
+# equally.
 
 # %% tags=["parameters"]
 UNITS = 400  # small: 120
@@ -122,11 +122,12 @@ def against_truth(effects, truth):
 against_truth(effects, truth).round(2)
 
 # %% [markdown]
-# The average is off by as much in every row: the luck of this trial, which no learner mends.
-# The learners differ in the individual effects. Half of the intervals of the straight line miss.
+# The error of the average is the same in every row: it comes from the chance of this trial, which
+# no learner removes. The learners differ in the individual effects. Half of the intervals of the
+# straight line miss the truth.
 #
-# Nobody knows the truth of their own trial. What they have is the verdict, which predicts units
-# without their own outcomes and asks whether the predicted differences show:
+# Nobody knows the truth of a real trial. The verdict takes its place: it predicts units without
+# their own outcomes and asks whether the outcomes show the predicted differences:
 
 # %%
 found = hte.verdict(fits["hierarchical"], repeats=REPEATS)
@@ -139,7 +140,7 @@ for reason in found.reasons:
 #
 # Now every effect is 1. The posterior of the spread of individual effects cannot be zero, and the
 # posterior means of different people differ: a ranking, a waterfall plot and a "top 10%" could be
-# made of them as before. The two flexible learners:
+# made from them as before. The two flexible learners:
 
 # %%
 null_study, null_truth = trial(heterogeneous=False, seed=SEED + 1)
@@ -155,10 +156,10 @@ plots.plot_caterpillar(ranked, better="higher", title="T-learner, no heterogenei
 
 # %% [markdown]
 # `spread` is the standard deviation of effects between people, whose true value is 0 here. The
-# learner that shares nothing between the arms finds most of what does not exist; borrowing strength
-# shrinks it, and does not remove it. In-sample spread is no evidence of heterogeneity.
+# learner that shares nothing between the arms finds the largest spread; borrowing strength shrinks
+# it but does not remove it. In-sample spread is no evidence of heterogeneity.
 #
-# What does the verdict say?
+# The verdict:
 
 # %%
 null_found = hte.verdict(null_fits["hierarchical"], repeats=REPEATS)
@@ -167,11 +168,10 @@ for reason in null_found.reasons:
     print("-", reason)
 
 # %% [markdown]
-# ## 3. What the prior had to say
+# ## 3. The prior
 #
-# Priors are put on functions; what they imply for the effects is seen by drawing effects from them.
-# The verdict has done so. Had anybody shown us only the prior rows before the trial, would we have
-# called them a fair belief?
+# Priors are put on functions; drawing effects from them shows their meaning for effects. The
+# verdict has done so. Would the prior rows alone, shown before the trial, have been a fair belief?
 
 # %%
 checks = {check.name: check for check in found.checks}
@@ -181,11 +181,11 @@ view.table.xs("outcome sd", level="scale")[["median", "ci_lower", "ci_upper", "c
 
 # %% [markdown]
 # **Answer.** Take the default, `hierarchical`, unless you know more: where effects differ it is
-# closest to the truth with intervals that hold it, and where they do not it invents less than the
-# other flexible learner. `t` pays for sharing nothing with wide intervals and invented
-# spread; a straight line cannot draw a threshold, and its narrow intervals do not say so. Whether
-# individual effects may be read at all is not seen in the effects: ask `hte.verdict`, which judges
-# them on outcomes that the predictions have not seen.
+# closest to the truth with intervals that hold it, and where they do not its invented spread is
+# smaller than that of the other flexible learner. `t` shares nothing between the arms and pays with
+# wide intervals and invented spread; a straight line cannot draw a threshold, and its narrow
+# intervals hide that. The effects alone do not show whether individual effects may be read: use
+# `hte.verdict`, which judges them on outcomes that the predictions have not seen.
 #
 # **Caveat.** One simulated trial of each kind is an illustration; repeated simulations are in
 # `tests/benchmarks/RESULTS.md`. This heterogeneity was strong: a jump of two standard deviations

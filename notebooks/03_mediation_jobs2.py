@@ -12,8 +12,8 @@
 # # Mediation in JOBS II: through what, and on which assumption
 #
 # **Question.** Part of the effect of a job-search training on depression may pass through
-# confidence in searching for a job (`job_seek`). How much, does a flexible Bayesian model say
-# something else than the published linear analysis, and what has the randomisation to do with it?
+# confidence in searching for a job (`job_seek`). How much, does a flexible Bayesian model
+# disagree with the published linear analysis, and what does the randomisation contribute?
 
 # %% tags=["parameters"]
 UNITS = 899  # small: 200
@@ -63,9 +63,9 @@ ade = outcome.params["treat"]
 print(f"ACME {acme:.4f}, ADE {ade:.4f}, total {acme + ade:.4f}")
 
 # %% [markdown]
-# The mediator was not randomised, so it matters what is adjusted for. Whoever is less depressed
-# *before* the trial is more confident and less depressed afterwards; three covariates do not catch
-# that, and the slope of the mediator is too steep:
+# The mediator was not randomised, so the choice of covariates matters. People who are less
+# depressed *before* the trial are more confident and less depressed afterwards; three covariates
+# do not capture that, and the slope of the mediator is too steep:
 
 # %%
 choices = {
@@ -160,14 +160,14 @@ pd.concat(
 ).round(3)
 
 # %% [markdown]
-# The direct effect changes with the value, within wide intervals: there is little to say about
-# an interaction of training and confidence.
+# The direct effect changes with the value, within wide intervals: the data say little about an
+# interaction of training and confidence.
 #
-# ## 4. What randomisation buys, and what it does not
+# ## 4. Benefits and limits of randomisation
 #
 # Randomising the *offer* makes the total effect, and the effect on the mediator, comparisons of
 # like with like. It does not randomise *confidence*. Here is a large simulated trial in which
-# confidence does nothing at all to the outcome; an unmeasured trait moves both.
+# confidence has no effect on the outcome; an unmeasured trait changes both.
 
 # %%
 rng = np.random.default_rng(SEED)
@@ -184,14 +184,14 @@ print(f"'indirect' part  {m.params['treat'] * y.params['job_seek']:+.3f}   (trut
 print(f"'direct' part    {y.params['treat']:+.3f}   (truth -0.300)")
 
 # %% [markdown]
-# The total is right and the division is wrong, however large the trial. No check of the fit can see
-# it: the data are the same as if confidence did work.
+# The total is right and the division is wrong, however large the trial. No check of the fit can
+# detect it: the data are the same as if confidence had an effect.
 #
 # ## 5. How strong would such a trait have to be?
 #
 # It would make the errors of mediator and outcome correlated. For every assumed correlation, rho,
-# the effects can be worked out in every posterior draw, and there is one at which the indirect
-# effect is zero.
+# the effects can be computed in every posterior draw, and at one value the indirect effect is
+# zero.
 
 # %%
 rho = mediation_rho(fit, effects=effects)
@@ -227,10 +227,10 @@ print(f"with {len(covariates)} covariates: {residual_correlation(frame, covariat
 # **Answer.** The indirect effect of the training through self-efficacy is small and points towards
 # benefit; its 95% interval, equal-tailed, includes zero, in the published linear analysis as here.
 # Adjusting for depression before the trial makes the mediator matter less. Forests and least
-# squares with the same covariates agree: nothing in these data calls for more than a line. How much
-# of the total is mediated cannot be said, as the total may be zero.
+# squares with the same covariates agree: nothing in these data requires more than a line. The
+# mediated share of the total is undefined, as the total may be zero.
 #
-# **Caveat.** All indirect and direct effects assume that, given the covariates, nothing moves both
-# confidence and depression. A correlation of the errors of about -.2 would explain the whole
-# indirect effect, and traits that do so are easy to think of. Natural effects assume moreover that
-# no such common cause is itself changed by the training. The total effect needs neither.
+# **Caveat.** All indirect and direct effects assume that, given the covariates, nothing changes
+# both confidence and depression. A correlation of the errors of about -.2 would explain the whole
+# indirect effect, and such traits are easy to imagine. Natural effects also assume that no such
+# common cause is itself changed by the training. The total effect needs neither.

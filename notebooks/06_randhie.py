@@ -9,14 +9,14 @@
 # ---
 
 # %% [markdown]
-# # Meta-learners on RAND HIE: what to believe
+# # Meta-learners on RAND HIE: which effects can be trusted
 #
 # **Question.** The RAND Health Insurance Experiment recorded visits to the doctor of families on
 # more and less generous insurance plans. A tutorial would fit an S-, a T- and an X-learner, plot
-# individual effects and name the people who respond most. Should anybody believe it?
+# individual effects and name the people who respond most. Should anybody trust it?
 #
 # We go through it in the order of a careful analyst: classical comparisons first, then the
-# learners, then outcomes nobody has seen, and last the verdict. The whole study is also one
+# learners, then outcomes that no model has seen, and last the verdict. The whole study is also one
 # command, `bayes-hte run randhie`; this lesson uses a part of the rows so that it runs in minutes.
 
 # %% tags=["parameters"]
@@ -64,12 +64,12 @@ pd.Series(
         "weighting (ATE)": weighted.estimate,
         "matching (ATT)": matched.att,
     },
-    name="visits a year",
+    name="visits per year",
 ).round(4).to_frame()
 
 # %% [markdown]
-# Weighting and matching agree on about half a visit to three quarters of a visit a year. Before we
-# celebrate, two looks at what these numbers rest on.
+# Weighting and matching agree on about half a visit to three quarters of a visit per year. Two
+# looks at the basis of these numbers follow.
 #
 # **Ties.** Covariates repeat, so most treated rows have many controls at exactly the same
 # propensity:
@@ -79,8 +79,8 @@ print(f"{matched.tied_share:.0%} of the matched treated rows have a tied nearest
 print(f"{propensity[train['generous'] == 0].nunique()} distinct propensities among the controls")
 
 # %% [markdown]
-# Software that picks *one* of the tied controls returns whatever the order of the rows happens to
-# give: anything from .21 to .93 on these data. `match_nearest` averages over ties, so its answer
+# Software that picks *one* of the tied controls returns a result of the order of the rows: anything
+# from .21 to .93 in these data. `match_nearest` averages over ties, so its answer
 # does not depend on the order, and shuffling the rows changes nothing:
 
 # %%
@@ -91,7 +91,7 @@ again = hte.match_nearest(
 print(f"{matched.att:.7f} in file order, {again.att:.7f} in random order")
 
 # %% [markdown]
-# **Balance.** How far apart are the arms, and what do weights and matches leave?
+# **Balance.** How far apart are the arms, before and after weighting and matching?
 
 # %%
 balance = hte.compare_balance(
@@ -130,7 +130,7 @@ effects = {name: fit.cate() for name, fit in fits.items()}
 hte.compare_effects(effects).round(3)
 
 # %% [markdown]
-# The averages are of the same order and the individual effects are not: the learners' rankings of
+# The averages are of the same order, but the individual effects are not: the learners' rankings of
 # the same people agree only in part.
 
 # %%
@@ -162,9 +162,9 @@ table = pd.concat(
 plots.plot_overlap(table, title="Propensity by arm")
 
 # %% [markdown]
-# Given these covariates, hardly anybody could have been in either arm. Effects of individual people
+# Given these covariates, almost nobody could have been in either arm. Effects of individual people
 # are then extrapolation: each learner fills the missing half of the data with its own assumptions,
-# which is why they disagree.
+# and so they disagree.
 #
 # ## 4. The verdict
 #
@@ -179,15 +179,15 @@ for reason in found.reasons:
     print(fill(f"- {reason}", width=100, subsequent_indent="  "))
 
 # %%
-found.summary()[["check", "verdict", "decides"]]
+found.summary()[["check", "state", "decides"]]
 
 # %% [markdown]
-# **Answer.** Do not believe individual effects from these data with this treatment and these
-# covariates: the arms are separated by features of the plans, and the rows repeat the same families
-# without saying so. The refutations pass. They find estimators that manufacture effects; they
-# cannot see that the question has no answer in the data.
+# **Answer.** Do not trust individual effects from these data with this treatment and these
+# covariates: features of the plans separate the arms, and the rows repeat the same families without
+# an identifier. The refutations pass. They find estimators that manufacture effects; they cannot
+# detect that the data hold no answer to the question.
 #
-# **Caveat, and what would mend it.** Dropping `fmde` and `lpi` restores overlap, and changes the
-# question: they may confound whatever of the plan was not randomised. The experiment's own
+# **Caveat, and a remedy.** Dropping `fmde` and `lpi` restores overlap, and changes the
+# question: they may confound the part of the plan that was not randomised. The experiment's own
 # assignment to plans, with identifiers of families, would answer it. A clean verdict is possible:
 # see the lesson on individual effects for a trial whose heterogeneity is real, stable and ranked.

@@ -12,10 +12,10 @@
 # # Writing it up: from a fitted study to the paper
 #
 # **Question.** The analysis is finished. Which of its numbers, words, tables and figures belong in
-# the paper, and what has to exist before the data so that a reader believes them?
+# the paper, and which documents must exist before the data so that a reader trusts them?
 #
-# We write a study file for JOBS II as if the trial were still to come, run it, and take the paper
-# from what it leaves on disk.
+# We write a study file for JOBS II as if the trial were still to come, run it, and write the paper
+# from its results on disk.
 
 # %% tags=["parameters"]
 UNITS = 899  # small: 150
@@ -40,9 +40,9 @@ from bayes_hte.reporting import methods
 # %% [markdown]
 # ## 1. Before the data: a file that can be registered
 #
-# The file declares the whole analysis. What makes a finding believable is decided here, when nobody
-# can have looked: which difference matters, and why; which way is better; from what margin and with
-# what probability a subgroup is declared; who is asked to judge it; the seed.
+# The file declares the whole analysis. The choices that make a finding credible are made here,
+# before anybody can have looked: which difference matters, and why; which direction is better; the
+# margin and the probability from which a subgroup is declared; who judges it; the seed.
 
 # %%
 STUDY_FILE = f"""
@@ -106,8 +106,8 @@ spec = hte.load_spec(path)
 print(f"to be registered: {spec.hash()}")
 
 # %% [markdown]
-# Register the file with its hash. Whoever changes the analysis afterwards changes the hash, and a
-# word that the file does not know is refused rather than ignored:
+# Register the file with its hash. A later change of the analysis changes the hash, and an unknown
+# word is refused rather than ignored:
 
 # %%
 changed = folder / "changed.toml"
@@ -135,12 +135,12 @@ run = hte.run_study(spec, results, progress=False, say=lambda line: None)
 sorted(p.name for p in results.iterdir())
 
 # %% [markdown]
-# `report.html` is for readers: one file that needs no network. `tables` holds every number of it as
-# CSV, `posterior` the draws, and `run.json` what is needed to do it again.
+# `report.html` is for readers: one file that needs no network. `tables` holds all its numbers as
+# CSV, `posterior` the draws, and `run.json` the facts needed to repeat the run.
 #
 # ## 3. Read the verdict before the effects
 #
-# It decides what kind of paper this is.
+# It decides which kind of paper to write.
 
 # %%
 trust = run.results.trust
@@ -154,15 +154,16 @@ for check in trust.cautions:
 # %% [markdown]
 # | verdict | the paper |
 # |---|---|
-# | do not trust | reports no effects: mend what the reason names, or report that it failed |
+# | do not trust | reports no effects: mend the cause that the reason names, or report it |
 # | simple method enough | reports average effects, and that differences were sought and not shown |
-# | heterogeneity real and stable | moreover, what effects differ by, but not whom to treat first |
-# | ..., ranking usable | moreover, the gain of treating those ranked first, with its interval |
+# | heterogeneity real and stable | in addition, the covariates of the differences, but no ranking |
+# | ..., ranking usable | in addition, the gain of treating those ranked first, with its interval |
 #
-# A caution is a sentence in the limitations. It is not a reason to try other settings until it goes
-# away: that would need a new registration, and a word about the old one. Nor is a probability that
-# nearly suffices: with .97 where .99 was registered, and other covariates or another seed, the rule
-# might have said something else on the same people. That is why all of them are in the file.
+# A caution is a sentence in the limitations. It is not a reason to try other settings until it
+# goes away: that would need a new registration, and a mention of the old one. Neither is a
+# probability that nearly suffices: with .97 where .99 was registered, and other covariates or
+# another seed, the rule might have decided differently for the same people. Therefore all of them
+# are in the file.
 #
 # ## 4. The result in words
 #
@@ -193,7 +194,7 @@ for effect in ("te", "tnie"):
     print(fill(in_words(rows.loc[effect]), width=100), end="\n\n")
 
 # %% [markdown]
-# Words that a reviewer will rightly strike out, and what the numbers do say:
+# Words that a reviewer will rightly strike out, and words that the numbers support:
 #
 # | not | but |
 # |---|---|
@@ -221,8 +222,8 @@ plots.plot_densities(
 )
 
 # %% [markdown]
-# Whether a figure of subgroups belongs beside it was decided in advance too, by the honest rule:
-# those whom one half of the people puts highest and lowest are compared in the other half.
+# Whether a figure of subgroups follows was decided in advance too, by the honest rule: the people
+# that one half ranks highest and lowest are compared in the other half.
 
 # %%
 honest = run.results.honest["te"]
@@ -251,8 +252,8 @@ hte.balance(frame, treatment="treat", covariates=list(spec.roles.covariates)).ro
 # %% [markdown]
 # ## 6. The methods section
 #
-# It is written from the study file and so cannot disagree with what was run. Paste it, then
-# shorten; what is cut goes to the supplement.
+# It is written from the study file and so cannot disagree with the run. Paste it, then shorten it;
+# the parts you cut go to the supplement.
 
 # %%
 written = methods(run.results)
@@ -273,10 +274,10 @@ print(f"... and {len(written.references) - 3} more.")
 #
 # Journals ask for them: for predictive approaches to heterogeneity, for the credibility of
 # subgroups, for mediation, for Bayesian analyses. The report has a section on those that apply,
-# filled in where the run knows the answer and marked for the author where it does not. What a run
-# can never know: why these covariates, whether the trial was registered, who decided what when,
-# whether anybody could have been harmed by waiting. Fill these in by hand, and resist ticking what
-# is not so: a subgroup found in the data is of low credibility however clear it looks.
+# filled in where the run knows the answer and marked for the author where it does not. A run can
+# never know the reason for these covariates, whether the trial was registered, who made which
+# decision when, or whether waiting could have harmed anybody. Fill these in by hand, and tick only
+# true items: a subgroup found in the data is of low credibility however clear it looks.
 #
 # ## 8. The reviewer asks for something else
 #
@@ -301,8 +302,8 @@ pd.Series(
 ).to_frame()
 
 # %% [markdown]
-# An analysis made in a notebook is kept with `save_fit`. Whoever holds the data gets the same
-# numbers back; with other data it refuses. The folder holds no rows of the data, but draws that
+# `save_fit` keeps an analysis made in a notebook. With the same data `load_fit` returns the same
+# numbers; other data are refused. The folder holds no rows of the data, but draws that
 # belong to them and the distinct values of every covariate: keep it where the data are kept.
 
 # %%
@@ -326,12 +327,12 @@ workplace.cleanup()
 # %% [markdown]
 # **Answer.** Before the data: a study file with the difference that matters, the rule for
 # subgroups, the reasons and the seed, registered with its hash. In the paper: the verdict first;
-# one sentence an effect that names population, unit, interval and two probabilities; one figure of
+# one sentence per effect that names population, unit, interval and two probabilities; one figure of
 # the average effects; subgroups only if the registered rule declares them. In the supplement: the
 # report, its tables, the study file and `run.json`. The methods section and its references come
 # from the run.
 #
-# **Caveat.** These data were collected in 1991 and analysed often, here too: a file written today
+# **Caveat.** These data were collected in 1991 and analysed often, also here: a file written today
 # registers nothing, and the margin of .13 is a convention, not a patient's view. A hash shows that
 # a file was not changed, not that nobody had looked at the data; only the date of the registration
-# can show that. And generated methods say what was done, not whether it was wise.
+# can show that. And a generated methods section describes the analysis, not its wisdom.

@@ -23,7 +23,7 @@
 # | whether the arms can be compared | overlap, love plot, weights |
 # | whom to treat | targeting curve, calibration |
 # | whether to believe it | left-out predictions, tipping, rho |
-# | hidden classes | agreement, identifiability |
+# | mixtures of classes | agreement, identifiability |
 
 # %%
 import numpy as np
@@ -145,7 +145,7 @@ plots.plot_caterpillar(
 )
 
 # %% [markdown]
-# ### Which modifiers matter
+# ### Modifier importance
 #
 # `plot_modifier_importance`: the share of the splits of the effect's trees that each covariate
 # takes, and the probability that it is used at all. A real table comes from `fit.modifiers()`; this
@@ -406,7 +406,7 @@ plots.plot_rho(
 )
 
 # %% [markdown]
-# ## Hidden classes
+# ## Mixtures of classes
 #
 # ### Agreement
 #

@@ -39,7 +39,7 @@ from sklearn.metrics import adjusted_rand_score
 import bayes_hte as hte
 from bayes_hte.plots.style import Drawing  # a figure that shows itself
 from bayes_hte.subgroups import Tsne, explained_share, honest_m_learner
-from bayes_hte.subgroups.nulls.surrogate import surrogate_refit
+from bayes_hte.subgroups.nulls.stand_in import stand_in_refit
 
 OURS, OTHER = "#0072B2", "#D55E00"
 
@@ -62,7 +62,7 @@ def panel(width=6.4, height=3.4):
     return figure, ax
 
 
-refit = surrogate_refit("tnie")
+refit = stand_in_refit("tnie")
 trials, studies, draws = {}, {}, {}
 for name in ("simple_all", "global"):
     for i in range(TRIALS):
@@ -178,10 +178,10 @@ def contrast_errors(frame, effect):
 
     def fit_half(half, seed):
         halves.append(half)
-        return surrogate_refit("te")(half, seed)
+        return stand_in_refit("te")(half, seed)
 
     study = study_of(frame)
-    own_means = surrogate_refit("te", means_by="(subgroup)")
+    own_means = stand_in_refit("te", means_by="(subgroup)")
     honest = honest_m_learner(study, fit_half=fit_half, fit_subgroups=own_means, seed=SEED)
     truth = pd.Series(effect, index=study.units)
     true = []

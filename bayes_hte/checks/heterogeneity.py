@@ -3,7 +3,7 @@
 In-sample posteriors of the spread of effects cannot answer this: they are never at zero, and on
 data without any heterogeneity they put most of their mass above small margins. Here the effects of
 units are predicted without their own outcomes, and compared with scores whose expectation is the
-unit's effect. Two numbers, each with the posterior of a Bayesian bootstrap over units:
+effect of the unit. Two numbers, each with the posterior of a Bayesian bootstrap over units:
 
 - the **slope** of the scores on the predicted effects: 1 if predicted differences are borne out, 0
   if they are noise (Chernozhukov et al. 2018);
@@ -25,25 +25,73 @@ Statistical Association. doi:10.1080/01621459.2024.2393466
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.scores import LabelledValues
-from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.arguments import Better
 from bayes_hte.effects.summaries import CiKind, interval_words, probability_words, summarize
 from bayes_hte.names import SAMPLE
+from bayes_hte.seeds import stage_seed
 from bayes_hte.targeting import calibration_by_bins, toc
 from bayes_hte.targeting.posterior import effect_rows
 from bayes_hte.targeting.posterior import posterior_mean as mean_effect
 
-NAME = "heterogeneity in left-out outcomes"
-HELD_OUT = "heterogeneity in held-out outcomes"
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
+    from bayes_hte.trust.unseen import Unseen
+
+NAME = "heterogeneity in"
+LEFT_OUT = f"{NAME} left-out outcomes"
+HELD_OUT = f"{NAME} held-out outcomes"
 # Probability that the slope (the area) is above 0 from which heterogeneity (a ranking) is claimed.
 SURE = 0.99
 # Below this spread, in standard deviations of the outcome, effects are equal up to rounding.
 NEGLIGIBLE = 1e-6
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Judge heterogeneity on held-out units, if any, then on units left out one by one."""
+    seed = subject.fit.seed
+    return tuple(of_unseen(u, better=subject.better, seed=seed) for u in subject.unseen)
+
+
+def of_unseen(unseen: Unseen, *, better: Better, seed: int) -> CheckResult:
+    """Judge heterogeneity on units that were predicted without their outcomes.
+
+    Parameters
+    ----------
+    unseen : Unseen
+        The units and their predictions.
+    better : {"higher", "lower"}
+        Which direction of the outcome is good.
+    seed : int
+        The seed that the user gave.
+
+    Returns
+    -------
+    CheckResult
+        As of :func:`heterogeneity_check`.
+    """
+    return heterogeneity_check(
+        unseen.effect,
+        **unseen.given(),
+        better=better,
+        seed=bootstrap_seed(seed),
+        name=HELD_OUT if unseen.how == "held out" else LEFT_OUT,
+    )
+
+
+def bootstrap_seed(seed: int) -> int:
+    """Return the seed of the weights of unseen units: one for everything judged on them.
+
+    So the same number never differs between a check, a table and a figure.
+    """
+    return stage_seed(seed, "unseen")
 
 
 def heterogeneity_check(
@@ -55,7 +103,7 @@ def heterogeneity_check(
     expected: xr.DataArray,
     better: Better,
     seed: int,
-    name: str = NAME,
+    name: str = LEFT_OUT,
     ci_prob: float = 0.95,
     ci_kind: CiKind = "eti",
 ) -> CheckResult:
@@ -74,15 +122,15 @@ def heterogeneity_check(
     seed : int
         Of the Bayesian bootstrap; slope and area are computed with the same weights of the units.
     name : str
-        How the check is called.
+        Name of the result.
     ci_prob, ci_kind
         Of the intervals in the table.
 
     Returns
     -------
     CheckResult
-        Information, not a judgement (``passed`` is None): equal effects are no fault. Rows
-        ``slope`` and ``autoc`` with their posteriors, and ``prob_positive`` of each.
+        Information (``passed`` is None): equal effects are no fault. Rows ``slope`` and ``autoc``
+        with their posteriors, and ``prob_positive`` of each.
     """
     rows = effect_rows(effect)
     if np.ptp(mean_effect(rows)) <= NEGLIGIBLE * np.std(np.asarray(outcome)):

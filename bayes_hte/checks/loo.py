@@ -1,12 +1,13 @@
-"""Leave-one-out prediction of the outcome: how well each model does, and whether that is known.
+"""Leave-one-out prediction of the outcome: the score of each model, and whether it is reliable.
 
 The score of a model is the sum over units of ``log p(y_i | y_-i)``, estimated from one fit by
 importance sampling with Pareto-smoothed weights. A unit whose Pareto k is large moves the posterior
-so much that its own left-out prediction cannot be had this way. Few of those leave the score usable
-and name the units to look at; many say that the model is too flexible for the data, or wrong.
+so much that its left-out prediction cannot be estimated in this way. A few such units leave the
+score usable and should be looked at; many mean that the model is too flexible for the data, or
+wrong.
 
 The score is about outcomes, which were observed, and not about effects, which never are: models
-with equal scores can disagree about effects, so their effects are put side by side.
+with equal scores can disagree about effects, so the table has their effects too.
 
 References
 ----------
@@ -39,11 +40,21 @@ from bayes_hte.names import SAMPLE, UNIT
 if TYPE_CHECKING:
     from arviz_stats.utils import ELPDDataLOO
 
+    from bayes_hte.checks.subject import Subject
+
 NAME = "leave-one-out prediction"
 # Above this share of units with an unreliable importance weight, the score is only a rough guide.
 MAX_BAD_SHARE = 0.1
 MOST_UNITS_NAMED = 5
 STACKED = "stacked"
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Score the outcome model, or each stacked candidate; see :func:`loo_check`."""
+    scores = subject.left_out_scores
+    if len(scores) == 1:
+        return (loo_check(scores),)
+    return (loo_check(scores, weights=subject.weights, effects=subject.candidate_effects),)
 
 
 def leave_one_out(log_likelihood: xr.DataArray) -> ELPDDataLOO:
@@ -79,7 +90,7 @@ def leave_one_out(log_likelihood: xr.DataArray) -> ELPDDataLOO:
     )
     tree = xr.DataTree.from_dict({"/log_likelihood": values.to_dataset()})
     with warnings.catch_warnings():
-        # That some units have a large k is what the check below reports.
+        # The check below reports units with a large k.
         warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
         return arviz_stats.loo(tree, pointwise=True, reff=efficiency)
 
@@ -95,21 +106,21 @@ def loo_check(
     Parameters
     ----------
     scores : mapping of str to ELPDDataLOO
-        What :func:`leave_one_out` returned for each model, by label.
+        From :func:`leave_one_out`, of each model by label.
     weights : mapping of str to float, optional
         Stacking weights, by label; adds the row of the mixture.
     effects : mapping of str to DataArray, dims (chain, draw, unit), optional
-        Unit-level total effects of two or more models in outcome units, to be shown side by side.
+        Unit-level total effects of two or more models in outcome units, to be compared.
 
     Returns
     -------
     CheckResult
         Passes while at most 10% of the units of every model have a Pareto k above the threshold
-        for its number of draws. One row a model: ``elpd`` (natural logarithms) with standard error
-        ``se``, the effective number of parameters ``p_loo``, the ``threshold`` of k, the ``share
-        above`` it and the ``units above`` (the largest ten); with `weights` the ``weight``; with
-        `effects` what :func:`~bayes_hte.effects.comparison.compare_effects` says of the average effect
-        (``sate``) and of the standard deviation of individual effects (``spread``).
+        for its number of draws. One row per model: ``elpd`` (natural logarithms) with standard
+        error ``se``, the effective number of parameters ``p_loo``, the ``threshold`` of k, the
+        ``share above`` it and the ``units above`` (the largest ten); with `weights` the ``weight``;
+        with `effects` the columns of :func:`~bayes_hte.compare_effects`: the average effect
+        (``sate``) and the standard deviation of individual effects (``spread``).
     """
     table = pd.DataFrame.from_dict(
         {label: _row(score) for label, score in scores.items()}, orient="index"
@@ -124,7 +135,7 @@ def loo_check(
         table.insert(0, "weight", pd.Series(weights))
         table = pd.concat([table, _mixture_row(scores, weights)]).rename_axis("model")
         text += (
-            " Weights and scores are about predicting outcomes; they do not say whose effects are "
+            " Weights and scores are about predicting outcomes; they do not say which effects are "
             "right."
         )
     return CheckResult(NAME, passed, table, text)

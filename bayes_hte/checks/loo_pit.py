@@ -2,20 +2,20 @@
 
 With ``F_i(y) = Pr(Y_i <= y | y_-i)``, the prediction of unit i from all others, the values
 ``u_i = F_i(y_i)`` are uniform if the model predicts as it should. Outcomes that fall into the tails
-too often (u near 0 and 1) mean that the predictions are too narrow, too seldom that they are too
+too often (u near 0 and 1) mean that the predictions are too narrow, too rarely that they are too
 wide, more often on one side that they are biased. For discrete outcomes u_i is drawn uniformly
 between ``Pr(Y_i < y_i | y_-i)`` and ``F_i(y_i)``, which is uniform again.
 
 F_i is the average of the family's distribution function over the draws with the leave-one-out
 weights of the unit, and over the candidates with their stacking weights if there are several. (The
-routine of the same name in ArviZ replaces the distribution function by one simulated outcome a
+routine of the same name in ArviZ replaces the distribution function by one simulated outcome per
 draw. That is right for continuous and discrete outcomes alike, but adds noise that the distribution
-function is free of, and knows no candidates.)
+function is free of, and takes no candidates.)
 
 Predictions of different units share the data, so the u_i are not quite independent: a model with
 free parameters centres them, which makes tests for independent values pass a little more often than
 they say. There are two: Kolmogorov and Smirnov's, which sees bias, and a chi-square test of the
-shares of tenths, which sees too heavy or too light tails where the former hardly does.
+shares of tenths, which sees too heavy or too light tails where the former barely does.
 
 References
 ----------
@@ -29,13 +29,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from scipy import special, stats
 
-from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.base import CheckResult, not_judged
 from bayes_hte.components.families import Family, Noise
+from bayes_hte.names import SAMPLE, UNIT
+
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
 
 NAME = "calibration of left-out predictions by arm"
 # A model that predicts as it should fails in an arm in at most this share of studies; each of the
@@ -43,8 +49,32 @@ NAME = "calibration of left-out predictions by arm"
 ALPHA = 0.005
 BINS = 10
 BAND = 0.99
-# Deviations of the mean (0.5) and of the tails' share (0.2) from here on are put into words.
+# Width of each of the two tails of [0, 1].
 TAIL = 0.1
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Judge left-out predictions of the outcome by arm; see :func:`calibration_check`."""
+    study, scores = subject.study, subject.left_out_scores
+    models = [
+        LeftOutDraws(
+            eta=_samples(fit.observed_predictor()),
+            noise={
+                name: values.reshape(-1, values.shape[-1])
+                for name, values in fit.components["outcome"].noise().items()
+            },
+            log_weights=_samples(scores[label].log_weights),
+            share=subject.weights[label],
+        )
+        for label, fit in subject.candidates.items()
+    ]
+    pit = left_out_probabilities(
+        models,
+        study.outcome(),
+        family=subject.fit.components["outcome"].family,
+        rng=subject.rng("calibration"),
+    )
+    return (calibration_check(pit, arm=study.arm_index(), arm_names=subject.arm_names),)
 
 
 @dataclass(frozen=True)
@@ -108,7 +138,7 @@ def calibration_check(
     Parameters
     ----------
     pit : ndarray, shape (unit,)
-        What :func:`left_out_probabilities` returned.
+        From :func:`left_out_probabilities`.
     arm : ndarray of int, shape (unit,)
         Arm of each unit.
     arm_names : tuple of str
@@ -118,10 +148,10 @@ def calibration_check(
     -------
     CheckResult
         Fails if one of the two tests of uniformity has a p-value below 0.0025 in an arm. One row
-        an arm and tenth of [0, 1]: the ``share`` of the arm's units there, the central 99%
-        (``lower``, ``upper``, each tenth by itself) of the shares under calibration, and for the
-        arm its number of ``units``, the ``mean`` of the values (0.5 under calibration) and the
-        p-values of uniformity ``p_distance`` (Kolmogorov-Smirnov) and ``p_shares`` (chi-square):
+        per arm and tenth of [0, 1]: the ``share`` of the arm's units there, the central 99%
+        (``lower``, ``upper``, of each tenth alone) of the shares under calibration, and for the arm
+        its number of ``units``, the ``mean`` of the values (0.5 under calibration) and the p-values
+        of uniformity ``p_distance`` (Kolmogorov-Smirnov) and ``p_shares`` (chi-square):
         frequentist, how often right predictions deviate as much.
     """
     rows, broken = [], []
@@ -129,8 +159,8 @@ def calibration_check(
         own = pit[arm == a]
         if not own.size or not np.isfinite(own).all():
             bad = f"{int((~np.isfinite(own)).sum())} of {own.size} values in {name} are no numbers"
-            text = f"Could not be judged: {bad}; look at the outcomes and draws of those units."
-            return CheckResult(NAME, False, pd.DataFrame(rows), text)
+            reason = f"{bad}; look at the outcomes and draws of those units."
+            return not_judged(NAME, reason, pd.DataFrame(rows))
         tests = _tests(own)
         rows += _tenths(name, own, tests)
         if min(tests.values()) < ALPHA / 2:
@@ -148,6 +178,12 @@ def calibration_check(
             "on this shape; intervals for single units and small groups do."
         )
     return CheckResult(NAME, not broken, table, text)
+
+
+def _samples(values: xr.DataArray) -> np.ndarray:
+    """Return draws of all chains one after the other, shape (sample, unit)."""
+    flat = values.transpose(*SAMPLE, UNIT).to_numpy()
+    return flat.reshape(-1, flat.shape[-1])
 
 
 def _tests(own: np.ndarray) -> dict[str, float]:

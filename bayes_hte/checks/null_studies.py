@@ -1,28 +1,41 @@
 """Studies in which effects are equal, and the fits that are repeated on them.
 
-What :func:`~bayes_hte.subgroups.nulls.distribution.calibrate` needs of the models: from a fit without
-effect modification, posterior-predictive studies; from a plan, draws of an effect of any study.
+The models give two things to the null distribution of the subgroup rule
+(:mod:`bayes_hte.subgroups.nulls.distribution`): posterior-predictive studies, from a fit without
+effect modification, and draws of an effect of any study, from a plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 
 from bayes_hte.checks.altered_studies import with_placebo_treatment
-from bayes_hte.checks.refitting import refit_plan
+from bayes_hte.checks.refitting import check_n_jobs, refit_plan
 from bayes_hte.components.learners import learner_terms
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.names import SAMPLE
+from bayes_hte.seeds import check_seed
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
-from bayes_hte.subgroups.nulls.distribution import Null, NullDistribution, Refit, Rule, calibrate
-from bayes_hte.subgroups.nulls.surrogate import surrogate_null, surrogate_refit
+from bayes_hte.subgroups.finding.discovery import m_learner
+from bayes_hte.subgroups.honest.halves import honest_m_learner
+from bayes_hte.subgroups.nulls.distribution import (
+    Null,
+    NullDistribution,
+    Refit,
+    Rule,
+    null_distribution,
+)
+from bayes_hte.subgroups.nulls.stand_in import stand_in_null, stand_in_refit
 
 if TYPE_CHECKING:
     from bayes_hte.components.fitted import FittedComponent
@@ -30,13 +43,16 @@ if TYPE_CHECKING:
     from bayes_hte.fitting.plan import Plan
 
 Estimator = Literal["surrogate", "full"]
+EffectName = Literal["te", "tnie"]
 HOMOGENEOUS, PERMUTATION = "homogeneous", "permutation"
 VARIANTS = {
     HOMOGENEOUS: "new outcomes under an effect that is the same for everybody",
     PERMUTATION: "the treatment shuffled, so that nobody has an effect",
 }
+SIZE = {"draws": 250, "tune": 250, "chains": 2}  # of each full fit
 KEPT_DRAWS = 50  # of each chain
-SURROGATE_NAME = "surrogate (Gaussian processes in closed form)"
+# Saved replications are known by this text, so it must stay as it is.
+STAND_IN = "surrogate (Gaussian processes in closed form)"
 
 
 @dataclass(frozen=True)
@@ -68,11 +84,11 @@ class PredictiveNull:
             columns[roles.mediator] = drawn
         eta = outcome.linear_predictor(expected=expected).as_observed(arm, deviation)
         columns[roles.outcome] = _draw(outcome, eta, chosen, rng)
-        return study.alike(study.frame.assign(**columns))
+        return study.alike(with_columns(study.frame, columns))
 
 
 def homogeneous_null(fit: Fit) -> PredictiveNull:
-    """Return what draws studies under an effect that is the same for everybody.
+    """Return a source of studies under an effect that is the same for everybody.
 
     Parameters
     ----------
@@ -82,7 +98,7 @@ def homogeneous_null(fit: Fit) -> PredictiveNull:
     Returns
     -------
     PredictiveNull
-        A callable (Study, Generator) -> Study. Equal is the effect on the link scale: with a
+        A callable (Study, Generator) -> Study. The effect is equal on the link scale: with a
         logistic or log link, effects on the response scale still differ with the baseline, and
         such differences are then part of the null.
 
@@ -104,12 +120,12 @@ def homogeneous_null(fit: Fit) -> PredictiveNull:
 def model_refit(
     plan: Plan, effect: str, *, draws: int = 250, tune: int = 250, chains: int = 2
 ) -> Refit:
-    """Return what fits a plan to a study and draws an effect of its units.
+    """Return a function that fits a plan to a study and draws an effect of its units.
 
     Parameters
     ----------
     plan : Plan
-        What is fitted.
+        The plan that is fitted.
     effect : {"te", "tnie"}
         Total, or indirect effect.
     draws, tune, chains : int
@@ -126,7 +142,7 @@ def _model_effect(study: Study, seed: int, *, plan: Plan, effect: str, **size: i
     from bayes_hte.effects.contrasts import total_effect, total_natural_indirect
 
     fit = refit_plan(study, plan, seed=seed, **size)
-    if effect == "te" and plan.learner == "x":
+    if effect == "te" and plan.second_stage:
         return fit.cate()
     mu = fit.potential_outcomes()
     return total_natural_indirect(mu) if effect == "tnie" else total_effect(mu)
@@ -134,7 +150,7 @@ def _model_effect(study: Study, seed: int, *, plan: Plan, effect: str, **size: i
 
 def calibrate_subgroups(
     study: Study,
-    effect: Literal["te", "tnie"],
+    effect: EffectName,
     *,
     seed: int,
     estimator: Estimator = "surrogate",
@@ -144,23 +160,23 @@ def calibrate_subgroups(
     rule: Rule = "honest",
     replications: int = 200,
     n_jobs: int = 1,
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     progress: bool = False,
     **options: Any,
 ) -> NullDistribution:
-    """Ask how often subgroups as clear as those of a study are found where effects are equal.
+    """Find how often subgroups as clear as those of a study come out where effects are equal.
 
     Parameters
     ----------
     study : Study
-        The user's own study.
+        The study in question.
     effect : {"te", "tnie"}
         Total, or indirect effect.
     seed : int
-        See :func:`~bayes_hte.subgroups.nulls.distribution.calibrate`.
+        See :func:`~bayes_hte.subgroups.nulls.distribution.null_distribution`.
     estimator : {"surrogate", "full"}
-        What is refitted: Gaussian processes in closed form (a second or two a study of 1,000
-        units), or the plan itself (as long as two fits of half the study).
+        The model that is refitted: a stand-in, Gaussian processes in closed form (a second or two
+        per study of 1,000 units), or the plan itself (as long as two fits of half the study).
     plan : Plan, optional
         The plan of the reported fit; needed for ``"full"``.
     size : dict, optional
@@ -169,7 +185,7 @@ def calibrate_subgroups(
         How effects are made equal: new outcomes from the model fitted without effect modification,
         or a shuffled treatment, under which nobody has an effect.
     rule, replications, n_jobs, folder, progress, **options
-        See :func:`~bayes_hte.subgroups.nulls.distribution.calibrate`.
+        See :func:`~bayes_hte.subgroups.nulls.distribution.null_distribution`.
 
     Returns
     -------
@@ -178,17 +194,27 @@ def calibrate_subgroups(
     Raises
     ------
     SpecError
-        If an option is unknown, or the full model is asked for without its plan.
+        If an option is unknown or out of range, or the full model is asked for without its plan.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1", "x2"])
+    >>> few = {"replications": 2, "alpha": 0.4, "rule": "in_sample", "largest_k": 2}
+    >>> found = hte.calibrate_subgroups(study, "te", seed=1, variants=["permutation"], **few)
+    >>> found.replications.index.tolist()
+    [('permutation', 0), ('permutation', 1)]
     """
-    wanted = tuple(variants)
-    for name in wanted:
-        if name not in VARIANTS:
-            raise unknown_name("variant", name, VARIANTS)
-    if estimator not in ("surrogate", "full"):
-        raise unknown_name("estimator", estimator, ("surrogate", "full"))
-    if estimator == "full" and plan is None:
-        raise SpecError("estimator 'full' refits a plan; pass plan=fit.plan.")
-    sampling = {"draws": 250, "tune": 250, "chains": 2} | (size or {})
+    _check_request(study, effect, estimator, plan)
+    check_seed(seed)
+    check_n_jobs(n_jobs)
+    allowed = "a whole number, at least 1"
+    check_number("replications", replications, allowed, lambda n: n >= 1, whole=True)
+    _check_options(options, rule)
+    wanted, sampling = _variants(variants), _sampling(size)
+    folder = None if folder is None else Path(folder)
     makers: dict[str, Callable[[], Null]] = {
         HOMOGENEOUS: lambda: _homogeneous(study, estimator, plan, seed, sampling),
         PERMUTATION: lambda: with_placebo_treatment,
@@ -197,8 +223,8 @@ def calibrate_subgroups(
         refit = model_refit(plan, effect, **sampling)
         name = f"full model (learner {plan.learner!r}, surface {plan.surface!r}; {sampling})"
     else:
-        refit, name = surrogate_refit(effect), SURROGATE_NAME
-    return calibrate(
+        refit, name = stand_in_refit(effect), STAND_IN
+    return null_distribution(
         study,
         refit=refit,
         nulls={variant: makers[variant]() for variant in wanted},
@@ -213,11 +239,65 @@ def calibrate_subgroups(
     )
 
 
+def _check_request(study: object, effect: str, estimator: str, plan: object) -> None:
+    if not isinstance(study, Study):
+        raise SpecError(f"study must be a Study, got {type(study).__name__}; of a fit, fit.study.")
+    if effect not in get_args(EffectName):
+        raise unknown_name("effect", effect, get_args(EffectName))
+    if estimator not in get_args(Estimator):
+        raise unknown_name("estimator", estimator, get_args(Estimator))
+    if estimator == "full":
+        from bayes_hte.fitting.plan import Plan
+
+        if not isinstance(plan, Plan):
+            raise SpecError(
+                f"estimator 'full' refits a plan, got {type(plan).__name__}; pass plan=fit.plan."
+            )
+
+
+def _check_options(options: Mapping[str, Any], rule: str) -> None:
+    """Raise unless the search, or the null distribution, takes these options."""
+    search = honest_m_learner if rule == "honest" else m_learner
+    known = {
+        name
+        for taken_by in (null_distribution, search)
+        for name, parameter in inspect.signature(taken_by).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    } - {"refit", "nulls", "fit_half", "fit_subgroups"}
+    for name in options:
+        if name not in known:
+            raise unknown_name("option", name, known)
+
+
+def _variants(variants: object) -> tuple[str, ...]:
+    if isinstance(variants, str) or not isinstance(variants, Iterable):
+        raise SpecError(
+            f"variants must be a list of {', '.join(VARIANTS)}, got {variants!r}; write "
+            f"[{HOMOGENEOUS!r}]."
+        )
+    wanted = tuple(variants)
+    for name in wanted:
+        if name not in VARIANTS:
+            raise unknown_name("variant", name, VARIANTS)
+    return wanted
+
+
+def _sampling(size: object) -> dict[str, int]:
+    """Return the size of a full fit with what the user has said of it."""
+    given = {} if size is None else size
+    if not isinstance(given, Mapping):
+        raise SpecError(f"size must be a dictionary of {', '.join(SIZE)}, got {size!r}.")
+    for name in given:
+        if name not in SIZE:
+            raise unknown_name("key of size", name, SIZE)
+    return SIZE | dict(given)
+
+
 def _homogeneous(
     study: Study, estimator: str, plan: Plan | None, seed: int, size: dict[str, int]
 ) -> Null:
     if estimator == "surrogate":
-        return surrogate_null(study)
+        return stand_in_null(study)
     kinds = {
         "propensity": {prior.term for prior in plan.priors},
         "mediator": {term.kind for term in learner_terms(HOMOGENEOUS, mediated=False)},

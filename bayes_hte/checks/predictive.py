@@ -1,4 +1,4 @@
-"""Posterior predictive check by arm: can the fitted outcome model reproduce these data.
+"""Posterior predictive check by arm: whether the fitted outcome model reproduces these data.
 
 References
 ----------
@@ -9,6 +9,7 @@ Statistica Sinica 6, 733-807.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,12 @@ import pandas as pd
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.components.families import Family, Noise
 
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
+
+NAME = "posterior predictive by arm"
+# Draws used to replicate the outcome; more change no judged number visibly.
+REPLICATES = 400
 # A statistic outside the central 99% of its replicates would be rare under a model that fits.
 TAIL = 0.005
 
@@ -27,6 +34,24 @@ STATISTICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 # Judged; the quantiles inform about shape, which averages do not depend on.
 JUDGED = ("mean", "sd")
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Compare observed outcomes with replicated ones; see :func:`posterior_predictive`."""
+    study, outcome = subject.study, subject.fit.components["outcome"]
+    eta = subject.fit.observed_predictor().to_numpy().reshape(-1, study.n_units)
+    rng = subject.rng("predictive")
+    chosen = rng.choice(len(eta), size=min(REPLICATES, len(eta)), replace=False)
+    result = posterior_predictive(
+        eta[chosen],
+        {k: v.reshape(-1, v.shape[-1])[chosen] for k, v in outcome.noise().items()},
+        study.outcome(),
+        arm=study.arm_index(),
+        arm_names=subject.arm_names,
+        family=outcome.family,
+        rng=rng,
+    )
+    return (result,)
 
 
 def posterior_predictive(
@@ -83,12 +108,14 @@ def posterior_predictive(
     table = pd.DataFrame(rows).set_index(["arm", "statistic"])
     inside = table["observed"].between(table["replicated 0.5%"], table["replicated 99.5%"])
     bad = table.index[table["judged"] & ~inside]
-    text = "Observed means and standard deviations of the outcome in each arm lie within what the "
-    text += "fitted model replicates (central 99%)."
+    text = (
+        "Observed means and standard deviations of the outcome in each arm lie among those that "
+        "the fitted model replicates (central 99%)."
+    )
     if len(bad):
         where = "; ".join(f"{s} in {a}" for a, s in bad)
         text = (
             f"The fitted outcome model does not reproduce: {where}. Another family or surface may "
             "fit better."
         )
-    return CheckResult("posterior predictive by arm", len(bad) == 0, table, text)
+    return CheckResult(NAME, len(bad) == 0, table, text)

@@ -1,21 +1,21 @@
-"""How far the effects depend on their priors: power scaling of prior and likelihood.
+"""Dependence of the effects on their priors: power scaling of prior and likelihood.
 
 The prior density is raised to a power near 1 and the posterior draws are reweighted accordingly;
 the sensitivity of a quantity is how fast its distribution moves, as a cumulative Jensen-Shannon
 distance per doubling of the power. The likelihood is scaled likewise. A quantity that moves with
 the prior is not wrong, but the prior is then part of the evidence and has to be defended.
 
-What is scaled is the density of the parameters that say how large effects are and how much they
-may vary (:mod:`bayes_hte.fitting.log_prior`), not the form of the surfaces, nor the shared part, nor noise.
+Scaled is the density of the parameters that say how large effects are and how much they may vary
+(:mod:`bayes_hte.fitting.log_prior`), not the form of the surfaces, nor the shared part, nor noise.
 
 The answer is local: it is about slightly stronger or weaker priors of the same shape, and about the
 scales at the top of the model. How a forest or process spreads an effect over units given its scale
 is a prior too, which it does not see; :mod:`bayes_hte.checks.prior_view` shows all of it at once.
 
-Reweighting finite draws moves a distribution a little even if it does not depend on what was
-scaled. How much is seen by shifting the quantity's draws against the log density within each chain,
-19 times by between a quarter and three quarters of the chain: a sensitivity no larger than the
-largest of those is noise.
+Reweighting finite draws moves a distribution a little even if it does not depend on the scaled
+density. To see how much, the draws of the quantity are shifted against the log density within each
+chain, 19 times by between a quarter and three quarters of the chain: a sensitivity no larger than
+the largest of those is noise.
 
 References
 ----------
@@ -28,13 +28,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.checks.base import CheckResult
-from bayes_hte.names import CHAIN, DRAW, SAMPLE
+from bayes_hte.checks.base import CheckResult, not_judged
+from bayes_hte.checks.prior_view import quantities
+from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
+
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
 
 NAME = "sensitivity to priors"
 # Threshold of the source for both sensitivities.
@@ -42,20 +47,40 @@ THRESHOLD = 0.05
 SHIFTS = 19
 FEWEST_DRAWS = 2 * (SHIFTS + 1)
 
-HARDLY = "the prior hardly matters"
+BARELY = "the prior barely matters"
 CONFLICT = "prior and data both matter, and may conflict"
-STRONG = "the prior matters, the data hardly do"
-NOISE = "not told apart from Monte Carlo noise"
+STRONG = "the prior matters, the data barely do"
+NOISE = "not distinguished from Monte Carlo noise"
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Judge how far average and spread of the effects depend on priors; fails for learner ``"x"``.
+
+    See :func:`prior_sensitivity`. The second stage of learner ``"x"`` has no prior of its own.
+    """
+    from bayes_hte.fitting.log_prior import effect_log_prior
+
+    outcome_sd = float(subject.study.outcome().std())
+    log_priors = {label: effect_log_prior(fit) for label, fit in subject.candidates.items()}
+    scaled = {
+        label: Scaled(
+            _varying(quantities(subject.candidate_effects[label]), outcome_sd),
+            log_priors[label],
+            fit.unit_log_likelihood().sum(UNIT, skipna=False),
+        )
+        for label, fit in subject.candidates.items()
+    }
+    return (prior_sensitivity(scaled),)
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """Draws of what is asked about, and of the log densities that are scaled.
+    """Draws of the quantities in question, and of the log densities that are scaled.
 
     Attributes
     ----------
     quantities : Dataset, dims (chain, draw)
-        What is asked about.
+        The quantities in question.
     log_prior : Dataset, dims (chain, draw)
         Log prior density of each scaled parameter, by its name.
     log_likelihood : DataArray, dims (chain, draw)
@@ -79,7 +104,7 @@ def prior_sensitivity(models: Mapping[str, Scaled]) -> CheckResult:
     -------
     CheckResult
         Passes if every prior sensitivity is at most 0.05; information if one is larger, with
-        advice; fails if nothing could be scaled or the numbers cannot be had. One row a model and
+        advice; fails if nothing could be scaled or no number comes out. One row per model and
         quantity: sensitivity to ``prior`` and ``likelihood``, the ``prior noise`` of the draws,
         and the ``diagnosis``.
     """
@@ -87,13 +112,11 @@ def prior_sensitivity(models: Mapping[str, Scaled]) -> CheckResult:
     for label, scaled in models.items():
         problem = _problem(scaled)
         if problem:
-            text = f"Could not be judged for model {label}: {problem}"
-            return CheckResult(NAME, False, pd.DataFrame(), text)
+            return not_judged(NAME, f"model {label}: {problem}")
         tables[label] = _sensitivities(scaled)
     table = pd.concat(tables, names=["model", "quantity"])
     if not np.isfinite(table[["prior", "likelihood", "prior noise"]]).all(axis=None):
-        text = "Could not be judged: a sensitivity is not a number; look at the draws."
-        return CheckResult(NAME, False, table, text)
+        return not_judged(NAME, "a sensitivity is not a number; look at the draws.", table)
     passed = True if (table["prior"] <= THRESHOLD).all() else None
     return CheckResult(NAME, passed, table, _text(table, models))
 
@@ -102,7 +125,7 @@ def _problem(scaled: Scaled) -> str:
     if not scaled.log_prior.data_vars:
         return "no parameter of the model says how much effects may vary."
     if scaled.log_likelihood.sizes[DRAW] < FEWEST_DRAWS:
-        return f"needs at least {FEWEST_DRAWS} draws a chain."
+        return f"at least {FEWEST_DRAWS} draws per chain are needed."
     total = scaled.log_prior.to_array().sum("variable", skipna=False)
     for word, values in (("prior", total), ("likelihood", scaled.log_likelihood)):
         if not np.isfinite(values).all():
@@ -115,10 +138,15 @@ def _problem(scaled: Scaled) -> str:
     return ""
 
 
+def _varying(quantities: xr.Dataset, outcome_sd: float) -> xr.Dataset:
+    """Leave out constants, up to rounding: the spread of effects that cannot vary."""
+    return quantities[[n for n, q in quantities.data_vars.items() if q.std() > 1e-9 * outcome_sd]]
+
+
 def _sensitivities(scaled: Scaled) -> pd.DataFrame:
     import arviz_stats
 
-    # ArviZ sums what it is given over all dimensions; its own summary would call NaN fine.
+    # ArviZ sums a log density over all dimensions; its own summary would call NaN fine.
     posterior = xr.Dataset(
         {name: _with_shifts(draws) for name, draws in scaled.quantities.data_vars.items()}
     )
@@ -160,7 +188,7 @@ def _plain(draws: xr.DataArray) -> xr.DataArray:
 
 def _diagnosis(row: pd.Series) -> str:
     if row["prior"] <= THRESHOLD:
-        return HARDLY
+        return BARELY
     if row["prior"] <= row["prior noise"]:
         return NOISE
     return CONFLICT if row["likelihood"] > THRESHOLD else STRONG
@@ -192,5 +220,5 @@ def _text(table: pd.DataFrame, models: Mapping[str, Scaled]) -> str:
             "results, and report the effects under half and twice that scale too."
         )
     if (above["diagnosis"] == NOISE).any():
-        advice += " Draw more to tell a dependence on the prior from noise."
+        advice += " Draw more to distinguish a dependence on the prior from noise."
     return f"Prior sensitivity above {THRESHOLD}: {'; '.join(parts)}.{advice}{scaled}"

@@ -1,9 +1,9 @@
-"""What the priors say of the effects before the data do, beside what the posterior says.
+"""Effects as the priors expect them before the data, compared with the posterior.
 
-Priors are put on functions and scales; what they imply for the average effect and for how much
-effects vary is seen only by drawing effects from them. A reader judges from the table whether the
-prior would have been acceptable as a belief. The check fails where it would not: where the
-posterior settles at a value that the prior all but excluded.
+Priors are put on functions and scales; only effects drawn from them show what they imply for the
+average effect and for how much effects vary. A reader judges from the table whether the prior would
+have been acceptable as a belief. The check fails where it would not: where the posterior settles at
+a value that the prior all but excluded.
 
 References
 ----------
@@ -16,14 +16,18 @@ doi:10.1214/06-BA129
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.base import CheckResult, not_judged
 from bayes_hte.effects.summaries import summarize
 from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
+
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
 
 NAME = "priors and posteriors of the effects"
 # A posterior median outside this central part of the prior is a conflict.
@@ -31,6 +35,27 @@ CENTRAL = 0.999
 # Fewer prior draws than this hold, on average, no draw beyond the central part on each side.
 FEWEST_DRAWS = round(2 / (1 - CENTRAL))
 AVERAGE, SPREAD = "average effect (SATE)", "sd of individual effects"
+# Cheap compared with posterior draws, and enough for the central 99.9%.
+PRIOR_DRAWS = 2000
+# Average and spread of effects under the prior barely depend on the number of units.
+PRIOR_UNITS = 1000
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Compare prior and posterior of average and spread; fails for learner ``"x"``.
+
+    See :func:`prior_view`. The second stage of learner ``"x"`` has no prior of its own.
+    """
+    from bayes_hte.fitting.from_priors import fit_prior
+
+    study, seed = subject.study, subject.fit.seed
+    some = study.sample(PRIOR_UNITS, seed=seed) if study.n_units > PRIOR_UNITS else study
+    prior = {
+        label: fit_prior(some, fit.plan, seed=seed, draws=PRIOR_DRAWS).cate()
+        for label, fit in subject.candidates.items()
+    }
+    outcome_sd = float(study.outcome().std())
+    return (prior_view(prior, subject.candidate_effects, outcome_sd=outcome_sd),)
 
 
 def quantities(effects: xr.DataArray) -> xr.Dataset:
@@ -53,7 +78,7 @@ def quantities(effects: xr.DataArray) -> xr.Dataset:
 def prior_view(
     prior: Mapping[str, xr.DataArray], posterior: Mapping[str, xr.DataArray], *, outcome_sd: float
 ) -> CheckResult:
-    """Show what priors and posteriors say of the effects, and judge whether they conflict.
+    """Show priors and posteriors of the effects, and judge whether they conflict.
 
     Parameters
     ----------
@@ -66,7 +91,7 @@ def prior_view(
     -------
     CheckResult
         Information, unless a posterior median lies outside the central 99.9% of its prior, which
-        fails. One row a model, quantity, distribution and scale, with ``median``, the bounds of
+        fails. One row per model, quantity, distribution and scale, with ``median``, the bounds of
         the interval, its ``ci_prob`` and ``ci_kind``, the ``population``, and the prior probability
         below the median: near 0 or 1, the posterior sits at an end of the prior.
     """
@@ -74,8 +99,7 @@ def prior_view(
     for model, before in prior.items():
         problem = _problem(before, posterior[model])
         if problem:
-            text = f"Could not be judged for model {model}: {problem}"
-            return CheckResult(NAME, False, pd.DataFrame(rows), text)
+            return not_judged(NAME, f"model {model}: {problem}", pd.DataFrame(rows))
         drawn = {"prior": quantities(before), "posterior": quantities(posterior[model])}
         rows += [
             row
@@ -87,10 +111,10 @@ def prior_view(
     table = pd.DataFrame(rows).set_index(index)
     if conflicts:
         text = (
-            f"The prior all but excluded what the posterior says: {'; '.join(conflicts)}. The "
+            f"The prior all but excluded the values of the posterior: {'; '.join(conflicts)}. The "
             "posterior is then a compromise of two sources that contradict each other; declare a "
             "prior ([[prior]], with its reason) that allows such values, or find out why the data "
-            "say them."
+            "show them."
         )
         return CheckResult(NAME, False, table, text)
     return CheckResult(NAME, None, table, _information(table))
@@ -160,5 +184,5 @@ def _information(table: pd.DataFrame) -> str:
     ]
     return (
         "In standard deviations of the outcome (median, 95% equal-tailed interval), "
-        f"{'; '.join(parts)}. Judge whether the prior would do as a belief held before the data."
+        f"{'; '.join(parts)}. Judge whether the prior would do as a belief before seeing the data."
     )

@@ -1,9 +1,9 @@
 """Estimators that checks run again and again: the fitted plan, or a cheap stand-in for it.
 
 A check that refits a study many times only needs the average effect, its interval and how much
-individual effects differ. :func:`full_model` samples the same plan again; :func:`surrogate` is a
-linear model in each arm with a posterior in closed form, hundreds of times cheaper. Whoever reads a
-result must know which of them it is about, so each carries its name.
+individual effects differ. :func:`full_model` samples the same plan again; :func:`linear_stand_in`
+is a linear model in each arm with a posterior in closed form, hundreds of times cheaper. A reader
+must know which of them a result is about, so each carries its name.
 
 References
 ----------
@@ -24,6 +24,7 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.effects.summaries import CiKind, interval
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.study.encoding import Encoding
@@ -39,7 +40,7 @@ CI_KIND: CiKind = "eti"
 
 @dataclass(frozen=True)
 class AverageEffect:
-    """What one fit says about the average (total) effect over the units of its study.
+    """Estimate of the average (total) effect over the units of a study, from one fit.
 
     Attributes
     ----------
@@ -70,7 +71,7 @@ class Refit:
     Attributes
     ----------
     name : str
-        What it is, as the text of a check will say it.
+        Its description in the text of a check.
     estimate : callable (Study, int) -> AverageEffect
         Estimates from a study and a seed. It must be picklable if repeats run in parallel.
     of_study : AverageEffect or None
@@ -80,6 +81,20 @@ class Refit:
     name: str
     estimate: Callable[[Study, int], AverageEffect]
     of_study: AverageEffect | None = None
+
+
+def check_n_jobs(n_jobs: object) -> None:
+    """Raise unless joblib takes this number of processes.
+
+    Raises
+    ------
+    SpecError
+        If it is not a whole number, or 0.
+    """
+    if n_jobs is not None:  # joblib's own default
+        hint = "1 runs in this process, -1 on all processors"
+        allowed = "a whole number other than 0"
+        check_number("n_jobs", n_jobs, allowed, lambda n: n != 0, whole=True, hint=hint)
 
 
 @dataclass(frozen=True)
@@ -135,13 +150,13 @@ def full_model(
     Parameters
     ----------
     fit : Fit
-        Its plan (learner, surfaces, families, noise, priors) is what is refitted; its own average
-        effect is the estimate of the unchanged study.
+        Its plan (learner, surfaces, families, noise, priors) is refitted; its own average effect is
+        the estimate of the unchanged study.
     draws, tune, chains : int
-        Size of each refit. Smaller than a fit that is reported, because only the average effect is
-        read off.
+        Size of each refit. Smaller than a fit that is reported, because only its average effect is
+        used.
     cores : int, default 1
-        Processes of each refit; one, since repeats run beside each other.
+        Processes of each refit; one, since repeats run in parallel themselves.
 
     Returns
     -------
@@ -173,7 +188,7 @@ def refit_plan(
     return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
 
 
-def surrogate() -> Refit:
+def linear_stand_in() -> Refit:
     """Return the cheap estimator: a linear model in each arm, in closed form.
 
     Each arm has a Bayesian ridge regression of the outcome on the standardised covariates, with the
@@ -191,7 +206,7 @@ def surrogate() -> Refit:
     Refit
         Deterministic: the seed changes nothing.
     """
-    return Refit("surrogate (a linear model in each arm, in closed form)", _linear_effect)
+    return Refit("stand-in (a linear model in each arm, in closed form)", _linear_effect)
 
 
 def _linear_effect(study: Study, _seed: int) -> AverageEffect:

@@ -1,15 +1,12 @@
 """Refutations: refit the study where the answer is known, and see whether it comes out.
 
-Each refutation alters the study at random, refits it, and compares what comes out with what must:
-no effect of a shuffled treatment, no effect on a shuffled outcome, the same effect with an
-irrelevant covariate or on a part of the rows, no effect on an outcome that cannot be affected. They
-find estimators and data handling that manufacture effects, leak the answer or report intervals that
-are too narrow. They cannot find what is left unmeasured: a confounder that no column holds survives
-all of them but the negative control.
-
-Judgements about repeats are tests at level ``ALPHA``, so that a sound study seldom fails one of
-them; the price is that only gross faults show in few repeats. The negative control is one interval,
-which leaves out 0 in one sound study of twenty.
+Each refutation alters the study at random, refits it, and compares the estimate with the known
+answer: no effect of a shuffled treatment, no effect on a shuffled outcome, the same effect with an
+irrelevant covariate or on a part of the rows, no effect on an outcome that the treatment cannot
+affect. They find estimators and data handling that manufacture effects, leak the answer or report
+intervals that are too narrow. They cannot find a confounder that nobody measured: it survives all
+of them but the negative control. How repeats are judged:
+:mod:`bayes_hte.checks.refutation_judges`.
 
 References
 ----------
@@ -23,14 +20,14 @@ Sharma, A., Kiciman, E. (2020). DoWhy: an end-to-end library for causal inferenc
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from scipy.stats import binom, norm, t
 from threadpoolctl import threadpool_limits
 
 from bayes_hte.checks.altered_studies import (
@@ -41,39 +38,60 @@ from bayes_hte.checks.altered_studies import (
     with_placebo_treatment,
     with_random_cause,
 )
-from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.refitting import CI_KIND, CI_PROB, AverageEffect, Refit, full_model, surrogate
-from bayes_hte.effects.summaries import interval_words
+from bayes_hte.checks.base import CheckResult, not_judged
+from bayes_hte.checks.refitting import (
+    CI_KIND,
+    CI_PROB,
+    AverageEffect,
+    Refit,
+    check_n_jobs,
+    full_model,
+    linear_stand_in,
+)
+from bayes_hte.checks.refutation_judges import (
+    Judged,
+    judge_control,
+    judge_permuted,
+    judge_placebo,
+    judge_random_cause,
+    judge_subset,
+)
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.errors import SpecError, unknown_name
-from bayes_hte.seeds import children, number_of
+from bayes_hte.seeds import check_seed, children, number_of, stage_seed
 from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
     from bayes_hte.fitting.fitted import Fit
 
 Alter = Callable[[Study, np.random.Generator], Study]
-Judge = Callable[[AverageEffect, pd.DataFrame], tuple[bool, str]]
+Judge = Callable[[AverageEffect, pd.DataFrame], Judged]
 
-PLACEBO = "refutation: placebo treatment"
-RANDOM_CAUSE = "refutation: random common cause"
-SUBSET = "refutation: data subset"
-PERMUTED = "refutation: permuted outcome"
-CONTROL = "refutation: negative-control outcome"
+NAME = "refutation"
+PLACEBO = f"{NAME}: placebo treatment"
+RANDOM_CAUSE = f"{NAME}: random common cause"
+SUBSET = f"{NAME}: data subset"
+PERMUTED = f"{NAME}: permuted outcome"
+CONTROL = f"{NAME}: negative-control outcome"
+NAMES = (PLACEBO, RANDOM_CAUSE, SUBSET, PERMUTED, CONTROL)
 
-ALPHA = 0.001
-"""Probability with which a judgement about repeats fails a sound study."""
+ESTIMATORS = ("surrogate", "full")
 MIN_REPEATS = 5
 """Below, an estimator that is off by several standard deviations still looks like chance."""
-NEGLIGIBLE_BIAS = 0.1
-"""Bias, in posterior standard deviations, that is let pass however many repeats resolve it: 95%
-intervals then still cover in 94.9% of studies."""
-MAX_MOVE = 0.5
-"""Move of the average effect, in posterior standard deviations, that a column or rows of no
-importance may cause: 95% intervals moved that much still cover in 92% of studies. A forest on 60 to
-200 units moves by 0.2 to 0.3 for an irrelevant column, half of it by Monte Carlo error."""
-MAX_SPREAD_LEFT = 0.5
-"""Spread of individual effects on a shuffled outcome, as a share of the spread in the study, above
-which the estimator makes so much of noise that what it finds in the study is as likely noise."""
+NO_CONTROL = (
+    "No negative-control outcome is declared. One that the treatment cannot have affected, but "
+    "that shares the causes of the outcome, is the only refutation that can show confounding "
+    "nobody measured."
+)
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Refute a fit if refutations are asked for; see :func:`refute`."""
+    if subject.refutations is None:
+        return ()
+    options = {"seed": stage_seed(subject.fit.seed, "refutations"), **subject.refutations}
+    return refute(subject.fit, **options)
 
 
 def refute(
@@ -93,15 +111,15 @@ def refute(
     Parameters
     ----------
     fit : Fit
-        The fitted study. With a mediator its total effect is what is refuted.
+        The fitted study. With a mediator its total effect is refuted.
     seed : int
         Every repeat has a seed of its own, derived from this one and shown in the tables; more
         repeats change no earlier one.
     repeats : int, default 20
         Altered studies for each of the four repeated refutations; at least 5.
     estimator : {"surrogate", "full"} or Refit
-        What is refitted: a linear model in closed form (seconds), or the plan of the fit (as long
-        as 4 times `repeats` small fits), or an estimator of one's own. Use
+        The model that is refitted: a stand-in, linear and in closed form (seconds), or the plan of
+        the fit (as long as 4 times `repeats` small fits), or an estimator of your own. Use
         :func:`bayes_hte.checks.refitting.full_model` for the plan of the fit at another size.
     negative_control : Series or str, optional
         An outcome that the treatment cannot have affected: values by the unit labels of the study,
@@ -118,10 +136,10 @@ def refute(
     Returns
     -------
     tuple of CheckResult
-        Placebo treatment, random common cause, data subset, permuted outcome, negative control; a
-        table row for each repeat with ``seed``, ``estimate``, ``sd``, ``lower``, ``upper``,
-        ``spread`` and ``units`` (see :class:`~bayes_hte.checks.refitting.AverageEffect`), and
-        ``problem`` if a repeat could not be run. A check with such a repeat has failed.
+        Placebo treatment, random common cause, data subset, permuted outcome, negative control; one
+        table row per repeat with ``seed``, ``estimate``, ``sd``, ``lower``, ``upper``, ``spread``
+        and ``units`` (see :class:`~bayes_hte.checks.refitting.AverageEffect`), and ``problem`` if a
+        repeat could not be run. A check with such a repeat has failed.
 
     Raises
     ------
@@ -130,7 +148,17 @@ def refute(
     DataError
         If the negative control does not exist or cannot be an outcome.
     """
-    _check_options(repeats, subset_share, rope)
+    check_options(
+        {
+            "seed": seed,
+            "repeats": repeats,
+            "estimator": estimator,
+            "negative_control": negative_control,
+            "rope": rope,
+            "subset_share": subset_share,
+            "n_jobs": n_jobs,
+        }
+    )
     refit, study = _resolve(estimator, fit), fit.study
     alterations: dict[str, Alter] = {
         PLACEBO: with_placebo_treatment,
@@ -138,60 +166,83 @@ def refute(
         SUBSET: partial(random_subset, share=subset_share),
         PERMUTED: with_permuted_outcome,
     }
-    own_seed, *seeds = children(seed, 2 + len(alterations))
+    judges: dict[str, Judge] = {
+        PLACEBO: judge_placebo,
+        RANDOM_CAUSE: judge_random_cause,
+        SUBSET: partial(judge_subset, share=subset_share, n=sampling_units(study)),
+        PERMUTED: judge_permuted,
+        CONTROL: partial(judge_control, rope=rope),
+    }
+    own_seed, control_seed, *seeds = children(seed, 2 + len(alterations))
     jobs = [
         (name, study, alter, number_of(child))
-        for (name, alter), of_kind in zip(alterations.items(), seeds[1:], strict=True)
+        for (name, alter), of_kind in zip(alterations.items(), seeds, strict=True)
         for child in children(of_kind, repeats)
     ]
     if negative_control is not None:
         control = with_control_outcome(study, negative_control)
-        jobs.append((CONTROL, control, _unchanged, number_of(seeds[0])))
+        jobs.append((CONTROL, control, _unchanged, number_of(control_seed)))
     if refit.of_study is None:
         jobs.append(("study", study, _unchanged, number_of(own_seed)))
     rows = Parallel(n_jobs=n_jobs, verbose=5 if progress else 0)(
         delayed(_repeat)(refit.estimate, *job) for job in jobs
     )
-    tables = {name: _table(rows) for name, rows in _by_name(rows).items()}
+    tables = _tables(rows)
     original, reason = _original(refit, tables)
-    judges: dict[str, Judge] = {
-        PLACEBO: _judge_placebo,
-        RANDOM_CAUSE: _judge_random_cause,
-        SUBSET: partial(_judge_subset, share=subset_share, n=sampling_units(study)),
-        PERMUTED: _judge_permuted,
-        CONTROL: partial(_judge_control, rope=rope),
-    }
-    about = f" Refitted: {refit.name}." + (
-        " The total effect is judged, not its parts through and beside the mediator."
-        if study.roles.mediator is not None
-        else ""
-    )
+    about = f" Refitted: {refit.name}."
+    if study.roles.mediator is not None:
+        about += " The total effect is judged, not its direct and indirect parts."
     return tuple(
-        _check(name, tables.get(name), judge, original, reason, about)
+        _result(name, tables.get(name), judge, original, reason, about)
         for name, judge in judges.items()
     )
 
 
-def _check_options(repeats: int, subset_share: float, rope: float) -> None:
-    if repeats < MIN_REPEATS:
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise unless these are options of :func:`refute`, in range.
+
+    Parameters
+    ----------
+    options : mapping of str to object
+        By name.
+
+    Raises
+    ------
+    SpecError
+        If an option is unknown or out of range.
+    """
+    known = inspect.signature(refute).parameters
+    for name in options:
+        if name not in known or name == "fit":
+            raise unknown_name("option", name, [n for n in known if n != "fit"])
+    check_seed(options.get("seed", 0))
+    check_n_jobs(options.get("n_jobs", 1))
+    check_number(
+        "repeats",
+        options.get("repeats", MIN_REPEATS),
+        f"a whole number, at least {MIN_REPEATS}",
+        lambda n: n >= MIN_REPEATS,
+        whole=True,
+        hint="fewer cannot distinguish a biased estimator from chance",
+    )
+    share, rope = options.get("subset_share", 0.8), options.get("rope", 0.0)
+    check_number("subset_share", share, "between 0 and 1", lambda s: 0 < s < 1, hint="try 0.8")
+    check_number("rope", rope, "a half-width, 0 or more", lambda width: width >= 0)
+    estimator = options.get("estimator", "full")
+    if not isinstance(estimator, Refit) and estimator not in ESTIMATORS:
+        raise unknown_name("estimator", estimator, ESTIMATORS)
+    control = options.get("negative_control")
+    if not isinstance(control, pd.Series | str | None):
         raise SpecError(
-            f"repeats must be at least {MIN_REPEATS}, got {repeats}: fewer cannot tell a biased "
-            "estimator from chance."
+            "negative_control must be the name of a covariate or a Series of values by unit label, "
+            f"got {type(control).__name__}; try df[<column>]."
         )
-    if not 0 < subset_share < 1:
-        raise SpecError(f"subset_share must be between 0 and 1, got {subset_share}; try 0.8.")
-    if not rope >= 0:
-        raise SpecError(f"rope is a half-width and must be 0 or more, got {rope}.")
 
 
 def _resolve(estimator: str | Refit, fit: Fit) -> Refit:
     if isinstance(estimator, Refit):
         return estimator
-    if estimator == "surrogate":
-        return surrogate()
-    if estimator == "full":
-        return full_model(fit)
-    raise unknown_name("estimator", estimator, ("surrogate", "full"))
+    return linear_stand_in() if estimator == "surrogate" else full_model(fit)
 
 
 def _unchanged(study: Study, _rng: np.random.Generator) -> Study:
@@ -205,7 +256,7 @@ def _repeat(
     alter: Alter,
     seed: int,
 ) -> dict[str, object]:
-    """Alter, refit and describe; what goes wrong is described too, for the check to fail with."""
+    """Alter, refit and describe; a problem is described too, for the check to fail with."""
     row: dict[str, object] = {"name": name, "seed": seed}
     try:
         # One thread, in this process as in workers, so that sums are taken in the same order.
@@ -225,11 +276,12 @@ def _repeat(
     return row | numbers | {"units": effect.n_units} | problem
 
 
-def _by_name(rows: list[dict[str, object]]) -> dict[str, list[dict[str, object]]]:
-    found: dict[str, list[dict[str, object]]] = {}
+def _tables(rows: list[dict[str, object]]) -> dict[str, pd.DataFrame]:
+    """Return one table per refutation, by name, with one row per repeat."""
+    by_name: dict[str, list[dict[str, object]]] = {}
     for row in rows:
-        found.setdefault(str(row["name"]), []).append(row)
-    return found
+        by_name.setdefault(str(row["name"]), []).append(row)
+    return {name: _table(own) for name, own in by_name.items()}
 
 
 def _table(rows: list[dict[str, object]]) -> pd.DataFrame:
@@ -253,7 +305,7 @@ def _original(refit: Refit, tables: Mapping[str, pd.DataFrame]) -> tuple[Average
     ), ""
 
 
-def _check(
+def _result(
     name: str,
     table: pd.DataFrame | None,
     judge: Judge,
@@ -262,129 +314,11 @@ def _check(
     about: str,
 ) -> CheckResult:
     if table is None:
-        text = (
-            "No negative-control outcome is declared. One that the treatment cannot have affected, "
-            "but that shares the causes of the outcome, is the only refutation that can show "
-            "confounding nobody measured."
-        )
-        return CheckResult(name, None, pd.DataFrame(), text)
+        return CheckResult(name, None, pd.DataFrame(), NO_CONTROL)
     if "problem" in table:
         problems = table["problem"].dropna()
         reason = f"{len(problems)} of {len(table)} repeats could not be run ({problems.iloc[0]})"
     if original is None or "problem" in table:
-        return CheckResult(name, False, table, f"Could not be judged: {reason}.{about}")
+        return not_judged(name, f"{reason}.{about}", table)
     passed, text = judge(original, table)
-    # A plain bool: what NumPy compares is its own type, which no `is False` would ever recognise.
-    return CheckResult(name, bool(passed), table, text + about)
-
-
-def _judge_placebo(original: AverageEffect, table: pd.DataFrame) -> tuple[bool, str]:
-    passed, text = _about_zero(table, "With a shuffled treatment")
-    spread, n = table["spread"], len(table)
-    reached = int((spread >= original.spread).sum())
-    chance = (1 + reached) / (1 + n)
-    text += (
-        f" Individual effects spread by {original.spread:.3g} (standard deviation) in the study "
-        f"and by {spread.median():.3g} (median) here, as much as in the study in {reached} of {n} "
-        f"repeats: if nobody had an effect, so large a spread would come out with probability "
-        f"{chance:.2g} (Monte Carlo, the study counted as a repeat). This is not the probability "
-        "that effects are equal."
-    )
-    return passed, text
-
-
-def _judge_random_cause(original: AverageEffect, table: pd.DataFrame) -> tuple[bool, str]:
-    move = float(np.sqrt(np.mean((table["estimate"] - original.ate) ** 2)))
-    allowed = MAX_MOVE * original.sd
-    text = (
-        f"An unrelated covariate moves the average effect of {original.ate:.3g} by {move:.3g} "
-        f"(root mean square over {len(table)} repeats); up to {allowed:.3g}, {MAX_MOVE:g} of its "
-        "posterior sd, is allowed."
-    )
-    if move > allowed:
-        text += " The estimate hangs on which columns are offered."
-    return move <= allowed, text
-
-
-def _judge_subset(
-    original: AverageEffect, table: pd.DataFrame, *, share: float, n: int
-) -> tuple[bool, str]:
-    """Judge by the finite-population variance of an estimate from a random part of the rows."""
-    difference = table["estimate"] - original.ate
-    # The average over the units drawn differs also because their covariates do.
-    noise = float(np.sqrt((original.sd**2 + original.spread**2 / n) * (1 - share) / share))
-    band = float(norm.isf((1 - CI_PROB) / 2)) * noise
-    outside, allowed = int((difference.abs() > band).sum()), _allowed(len(table))
-    mean = float(difference.mean())
-    of_mean = float(norm.isf(ALPHA / 2)) * noise / np.sqrt(len(table))
-    bound = of_mean + MAX_MOVE * original.sd
-    passed = outside <= allowed and abs(mean) <= bound
-    text = (
-        f"On random parts with {100 * share:g}% of the data the average effect of "
-        f"{original.ate:.3g} differs by {mean:.3g} on average (up to {bound:.3g} is allowed), and "
-        f"in {outside} of {len(table)} repeats by more than the {band:.3g} that such parts explain "
-        f"(up to {allowed} allowed)."
-    )
-    if not passed:
-        text += " The estimate hangs on part of the data, or its interval is too narrow."
-    return passed, text
-
-
-def _judge_permuted(original: AverageEffect, table: pd.DataFrame) -> tuple[bool, str]:
-    near_zero, text = _about_zero(table, "With a shuffled outcome")
-    spread = float(table["spread"].median())
-    allowed = max(MAX_SPREAD_LEFT * original.spread, original.sd)
-    collapsed = spread <= allowed
-    text += (
-        f" Individual effects spread by {original.spread:.3g} in the study and by {spread:.3g} "
-        f"(median) here; up to {allowed:.3g} is allowed ({MAX_SPREAD_LEFT:g} of the "
-        "study's, or the posterior sd of its average effect)."
-    )
-    if not collapsed:
-        text += " The estimator finds differences in noise: do not read individual effects."
-    return near_zero and collapsed, text
-
-
-def _judge_control(
-    _original: AverageEffect, table: pd.DataFrame, *, rope: float
-) -> tuple[bool, str]:
-    row = table.iloc[0]
-    passed = bool(row["lower"] <= rope and row["upper"] >= -rope)
-    none = "0" if rope == 0 else f"effects from {-rope:g} to {rope:g}"
-    text = (
-        f"The average effect on the negative control is {row['estimate']:.3g} ({row['lower']:.3g} "
-        f"to {row['upper']:.3g}; {interval_words(CI_PROB, CI_KIND)}), which "
-        f"{'reaches' if passed else 'leaves out'} {none}."
-    )
-    if not passed:
-        text += (
-            " The arms differ in ways that the covariates do not account for, or the control is "
-            "none."
-        )
-    return passed, text
-
-
-def _about_zero(table: pd.DataFrame, when: str) -> tuple[bool, str]:
-    """Judge whether estimates centre on 0 and their intervals cover it as often as they say."""
-    n, estimates = len(table), table["estimate"]
-    mean = float(estimates.mean())
-    of_mean = float(t.isf(ALPHA / 2, n - 1) * estimates.std(ddof=1) / np.sqrt(n))
-    bound = of_mean + NEGLIGIBLE_BIAS * float(table["sd"].mean())
-    missed = int(((table["lower"] > 0) | (table["upper"] < 0)).sum())
-    allowed = _allowed(n)
-    passed = abs(mean) <= bound and missed <= allowed
-    text = (
-        f"{when} the average effect is {mean:.3g} on average over {n} repeats (up to {bound:.3g} "
-        f"is allowed), and {missed} of the intervals ({interval_words(CI_PROB, CI_KIND)}) leave "
-        f"out 0 (up to {allowed} allowed)."
-    )
-    if abs(mean) > bound:
-        text += " The estimator finds an effect where there is none."
-    elif not passed:
-        text += " Its intervals are too narrow."
-    return passed, text
-
-
-def _allowed(n: int) -> int:
-    """Return how many of n intervals may miss before that is improbable for their probability."""
-    return int(binom.isf(ALPHA, n, 1 - CI_PROB))
+    return CheckResult(name, passed, table, text + about)

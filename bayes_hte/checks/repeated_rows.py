@@ -1,14 +1,14 @@
 """Rows that look like repeated measurements of the same people, with no cluster declared.
 
-Two people seldom share every covariate when one of them is measured finely. Visits of one person,
+Two people rarely share every covariate when one of them is measured finely. Visits of one person,
 or members of one household described by household columns, do. Where rows are such repeats and the
 models do not know it, every interval is too narrow.
 
-Some rows agree by chance, because columns are rounded. How many follows from the data: take one
-fine column, exchange its values among rows whose values are next to each other, and keep the other
-columns together. The exchange hardly disturbs how columns depend on each other, which changes
-slowly along the fine one, but it separates the copies of one row. The expected number of rows that
-still have a twin has a closed form (drawing without replacement), so nothing is simulated.
+Some rows agree by chance, because columns are rounded. The data say how many: take one fine column,
+exchange its values among rows whose values are next to each other, and keep the other columns
+together. The exchange barely disturbs the dependence between columns, which changes slowly along
+the fine one, but it separates the copies of one row. The expected number of rows that still have a
+twin has a closed form (drawing without replacement), so nothing is simulated.
 
 References
 ----------
@@ -19,13 +19,18 @@ Human Resources 50, 317-372. doi:10.3368/jhr.50.2.317
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.study.study import Study, is_numeric
+from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.study import Study
+
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
 
 NAME = "repeated rows"
 MIN_LEVELS = 20
@@ -42,7 +47,12 @@ NOISE_SDS = 4.0
 RECODED = 0.1
 """Mean squared step between neighbouring values of a fine column, in variances (2 for an unrelated
 column), below which a function of that column is a smooth recoding of it (a square, a logarithm)
-and says nothing about who is who."""
+and does not identify anybody."""
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Look for rows that share every covariate; see :func:`repeated_rows`."""
+    return (repeated_rows(subject.study),)
 
 
 def repeated_rows(study: Study) -> CheckResult:
@@ -51,14 +61,14 @@ def repeated_rows(study: Study) -> CheckResult:
     Parameters
     ----------
     study : Study
-        The data; outcome, treatment and mediator are not looked at.
+        The data; outcome, treatment and mediator play no part.
 
     Returns
     -------
     CheckResult
         Fails where more than a tenth of the rows have a twin that chance does not explain, for
         every fine column tried. Informs, without judging, where a cluster is declared or the
-        covariates are too coarse, or too few, to tell. One row of the table for each fine column:
+        covariates are too coarse, or too few, to judge by. One row of the table per fine column:
         ``rows``; ``distinct`` covariate vectors; ``with twin``, the share of rows whose covariates
         all occur again; ``expected`` by chance; ``unexplained`` share; ``excess sds``, how far
         above chance in standard deviations; ``largest group``; ``sd factor``, how much too narrow
@@ -76,14 +86,15 @@ def repeated_rows(study: Study) -> CheckResult:
     fine = [name for name in fine if name in kept][:FINE_COLUMNS]
     if not fine or len(kept) < 2:
         text = (
-            f"Cannot tell: it takes a numeric covariate with at least {MIN_LEVELS} distinct values "
-            "and another covariate that is no recoding of it. If rows are repeated measurements of "
-            "the same people, declare cluster=<column>."
+            "Repeats cannot be recognised: this takes a numeric covariate with at least "
+            f"{MIN_LEVELS} distinct values and another covariate that is no recoding of it. If "
+            "rows are repeated measurements of the same people, declare cluster=<column>."
         )
         return CheckResult(NAME, None, pd.DataFrame(), text)
     table = _table(frame[kept], fine)
-    found = (table["unexplained"] > MAX_UNEXPLAINED) & (table["excess sds"] > NOISE_SDS)
-    return CheckResult(NAME, not bool(found.all()), table, _text(table, bool(found.all())))
+    unexplained = (table["unexplained"] > MAX_UNEXPLAINED) & (table["excess sds"] > NOISE_SDS)
+    found = bool(unexplained.all())
+    return CheckResult(NAME, not found, table, _text(table, found))
 
 
 def _fine_columns(frame: pd.DataFrame) -> list[str]:

@@ -1,7 +1,7 @@
 """Sampling health: do the draws represent the posterior? Judged on the effects themselves.
 
 Average effects must have converged strictly. Individual effects of a forest mix slowly unit by
-unit, so a fixed panel of units has a weaker gate, which says what a near miss means.
+unit, so a fixed panel of units has a weaker limit, and a near miss is explained in words.
 
 References
 ----------
@@ -12,6 +12,7 @@ folding, and localization: an improved R-hat. Bayesian Analysis 16, 667-718. doi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,20 @@ import xarray as xr
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.names import SAMPLE, UNIT
 
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
+
+NAME = "sampling health"
 MAX_RHAT_AVERAGE = 1.05
 MAX_RHAT_UNIT = 1.2
 MIN_ESS = 100
 PANEL = 20
-PREFIX = "sampling health"
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Judge the draws of a fit; see :func:`sampling_health`."""
+    stats = {role: component.stats for role, component in subject.fit.components.items()}
+    return sampling_health(subject.effects, stats)
 
 
 def sampling_health(
@@ -77,7 +87,7 @@ def average_effects(averages: xr.Dataset) -> CheckResult:
     )
     if not passed:
         text += " The chains disagree or moved too little: run longer (more tune and draws)."
-    return CheckResult(f"{PREFIX}: average effects", passed, table, text)
+    return CheckResult(f"{NAME}: average effects", passed, table, text)
 
 
 def individual_effects(effects: xr.Dataset) -> CheckResult:
@@ -94,7 +104,9 @@ def individual_effects(effects: xr.Dataset) -> CheckResult:
     """
     rows = {}
     for name, draws in effects.data_vars.items():
-        table = _diagnostics(draws.to_dataset(UNIT))
+        # Numbers in place of labels: a unit may be called like a dimension.
+        numbered = draws.assign_coords({UNIT: np.arange(draws.sizes[UNIT])})
+        table = _diagnostics(numbered.to_dataset(UNIT))
         rows[name] = {
             "units": len(table),
             "largest r_hat": table["r_hat"].max(skipna=False),
@@ -106,15 +118,15 @@ def individual_effects(effects: xr.Dataset) -> CheckResult:
     worst = table["largest r_hat"].max(skipna=False)
     passed = bool(worst <= MAX_RHAT_UNIT)
     text = (
-        f"Largest R-hat among the individual effects of {len(effects[UNIT])} units followed: "
+        f"Largest R-hat among the individual effects of {effects.sizes[UNIT]} units followed: "
         f"{worst:.3f} (at most {MAX_RHAT_UNIT} wanted; averages are held to {MAX_RHAT_AVERAGE})."
     )
     if not passed:
         text += (
-            " Single units' intervals are not reliable; averages may be. Run longer, or use fewer "
-            "trees."
+            " Intervals of single units are not reliable; averages may be. Run longer, or use "
+            "fewer trees."
         )
-    return CheckResult(f"{PREFIX}: individual effects", passed, table, text)
+    return CheckResult(f"{NAME}: individual effects", passed, table, text)
 
 
 def divergences(stats: Mapping[str, xr.Dataset]) -> CheckResult:
@@ -137,11 +149,11 @@ def divergences(stats: Mapping[str, xr.Dataset]) -> CheckResult:
     text = f"{total} divergent draws."
     if total:
         text += " NUTS could not explore the posterior there: use tighter priors, or tune longer."
-    return CheckResult(f"{PREFIX}: divergences", total == 0, table, text)
+    return CheckResult(f"{NAME}: divergences", total == 0, table, text)
 
 
 def _diagnostics(draws: xr.Dataset) -> pd.DataFrame:
-    """R-hat, bulk and tail effective sample size, one row a variable."""
+    """R-hat, bulk and tail effective sample size, one row per variable."""
     import arviz_stats
 
     clean = draws.drop_vars([c for c in draws.coords if c not in SAMPLE])

@@ -1,8 +1,8 @@
-"""Does the answer depend on the seed? The same plan refitted with other seeds, side by side.
+"""Dependence of the answer on the seed: the same plan refitted with others, and compared.
 
 A seed decides nothing about the world. Where another one gives another average effect, another
 ranking or another sign of benefit, the sampling is too short or the chains sit in different modes,
-and the intervals of the one fit that is reported do not say so.
+and the intervals of the reported fit do not show it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,23 @@ import xarray as xr
 from joblib import Parallel, delayed
 from scipy.stats import spearmanr
 
-from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.refitting import CI_KIND, CI_PROB, average_effect, refit_plan
+from bayes_hte.checks.base import CheckResult, not_judged
+from bayes_hte.checks.refitting import (
+    CI_KIND,
+    CI_PROB,
+    average_effect,
+    check_n_jobs,
+    refit_plan,
+)
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.effects.summaries import interval_words
-from bayes_hte.errors import BayesHTEError, DataError, SpecError
+from bayes_hte.errors import BayesHTEError, DataError
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.seeds import children, number_of
 from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
     from bayes_hte.fitting.fitted import Fit
     from bayes_hte.fitting.plan import Plan
 
@@ -35,11 +43,18 @@ MAX_DIFFERENCE = 0.25
 """Difference of two average effects, in posterior standard deviations. Two fits with 400 effective
 draws differ by 0.07 by chance; an interval moved by 0.25 still covers in 94.3% instead of 95%."""
 MIN_RANK_CORRELATION = 0.9
-"""Spearman correlation of posterior-mean individual effects: at 0.9 two units are ranked alike by
-both fits in about 6 of 7 pairs (normal effects)."""
+"""Spearman correlation of posterior-mean individual effects: at 0.9 both fits rank two units in the
+same order in about 6 of 7 pairs (normal effects)."""
 MAX_SIGN_CHANGES = 0.05
-"""Share of units whose posterior-mean effect changes its sign: for more than one person in twenty
-the answer to 'does it help or harm' would be the seed's."""
+"""Share of units whose posterior-mean effect changes its sign: beyond it, the seed would decide for
+more than one person in twenty whether the treatment helps or harms."""
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Refit with other seeds if they are asked for; see :func:`seed_stability`."""
+    if subject.other_seeds is None:
+        return ()
+    return (seed_stability(subject.fit, **subject.other_seeds),)
 
 
 def seed_stability(
@@ -56,7 +71,7 @@ def seed_stability(
     Parameters
     ----------
     fit : Fit
-        The fit whose stability is in question; its plan is refitted.
+        The fit in question; its plan is refitted.
     seeds : int, default 2
         Further seeds, derived from the seed of the fit.
     draws, tune, chains : int
@@ -73,10 +88,11 @@ def seed_stability(
     Raises
     ------
     SpecError
-        If `seeds` is below 1.
+        If `seeds` or `n_jobs` is out of range.
     """
-    if seeds < 1:
-        raise SpecError(f"seeds must be at least 1, got {seeds}; 2 is usual.")
+    allowed = "a whole number, at least 1"
+    check_number("seeds", seeds, allowed, lambda n: n >= 1, whole=True, hint="2 is usual")
+    check_n_jobs(n_jobs)
     numbers = [number_of(child) for child in children(fit.seed, seeds)]
     size = {"draws": draws, "tune": tune, "chains": chains}
     try:
@@ -84,17 +100,17 @@ def seed_stability(
             delayed(_refitted_cate)(fit.study, fit.plan, number, size) for number in numbers
         )
     except BayesHTEError as error:
-        return CheckResult(NAME, False, pd.DataFrame(), f"Could not be judged: {error}")
+        return not_judged(NAME, error)
     return compare_seeds({fit.seed: fit.cate(), **dict(zip(numbers, cates, strict=True))})
 
 
 def compare_seeds(cates: Mapping[int, xr.DataArray]) -> CheckResult:
-    """Judge whether fits that differ in their seed alone say the same.
+    """Judge whether fits that differ in their seed alone agree.
 
     Parameters
     ----------
     cates : mapping of int to DataArray, dims (chain, draw, unit)
-        Individual effects of the same units by seed; the first is the one others are compared with.
+        Individual effects of the same units by seed; the others are compared with the first.
 
     Returns
     -------
@@ -102,7 +118,7 @@ def compare_seeds(cates: Mapping[int, xr.DataArray]) -> CheckResult:
         Fails if another seed moves the average effect by more than a quarter of its posterior sd,
         ranks units with a Spearman correlation below 0.9, or changes the sign of the posterior-mean
         effect of more than 5% of them. Effects that are the same for every unit have no ranking,
-        which is then not judged. One row of the table for each seed: ``sate``, ``sd``, ``lower``,
+        which is then not judged. One row of the table per seed: ``sate``, ``sd``, ``lower``,
         ``upper``, ``spread`` (in outcome units), ``difference`` (from the first, in posterior
         standard deviations), ``rank correlation``, ``sign changes`` (share of the units).
 
@@ -123,7 +139,7 @@ def compare_seeds(cates: Mapping[int, xr.DataArray]) -> CheckResult:
         if not bool(np.isfinite(cate).all()):
             raise DataError(f"the fit of seed {seed} has draws that are not finite.")
         average = average_effect(cate)
-        # Both posteriors estimate one standard deviation; their mean square is the steadier number.
+        # Both posteriors estimate one standard deviation; their mean square is steadier.
         sd = math.sqrt((average.sd**2 + reference.sd**2) / 2)
         a, b = (means[s].to_numpy() for s in (seed, first_seed))
         rows[seed] = {

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.companions.covariate_balance import balance, compare_balance
+from bayes_hte.companions.covariate_balance import RAW, balance, compare_balance
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.weighting import WeightedEffect, iptw
 from bayes_hte.names import SAMPLE
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
 
-RAW, MATCHED, WEIGHTED = "raw", "matched", "weighted"
+MATCHED, WEIGHTED = "matched", "weighted"
 # Draws of the propensity the weights are computed for; their mean changes no digit shown.
 MOST_DRAWS = 500
 # Propensities of 0 or 1 have no weight; `iptw` then clips at its own bounds.
@@ -66,7 +67,7 @@ def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generato
     Classical
     """
     roles, arm = study.roles, study.arm_index()
-    frame = study.frame.assign(**{roles.treatment: arm})
+    frame = with_columns(study.frame, {roles.treatment: arm})
     draws = _some(propensity).clip(SMALLEST, 1 - SMALLEST)
     columns = {"outcome": roles.outcome, "treatment": roles.treatment}
     matched = match_nearest(frame, propensity=draws, **columns)

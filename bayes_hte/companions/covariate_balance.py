@@ -16,7 +16,10 @@ import pandas as pd
 
 from bayes_hte.companions.inputs import ARMS, UnitValues, column, treated, unit_values
 from bayes_hte.errors import DataError
-from bayes_hte.study.study import is_numeric, numeric_column
+from bayes_hte.study.frames import free_name, names_given
+from bayes_hte.study.kinds import check_usable, is_numeric, numeric_column
+
+RAW = "raw"
 
 
 def balance(
@@ -104,7 +107,11 @@ def compare_balance(
     DataError
         As :func:`balance`.
     """
-    options: dict[str, UnitValues | None] = {"raw": None, **weights}
+    if RAW in weights:
+        raise DataError(
+            f"{RAW!r} is the column of the SMDs without weights; name these weights otherwise."
+        )
+    options: dict[str, UnitValues | None] = {RAW: None, **weights}
     return pd.DataFrame(
         {
             name: balance(frame, treatment=treatment, covariates=covariates, weights=w)["smd"]
@@ -114,16 +121,18 @@ def compare_balance(
 
 
 def _numeric_covariates(frame: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
-    if isinstance(covariates, str) or not len(covariates):
-        raise DataError(f"covariates must be a non-empty list of column names, got {covariates!r}.")
+    names = names_given(covariates, "covariate")
     columns: dict[str, np.ndarray] = {}
-    for name in covariates:
+    for name in names:
         values = column(frame, name, "covariate")
+        check_usable(values, "covariate")
         if is_numeric(values):
             columns[name] = numeric_column(values, "covariate")
-        else:
-            levels = values.cat.categories if hasattr(values, "cat") else sorted(values.unique())
-            columns |= {f"{name}={level}": (values == level).to_numpy(float) for level in levels}
+            continue
+        levels = values.cat.categories if hasattr(values, "cat") else sorted(values.unique())
+        for level in levels:
+            row = free_name(f"{name}={level}", {*names, *columns})
+            columns[row] = (values == level).to_numpy(float)
     table = pd.DataFrame(columns, index=frame.index)
     infinite = table.columns[~np.isfinite(table.to_numpy()).all(axis=0)]
     if len(infinite):

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.errors import DataError
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.study.study import numeric_column
+from bayes_hte.study import frames
+from bayes_hte.study.frames import check_table, unit_labels
+from bayes_hte.study.kinds import Kind, described, kind_of, numeric_column, plain
 
 type UnitValues = str | pd.Series | np.ndarray | xr.DataArray
 """One number a unit: the name of a column, or values in the order or with the labels of units."""
@@ -41,22 +43,10 @@ def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
     DataError
         If `frame` is not a frame with rows, or the column is absent, doubled or incomplete.
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"frame must be a pandas DataFrame, got {type(frame).__name__}.")
+    check_table(frame, "frame")
     if not len(frame):
         raise DataError("the frame has no rows.")
-    if name not in frame.columns:
-        raise unknown_name(f"{role} column", name, frame.columns, DataError)
-    values = frame[name]
-    if isinstance(values, pd.DataFrame):
-        raise DataError(f"{role} column {name!r} occurs {values.shape[1]} times; rename or drop.")
-    missing = int(values.isna().sum())
-    if missing:
-        raise DataError(
-            f"{role} {name!r} has {missing} missing values in {len(values)} rows; impute them or "
-            f"drop those rows with frame.dropna(subset=[{name!r}]) if that is defensible."
-        )
-    return values
+    return plain(frames.column(frame, name, role))
 
 
 def numbers(frame: pd.DataFrame, name: str, role: str) -> np.ndarray:
@@ -135,10 +125,13 @@ def align(values: pd.Series | np.ndarray | xr.DataArray, units: pd.Index, what: 
         If the length or the labels differ, or a value is not a finite number.
     """
     array = in_unit_order(values, units, what)
+    column = pd.Series(array)
     try:
+        if kind_of(column) in (Kind.DATE, Kind.UNUSABLE):
+            raise TypeError("a conversion would read numbers into it")
         array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{what} must be numeric, got {array.dtype}.") from error
+        raise DataError(f"{what} must be numeric, got {described(column)}.") from error
     return _finite(array, what)
 
 
@@ -238,6 +231,7 @@ def _label_order(have: pd.Index, want: pd.Index, what: str, *, labelled: bool) -
     """Positions in `have` of the labels of `want`; plain positions when nothing is labelled."""
     if len(have) != len(want):
         raise DataError(f"{what} has {len(have)} values for {len(want)} units.")
+    have, want = unit_labels(have), unit_labels(want)
     if not labelled or have.equals(want):
         return np.arange(len(want))
     if not (have.is_unique and want.is_unique):

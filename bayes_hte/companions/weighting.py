@@ -25,6 +25,7 @@ from bayes_hte.companions.inputs import (
     propensity_draws,
     treated,
 )
+from bayes_hte.effects.arguments import check_generator
 from bayes_hte.effects.summaries import CiKind, summarize
 from bayes_hte.errors import SpecError
 from bayes_hte.names import SAMPLE, UNIT
@@ -161,6 +162,8 @@ def iptw(
             )
         scores = point_propensity(frame, propensity)[None, :]
     else:
+        if rng is not None:
+            check_generator(rng)
         scores = draws.to_numpy().reshape(-1, arm.size)
     ates, diagnostics, weights = _weigh_all(
         scores, y, arm, stabilized=stabilized, clip=clip, rng=rng

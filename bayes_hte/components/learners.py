@@ -39,7 +39,7 @@ doi:10.2307/1913646
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bayes_hte.errors import UnsupportedError, unknown_name
 from bayes_hte.surfaces.terms import Term
@@ -104,19 +104,55 @@ def _homogeneous(mediated: bool) -> tuple[Term, ...]:
     return (*terms, EXPECTED, MEAN_SLOPE) if mediated else terms
 
 
-LEARNERS: dict[str, Callable[[bool], tuple[Term, ...]]] = {
-    "hierarchical": _hierarchical,
-    "prognostic_effect": _prognostic_effect,
-    "t": _t,
-    "s": _s,
-    "x": _t,
-    "homogeneous": _homogeneous,
+@dataclass(frozen=True)
+class Learner:
+    """How one learner combines functions of covariates.
+
+    Attributes
+    ----------
+    terms : callable (bool) -> tuple of Term
+        Terms of its linear predictor, given whether the component sees the mediator.
+    has_means : bool
+        Whether the levels of a covariate can have means of their own.
+    varies : bool
+        Whether effects may differ between units.
+    first_stage : str or None
+        The learner that is fitted first, where the effect then has a model of its own; None for a
+        learner whose effect is the difference of the potential outcomes.
+    """
+
+    terms: Callable[[bool], tuple[Term, ...]]
+    has_means: bool = True
+    varies: bool = True
+    first_stage: str | None = None
+
+    @property
+    def second_stage(self) -> bool:
+        """Whether the effect has a model of its own, fitted after the outcome."""
+        return self.first_stage is not None
+
+
+LEARNERS: dict[str, Learner] = {
+    "hierarchical": Learner(_hierarchical),
+    "prognostic_effect": Learner(_prognostic_effect),
+    "t": Learner(_t),
+    "s": Learner(_s, has_means=False),
+    "x": Learner(_t, has_means=False, first_stage="t"),
+    "homogeneous": Learner(_homogeneous, varies=False),
 }
 
 
-def has_means(learner: str) -> bool:
-    """Whether the levels of a covariate can have means of their own under a learner."""
-    return learner not in ("s", "x")
+def get_learner(name: str) -> Learner:
+    """Return a learner by name.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown.
+    """
+    if name not in tuple(LEARNERS):
+        raise unknown_name("learner", name, LEARNERS)
+    return LEARNERS[name]
 
 
 def learner_terms(
@@ -154,9 +190,8 @@ def learner_terms(
     UnsupportedError
         If it has no means that could differ between levels.
     """
-    if learner not in LEARNERS:
-        raise unknown_name("learner", learner, LEARNERS)
-    terms = LEARNERS[learner](mediated)
+    found = get_learner(learner)
+    terms = found.terms(mediated)
     if means_by is None:
         return terms
     if not any(term.kind == "arm_mean" for term in terms):
@@ -165,9 +200,8 @@ def learner_terms(
             f"of {means_by!r}; use learner='hierarchical'."
         )
     own = tuple(own for term in terms for own in _by_level(term, means_by, levels))
-    # A trend of its own in each arm is what "homogeneous" rules out.
-    trends = trends and learner != "homogeneous"
-    return (*own, *_trends(means_by, levels)) if trends else own
+    # A trend of its own in each arm would make effects differ.
+    return (*own, *_trends(means_by, levels)) if trends and found.varies else own
 
 
 def _by_level(term: Term, column: str, levels: tuple[str, ...]) -> tuple[Term, ...]:

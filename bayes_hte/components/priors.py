@@ -24,14 +24,14 @@ class TermPrior:
     because : str
         The reason, printed in the report.
     sparse : bool
-        Whether the probabilities with which trees choose a covariate to split on are sampled, which
-        leaves covariates that do not matter out; else all are chosen alike. Of forests alone.
+        Whether the trees of a forest learn which covariates to split on, which leaves irrelevant
+        ones out; otherwise they choose all covariates with equal probability.
     """
 
     scale: float
     trees: int
     because: str
-    sparse: bool = True
+    sparse: bool = False
 
 
 DEFAULTS: dict[TermName, TermPrior] = {

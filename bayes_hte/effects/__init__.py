@@ -1,8 +1,8 @@
 """Arithmetic on potential outcomes: contrasts, averages, groups, comparisons and summaries."""
 
+from bayes_hte.effects.arguments import Better
 from bayes_hte.effects.comparison import compare_effects
 from bayes_hte.effects.contrasts import (
-    Better,
     average,
     cate,
     check_potential_outcomes,

@@ -17,15 +17,43 @@ Psychological Methods 15, 309-334. doi:10.1037/a0020761
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from bayes_hte.effects.arguments import (
+    Better,
+    benefit_sign,
+    check_draws,
+    check_generator,
+    check_number,
+)
+from bayes_hte.effects.docstrings import documented
+from bayes_hte.effects.units import unit_order
 from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.names import ARM, EFFECTS, MEDIATOR_ARM, POPULATIONS, SAMPLE, UNIT
 
-Better = Literal["higher", "lower"]
+# Natural effects as differences of two cells (arm, mediator_arm) of mu, the total effect and both
+# of its decompositions.
+NATURAL: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
+    "te": ((1, 1), (0, 0)),
+    "tnie": ((1, 1), (1, 0)),
+    "pnde": ((1, 0), (0, 0)),
+    "pnie": ((0, 1), (0, 0)),
+    "tnde": ((1, 1), (0, 1)),
+}
+natural_effect = documented(
+    {
+        "Parameters": """mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
+    Potential outcomes on the response scale, reference arm first.""",
+        "Returns": """DataArray, dims (chain, draw, unit)
+    In outcome units.""",
+        "Raises": """DataError
+    If `mu` has no mediator_arm dimension or breaks the contract.""",
+    }
+)
 
 
 def check_potential_outcomes(mu: xr.DataArray, *, mediated: bool | None = None) -> None:
@@ -41,14 +69,22 @@ def check_potential_outcomes(mu: xr.DataArray, *, mediated: bool | None = None) 
     Raises
     ------
     DataError
-        If a dimension is missing, there are not two arms, the arm labels disagree, or a value is
-        not finite.
+        If it is no DataArray, a dimension is missing, there are not two arms, the arm labels
+        disagree, or a value is not finite.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from bayes_hte.effects import check_potential_outcomes
+    >>> mu = xr.DataArray([[[[1.0, 2.0]]]], dims=["chain", "draw", "unit", "arm"])
+    >>> check_potential_outcomes(mu, mediated=False)
     """
-    needed = [*SAMPLE, UNIT, ARM] + ([MEDIATOR_ARM] if mediated else [])
-    missing = [d for d in needed if d not in mu.dims]
+    needed = (*SAMPLE, UNIT, ARM) + ((MEDIATOR_ARM,) if mediated else ())
+    dims = mu.dims if isinstance(mu, xr.DataArray) else ()
+    missing = [d for d in needed if d not in dims]
     if missing:
         raise DataError(
-            f"potential outcomes need dims {tuple(needed)}, got {tuple(mu.dims)}; "
+            f"potential outcomes need dims {needed}, got {dims or type(mu).__name__}; "
             f"{', '.join(missing)} is missing."
             + (" Fit a study with a mediator." if missing == [MEDIATOR_ARM] else "")
         )
@@ -62,108 +98,97 @@ def check_potential_outcomes(mu: xr.DataArray, *, mediated: bool | None = None) 
         raise DataError("potential outcomes hold NaN or infinite values.")
 
 
-def _contrast(
-    mu: xr.DataArray, name: str, to: tuple[int, int], frm: tuple[int, int]
-) -> xr.DataArray:
-    """mu[to] - mu[frm], each (arm, mediator_arm); labelled as effect `name`."""
+def _natural(mu: xr.DataArray, name: str) -> xr.DataArray:
+    """Return the natural effect `name` in every draw and unit."""
     check_potential_outcomes(mu, mediated=True)
-    high = mu.isel({ARM: to[0], MEDIATOR_ARM: to[1]}, drop=True)
-    low = mu.isel({ARM: frm[0], MEDIATOR_ARM: frm[1]}, drop=True)
-    return _label((high - low).astype(np.float64), name, mu)
+    high, low = (mu.isel({ARM: a, MEDIATOR_ARM: m}, drop=True) for a, m in NATURAL[name])
+    return _labelled(high - low, name, mu)
 
 
-def _label(effect: xr.DataArray, name: str, mu: xr.DataArray) -> xr.DataArray:
+def _of_arms(mu: xr.DataArray, name: str) -> xr.DataArray:
+    """Return the difference of the arms, the mediator following the arm or held, as `name`."""
+    check_potential_outcomes(mu, mediated=False)
+    return _labelled(mu.isel({ARM: 1}, drop=True) - mu.isel({ARM: 0}, drop=True), name, mu)
+
+
+def _labelled(effect: xr.DataArray, name: str, mu: xr.DataArray) -> xr.DataArray:
     arms = mu[ARM].to_numpy()
-    return effect.rename(name).assign_attrs(
-        effect=name,
-        long_name=EFFECTS[name][0],
-        contrast=f"{arms[1]} vs {arms[0]}",
-        scale=mu.attrs.get("scale", "response"),
+    return (
+        effect.astype(np.float64)
+        .rename(name)
+        .assign_attrs(
+            effect=name,
+            long_name=EFFECTS[name][0],
+            contrast=f"{arms[1]} vs {arms[0]}",
+            scale=mu.attrs.get("scale", "response"),
+        )
     )
 
 
+@natural_effect
 def total_natural_indirect(mu: xr.DataArray) -> xr.DataArray:
     """Total natural indirect effect, mu[1,1] - mu[1,0], for every draw and unit.
 
-    Parameters
-    ----------
-    mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
-        Potential outcomes on the response scale, reference arm first.
+    This is the individual indirect effect that the M-learner clusters.
 
-    Returns
-    -------
-    DataArray, dims (chain, draw, unit)
-        In outcome units. This is the individual indirect effect the M-learner clusters.
-
-    Raises
-    ------
-    DataError
-        If `mu` has no mediator_arm dimension or breaks the contract.
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> dims = ["chain", "draw", "unit", "arm", "mediator_arm"]
+    >>> mu = xr.DataArray([[[[[1.0, 2.0], [4.0, 8.0]]]]], dims=dims)
+    >>> hte.total_natural_indirect(mu).item()
+    4.0
     """
-    return _contrast(mu, "tnie", (1, 1), (1, 0))
+    return _natural(mu, "tnie")
 
 
+@natural_effect
 def pure_natural_indirect(mu: xr.DataArray) -> xr.DataArray:
     """Pure natural indirect effect, mu[0,1] - mu[0,0], for every draw and unit.
 
-    Parameters
-    ----------
-    mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
-        Potential outcomes on the response scale, reference arm first.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, unit)
-        In outcome units.
-
-    Raises
-    ------
-    DataError
-        If `mu` has no mediator_arm dimension or breaks the contract.
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> dims = ["chain", "draw", "unit", "arm", "mediator_arm"]
+    >>> mu = xr.DataArray([[[[[1.0, 2.0], [4.0, 8.0]]]]], dims=dims)
+    >>> hte.pure_natural_indirect(mu).item()
+    1.0
     """
-    return _contrast(mu, "pnie", (0, 1), (0, 0))
+    return _natural(mu, "pnie")
 
 
+@natural_effect
 def pure_natural_direct(mu: xr.DataArray) -> xr.DataArray:
     """Pure natural direct effect, mu[1,0] - mu[0,0], for every draw and unit.
 
-    Parameters
-    ----------
-    mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
-        Potential outcomes on the response scale, reference arm first.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, unit)
-        In outcome units.
-
-    Raises
-    ------
-    DataError
-        If `mu` has no mediator_arm dimension or breaks the contract.
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> dims = ["chain", "draw", "unit", "arm", "mediator_arm"]
+    >>> mu = xr.DataArray([[[[[1.0, 2.0], [4.0, 8.0]]]]], dims=dims)
+    >>> hte.pure_natural_direct(mu).item()
+    3.0
     """
-    return _contrast(mu, "pnde", (1, 0), (0, 0))
+    return _natural(mu, "pnde")
 
 
+@natural_effect
 def total_natural_direct(mu: xr.DataArray) -> xr.DataArray:
     """Total natural direct effect, mu[1,1] - mu[0,1], for every draw and unit.
 
-    Parameters
-    ----------
-    mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
-        Potential outcomes on the response scale, reference arm first.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, unit)
-        In outcome units.
-
-    Raises
-    ------
-    DataError
-        If `mu` has no mediator_arm dimension or breaks the contract.
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> dims = ["chain", "draw", "unit", "arm", "mediator_arm"]
+    >>> mu = xr.DataArray([[[[[1.0, 2.0], [4.0, 8.0]]]]], dims=dims)
+    >>> hte.total_natural_direct(mu).item()
+    6.0
     """
-    return _contrast(mu, "tnde", (1, 1), (0, 1))
+    return _natural(mu, "tnde")
 
 
 def total_effect(mu: xr.DataArray) -> xr.DataArray:
@@ -177,16 +202,24 @@ def total_effect(mu: xr.DataArray) -> xr.DataArray:
     Returns
     -------
     DataArray, dims (chain, draw, unit)
-        In outcome units.
+        In outcome units; without a mediator named ``cate``.
 
     Raises
     ------
     DataError
         If `mu` breaks the contract.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> dims = ["chain", "draw", "unit", "arm", "mediator_arm"]
+    >>> mu = xr.DataArray([[[[[1.0, 2.0], [4.0, 8.0]]]]], dims=dims)
+    >>> hte.total_effect(mu).item()
+    7.0
     """
-    if MEDIATOR_ARM in mu.dims:
-        return _contrast(mu, "te", (1, 1), (0, 0))
-    return cate(mu)
+    mediated = MEDIATOR_ARM in getattr(mu, "dims", ())
+    return _natural(mu, "te") if mediated else _of_arms(mu, "cate")
 
 
 def cate(mu: xr.DataArray) -> xr.DataArray:
@@ -207,12 +240,17 @@ def cate(mu: xr.DataArray) -> xr.DataArray:
     ------
     DataError
         If `mu` breaks the contract.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> mu = xr.DataArray([[[[1.0, 3.0]]]], dims=["chain", "draw", "unit", "arm"])
+    >>> effect = hte.cate(mu)
+    >>> effect.item(), effect.attrs["contrast"]
+    (2.0, '1 vs 0')
     """
-    if MEDIATOR_ARM in mu.dims:
-        return _label(_contrast(mu, "te", (1, 1), (0, 0)), "cate", mu)
-    check_potential_outcomes(mu, mediated=False)
-    difference = mu.isel({ARM: 1}, drop=True) - mu.isel({ARM: 0}, drop=True)
-    return _label(difference.astype(np.float64), "cate", mu)
+    return _labelled(total_effect(mu), "cate", mu)
 
 
 def own_mediator(mu: xr.DataArray) -> xr.DataArray:
@@ -221,11 +259,21 @@ def own_mediator(mu: xr.DataArray) -> xr.DataArray:
     Parameters
     ----------
     mu : DataArray, dims (chain, draw, unit, arm[, mediator_arm])
+        Potential outcomes.
 
     Returns
     -------
     DataArray, dims (chain, draw, unit, arm)
         `mu` itself if there is no mediator.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from bayes_hte.effects import own_mediator
+    >>> dims = ["chain", "draw", "unit", "arm", "mediator_arm"]
+    >>> mu = xr.DataArray([[[[[1.0, 2.0], [4.0, 8.0]]]]], dims=dims)
+    >>> own_mediator(mu).values.ravel().tolist()
+    [1.0, 8.0]
     """
     if MEDIATOR_ARM not in mu.dims:
         return mu
@@ -251,16 +299,23 @@ def controlled_direct_effect(mu: xr.DataArray) -> xr.DataArray:
     ------
     DataError
         If `mu` still has a mediator_arm dimension or does not say the held value.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> mu = xr.DataArray([[[[1.0, 3.0]]]], dims=["chain", "draw", "unit", "arm"])
+    >>> effect = hte.controlled_direct_effect(mu.assign_attrs(mediator_value=0.5))
+    >>> effect.item(), effect.attrs["mediator_value"]
+    (2.0, 0.5)
     """
-    check_potential_outcomes(mu, mediated=False)
+    effect = _of_arms(mu, "cde")
     if "mediator_value" not in mu.attrs:
         raise DataError(
             "a controlled direct effect needs the mediator held at a value; use "
             "fit.potential_outcomes(mediator_value=...)."
         )
-    difference = mu.isel({ARM: 1}, drop=True) - mu.isel({ARM: 0}, drop=True)
-    labelled = _label(difference.astype(np.float64), "cde", mu)
-    return labelled.assign_attrs(mediator_value=mu.attrs["mediator_value"])
+    return effect.assign_attrs(mediator_value=mu.attrs["mediator_value"])
 
 
 def decompose(mu: xr.DataArray) -> xr.Dataset:
@@ -275,22 +330,29 @@ def decompose(mu: xr.DataArray) -> xr.Dataset:
     -------
     Dataset with te, tnie, pnde, pnie, tnde, each of dims (chain, draw, unit)
         TE = TNIE + PNDE = PNIE + TNDE in every draw.
+
+    Raises
+    ------
+    DataError
+        If `mu` has no mediator_arm dimension or breaks the contract.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> dims = ["chain", "draw", "unit", "arm", "mediator_arm"]
+    >>> mu = xr.DataArray([[[[[1.0, 2.0], [4.0, 8.0]]]]], dims=dims)
+    >>> {name: effect.item() for name, effect in hte.decompose(mu).items()}
+    {'te': 7.0, 'tnie': 4.0, 'pnde': 3.0, 'pnie': 1.0, 'tnde': 6.0}
     """
-    parts = (
-        total_effect,
-        total_natural_indirect,
-        pure_natural_direct,
-        pure_natural_indirect,
-        total_natural_direct,
-    )
-    return xr.Dataset({effect.name: effect for effect in (part(mu) for part in parts)})
+    return xr.Dataset({name: _natural(mu, name) for name in NATURAL})
 
 
 def average[T: (xr.DataArray, xr.Dataset)](
     effect: T,
     *,
     population: str = "SATE",
-    treated: np.ndarray | None = None,
+    treated: pd.Series | np.ndarray | Sequence[float] | None = None,
     rng: np.random.Generator | None = None,
 ) -> T:
     """Average an effect over units, draw by draw.
@@ -300,11 +362,12 @@ def average[T: (xr.DataArray, xr.Dataset)](
     effect : DataArray or Dataset, dims (chain, draw, unit)
         Unit-level effects.
     population : {"SATE", "PATE", "ATT", "ATC"}
-        Over whom: all units; the population they come from; the treated; the controls.
-    treated : ndarray of bool or 0/1, shape (unit,), optional
-        Who received the treatment; needed for ATT and ATC.
+        The units averaged over: all; the population they come from; the treated; the controls.
+    treated : Series or ndarray of bool or 0/1, shape (unit,), optional
+        Whether each unit received the treatment; needed for ATT and ATC. A Series with the labels
+        of the effect is matched by label.
     rng : numpy.random.Generator, optional
-        Needed for PATE, which draws Bayesian-bootstrap weights over units, one set a draw.
+        Needed for PATE, which draws Bayesian-bootstrap weights over units, one set per draw.
 
     Returns
     -------
@@ -313,6 +376,8 @@ def average[T: (xr.DataArray, xr.Dataset)](
 
     Raises
     ------
+    DataError
+        If `effect` is no array of draws.
     SpecError
         If the population is unknown or its extra argument is missing.
 
@@ -320,28 +385,45 @@ def average[T: (xr.DataArray, xr.Dataset)](
     ----------
     Rubin, D. B. (1981). The Bayesian bootstrap. Annals of Statistics 9, 130-134.
     doi:10.1214/aos/1176345338
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> effect = xr.DataArray([[[1.0, 2.0, 6.0]]], dims=["chain", "draw", "unit"])
+    >>> hte.average(effect).item()
+    3.0
+    >>> hte.average(effect, population="ATT", treated=[0, 1, 1]).item()
+    4.0
     """
+    for part in effect.values() if isinstance(effect, xr.Dataset) else (effect,):
+        check_draws(part, "effect", (*SAMPLE, UNIT) if population == "PATE" else (UNIT,))
     if population not in POPULATIONS:
-        raise unknown_name("population", population, POPULATIONS)
+        raise unknown_name("population", str(population), POPULATIONS)
     if population == "SATE":
         result = effect.mean(UNIT, skipna=False)
     elif population == "PATE":
         if rng is None:
             raise SpecError("population='PATE' draws random weights: pass rng=<Generator>.")
+        check_generator(rng)
         shape = tuple(effect.sizes[d] for d in (*SAMPLE, UNIT))
         weights = xr.DataArray(rng.standard_exponential(shape), dims=(*SAMPLE, UNIT))
         result = (effect * weights).sum(UNIT, skipna=False) / weights.sum(UNIT)
     else:
-        wanted = _arm_mask(treated, effect.sizes[UNIT], population)
+        wanted = _arm_mask(treated, effect, population)
         result = effect.isel({UNIT: wanted}).mean(UNIT, skipna=False)
     return _with_population(result, effect, population)
 
 
-def _arm_mask(treated: np.ndarray | None, n_units: int, population: str) -> np.ndarray:
-    """Return who belongs to ATT or ATC, shape (unit,)."""
-    if treated is None or len(treated) != n_units:
-        raise SpecError(f"population={population!r} needs treated= with one value a unit.")
-    values = np.asarray(treated)
+def _arm_mask(
+    treated: pd.Series | np.ndarray | Sequence[float] | None,
+    effect: xr.DataArray | xr.Dataset,
+    population: str,
+) -> np.ndarray:
+    """Return which units belong to ATT or ATC, shape (unit,)."""
+    if treated is None or np.shape(treated) != (effect.sizes[UNIT],):
+        raise SpecError(f"population={population!r} needs treated= with one value per unit.")
+    values = np.asarray(treated)[unit_order(treated, effect, "treated")]
     if not np.isin(values, (0, 1)).all():
         raise SpecError("treated must hold only 0 and 1 (or False and True), nothing missing.")
     wanted = values.astype(bool) == (population == "ATT")
@@ -384,18 +466,24 @@ def probability_of_benefit(
     SpecError
         If `better` is unknown or `beyond` is negative.
     DataError
-        If a draw is NaN.
+        If `effect` is no array of draws, or a draw is NaN.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> effect = xr.DataArray([[-1.0, 1.0, 2.0, 3.0]], dims=["chain", "draw"])
+    >>> hte.probability_of_benefit(effect, better="higher", beyond=1.5).item()
+    0.5
     """
-    if better not in ("higher", "lower"):
-        raise unknown_name("direction for better", better, ("higher", "lower"))
-    if not beyond >= 0:
-        raise SpecError(f"beyond must be 0 or more (a size, not a direction), got {beyond}.")
+    sign = benefit_sign(better)
+    check_number("beyond", beyond, "0 or more (a size, not a direction)", lambda size: size >= 0)
+    check_draws(effect, "effect", SAMPLE)
     if not bool(np.isfinite(effect).all()):
         raise DataError(
             "the effect holds NaN or infinite values; a probability cannot be computed from it."
         )
-    benefit = effect if better == "higher" else -effect
-    return (benefit > beyond).mean(SAMPLE).rename("probability")
+    return (sign * effect > beyond).mean(SAMPLE).rename("probability")
 
 
 def proportion_mediated(
@@ -417,7 +505,27 @@ def proportion_mediated(
     -------
     DataArray, dims (chain, draw), or None
         None where the share is undefined because the total effect is not clearly away from zero.
+
+    Raises
+    ------
+    DataError
+        If the effects are not averages of the same draws.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> te = xr.DataArray([[2.0, 4.0]], dims=["chain", "draw"])
+    >>> hte.proportion_mediated(te / 2, te, minimal=0.1).values.tolist()
+    [[0.5, 0.5]]
     """
+    for name, effect in (("tnie", tnie), ("te", te)):
+        check_draws(effect, name, SAMPLE)
+        if effect.ndim != len(SAMPLE) or effect.sizes != te.sizes:
+            raise DataError(
+                f"{name} has sizes {dict(effect.sizes)}: the share is of averages, draw by draw; "
+                "pass average(effect) of both."
+            )
     clear = max(float((te > minimal).mean()), float((te < -minimal).mean())) >= certainty
     if not clear:
         return None

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.effects.arguments import check_draws
+from bayes_hte.effects.units import unit_order
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.study.study import is_numeric
+from bayes_hte.study.kinds import is_numeric
 
 # More groups than this are no summary, and most of them hold few units.
 MAX_GROUPS = 50
 
 
-def group_average(effect: xr.DataArray, groups: xr.DataArray | np.ndarray) -> xr.DataArray:
+def group_average(
+    effect: xr.DataArray, groups: pd.Series | np.ndarray | xr.DataArray
+) -> xr.DataArray:
     """Average an effect within groups of units, draw by draw (GATE).
 
     Parameters
     ----------
     effect : DataArray, dims (chain, draw, unit)
         Unit-level effects.
-    groups : array, shape (unit,)
-        Group label of each unit.
+    groups : Series, ndarray or DataArray, shape (unit,)
+        Group label of each unit. Values with the unit labels of the effect are matched by label,
+        others by position.
 
     Returns
     -------
@@ -35,15 +41,24 @@ def group_average(effect: xr.DataArray, groups: xr.DataArray | np.ndarray) -> xr
     Raises
     ------
     DataError
-        If a unit has no label, or the labels are not one a unit.
+        If `effect` is no array of draws, a unit has no label, or there is not one label per unit.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> effect = xr.DataArray([[[1.0, 2.0, 6.0]]], dims=["chain", "draw", "unit"])
+    >>> hte.group_average(effect, ["a", "a", "b"]).values.ravel().tolist()
+    [1.5, 6.0]
     """
-    labels = np.asarray(groups)
-    if labels.shape != (effect.sizes[UNIT],):
-        raise DataError(f"groups must have shape ({effect.sizes[UNIT]},), got {labels.shape}.")
+    check_draws(effect, "effect", (*SAMPLE, UNIT))
+    labels = np.asarray(groups)[unit_order(groups, effect, "groups")]
     if pd.isna(labels).any():
         raise DataError(f"groups: {int(pd.isna(labels).sum())} units have no label.")
     keys = xr.DataArray(labels, dims=UNIT, name="group")
-    grouped = effect.drop_vars(UNIT, errors="ignore").groupby(keys).mean(UNIT)
+    # Without coordinates: one of the effect may be called as the groups are.
+    others = [name for name in effect.coords if name not in SAMPLE]
+    grouped = effect.drop_vars(others).groupby(keys).mean(UNIT)
     return grouped.transpose(*SAMPLE, "group").rename(effect.name).assign_attrs(effect.attrs)
 
 
@@ -57,7 +72,8 @@ def gate(
     effect : DataArray, dims (chain, draw, unit)
         Unit-level effects.
     column : Series, shape (unit,)
-        Any column of the study's frame, in its order.
+        Any column of the study's frame. One with the unit labels of the effect is matched by label,
+        another by position.
     cuts : sequence of float, optional
         Inner cut points; a unit at a cut belongs to the group below it.
 
@@ -72,8 +88,24 @@ def gate(
     DataError
         If the column does not fit the effect, has missing values, or cuts are asked of text.
     SpecError
-        If there are too many groups, or an interval between cuts is empty.
+        If there are too many groups, the cut points are no numbers, or an interval between them is
+        empty.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> effect = xr.DataArray([[[1.0, 2.0, 6.0]]], dims=["chain", "draw", "unit"])
+    >>> hte.gate(effect, pd.Series([20, 30, 60]), cuts=[40]).to_series().round(1).tolist()
+    [1.5, 6.0]
     """
+    check_draws(effect, "effect", (*SAMPLE, UNIT))
+    if not isinstance(column, pd.Series):
+        raise DataError(
+            f"column must be a pandas Series, got {type(column).__name__}; pass study.frame[name]."
+        )
+    column = column.iloc[unit_order(column, effect, "groups")]
     if column.isna().any():
         raise DataError(f"column {column.name!r} has {int(column.isna().sum())} missing values.")
     if cuts is None:
@@ -97,7 +129,10 @@ def gate(
 def _cut(column: pd.Series, cuts: Sequence[float]) -> tuple[pd.Series, list[str]]:
     if not is_numeric(column):
         raise DataError(f"cuts need a numeric column; {column.name!r} is {column.dtype}.")
-    edges = [-np.inf, *sorted(cuts), np.inf]
+    inner = list(cuts) if isinstance(cuts, Iterable) else [cuts]
+    if isinstance(cuts, Real) or not all(isinstance(c, Real) and np.isfinite(c) for c in inner):
+        raise SpecError(f"cuts must be a list of numbers, got {cuts!r}; for instance [40, 60].")
+    edges = [-np.inf, *sorted(set(inner)), np.inf]
     names = [
         f"over {low:g}"
         if high == np.inf

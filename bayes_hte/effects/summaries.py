@@ -1,82 +1,46 @@
-"""Draws to tidy tables, with the kind and probability of every interval beside the numbers."""
+"""Draws to tidy tables, each with the kind and the probability of its intervals."""
 
 from __future__ import annotations
 
-import inspect
 import math
-import re
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.effects.arguments import check_draws, check_number
+from bayes_hte.effects.docstrings import documented
+from bayes_hte.errors import unknown_name
 from bayes_hte.names import SAMPLE
 
 CiKind = Literal["eti", "hdi"]
 CI_WORDS: dict[str, str] = {"eti": "equal-tailed", "hdi": "highest-density"}
-# The sections of a docstring in their order, and the entries of every function with an interval.
-SECTIONS = ("Parameters", "Returns", "Yields", "Raises", "See Also", "Notes", "References")
-INTERVAL_ENTRIES = {
-    "Parameters": """ci_prob : float{default}
+interval_parameters = documented(
+    {
+        "Parameters": """ci_prob : float
     Posterior probability of the interval.
-ci_kind : {{"eti", "hdi"}}
+ci_kind : {"eti", "hdi"}
     Equal-tailed or highest-density interval.""",
-    "Raises": """SpecError
+        "Raises": """SpecError
     If `ci_prob` is not between 0 and 1, or `ci_kind` is unknown.""",
-}
+    }
+)
+"""Decorator: describes `ci_prob` and `ci_kind`, and their error, in the docstring of a function."""
 
 
-def interval_parameters[F: Callable[..., Any]](function: F) -> F:
-    """Describe `ci_prob` and `ci_kind`, and the error they can cause, in a function's docstring.
-
-    The entries go to the end of the sections Parameters and Raises, which are made where the
-    docstring has none. The function itself stays as it is.
-
-    Parameters
-    ----------
-    function : callable
-        Has the parameters `ci_prob` and `ci_kind`.
-
-    Returns
-    -------
-    callable
-        The same function.
-    """
-    if not function.__doc__:  # stripped by python -OO
-        return function
-    prob = inspect.signature(function).parameters["ci_prob"].default
-    default = "" if prob is inspect.Parameter.empty else f", default {prob}"
-    summary, *parts = re.split(r"\n\n(?=[A-Z][\w ]+\n-{3})", inspect.cleandoc(function.__doc__))
-    sections = {part.partition("\n")[0]: part for part in parts}
-    for title, entries in INTERVAL_ENTRIES.items():
-        start = sections.get(title, f"{title}\n{'-' * len(title)}")
-        sections[title] = f"{start}\n{entries.format(default=default)}"
-    titles = sorted(sections, key=[*SECTIONS, *sections].index)
-    function.__doc__ = "\n\n".join([summary, *(sections[title] for title in titles)])
-    return function
-
-
+@interval_parameters
 def check_interval(ci_prob: float, ci_kind: str) -> None:
-    """Raise unless an interval request is meaningful.
-
-    Raises
-    ------
-    SpecError
-        If `ci_prob` is not strictly between 0 and 1 or `ci_kind` is unknown.
-    """
-    if not 0 < ci_prob < 1:
-        raise SpecError(f"ci_prob must be between 0 and 1, got {ci_prob}; try 0.95.")
+    """Raise unless an interval can be made."""
+    check_number("ci_prob", ci_prob, "between 0 and 1", lambda p: 0 < p < 1, hint="try 0.95")
     if ci_kind not in CI_WORDS:
-        raise unknown_name("ci_kind", ci_kind, CI_WORDS)
+        raise unknown_name("ci_kind", str(ci_kind), CI_WORDS)
 
 
 def probability_words(value: float) -> str:
     """Write a posterior probability with three decimals, never as exactly 0 or 1.
 
-    A share of draws is an estimate: all draws on one side does not make an event certain.
+    A share of draws is an estimate: all draws on one side do not make an event certain.
 
     Parameters
     ----------
@@ -86,7 +50,7 @@ def probability_words(value: float) -> str:
     Returns
     -------
     str
-        For instance ``"0.932"``, ``"below 0.001"``, or ``"not available"`` for what is not finite.
+        For instance ``"0.932"``, ``"below 0.001"``, or ``"not available"`` if it is not finite.
     """
     if not math.isfinite(value):
         return "not available"
@@ -107,7 +71,8 @@ def interval_words(ci_prob: float, ci_kind: CiKind = "eti") -> str:
 
     Examples
     --------
-    >>> interval_words(0.95)
+    >>> import bayes_hte as hte
+    >>> hte.interval_words(0.95)
     '95% posterior interval, equal-tailed'
     """
     check_interval(ci_prob, ci_kind)
@@ -157,9 +122,23 @@ def summarize(
     Returns
     -------
     DataFrame
-        One row a quantity and coordinate: ``mean``, ``median``, ``sd``, ``ci_lower``,
+        One row per quantity and coordinate: ``mean``, ``median``, ``sd``, ``ci_lower``,
         ``ci_upper``, ``prob_positive``, ``ci_prob``, ``ci_kind``. The index is the name of the
         variable (for a Dataset) and the remaining coordinates.
+
+    Raises
+    ------
+    DataError
+        If `draws` are no DataArray or Dataset with the dimensions chain and draw.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> draws = xr.DataArray(np.arange(1.0, 102.0)[np.newaxis], dims=["chain", "draw"], name="te")
+    >>> hte.summarize(draws, ci_prob=0.5).loc["te", ["mean", "ci_lower", "ci_upper"]].tolist()
+    [51.0, 26.0, 76.0]
     """
     check_interval(ci_prob, ci_kind)
     if isinstance(draws, xr.Dataset):
@@ -170,6 +149,7 @@ def summarize(
         if all(draws[name].ndim == len(SAMPLE) for name in draws.data_vars):
             return pd.concat(tables.values()).rename_axis("quantity")
         return pd.concat(tables, names=["quantity"])
+    check_draws(draws, "draws", SAMPLE)
     lower, upper = interval(draws, ci_prob=ci_prob, ci_kind=ci_kind)
     columns = {
         "mean": draws.mean(SAMPLE),
@@ -185,7 +165,11 @@ def summarize(
         table.index.name = "quantity"
     else:
         keep = [d for d in draws.dims if d not in SAMPLE]
-        stacked = {k: v.drop_vars(set(v.coords) - set(keep)) for k, v in columns.items()}
+        # The levels of an index stay with their dimension.
+        stacked = {
+            k: v.drop_vars([c for c in v.coords if c not in (*keep, *v.xindexes)])
+            for k, v in columns.items()
+        }
         table = xr.Dataset(stacked).to_dataframe(dim_order=keep)
     return table.assign(ci_prob=ci_prob, ci_kind=ci_kind)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,10 +11,12 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte import effects
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.components.effect import blend
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.stacked import StackedComponent
-from bayes_hte.effects.summaries import CiKind, interval_parameters
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.fitting.expected_mediator import expected_mediator
 from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
@@ -21,6 +24,7 @@ from bayes_hte.fitting.plan import Plan
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
+from bayes_hte.study.frames import check_table, unit_labels
 from bayes_hte.study.study import Study
 
 AnyComponent = FittedComponent | StackedComponent
@@ -55,23 +59,31 @@ class Fit:
         """Draws of every component's parameters as an ArviZ DataTree.
 
         Groups: ``posterior`` (all variables start with their component's name), ``sample_stats``
-        (those of the outcome), ``mediator_stats`` and ``propensity_stats``; of each unit's outcome,
-        by the name of its column, ``log_likelihood``, ``posterior_predictive`` (drawn anew in the
-        unit's own arm, with its own mediator) and ``observed_data``. Forest values at units are
-        left out; :meth:`potential_outcomes` has what they mean.
+        (those of the outcome), ``mediator_stats`` and ``propensity_stats``; for each unit's outcome
+        ``log_likelihood``, ``posterior_predictive`` (new draws in the unit's own arm, with its own
+        mediator) and ``observed_data``. The outcome has the name of its column, or ``outcome`` if
+        xarray cannot hold that name, which is then in the attribute ``column``. Forest values at
+        units are left out; :meth:`potential_outcomes` has what they mean.
         """
         groups = {"posterior": xr.merge([c.posterior for c in self.components.values()])}
         for role, component in self.components.items():
             name = "sample_stats" if role == "outcome" else f"{role}_stats"
             groups[name] = component.stats
-        name, eta = self.study.roles.outcome, self.observed_predictor()
-        outcome = self.components["outcome"]
+        column, eta = self.study.roles.outcome, self.observed_predictor()
+        name, outcome = _variable_of(column), self.components["outcome"]
         # The same draws each time the tree is made.
         rng = np.random.default_rng(stage_seed(self.seed, "posterior predictive"))
         drawn = outcome.family.draw(rng, eta.to_numpy(), outcome.noise())
-        groups["log_likelihood"] = self.log_likelihood().to_dataset(name=name)
-        groups["posterior_predictive"] = eta.copy(data=drawn).to_dataset(name=name)
-        groups["observed_data"] = self.study.frame[[name]].rename_axis(UNIT).to_xarray()
+        observed = xr.DataArray(
+            self.study.frame[column].to_numpy(), dims=UNIT, coords={UNIT: eta[UNIT]}
+        )
+        values = {
+            "log_likelihood": self.log_likelihood(),
+            "posterior_predictive": eta.copy(data=drawn),
+            "observed_data": observed,
+        }
+        for group, array in values.items():
+            groups[group] = array.assign_attrs(column=column).to_dataset(name=name)
         return xr.DataTree.from_dict(groups)
 
     def propensity(self, newdata: pd.DataFrame | None = None) -> xr.DataArray:
@@ -186,41 +198,68 @@ class Fit:
         Returns
         -------
         DataFrame, index quantity
-            The columns of :func:`bayes_hte.summarize`: the total effect, and with a mediator the
-            direct and indirect effects.
+            The columns of :func:`bayes_hte.summarize`, for the total effect and with a mediator
+            the direct and indirect effects; and ``note``, which is empty unless the sampling is not
+            healthy, when it says why.
 
         Raises
         ------
         SpecError
             If `ci_prob` is not between 0 and 1.
-        """
-        from bayes_hte.effects.summaries import summarize
 
-        if "mediator" in self.components:
-            draws = effects.decompose(self.potential_outcomes())
-        else:
-            draws = self.cate().to_dataset()
-        return summarize(effects.average(draws), ci_prob=ci_prob)
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+        >>> list(fit.summary().index)
+        ['te', 'tnie', 'pnde', 'pnie', 'tnde']
+        """  # noqa: E501
+        draws = self.effects() if "mediator" in self.components else self.cate().to_dataset()
+        table = summarize(effects.average(draws), ci_prob=ci_prob)
+        return table.assign(note=health_note(self._health_of(draws)))
 
-    @interval_parameters
-    def modifiers(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Which covariates the effects vary with: how much the trees of the effect use each.
+    def health(self) -> tuple[CheckResult, ...]:
+        """Judge the draws by the check of sampling health: averages, single units, divergences.
 
         Returns
         -------
-        DataFrame, one row a component and covariate
+        tuple of CheckResult
+            In studies of more than 4,000 units from the effects of 4,000, evenly spaced.
+        """
+        if self.study.n_units <= BATCH:
+            return self._health_of(self.effects())
+        some = np.linspace(0, self.study.n_units - 1, BATCH).astype(int)
+        return self._health_of(self.effects(self.study.frame.iloc[some]))
+
+    def _health_of(self, draws: xr.Dataset) -> tuple[CheckResult, ...]:
+        stats = {role: component.stats for role, component in self.components.items()}
+        with warnings.catch_warnings():
+            # With fewer draws than chains, which the check then judges.
+            warnings.filterwarnings("ignore", message="Found chain dimension to be longer")
+            return sampling_health(draws, stats)
+
+    @interval_parameters
+    def modifiers(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
+        """Covariates that effects vary with: the use that the trees of the effect make of each.
+
+        Returns
+        -------
+        DataFrame, one row per component and covariate
             ``component`` (``"outcome"``, with a mediator also ``"mediator"``; ``"effect"`` for
-            learner ``"x"``), ``covariate``; posterior ``mean`` of the share it takes of the splits
+            learner ``"x"``), ``covariate``; posterior ``mean`` of its share of the splits
             of the forests that let effects vary, with ``ci_lower`` and ``ci_upper``;
             ``prob_used``, the probability that they split on it at all; ``split_probability``, the
             posterior mean of the probability with which they choose it, NaN if that was not
-            sampled; ``ci_prob`` and ``ci_kind``. The largest share comes first. Of stacked
-            candidates the first on forests speaks; :meth:`candidates` gives the others.
+            sampled; ``ci_prob`` and ``ci_kind``. The largest share comes first. Stacked
+            candidates are described by the first on forests; :meth:`candidates` gives the others.
 
         Raises
         ------
         UnsupportedError
-            If no forest stands for the effect alone: another surface, or learner ``"t"``, ``"s"``
+            If no forest represents the effect alone: another surface, or learner ``"t"``, ``"s"``
             or ``"homogeneous"``.
         """
         from bayes_hte.fitting.modifiers import modifier_table
@@ -327,6 +366,11 @@ class Fit:
         return as_covariate(self.propensity(newdata))
 
 
+def health_note(health: Iterable[CheckResult]) -> str:
+    """Return the sentences of the checks that failed; empty if none has."""
+    return " ".join(check.text for check in health if check.passed is False)
+
+
 def as_covariate(propensity: xr.DataArray) -> np.ndarray:
     """Return the posterior-mean propensity as a column, shape (unit,).
 
@@ -342,6 +386,11 @@ def as_covariate(propensity: xr.DataArray) -> np.ndarray:
     ndarray, shape (unit,)
     """
     return np.round(propensity.mean(SAMPLE).to_numpy(), 6)
+
+
+def _variable_of(column: str) -> str:
+    """Return the name of a column, or ``outcome`` if xarray cannot hold it as a variable."""
+    return "outcome" if column in (CHAIN, DRAW, UNIT, "") or "/" in column else column
 
 
 def _rows(
@@ -361,8 +410,13 @@ def _in_batches(
     """Predict new rows some at a time, and join along the units."""
     if batch < 1:
         raise DataError(f"batch must be at least 1 row, got {batch}.")
-    if newdata is None or len(newdata) <= batch:
+    if newdata is None:
+        return predict(None)
+    check_table(newdata, "new rows")
+    if len(newdata) <= batch:
         return predict(newdata)
+    # The labels of all rows decide their type, not those of each part.
+    newdata = newdata.set_axis(unit_labels(newdata.index, newdata.columns), axis=0)
     parts = [predict(newdata.iloc[rows]) for rows in _slices(len(newdata), batch)]
     return xr.concat(parts, UNIT, combine_attrs="override")
 

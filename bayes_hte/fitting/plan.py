@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import pandas as pd
 
 from bayes_hte.components.component import check_column
-from bayes_hte.components.learners import EFFECT_TERMS, learner_terms
+from bayes_hte.components.learners import EFFECT_TERMS, get_learner, learner_terms
 from bayes_hte.components.propensity import TERMS as PROPENSITY_TERMS
 from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
+from bayes_hte.fitting.own_variation import check_mediator_varies
 from bayes_hte.study.spec import PriorSpec, Spec
 from bayes_hte.study.study import Study
-from bayes_hte.surfaces.registry import GP, is_forest
+from bayes_hte.surfaces.registry import FOREST, GP, is_forest
 from bayes_hte.surfaces.terms import Term
 
 # Up to so many units a Gaussian process is worth its minute (see the benchmark of effects).
@@ -23,7 +26,7 @@ MOST_LEVELS = 12
 
 @dataclass(frozen=True)
 class Plan:
-    """Which models to fit.
+    """The models of a study: every option of :func:`bayes_hte.fit` but the sampling.
 
     Attributes
     ----------
@@ -44,6 +47,13 @@ class Plan:
         mean slope of the mediator: differences between its levels are not shrunk.
     priors : tuple of PriorSpec
         Changes to the default priors.
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> plan = hte.Plan(learner="t", surface="linear", stack_with=("forest",))
+    >>> list(plan.candidates())
+    ['linear', 'forest']
     """
 
     learner: str = "hierarchical"
@@ -59,8 +69,54 @@ class Plan:
     priors: tuple[PriorSpec, ...] = ()
 
     @classmethod
+    def of(
+        cls,
+        study: Study,
+        *,
+        surface: str = FOREST,
+        stack_with: Iterable[str] | None = None,
+        priors: Iterable[PriorSpec] = (),
+        **models: Any,
+    ) -> Self:
+        """Complete the options of :func:`bayes_hte.fit` to a plan.
+
+        Parameters
+        ----------
+        study : Study
+            The data, which decide the recommended candidates.
+        surface : str
+            Form of the functions in every component (of the propensity a forest where this is
+            ``"gp"``, which takes gaussian columns only).
+        stack_with : iterable of str, optional
+            Further candidates; default those of :func:`recommended_candidates`.
+        priors, **models
+            The other attributes, by name.
+
+        Returns
+        -------
+        Plan
+            Not checked yet; :func:`check_plan` does that.
+
+        Raises
+        ------
+        SpecError
+            If `stack_with` or `priors` is not a list.
+        """
+        plan = cls(
+            surface=surface,
+            mediator_surface=surface,
+            propensity_surface=FOREST if surface == GP else surface,
+            stack_with=_listed("stack_with", () if stack_with is None else stack_with, str),
+            priors=_listed("priors", priors, PriorSpec),
+            **models,
+        )
+        if stack_with is None:
+            plan = replace(plan, stack_with=recommended_candidates(study, plan))
+        return plan
+
+    @classmethod
     def from_spec(cls, spec: Spec) -> Plan:
-        """Read the plan off a study file.
+        """Read the plan from a study file.
 
         Parameters
         ----------
@@ -70,7 +126,7 @@ class Plan:
         Returns
         -------
         Plan
-            Not checked against data yet; :func:`bayes_hte.fit` does that.
+            Not checked against data yet; :func:`check_plan` does that.
         """
         mediator = {}
         if spec.mediator is not None:
@@ -90,8 +146,17 @@ class Plan:
             **mediator,
         )
 
+    @property
+    def second_stage(self) -> bool:
+        """Whether the effect has a model of its own, fitted after the outcome."""
+        return get_learner(self.learner).second_stage
+
+    def first_stage(self) -> Plan:
+        """Return the plan without its second stage; itself if there is none."""
+        return replace(self, learner=get_learner(self.learner).first_stage or self.learner)
+
     def candidates(self) -> dict[str, Plan]:
-        """Return one plan for each candidate of the outcome, by label, the main one first.
+        """Return one plan per candidate of the outcome, by label, the main one first.
 
         Raises
         ------
@@ -118,12 +183,12 @@ def check_plan(study: Study, plan: Plan) -> None:
     study : Study
         The data.
     plan : Plan
-        What is to be fitted.
+        The models.
 
     Raises
     ------
     DataError
-        If a column does not suit its family.
+        If a column does not suit its family, or the mediator has no variation of its own.
     SpecError
         If an option is unknown or a combination is not supported.
     """
@@ -143,20 +208,21 @@ def check_plan(study: Study, plan: Plan) -> None:
             noise=plan.noise,
         )
     if plan.propensity_surface == GP:
-        check_gp("bernoulli", "constant", "propensity", clustered=False)
+        _check_gp("bernoulli", "constant", "propensity", clustered=False)
     if mediated:
         if plan.mediator_surface == GP:
-            check_gp(plan.mediator_family, "constant", "mediator", clustered=clustered)
+            _check_gp(plan.mediator_family, "constant", "mediator", clustered=clustered)
         check_column(
             study.mediator(),
             "mediator",
             family=plan.mediator_family,
             surface=plan.mediator_surface,
         )
+        check_mediator_varies(study)
 
 
 def recommended_candidates(study: Study, plan: Plan) -> tuple[str, ...]:
-    """Return the candidates that the benchmark of effects recommends beside a plan's own.
+    """Return the candidates that the benchmark of effects recommends, next to the plan's own.
 
     In small studies of a continuous outcome a Gaussian process is about twice as accurate as trees
     where effects vary smoothly, and stacking leaves it out where they do not. Larger studies would
@@ -167,7 +233,7 @@ def recommended_candidates(study: Study, plan: Plan) -> tuple[str, ...]:
     study : Study
         The data.
     plan : Plan
-        What is fitted otherwise.
+        The other models.
 
     Returns
     -------
@@ -185,20 +251,39 @@ def recommended_candidates(study: Study, plan: Plan) -> tuple[str, ...]:
 
 
 def settled(spec: Spec, study: Study) -> Spec:
-    """Return a study file with the candidates recommended for its data, if it leaves them out."""
+    """Return a study file with the recommended candidates of its data, if it names none."""
     if spec.outcome.stack_with is not None:
         return spec
     recommended = recommended_candidates(study, Plan.from_spec(spec))
     return replace(spec, outcome=replace(spec.outcome, stack_with=recommended))
 
 
-def _check_levels(study: Study, column: str) -> None:
-    """Refuse means of levels that the data cannot tell.
+def _listed[T](option: str, values: Iterable[T], kind: type[T]) -> tuple[T, ...]:
+    """Return the values of an option that takes several.
 
     Raises
     ------
     SpecError
-        If the column is no covariate, has too many levels, or one without units in an arm.
+        If they are not a list, or one is of another type.
+    """
+    one = isinstance(values, str | PriorSpec)
+    if one or not isinstance(values, Iterable) or isinstance(values, dict):
+        hint = f"write [{values!r}]" if one else f"give a list of {kind.__name__}"
+        raise SpecError(f"{option} must be a list, got {values!r}; {hint}.")
+    found = tuple(values)
+    for value in found:
+        if not isinstance(value, kind):
+            raise SpecError(f"{option} must hold {kind.__name__} objects only, got {value!r}.")
+    return found
+
+
+def _check_levels(study: Study, column: str) -> None:
+    """Refuse means of levels that the data cannot estimate.
+
+    Raises
+    ------
+    SpecError
+        If the column is no covariate, has too many levels, or a level has no unit in an arm.
     """
     if column not in study.roles.covariates:
         raise unknown_name("covariate for means_by", column, study.roles.covariates)
@@ -213,11 +298,11 @@ def _check_levels(study: Study, column: str) -> None:
     if len(empty):
         raise SpecError(
             f"means_by={column!r}: level {empty[0]!r} has no unit in one arm, so its mean there "
-            "cannot be told. Put levels together."
+            "cannot be estimated. Put levels together."
         )
 
 
-def check_gp(family: str, noise: str, role: str, *, clustered: bool) -> None:
+def _check_gp(family: str, noise: str, role: str, *, clustered: bool) -> None:
     """Refuse Gaussian processes whose weights cannot be integrated out.
 
     Raises
@@ -244,29 +329,34 @@ def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool, clustered: bo
             "surface='linear'."
         )
     if plan.surface == GP:
-        check_gp(plan.family, plan.noise, "outcome", clustered=clustered)
-    if plan.learner != "x":
-        return
+        _check_gp(plan.family, plan.noise, "outcome", clustered=clustered)
+    if plan.second_stage:
+        _check_second_stage(plan, mediated=mediated, stacked=stacked)
+
+
+def _check_second_stage(plan: Plan, *, mediated: bool, stacked: bool) -> None:
+    """Refuse options that a model of the effect itself cannot have."""
+    name, first = plan.learner, plan.first_stage().learner
     if plan.means_by is not None:
         raise UnsupportedError(
-            "learner 'x' models imputed effects and has no means of its own for the levels of "
-            f"{plan.means_by!r}; use learner='t', its first stage, or 'hierarchical'."
+            f"learner {name!r} models imputed effects and has no means of its own for the levels "
+            f"of {plan.means_by!r}; use learner={first!r}, its first stage, or 'hierarchical'."
         )
     if mediated:
         raise UnsupportedError(
-            "learner 'x' models the total effect alone and cannot split it into direct and "
-            "indirect parts; use learner='t', its first stage, or leave the mediator out."
+            f"learner {name!r} models the total effect alone and cannot split it into direct and "
+            f"indirect parts; use learner={first!r}, its first stage, or leave the mediator out."
         )
     if stacked:
         raise UnsupportedError(
-            "learner 'x' has no likelihood of the observed outcome, so it cannot be weighed "
-            "against others; stack its first stage, learner 't'."
+            f"learner {name!r} has no likelihood of the observed outcome, so it cannot be weighed "
+            f"against others; stack its first stage, learner {first!r}."
         )
     if plan.surface == GP:
         raise UnsupportedError(
-            "learner 'x' on surface 'gp' is not supported: its second stage changes its outcome at "
-            "every draw, which the collapsed sampler cannot follow; use surface='additive' or "
-            "'forest'."
+            f"learner {name!r} on surface 'gp' is not supported: its second stage changes its "
+            "outcome at every draw, which the collapsed sampler cannot follow; use "
+            "surface='additive' or 'forest'."
         )
 
 
@@ -278,24 +368,18 @@ def _check_priors(plan: Plan, *, mediated: bool) -> None:
         levels = {"means_by": plan.means_by, "levels": ("any",), "trends": surface != GP}
         return learner_terms(plan.learner, mediated=mediated, **levels)
 
-    terms = {
-        "propensity": PROPENSITY_TERMS,
-        "mediator": own(plan.mediator_surface, mediated=False),
-        "outcome": own(plan.surface, mediated=mediated),
-        "effect": EFFECT_TERMS if plan.learner == "x" else (),
-    }
-    surfaces = {
-        "propensity": plan.propensity_surface,
-        "mediator": plan.mediator_surface,
-        "outcome": plan.surface,
-        "effect": plan.surface,
+    models = {
+        "propensity": (plan.propensity_surface, PROPENSITY_TERMS),
+        "mediator": (plan.mediator_surface, own(plan.mediator_surface, mediated=False)),
+        "outcome": (plan.surface, own(plan.surface, mediated=mediated)),
+        "effect": (plan.surface, EFFECT_TERMS if plan.second_stage else ()),
     }
     seen = set()
     for prior in plan.priors:
-        used = {
-            term.kind: is_forest(surfaces[prior.component], term) and term.features != "none"
-            for term in terms[prior.component]
-        }
+        if prior.component not in models:
+            raise unknown_name("component of a prior", prior.component, models)
+        surface, terms = models[prior.component]
+        used = {t.kind: is_forest(surface, t) and t.features != "none" for t in terms}
         if prior.term not in used:
             raise SpecError(
                 f"prior: the {prior.component} model of learner {plan.learner!r} has no term "

@@ -1,9 +1,8 @@
 """From a component to posterior draws: sampler choice, seeds by stage, progress.
 
-Components are sampled by nutpie unless they need a step method of ours (forests, imputations), with
-PyMC's NUTS for what is left. One
-seed at the front door gives every stage a seed of its own, derived from the stage's name, so adding
-a stage changes no other stage's numbers.
+Components are sampled by nutpie unless they need a step method of ours (forests, imputations), next
+to which PyMC's NUTS draws the other variables. The user's seed gives every stage a seed of its own,
+derived from the name of the stage, so adding a stage changes no other stage's numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ import xarray as xr
 
 from bayes_hte.components.component import Component, imputation_name
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.errors import LargeStudyWarning, SamplingError
+from bayes_hte.effects.arguments import check_number
+from bayes_hte.errors import LargeStudyWarning, SamplingError, warn
 from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import stage_seed
 from bayes_hte.surfaces.forest.core import compile_kernel
@@ -41,14 +41,16 @@ LARGE = {"forest": 20_000, "linear": 50_000, "additive": 10_000, "gp": 5_000}
 
 @dataclass(frozen=True)
 class SamplerSize:
-    """How much to sample.
+    """Sizes of the samples.
 
     Attributes
     ----------
-    chains, draws, tune : int
-        Chains, kept draws and tuning iterations of each.
-    cores : int
-        Processes; the draws do not depend on it.
+    chains : int
+        Chains; convergence cannot be judged with fewer than two.
+    draws, tune : int
+        Kept draws and tuning iterations of each chain.
+    cores : int or None
+        Processes; None for those of the machine, at most four. The draws do not depend on it.
     progress : bool
         Whether to show PyMC's progress bar.
     """
@@ -56,8 +58,35 @@ class SamplerSize:
     chains: int = 4
     draws: int = 500
     tune: int = 300
-    cores: int = max(1, min(4, os.cpu_count() or 1))
+    cores: int | None = None
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that nothing can be sampled with.
+
+        Raises
+        ------
+        SpecError
+            Naming the first that is not a whole number in its range.
+        """
+        smallest = {"chains": 1, "draws": 1, "tune": 0}
+        smallest |= {} if self.cores is None else {"cores": 1}
+        for name, least in smallest.items():
+            default = getattr(type(self), name)
+            check_number(
+                name,
+                getattr(self, name),
+                f"a whole number, {least} or more",
+                lambda number, least=least: number >= least,
+                whole=True,
+                hint="leave it out" if default is None else f"the default is {default}",
+            )
+
+    @property
+    def processes(self) -> int:
+        """Processes that are used: no more than there are chains."""
+        cores = min(4, os.cpu_count() or 1) if self.cores is None else self.cores
+        return min(cores, self.chains)
 
 
 def warn_if_large(n_units: int, surface: str) -> None:
@@ -75,12 +104,11 @@ def warn_if_large(n_units: int, surface: str) -> None:
     LargeStudyWarning
     """
     if n_units > LARGE[surface]:
-        warnings.warn(
+        warn(
             f"surface={surface!r} with {n_units} units: above {LARGE[surface]} sampling takes long "
             "and chains mix slowly. Fit a part, study.sample(n_units, seed=...), and predict "
             "for all with fit.cate(frame).",
             LargeStudyWarning,
-            stacklevel=2,
         )
 
 
@@ -90,11 +118,11 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
     Parameters
     ----------
     component : Component
-        What to sample.
+        The component.
     seed : int
-        Seed at the front door; the component's role names the stage.
+        The user's seed; the component's role names the stage.
     size : SamplerSize
-        How much to sample.
+        Sizes of the samples.
 
     Returns
     -------
@@ -110,10 +138,10 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
         "draws": size.draws,
         "tune": size.tune,
         "chains": size.chains,
-        "cores": min(size.cores, size.chains),
+        "cores": size.processes,
         "random_seed": stage_seed(seed, component.role),
         "progressbar": size.progress,
-        # The health gate judges convergence, on the effects as well as on the parameters.
+        # Judged by the check of sampling health, on the effects.
         "compute_convergence_checks": False,
     }
     with quiet():
@@ -132,18 +160,18 @@ def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
     try:
         steps = component.steps()
         if component.forests:
-            # Here, so that no worker process has to.
+            # Here, so that no worker process compiles it again.
             compile_kernel()
         if steps:
             starts = _starts(component, options["chains"])
             return pm.sample(step=steps, initvals=starts, **options)
         return pm.sample(nuts_sampler="nutpie", nuts={"target_accept": TARGET_ACCEPT}, **options)
     except ValueError as error:
-        # What PyMC says after an interrupt that came before the first kept draw.
+        # PyMC's words after an interrupt that came before the first kept draw.
         if "Not enough samples" not in str(error):
             raise
         raise SamplingError(
-            f"{component.role}: sampling stopped before its first draw; run again to go on from "
+            f"{component.role}: sampling stopped before its first draw; run again to continue with "
             "the stages that were finished."
         ) from error
 
@@ -184,7 +212,7 @@ def _starts(component: Component, chains: int) -> list[dict[str, int]] | None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the samplers' announcements and warnings; the health gate judges instead."""
+    """Silence the samplers' messages and warnings; the check of sampling health judges instead."""
     logger = logging.getLogger("pymc")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -200,28 +228,28 @@ def quiet() -> Iterator[None]:
 
 
 def check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
-    """Raise unless draws are whole, finite, and of chains that differ.
+    """Raise unless draws are complete, finite, and of chains that differ.
 
     Parameters
     ----------
     posterior : Dataset, dims (chain, draw, ...)
     role : str
-        Name of what was sampled, for the message.
+        Name of the component, for the message.
     size : SamplerSize
-        What was asked for.
+        The sizes that were asked for.
 
     Raises
     ------
     SamplingError
         If sampling stopped early, a draw is not finite, or two chains are identical.
     """
-    # PyMC answers an interrupt with the draws it has; half a posterior must not pass for a whole.
+    # After an interrupt PyMC returns the draws it has; half a posterior must not pass for a whole.
     got = (posterior.sizes["chain"], posterior.sizes["draw"])
     if got != (size.chains, size.draws):
         raise SamplingError(
             f"{role}: sampling stopped early, with {got[0]} chains of {got[1]} draws instead of "
-            f"{size.chains} of {size.draws}. Nothing of it was kept; run again to go on from the "
-            "stages that were finished."
+            f"{size.chains} of {size.draws}. None of them was kept; run again to continue with "
+            "the stages that were finished."
         )
     for name, draws in posterior.data_vars.items():
         if not bool(np.isfinite(draws).all()):

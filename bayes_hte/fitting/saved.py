@@ -73,7 +73,8 @@ def load_fit(folder: str | Path, study: Study) -> Fit:
             "with the roles it was fitted with."
         )
     components = {}
-    for stage in stages(study, plan):
+    # A fit of the priors has no propensity. Fits of earlier versions do not list their components.
+    for stage in settings.get("components", stages(study, plan)):
         saved = find_stage(folder, stage)
         if not saved.intact or saved.changes(settings):
             raise SavedResultError(
@@ -102,4 +103,5 @@ def _settings(fit: Fit) -> dict[str, Any]:
         "plan": dataclasses.asdict(fit.plan),
         "seed": fit.seed,
         "data": fit.study.fingerprint(),
+        "components": list(fit.components),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -14,17 +13,19 @@ from bayes_hte.components.mediator import build_mediator
 from bayes_hte.components.outcome import build_outcome
 from bayes_hte.components.propensity import build_propensity
 from bayes_hte.components.stacked import stack_candidates
+from bayes_hte.errors import DataError, UnhealthySamplingWarning, warn
+from bayes_hte.fitting.doubts import Unstated, warn_of_families
 from bayes_hte.fitting.expected_mediator import expected_unseen
-from bayes_hte.fitting.fitted import AnyComponent, Fit, as_covariate
-from bayes_hte.fitting.plan import Plan, check_plan, recommended_candidates
+from bayes_hte.fitting.fitted import AnyComponent, Fit, as_covariate, health_note
+from bayes_hte.fitting.plan import Plan, check_plan
 from bayes_hte.fitting.sampling import SamplerSize, sample_component
 from bayes_hte.names import ARM
-from bayes_hte.seeds import new_seed
+from bayes_hte.seeds import check_seed, new_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
-from bayes_hte.surfaces.registry import GP
 
+GAUSSIAN = Unstated("gaussian")
 Sampler = Callable[[Component], FittedComponent]
 Expectation = Callable[[FittedComponent, Study], np.ndarray]
 
@@ -32,7 +33,7 @@ Expectation = Callable[[FittedComponent, Study], np.ndarray]
 def stages(study: Study, plan: Plan) -> tuple[str, ...]:
     """Return the components of a study in the order they are fitted."""
     mediator = () if study.roles.mediator is None else ("mediator",)
-    effect = ("effect",) if plan.learner == "x" else ()
+    effect = ("effect",) if plan.second_stage else ()
     return ("propensity", *mediator, "outcome", *effect)
 
 
@@ -50,17 +51,17 @@ def fit_stage(
     Parameters
     ----------
     stage : {"propensity", "mediator", "outcome", "effect"}
-        Which.
+        Name of the component.
     study : Study
         The data.
     plan : Plan
-        What to fit.
+        The models.
     done : mapping of str to FittedComponent
         The stages before it.
     sample : callable
         Turns a component into draws; see :func:`posterior_sampler`.
     expect : callable
-        What is expected of each unit's mediator, given the mediator model and the study.
+        Returns the expectation of each unit's mediator, given the mediator model and the study.
 
     Returns
     -------
@@ -89,40 +90,25 @@ def build_stage(
     if stage == "propensity":
         design = Design.learn(study)
         return build_propensity(study, design, surface=plan.propensity_surface, priors=plan.priors)
-    propensity = None
+    propensity = expected = None
     if plan.propensity_covariate:
         propensity = as_covariate(done["propensity"].mean().isel({ARM: 0}))
-    expected = None
     if stage == "outcome" and study.roles.mediator is not None:
         expected = expect(done["mediator"], study)
     design = Design.learn(study, propensity=propensity, expected_mediator=expected)
-    if stage == "mediator":
-        return build_mediator(
-            study,
-            design,
-            family=plan.mediator_family,
-            surface=plan.mediator_surface,
-            learner=plan.learner,
-            means_by=plan.means_by,
-            priors=plan.priors,
-        )
     if stage == "effect":
         imputed = imputed_effects(done["outcome"].mean(), study.outcome(), study.arm_index())
         return build_effect(design, imputed, surface=plan.surface, priors=plan.priors)
-    return build_outcome(
-        study,
-        design,
-        family=plan.family,
-        surface=plan.surface,
-        learner=plan.learner,
-        noise=plan.noise,
-        means_by=plan.means_by,
-        priors=plan.priors,
-    )
+    shared = {"learner": plan.learner, "means_by": plan.means_by, "priors": plan.priors}
+    if stage == "mediator":
+        family, surface = plan.mediator_family, plan.mediator_surface
+        return build_mediator(study, design, family=family, surface=surface, **shared)
+    family, surface = plan.family, plan.surface
+    return build_outcome(study, design, family=family, surface=surface, noise=plan.noise, **shared)
 
 
 def posterior_sampler(*, seed: int, size: SamplerSize) -> Sampler:
-    """Return what samples a component's posterior with a seed and a size."""
+    """Return the function that samples a component's posterior with a seed and a size."""
     return lambda component: sample_component(component, seed=seed, size=size)
 
 
@@ -134,9 +120,9 @@ def fit_plan(study: Study, plan: Plan, *, seed: int, sample: Sampler) -> Fit:
     study : Study
         The data.
     plan : Plan
-        What to fit; checked before anything is sampled.
+        The models; checked before anything is sampled.
     seed : int
-        The seed at the front door, kept in the result.
+        The user's seed, kept in the result.
     sample : callable
         See :func:`posterior_sampler`.
 
@@ -157,9 +143,9 @@ def fit(
     learner: str = "hierarchical",
     surface: str = "forest",
     stack_with: Iterable[str] | None = None,
-    family: str = "gaussian",
+    family: str = GAUSSIAN,
     noise: str = "constant",
-    mediator_family: str = "gaussian",
+    mediator_family: str = GAUSSIAN,
     propensity_covariate: bool = True,
     means_by: str | None = None,
     priors: Iterable[PriorSpec] = (),
@@ -183,12 +169,13 @@ def fit(
         ``"gp"``, which takes gaussian columns only).
     stack_with : iterable of str
         Other candidates for the outcome, each a surface (``"gp"``) or a learner on a surface
-        (``"t/linear"``); the candidates are mixed by stacking weights. Left out, they are those
-        that the benchmark of effects recommends: ``["gp"]`` for a gaussian outcome of up to 300
-        units where everything else is at its default and there is no mediator and no cluster, which
-        takes a minute; else none. ``()`` is none.
+        (``"t/linear"``); the candidates are mixed by stacking weights. By default those that the
+        benchmark of effects recommends: ``["gp"]`` for a gaussian outcome of up to 300 units where
+        everything else is at its default and there is no mediator and no cluster, which takes a
+        minute; else none. ``()`` is none.
     family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"}
-        Distribution of the outcome.
+        Distribution of the outcome. Say ``"gaussian"`` to keep it, without a warning, for an
+        outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale of the outcome differs between arms, or with covariates too.
     mediator_family : str
@@ -198,17 +185,19 @@ def fit(
     means_by : str, optional
         A covariate that divides the units into subgroups named beforehand (at most 12 levels).
         Each level gets a mean and a linear trend of its own in each arm, and a mean slope of the
-        mediator, in place of one for everybody, so that differences between levels are not shrunk
-        towards none. (On surface ``"gp"`` there are no trends.)
+        mediator, in place of one for all units, so that differences between levels are not shrunk
+        towards 0. (On surface ``"gp"`` there are no trends.)
     priors : iterable of PriorSpec
         Changes to the default priors, each with its reason.
     seed : int, optional
-        Same seed, same draws, on any number of cores. If omitted one is drawn, and kept in the
+        Same seed, same draws, on any number of cores. By default one is drawn, and kept in the
         result.
-    draws, tune, chains : int
-        Size of the sampling.
+    draws, tune : int
+        Kept draws and tuning iterations of each chain.
+    chains : int
+        Chains; with fewer than two, convergence cannot be judged.
     cores : int, optional
-        Processes; default one a chain up to the machine's cores.
+        Processes; default one per chain, up to the machine's cores and at most four.
     progress : bool, default True
         Whether to show progress bars.
 
@@ -219,30 +208,57 @@ def fit(
     Raises
     ------
     DataError
-        If a column does not suit its family.
+        If a column does not suit its family, or arm and covariates determine the mediator.
     SpecError
-        If an option is unknown, or a combination is not supported.
+        If an option is unknown or out of its range, or a combination is not supported.
     SamplingError
         If the draws cannot be used at all.
-    """
-    plan = Plan(
+
+    Warns
+    -----
+    UnhealthySamplingWarning
+        If the chains disagree or moved too little, with the reason.
+    DoubtfulOptionWarning
+        If a family was left at gaussian where another one suits the column better.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+    >>> fit.cate().dims
+    ('chain', 'draw', 'unit')
+    """  # noqa: E501
+    if not isinstance(study, Study):
+        raise DataError(f"fit takes a Study, got {type(study).__name__}; see Study.from_frame.")
+    seed = new_seed() if seed is None else check_seed(seed)
+    size = SamplerSize(chains, draws, tune, cores, progress)
+    plan = Plan.of(
+        study,
         learner=learner,
         surface=surface,
-        stack_with=tuple(stack_with or ()),
+        stack_with=stack_with,
         family=family,
         noise=noise,
         mediator_family=mediator_family,
-        mediator_surface=surface,
-        propensity_surface="forest" if surface == GP else surface,
         propensity_covariate=propensity_covariate,
         means_by=means_by,
-        priors=tuple(priors),
+        priors=priors,
     )
-    if stack_with is None:
-        plan = replace(plan, stack_with=recommended_candidates(study, plan))
-    if seed is None:
-        seed = new_seed()
-    size = SamplerSize(chains=chains, draws=draws, tune=tune, progress=progress)
-    if cores is not None:
-        size = replace(size, cores=cores)
-    return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
+    families = {"outcome": family, "mediator": mediator_family}
+    stated = [role for role, name in families.items() if not isinstance(name, Unstated)]
+    warn_of_families(study, plan, stated=stated)
+    fitted = fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
+    _warn_if_unhealthy(fitted)
+    return fitted
+
+
+def _warn_if_unhealthy(fit: Fit) -> None:
+    note = health_note(fit.health())
+    if note:
+        warn(
+            f"the sampling of this fit is not healthy, so its effects must not be used. {note}",
+            UnhealthySamplingWarning,
+        )

@@ -1,51 +1,40 @@
-"""Mixtures of treatment effects: latent classes found from averages of two groups of proxies.
+"""Mixtures of treatment effects: classes found from averages of two groups of proxies.
 
-Some heterogeneity is latent: every unit belongs to a class that nobody measured, and the class may
-confound treatment and outcome. With proxies of the class on the treatment side (Z) and on the
-outcome side (X), averages by arm identify the class effects and class probabilities, provided the
-declared graph allows it; a class effect is a mean, and says nothing about variation within the
-class.
+Some heterogeneity is between classes: every unit belongs to a class that nobody measured
+(elsewhere called a latent or hidden class), and the class may confound treatment and outcome. With
+proxies of the class on the treatment side (Z) and on the outcome side (X), averages by arm identify
+the class effects and class probabilities, provided the declared graph allows it; a class effect is
+a mean, and does not describe variation within the class.
 
-Start with :func:`identifiability` (what the declared graph identifies), then
-:func:`mixture_data` and :func:`moment_posterior`. :func:`solve_moments` solves given tables.
-Exports are resolved on first use, so this package is light to import.
+Start with :func:`identifiability` (the quantities that the declared graph identifies), then
+:func:`mixture_data` and :func:`moment_posterior`; :func:`fit_mixture` samples the likelihood and
+compares both. :func:`solve_moments` solves given tables. Exports are resolved on first use, so this
+package is light to import.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
-_EXPORTS = {
-    "ClassCount": "class_counts",
-    "ClassLabels": "likelihood.labels",
-    "MixtureFit": "likelihood.mixture_fit",
-    "count_classes": "class_counts",
-    "fit_mixture": "likelihood.fitting",
-    "MixtureData": "moments.data",
-    "MixtureDesign": "moments.simulated",
-    "MixtureDiagnostics": "moments.diagnostics",
-    "MixtureSolution": "moments.solving",
-    "MomentPosterior": "moments.posterior",
-    "Moments": "moments.solving",
-    "Identifiability": "identification",
-    "QuantileBins": "proxies.bases",
-    "Ranks": "proxies.bases",
-    "Splines": "proxies.bases",
-    "StartingValues": "moments.start",
-    "draw_frame": "moments.simulated",
-    "empirical_moments": "moments.data",
-    "identifiability": "identification",
-    "mixture_arrays": "moments.data",
-    "mixture_data": "moments.data",
-    "moment_posterior": "moments.posterior",
-    "paper_design": "moments.simulated",
-    "population_moments": "moments.simulated",
-    "solve_mixture": "moments.solving",
-    "solve_moments": "moments.solving",
-    "solve_moments_pencil": "moments.pencil",
-    "starting_values": "moments.start",
+_NAMES_OF: Final[dict[str, tuple[str, ...]]] = {
+    "class_counts": ("ClassCount", "count_classes"),
+    "identification": ("Identifiability", "identifiability"),
+    "likelihood.fitting": ("fit_mixture",),
+    "likelihood.labels": ("ClassLabels",),
+    "likelihood.mixture_fit": ("MixtureFit",),
+    "likelihood.model": ("MixturePriors",),
+    "moments.data": ("MixtureData", "empirical_moments", "mixture_arrays", "mixture_data"),
+    "moments.diagnostics": ("MixtureDiagnostics",),
+    "moments.pencil": ("solve_moments_pencil",),
+    "moments.posterior": ("MomentPosterior", "moment_posterior"),
+    "moments.simulated": ("MixtureDesign", "draw_frame", "paper_design", "population_moments"),
+    "moments.solution": ("MixtureSolution", "solve_mixture", "solve_moments"),
+    "moments.start": ("StartingValues", "starting_values"),
+    "moments.tables": ("Moments",),
+    "proxies.bases": ("QuantileBins", "Ranks", "Splines"),
 }
+_EXPORTS = {name: module for module, names in _NAMES_OF.items() for name in names}
 
 __all__ = sorted(_EXPORTS)
 

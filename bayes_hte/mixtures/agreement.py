@@ -1,4 +1,4 @@
-"""Two posteriors of one mixture side by side: by likelihood and by moments.
+"""Two posteriors of one mixture compared: the likelihood's and the moments'.
 
 Both answer the same question, the likelihood with a full law of the rows and priors, the moments
 with averages alone. If the declared graph, the family of the outcome and the number of classes are
@@ -13,19 +13,20 @@ effect)::
 more precise when the model is right, and then the difference has at most the sd of the moments
 (Hausman 1978), in practice far less: in 50 data sets from designs without an X-Y edge the largest
 distance of each, with maximum likelihood for the median, was below 1.5 in all and above 1 in one.
-So a distance above 1.5 is a disagreement. Where the likelihood knows far more than the moments,
-from the shape of a continuous outcome or from covariates of the class, the difference has nearly
-the whole sd of the moments, and 1.5 would be passed by chance. There the bound is 2.2 sd of the
-difference, ``2.2 sqrt(1 - r^2)`` sd of the moments if the sd by likelihood is r times theirs; with
-r above .73 the 1.5 stands. The 2.2 is the 97% point of one normal difference. It was set after
-one of three simulated studies with a covariate of the class had passed 1.5, and its rate of false
-alarms over all quantities has not been simulated. The overlap of the two posteriors is shown and
-not judged, since two posteriors of unequal width overlap little even about one centre.
+So a distance above 1.5 is a disagreement. Where the likelihood is far more precise than the
+moments, because of the shape of a continuous outcome or covariates of the class, the difference
+has nearly the whole sd of the moments, and would pass 1.5 by chance. There the bound is 2.2 sd of
+the difference, ``2.2 sqrt(1 - r^2)`` sd of the moments if the sd by likelihood is r times theirs;
+with r above .73 the bound stays at 1.5. The 2.2 is the 97% point of one normal difference. It was
+set after one of three simulated studies with a covariate of the class had passed 1.5, and its rate
+of false alarms over all quantities has not been simulated. The overlap of the two posteriors is
+shown and not judged, since two posteriors of unequal width overlap little even about one centre.
 
 An undeclared X-Y edge that moved single class means by .09, .18 and .30 was found in 8%, 64% and
 100% of 25 data sets with 5000 rows, and the last in 11% with 1000 rows (proxies of delta = .5).
 So agreement is no proof. An X-Y edge can even move both answers alike: in the symmetric design of
-:func:`bayes_hte.mixtures.moments.simulated.paper_design` it does so exactly, for any weight of the edge.
+:func:`bayes_hte.mixtures.moments.simulated.paper_design` it does so exactly, for any weight of the
+edge.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ import scipy.stats
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
-from bayes_hte.effects.summaries import CiKind, check_interval, interval
+from bayes_hte.effects.summaries import CiKind, check_interval, interval_parameters
 from bayes_hte.mixtures.arrays import Array
 from bayes_hte.mixtures.moments.diagnostics import LARGEST_FAILED_SHARE
-from bayes_hte.mixtures.moments.posterior import MomentPosterior
-from bayes_hte.names import CHAIN, CLASS, DRAW
+from bayes_hte.mixtures.moments.posterior import MomentPosterior, median_and_interval
+from bayes_hte.names import CLASS, SAMPLE
 
 LARGEST_DISTANCE: Final = 1.5
 """Distance of the medians, in sd of the moment posterior, above which the two disagree."""
@@ -63,12 +64,12 @@ class Agreement:
 
     Attributes
     ----------
-    verdict : str
+    answer : str
         ``"agree"``, ``"disagree"`` or ``"not identifiable here"``.
     reasons : tuple of str
         Why; never empty.
     notes : tuple of str
-        What the diagnostics of the moments say besides.
+        Notes of the diagnostics of the moments.
     table : DataFrame
         Index ``quantity``, ``class`` (-1 for the average effect); for each of ``likelihood`` and
         ``moments`` the columns ``_median``, ``_lower``, ``_upper``; ``distance``, the largest
@@ -76,12 +77,13 @@ class Agreement:
         ``ci_kind``. NaN where moments refuse.
     """
 
-    verdict: str
+    answer: str
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     table: pd.DataFrame
 
 
+@interval_parameters
 def compare_posteriors(
     likelihood: xr.Dataset,
     moments: MomentPosterior | None,
@@ -96,22 +98,15 @@ def compare_posteriors(
     ----------
     likelihood : Dataset, dims (chain, draw, ...)
         ``ate``, ``effects`` (class), ``probabilities`` (class), ``class_means`` (class, arm),
-        classes labelled; what `moments` finds unidentified is not read.
+        classes labelled; quantities that `moments` cannot identify are not read.
     moments : MomentPosterior or None
-        Of the same rows; None when there is none, which makes the verdict "not identifiable here".
+        Of the same rows; None when there is none: the answer is then "not identifiable here".
     doubts : sequence of str
         Reasons why the likelihood draws cannot be compared (labels, convergence).
-    ci_prob : float, default 0.95
-    ci_kind : {"eti", "hdi"}
 
     Returns
     -------
     Agreement
-
-    Raises
-    ------
-    SpecError
-        If the interval request is not meaningful.
 
     References
     ----------
@@ -123,8 +118,8 @@ def compare_posteriors(
         why = "The moments need k levels on each side, so there is nothing to compare with."
         return Agreement(UNIDENTIFIABLE, (why, *doubts), (), pd.DataFrame())
     table = _table(likelihood, moments, ci_prob, ci_kind)
-    verdict, reasons = _judge(table, _obstacles(moments, doubts))
-    return Agreement(verdict, reasons, moments.diagnostics.notes, table)
+    answer, reasons = _judge(table, _obstacles(moments, doubts))
+    return Agreement(answer, reasons, moments.diagnostics.notes, table)
 
 
 def overlap_coefficient(first: Array, second: Array) -> float:
@@ -140,7 +135,7 @@ def overlap_coefficient(first: Array, second: Array) -> float:
     float
         From histograms on 20 bins of equal share of the pooled draws (each sample weighs one
         half), so that single far draws do no harm. Equal densities give about .95 with two
-        thousand independent draws each, as noise cannot add to the overlap.
+        thousand independent draws each, as noise can only reduce the overlap.
 
     References
     ----------
@@ -174,15 +169,15 @@ def _obstacles(moments: MomentPosterior, doubts: Sequence[str]) -> tuple[str, ..
 
 
 def _judge(table: pd.DataFrame, obstacles: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Verdict and reasons."""
+    """Return the answer and its reasons."""
     if obstacles:
         return UNIDENTIFIABLE, obstacles
     apart = table[table["distance"] > table["allowed"]]
     if apart.empty:
-        closest = table.loc[(table["distance"] / table["allowed"]).idxmax()]
+        furthest = table.loc[(table["distance"] / table["allowed"]).idxmax()]
         return AGREE, (
-            f"No quantity differs by more than {closest['distance']:.1f} sd of the moments "
-            f"({closest['allowed']:.1f} allowed). An X-Y edge can move both alike.",
+            f"No quantity differs by more than {furthest['distance']:.1f} sd of the moments "
+            f"({furthest['allowed']:.1f} allowed). An X-Y edge can move both alike.",
         )
     reasons = [
         f"{_in_words(*index)}: {row.likelihood_median:.3g} by likelihood, "
@@ -206,7 +201,7 @@ def _in_words(quantity: str, label: int) -> str:
 def _table(
     likelihood: xr.Dataset, moments: MomentPosterior, ci_prob: float, ci_kind: CiKind
 ) -> pd.DataFrame:
-    """One row a quantity."""
+    """One row per quantity."""
     rows = {("ate", -1): (likelihood["ate"], moments.draws["ate"])}
     if "effects" in moments.identifiability.identified:
         partner = _partners(likelihood, moments)
@@ -222,9 +217,8 @@ def _table(
 
 def _partners(likelihood: xr.Dataset, moments: MomentPosterior) -> list[int]:
     """The moment class that fits each likelihood class best, by outcome means."""
-    over = (CHAIN, DRAW)
-    ours = likelihood["class_means"].median(over).to_numpy()
-    theirs = moments.draws["class_means"].median(over).to_numpy()
+    ours = likelihood["class_means"].median(SAMPLE).to_numpy()
+    theirs = moments.draws["class_means"].median(SAMPLE).to_numpy()
     if not np.isfinite(theirs).all():
         return list(range(len(ours)))
     cost = ((ours[:, None] - theirs[None]) ** 2).sum(axis=-1)
@@ -239,25 +233,20 @@ def _row(
     kept = {name: draws[np.isfinite(draws)] for name, draws in kept.items()}
     row: dict[str, float] = {}
     for name, draws in kept.items():
-        numbers = (np.nan, np.nan, np.nan)
-        if draws.size > 1:
-            array = xr.DataArray(draws[None], dims=(CHAIN, DRAW))
-            bounds = interval(array, ci_prob=ci_prob, ci_kind=ci_kind)
-            numbers = (float(np.median(draws)), *(float(bound) for bound in bounds))
+        numbers = median_and_interval(draws, ci_prob, ci_kind)
         row |= {
             f"{name}_{part}": value
             for part, value in zip(("median", "lower", "upper"), numbers, strict=True)
         }
-    usable = min(draws.size for draws in kept.values()) > 1
-    gap = abs(row["likelihood_median"] - row["moments_median"])
-    row |= {"distance": np.nan, "allowed": np.nan}
-    if usable:
-        sd = _spread(kept["moments"])
-        ratio = min(_spread(kept["likelihood"]) / sd, 1.0)
-        row["distance"] = gap / sd
-        row["allowed"] = max(LARGEST_DISTANCE, LARGEST_DIFFERENCE * np.sqrt(1 - ratio**2))
-    row["overlap"] = overlap_coefficient(*kept.values()) if usable else np.nan
-    return row
+    if min(draws.size for draws in kept.values()) < 2:
+        return row | dict.fromkeys(("distance", "allowed", "overlap"), np.nan)
+    sd = _spread(kept["moments"])
+    ratio = min(_spread(kept["likelihood"]) / sd, 1.0)
+    return row | {
+        "distance": abs(row["likelihood_median"] - row["moments_median"]) / sd,
+        "allowed": max(LARGEST_DISTANCE, LARGEST_DIFFERENCE * np.sqrt(1 - ratio**2)),
+        "overlap": overlap_coefficient(*kept.values()),
+    }
 
 
 def _spread(draws: Array) -> float:

@@ -1,7 +1,7 @@
-"""What the fit of a latent mixture says for and against itself, as checks of a run.
+"""Checks of the fit of a mixture, for the listing of a run.
 
 None of them decides whether the other effects of a study can be trusted: those come from other
-models. A fit of hidden classes that fails here is a caution, and its own section says so.
+models. A mixture that fails here is a caution, and its own section of the report says so.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.sampling_health import PREFIX as HEALTH
+from bayes_hte.checks.sampling_health import NAME as HEALTH
 from bayes_hte.mixtures.agreement import AGREE
 from bayes_hte.mixtures.identification import LEVELS, Identifiability
 
 if TYPE_CHECKING:
     from bayes_hte.mixtures import MixtureFit
 
-NAME: Final = "hidden classes"
+NAME: Final = "mixture"
 AGREEMENT: Final = f"{NAME}: likelihood and moments"
 IDENTIFIABILITY: Final = f"{NAME}: identifiability"
 
 
-def hidden_class_checks(fit: MixtureFit) -> tuple[CheckResult, ...]:
-    """Collect the checks of a latent mixture.
+def class_checks(fit: MixtureFit) -> tuple[CheckResult, ...]:
+    """Collect the checks of a mixture.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def hidden_class_checks(fit: MixtureFit) -> tuple[CheckResult, ...]:
     Returns
     -------
     tuple of CheckResult
-        What the declared graph identifies (informs only), the health of the draws, and whether the
-        likelihood and the moments give one answer; where they cannot be compared, that has failed.
+        Identifiability by the declared graph (informs only), the health of the draws, and whether
+        the likelihood and the moments agree; where they cannot be compared, that check has failed.
     """
     graph = CheckResult(
         IDENTIFIABILITY, None, _statements(fit.identifiability), level_words(fit.identifiability)
@@ -50,15 +50,15 @@ def hidden_class_checks(fit: MixtureFit) -> tuple[CheckResult, ...]:
         for check in fit.health
     )
     found = fit.agreement
-    text = f"{found.verdict[:1].upper()}{found.verdict[1:]}. {' '.join(found.reasons)}"
+    text = f"{found.answer[:1].upper()}{found.answer[1:]}. {' '.join(found.reasons)}"
     agreement = CheckResult(
-        AGREEMENT, found.verdict == AGREE, found.table.reset_index(drop=found.table.empty), text
+        AGREEMENT, found.answer == AGREE, found.table.reset_index(drop=found.table.empty), text
     )
     return (graph, *health, agreement)
 
 
 def level_words(graph: Identifiability) -> str:
-    """Say in two or three sentences what a declared graph identifies, and why no more.
+    """Return the level of a declared graph in words, with the reasons.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def level_words(graph: Identifiability) -> str:
 
 
 def _statements(graph: Identifiability) -> pd.DataFrame:
-    """One row a statement: its kind (identified, reason, remedy, assumption) and its words."""
+    """One row per statement: its kind (identified, reason, remedy, assumption) and its words."""
     kinds = {
         "identified": graph.identified,
         "reason": graph.reasons,

@@ -1,7 +1,9 @@
-"""How many classes: BIC of the level-3 likelihood beside what the proxies can carry.
+"""The number of classes, three ways: BIC, tests of rank, and prediction of left-out rows.
 
-The two answer different questions. BIC asks which number of classes describes the rows best; the
-tests of rank ask how many classes the proxies tell apart in both arms. Class effects need both.
+They answer different questions. BIC asks which number of classes describes the rows best, the
+tests of rank how many classes the proxies distinguish in both arms; class effects need both.
+Fits of the Bayesian model with different numbers of classes are compared by their prediction of
+left-out rows.
 """
 
 from __future__ import annotations
@@ -12,14 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit, logsumexp
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.loo import MAX_BAD_SHARE, leave_one_out
 from bayes_hte.components.families import get_family
+from bayes_hte.effects.arguments import check_generator, check_number
 from bayes_hte.errors import SpecError, UnsupportedError
-from bayes_hte.mixtures.arrays import Array
-from bayes_hte.mixtures.likelihood.model import ClassLaw, Patterns, collapse, log_joint
+from bayes_hte.mixtures.arrays import check_whole
+from bayes_hte.mixtures.likelihood.law import collapse
+from bayes_hte.mixtures.likelihood.maximum import CLOSED_FORM, maximum_likelihood, n_parameters
 from bayes_hte.mixtures.moments.data import MixtureData, empirical_moments
 from bayes_hte.mixtures.moments.diagnostics import classes_carried, rank_tests
 from bayes_hte.mixtures.moments.uncertainty import bootstrap_moments
@@ -28,31 +31,27 @@ from bayes_hte.names import UNIT
 if TYPE_CHECKING:
     from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
 
-MAX_STEPS: Final = 5000
-TOLERANCE: Final = 1e-6
-"""Steps stop when the log-likelihood gains less than this."""
-CLOSED_FORM: Final = ("bernoulli", "gaussian", "poisson")
-"""Families whose best parameters for rows of known class are averages."""
-SMALLEST_COUNT: Final = 1e-6
-"""Added to every count, so that an empty cell has a finite logit."""
+NAME: Final = "number of classes"
 RANK_DRAWS: Final = 500
+CLOSE_FIT: Final = 0.01
+"""Starts whose log-likelihood comes this near to the largest one have reached it."""
 
 
 @dataclass(frozen=True)
 class ClassCount:
-    """How many classes the rows and the proxies speak for.
+    """Numbers of classes compared, by the rows (BIC) and by the proxies (rank).
 
     Attributes
     ----------
     table : DataFrame
         Index ``k``; columns ``log_likelihood`` (maximum over the starts), ``n_parameters``,
         ``bic`` (lower is better), ``reached`` (share of the starts that came within .01 of the
-        maximum; a small one asks for more starts) and ``carried`` (whether the proxies tell that
-        many classes apart).
+        maximum; if it is small, use more starts) and ``carried`` (whether the proxies distinguish
+        that many classes).
     by_bic : int
         k of the lowest BIC.
     by_rank : int
-        Classes carried, by the tests of rank.
+        Number of classes that the proxies carry, by the tests of rank.
     """
 
     table: pd.DataFrame
@@ -61,7 +60,7 @@ class ClassCount:
 
     @property
     def agree(self) -> bool:
-        """Whether both give one answer."""
+        """Whether both name the same number."""
         return self.by_bic == self.by_rank
 
 
@@ -73,12 +72,12 @@ def count_classes(
     max_k: int | None = None,
     starts: int = 10,
 ) -> ClassCount:
-    """Compare numbers of classes.
+    """Compare numbers of classes by BIC and by the tests of rank.
 
     Parameters
     ----------
     data : MixtureData
-        Of :func:`bayes_hte.mixtures.mixture_data`, with categorical proxies.
+        From :func:`bayes_hte.mixtures.mixture_data`, with categorical proxies.
     rng : numpy.random.Generator
         Random starts, and draws of the tests of rank.
     family : {"bernoulli", "gaussian", "poisson"}
@@ -86,7 +85,7 @@ def count_classes(
     max_k : int, optional
         Default, and at most, the smaller number of levels of the two sides.
     starts : int, default 10
-        Random starts for each k.
+        Random starts per k.
 
     Returns
     -------
@@ -110,13 +109,23 @@ def count_classes(
     ----------
     Schwarz (1978), Estimating the dimension of a model, Annals of Statistics 6, 461-464,
     doi:10.1214/aos/1176344136.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayes_hte import mixtures
+    >>> rows = mixtures.draw_frame(mixtures.paper_design(), 2000, rng=np.random.default_rng(1))
+    >>> data = mixtures.mixture_arrays(rows["z"], rows["x"], rows["t"], rows["y"])
+    >>> found = mixtures.count_classes(data, rng=np.random.default_rng(2), starts=2)
+    >>> found.by_bic, found.by_rank
+    (2, 2)
     """
+    check_generator(rng)
     largest = min(len(data.z.names), len(data.x.names))
     top = largest if max_k is None else max_k
-    if not 1 <= top <= largest:
-        raise SpecError(f"max_k must be from 1 to {largest}, the levels of a side; got {max_k!r}.")
-    if starts < 1:
-        raise SpecError(f"starts must be at least 1; got {starts}.")
+    allowed = f"a whole number from 1 to {largest}, the levels of a side"
+    check_number("max_k", top, allowed, lambda k: 1 <= k <= largest, whole=True)
+    check_whole("starts", starts, 1)
     likelihood = get_family(family)
     if family not in CLOSED_FORM:
         raise UnsupportedError(
@@ -131,15 +140,14 @@ def count_classes(
     rows = []
     for k in range(1, top + 1):
         fits = [maximum_likelihood(data, patterns, k, family, rng=rng)[1] for _ in range(starts)]
-        best = max(fits)
-        size = n_parameters(data, k, family)
+        best, size = max(fits), n_parameters(data, k, family)
         rows.append(
             {
                 "k": k,
                 "log_likelihood": best,
                 "n_parameters": size,
                 "bic": size * np.log(patterns.count.sum()) - 2 * best,
-                "reached": float(np.mean([best - one < 0.01 for one in fits])),
+                "reached": float(np.mean([best - one < CLOSE_FIT for one in fits])),
                 "carried": k <= carried,
             }
         )
@@ -147,89 +155,8 @@ def count_classes(
     return ClassCount(table, int(table["bic"].idxmin()), carried)
 
 
-def n_parameters(data: MixtureData, k: int, family: str) -> int:
-    """Number of free parameters of the level-3 law."""
-    z, x = len(data.z.names), len(data.x.names)
-    return (k - 1) + k * (z - 1) + k * (x - 1) + k * z + 2 * k + (family == "gaussian")
-
-
-def maximum_likelihood(
-    data: MixtureData,
-    patterns: Patterns,
-    k: int,
-    family: str,
-    *,
-    rng: np.random.Generator,
-    level: int = 3,
-) -> tuple[ClassLaw, float]:
-    """Maximise the likelihood by expectation-maximisation from one random start.
-
-    Parameters
-    ----------
-    data : MixtureData
-    patterns : Patterns
-        Of `data`.
-    k : int
-    family : {"bernoulli", "gaussian", "poisson"}
-    rng : numpy.random.Generator
-        Draws the start: random memberships.
-    level : {2, 3}, default 3
-        Whether Z is independent of T given the class (2) or may be tied to it.
-
-    Returns
-    -------
-    law : ClassLaw
-        Classes in no particular order.
-    log_likelihood : float
-        A local maximum; take the best of several starts.
-    """
-    shape = (len(data.z.names), len(data.x.names))
-    membership = rng.dirichlet(np.ones(k), size=len(patterns.z)).T
-    previous = -np.inf
-    for _ in range(MAX_STEPS):
-        law = _complete_data_fit(membership * patterns.count, patterns, shape, family, level)
-        joint = log_joint(law, patterns, family)
-        total = logsumexp(joint, axis=0)
-        reached = float(patterns.count @ total)
-        if reached - previous < TOLERANCE:
-            break
-        previous, membership = reached, np.exp(joint - total)
-    return law, reached
-
-
-def _complete_data_fit(
-    weights: Array, patterns: Patterns, shape: tuple[int, int], family: str, level: int
-) -> ClassLaw:
-    """The law that fits rows of known (fractional) class best; weights of shape (class, m)."""
-    z, x = np.eye(shape[0])[patterns.z], np.eye(shape[1])[patterns.x]
-    arms = np.eye(2)[patterns.arm]
-    by_z = weights @ z + SMALLEST_COUNT
-    by_x = weights @ x + SMALLEST_COUNT
-    tie = np.ones((len(patterns.z), 1)) if level == 2 else z
-    treated = (weights * patterns.arm) @ tie + SMALLEST_COUNT
-    seen = weights @ tie + 2 * SMALLEST_COUNT
-    by_arm = weights @ arms + 2 * SMALLEST_COUNT
-    mean = ((weights * patterns.outcome) @ arms + SMALLEST_COUNT) / by_arm
-    noise = {}
-    if family == "gaussian":
-        residual = patterns.outcome - mean[:, patterns.arm]
-        noise["sigma"] = np.sqrt((weights * residual**2).sum() / weights.sum())
-    return ClassLaw(
-        level=level,
-        probabilities=by_z.sum(axis=1) / by_z.sum(),
-        z_given_class=by_z / by_z.sum(axis=1, keepdims=True),
-        x_given_class=by_x / by_x.sum(axis=1, keepdims=True),
-        treatment_logit=logit(treated / seen),
-        outcome_predictor=get_family(family).link(mean)[:, None, :],
-        noise=noise,
-    )
-
-
-NAME: Final = "number of hidden classes"
-
-
 def compare_class_counts(fits: Sequence[MixtureFit]) -> CheckResult:
-    """Compare fits of one data set with different numbers of classes.
+    """Compare fits of one data set with different numbers of classes, by left-out rows.
 
     Parameters
     ----------
@@ -240,15 +167,22 @@ def compare_class_counts(fits: Sequence[MixtureFit]) -> CheckResult:
     -------
     CheckResult
         Passes if at most 10% of the units of every fit have a Pareto k above the threshold for its
-        draws. One row a fit: ``k``, ``elpd`` (natural logarithms), ``p_loo`` (effective number of
-        parameters),
-        ``difference`` from the best and its standard error ``se``, the share of units ``above``
-        the threshold.
+        draws. One row per fit: ``k``, ``elpd`` (natural logarithms), ``p_loo`` (effective number
+        of parameters), ``difference`` from the best and its standard error ``se``, and the share of
+        units ``above`` the threshold.
 
     Raises
     ------
     SpecError
         If there are fewer than two fits, a number of classes comes twice, or their rows differ.
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> hte.compare_class_counts([])
+    Traceback (most recent call last):
+    ...
+    bayes_hte.errors.SpecError: give fits of two or more different numbers of classes; got [].
     """
     _check_comparable(fits)
     count = fits[0].patterns.count
@@ -307,7 +241,7 @@ def _score(fit: MixtureFit) -> pd.DataFrame:
 
 
 def _standard_error(difference: pd.Series, count: np.ndarray) -> float:
-    """Standard error of a sum over units, each row counted as often as it was seen."""
+    """Standard error of a sum over units; each distinct row counts as often as it occurs."""
     n = count.sum()
     mean = float(difference @ count) / n
     return float(np.sqrt(n * (((difference - mean) ** 2) @ count) / (n - 1)))

@@ -1,6 +1,6 @@
-"""What a declared graph identifies: the four levels of a latent mixture of treatment effects.
+"""The four levels of a mixture of treatment effects, and the level that a declared graph reaches.
 
-No diagnostic can see an X-Y edge, and the data cannot tell most other edges either. So the user
+No diagnostic can see an X-Y edge, and the data cannot show most other edges either. So the user
 declares which edges are possible, the level follows, and nothing above the level is reported.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bayes_hte.errors import NotIdentifiedError, SpecError, unknown_name
+from bayes_hte.mixtures.arrays import check_whole
 
 EDGES: Final[dict[str, str]] = {
     "Z-T": "a treatment-side proxy is tied to the treatment beyond the class",
@@ -20,7 +21,7 @@ EDGES: Final[dict[str, str]] = {
     "Z-Y": "a treatment-side proxy is tied to the outcome beyond class and treatment",
     "Z-X": "proxies of the two sides are tied to each other beyond class and treatment",
 }
-"""Edges a user may allow. The class is always allowed to touch everything, T to touch Y."""
+"""Edges that a user may allow. The class may always act on everything, and T on Y."""
 
 QUANTITIES: Final[dict[str, str]] = {
     "unit_class": "the class of each unit",
@@ -50,7 +51,7 @@ ASSUMPTIONS: Final[dict[str, str]] = {
     "A3": "Z independent of Y given U and T",
     "A4": "Z independent of X given U and T",
     "A5": "X independent of Y given U and T; no diagnostic can see it fail",
-    "A6": "the proxies tell k classes apart in both arms (see the strength of the proxies)",
+    "A6": "the proxies distinguish k classes in both arms (see the strength of the proxies)",
     "A7": "classes of equal effect count as one unless their baselines differ",
     "positivity": "both arms occur in every class",
 }
@@ -58,7 +59,7 @@ ASSUMPTIONS: Final[dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Identifiability:
-    """What a declared graph identifies.
+    """The quantities that a declared graph identifies, with the reasons.
 
     Attributes
     ----------
@@ -71,9 +72,9 @@ class Identifiability:
     reasons : tuple of str
         Why this level and not a better one.
     remedies : tuple of str
-        What would reach a better level.
+        Changes of the design that would reach a better level.
     assumptions : tuple of str
-        What the level rests on and the data cannot show.
+        Assumptions of the level, which the data cannot show.
     """
 
     level: int | None
@@ -97,6 +98,16 @@ class Identifiability:
             If the name is unknown.
         NotIdentifiedError
             If the declared graph does not identify it; the message says why and what would help.
+
+        Examples
+        --------
+        >>> import bayes_hte as hte
+        >>> graph = hte.identifiability(k=2, z_levels=[2], x_levels=[2], edges=["X-Y"])
+        >>> graph.require("ate")
+        >>> graph.require("effects")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        bayes_hte.errors.NotIdentifiedError: effects (the mean effect of each class) is not ...
         """
         if quantity not in QUANTITIES:
             raise unknown_name("quantity", quantity, QUANTITIES)
@@ -122,7 +133,7 @@ def identifiability(
     class_observed: bool = False,
     outcome_levels: int | None = 2,
 ) -> Identifiability:
-    """Derive what a declared graph identifies about a latent mixture of effects.
+    """Derive which quantities of a mixture of treatment effects a declared graph identifies.
 
     Parameters
     ----------
@@ -132,10 +143,10 @@ def identifiability(
         Number of levels of each treatment-side and outcome-side proxy; None for a continuous one,
         which can carry any number of classes.
     edges : iterable of str
-        Edges that *may* exist, names from ``EDGES`` (either direction): whatever cannot be ruled
-        out by design belongs here. An empty list is a strong claim.
+        Edges that *may* exist, names from ``EDGES`` (either direction): every edge that the design
+        cannot rule out belongs here. An empty list is a strong claim.
     class_observed : bool, default False
-        Whether the class is measured or a function of covariates (no overlap between classes).
+        Whether the class is measured, or a function of covariates (no overlap between classes).
     outcome_levels : int or None, default 2
         Number of levels of the outcome; None if continuous.
 
@@ -150,22 +161,28 @@ def identifiability(
 
     Notes
     -----
-    Cardinality is necessary, not sufficient: whether the proxies in fact carry k classes is for
-    the data to show.
+    Enough levels are necessary, not sufficient: the data show whether the proxies carry k classes.
 
     References
     ----------
     Mazaheri, Squires, Uhler (2025), AISTATS, PMLR 258. Allman, Matias, Rhodes (2009), Annals of
     Statistics 37, 3099-3132, doi:10.1214/09-AOS689. Miao, Geng, Tchetgen Tchetgen (2018),
     Biometrika 105, 987-993, doi:10.1093/biomet/asy038.
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> design = {"k": 2, "z_levels": [2], "x_levels": [2]}
+    >>> [hte.identifiability(**design, edges=[edge]).level for edge in ("Z-T", "X-Y", "X-T")]
+    [3, 4, None]
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 2:
-        raise SpecError(f"k must be a whole number, at least 2 for a mixture; got {k!r}.")
+    check_whole("k", k, 2)
+    k = int(k)
     allowed = _parse_edges(edges)
     dz, dx = _cells("z_levels", z_levels), _cells("x_levels", x_levels)
     dy = _cells("outcome_levels", [outcome_levels])
     if class_observed:
-        return _result(1, k, ("The class is seen, so each unit's class is known.",), ())
+        return _result(1, k, ("The class is measured, so each unit's class is known.",), ())
     broken, remedies = _broken(allowed)
     if broken:
         return _result(None, k, broken, remedies)
@@ -184,7 +201,7 @@ def _mixture_level(
     views = min(dz, k) + min(dx, k) + min(2 * dy, k)
     if not z_tied and views >= 2 * k + 2:
         reasons = [
-            "Z, X and (T, Y) are independent given the class, and they have levels enough: "
+            "Z, X and (T, Y) are independent given the class, and they have enough levels: "
             f"{views:g} >= 2k + 2 = {2 * k + 2}."
         ]
         remedies: tuple[str, ...] = ()
@@ -261,7 +278,7 @@ def _too_few(k: int, dz: float, dx: float) -> tuple[tuple[str, ...], tuple[str, 
 def _result(
     level: int | None, k: int, reasons: tuple[str, ...], remedies: tuple[str, ...]
 ) -> Identifiability:
-    """Put a level together with what follows from it."""
+    """Join a level, the quantities it identifies and its assumptions."""
     needed = {
         1: ("A1", "positivity"),
         2: ("A1", "A2", "A3", "A4", "A5", "A6", "A7"),
@@ -275,8 +292,10 @@ def _result(
 
 def _parse_edges(edges: Iterable[str]) -> frozenset[str]:
     """Canonical names of the allowed edges."""
-    if isinstance(edges, str):
-        raise SpecError(f"edges must be a list of names; got the string {edges!r}.")
+    if isinstance(edges, str) or not isinstance(edges, Iterable):
+        raise SpecError(
+            f"edges must be a list of names of {', '.join(EDGES)}, empty for none; got {edges!r}."
+        )
     names = set()
     for edge in edges:
         reverse = "-".join(reversed(str(edge).split("-")))
@@ -288,10 +307,9 @@ def _parse_edges(edges: Iterable[str]) -> frozenset[str]:
 
 def _cells(name: str, levels: Sequence[int | None]) -> float:
     """Count joint levels; infinite with a continuous variable, 1 without any."""
+    if not isinstance(levels, Iterable):
+        raise SpecError(f"{name} must be a list, one number of levels per proxy; got {levels!r}.")
     for value in levels:
-        if value is not None and (not isinstance(value, int) or value < 2):
-            raise SpecError(
-                f"{name}: every variable needs at least 2 levels, or None if continuous; "
-                f"got {value!r}."
-            )
+        if value is not None:
+            check_whole(f"every number of {name} (None if continuous)", value, 2)
     return math.prod(math.inf if value is None else value for value in levels)

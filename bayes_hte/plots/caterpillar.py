@@ -1,4 +1,4 @@
-"""One line a person: the individual effects in order, with their intervals."""
+"""One line per person: the individual effects in order, with their intervals."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_hte.plots.style import (
-    BLUE,
-    INK,
-    Better,
-    effect_axis,
-    interval_of,
-    need_columns,
-    new_axes,
-    styled,
-)
+from bayes_hte.plots import style
 
 
-@styled
+@style.styled
 def plot_caterpillar(
     table: pd.DataFrame,
     *,
-    better: Better | None = None,
+    better: style.Better | None = None,
     important: float | None = None,
     xlabel: str = "individual effect",
     units: str = "people",
@@ -34,38 +25,36 @@ def plot_caterpillar(
 
     Parameters
     ----------
-    table : DataFrame, one row a unit
+    table : DataFrame, one row per unit
         ``rank`` (1 is the smallest effect), ``mean``, ``ci_lower``, ``ci_upper``, ``ci_prob``,
-        ``ci_kind``. Every row is drawn; thin a long table before.
-    better, important : optional
-        Direction of benefit and minimal important difference (drawn dotted).
+        ``ci_kind``. Every row is drawn; thin a long table first.
     xlabel : str
         What the axis shows, with its unit.
-    units : str, default "people"
-        Word for what is studied.
-    title : str, optional
-        Title of the axes.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
     DataError
         If the table lacks a column or mixes intervals.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte import plots
+    >>> table = pd.DataFrame({"rank": [1, 2, 3], "mean": [-1.0, 0.5, 2.0]})
+    >>> table = table.assign(ci_lower=table["mean"] - 1, ci_upper=table["mean"] + 1)
+    >>> figure = plots.plot_caterpillar(table.assign(ci_prob=0.9, ci_kind="eti"), units="patients")
+    >>> figure.axes[0].get_ylabel()
+    'patients, ordered by their mean effect'
     """
-    need_columns(table, ("rank", "mean", "ci_lower", "ci_upper"))
-    note = "line: " + interval_of(table)
-    figure, ax = new_axes(ax, height=4.6, title=title)
-    rank = table["rank"].to_numpy()
+    table, note = style.summaries(table, "rank")
+    figure, ax = style.new_axes(ax, height=4.6, title=title)
+    rank, ends = table["rank"].to_numpy(), (table["ci_lower"], table["ci_upper"])
     # Lines take about half of the room between two people, so that neighbours stay apart.
     width = float(np.clip(140 / max(len(table), 1), 0.4, 2.5))
-    ax.hlines(rank, table["ci_lower"], table["ci_upper"], color=BLUE, alpha=0.55, linewidth=width)
-    ax.plot(table["mean"], rank, "o", color=INK, markersize=1.6 + width, markeredgewidth=0)
+    ax.hlines(rank, *ends, color=style.BLUE, alpha=0.55, linewidth=width)
+    points = {"color": style.INK, "markersize": 1.6 + width, "markeredgewidth": 0}
+    ax.plot(table["mean"], rank, "o", **points)
     ax.set_ylim(rank.min() - 1, rank.max() + 1)
     ax.set_ylabel(f"{units}, ordered by their mean effect")
-    effect_axis(ax, label=xlabel, note=note, better=better, important=important)
+    style.effect_axis(ax, label=xlabel, note=f"line: {note}", better=better, important=important)
     return figure

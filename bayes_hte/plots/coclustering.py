@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayes_hte.errors import DataError
-from bayes_hte.plots.style import INK, MUTED, SKY, need_columns, new_axes, set_title, styled
+from bayes_hte.plots import style
 
 
-@styled
+@style.styled
 def plot_co_clustering(
     similarity: pd.DataFrame,
     units: pd.DataFrame,
@@ -20,7 +20,7 @@ def plot_co_clustering(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw in how many draws each pair of people is together.
+    """Draw the share of draws in which each pair of people is together.
 
     Parameters
     ----------
@@ -32,40 +32,44 @@ def plot_co_clustering(
         probability, drawn as a strip above the map).
     clear : float, optional
         Certainty below which a membership counts as uncertain; a line across the strip.
-    title : str, optional
-        Title of the axes.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
     DataError
         If the units of the two tables differ, or those of a group do not stand together.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte import plots
+    >>> similarity = pd.DataFrame([[1, 0.9, 0.2], [0.9, 1, 0.1], [0.2, 0.1, 1]])
+    >>> units = pd.DataFrame({"group": [0, 0, 1], "certainty": [0.9, 0.8, 0.7]})
+    >>> figure = plots.plot_co_clustering(similarity, units, clear=0.75)
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['group 0', 'group 1']
     """
-    need_columns(units, ("group", "certainty"))
+    style.need_columns(units, ("group", "certainty"))
     if not similarity.index.equals(units.index) or not similarity.columns.equals(units.index):
         raise DataError(
             f"the heat map has {similarity.shape[0]} by {similarity.shape[1]} units and the strip "
             f"{len(units)}; both must list the same units in the same order."
         )
-    starts = np.flatnonzero(np.r_[True, units["group"].to_numpy()[1:] != units["group"][:-1]])
+    # As an array: labels of the units may be numbers, by which pandas would slice.
+    groups = units["group"].to_numpy()
+    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
     if len(starts) != units["group"].nunique():
         raise DataError("the units of a group must stand together; sort them by group first.")
     own_figure = ax is None
-    figure, ax = new_axes(ax, height=5.2, title=None)
+    figure, ax = style.new_axes(ax, height=5.2, title=None)
     n = len(units)
     image = ax.imshow(
         similarity.to_numpy(dtype=float), cmap="Blues", vmin=0, vmax=1, interpolation="nearest"
     )
     for start in starts[1:]:
-        ax.axhline(start - 0.5, color=INK, linewidth=1.0)
-        ax.axvline(start - 0.5, color=INK, linewidth=1.0)
+        ax.axhline(start - 0.5, color=style.INK, linewidth=1.0)
+        ax.axvline(start - 0.5, color=style.INK, linewidth=1.0)
     middles = (starts + np.r_[starts[1:], n] - 1) / 2
-    ax.set_yticks(middles, [f"group {g}" for g in units["group"].iloc[starts]])
+    ax.set_yticks(middles, [f"group {g}" for g in groups[starts]])
     ax.tick_params(axis="y", length=0)
     ax.set_xticks([])
     ax.set_xlabel("ordered by group, then by mean effect")
@@ -74,7 +78,7 @@ def plot_co_clustering(
     figure.colorbar(image, ax=ax, label=label, location="bottom", shrink=0.8, ticks=[0, 0.5, 1])
     strip = _strip(ax, units["certainty"].to_numpy(), clear)
     if title is not None and own_figure:
-        set_title(strip, title)
+        style.set_title(strip, title)
     elif title is not None:
         strip.set_title(title)
     return figure
@@ -84,9 +88,9 @@ def _strip(ax: Axes, certainty: np.ndarray, clear: float | None) -> Axes:
     """Draw the certainty of each unit above its column."""
     strip = ax.inset_axes((0, 1.03, 1, 0.18))
     edges = np.arange(len(certainty) + 1) - 0.5
-    strip.stairs(certainty, edges, fill=True, color=SKY)
+    strip.stairs(certainty, edges, fill=True, color=style.SKY)
     if clear is not None:
-        strip.axhline(clear, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)))
+        strip.axhline(clear, color=style.MUTED, linewidth=1.0, linestyle=(0, (4, 2)))
     strip.set_xlim(-0.5, len(certainty) - 0.5)
     strip.set_ylim(0, 1)
     strip.set_xticks([])

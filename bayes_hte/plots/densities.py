@@ -11,28 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayes_hte.errors import DataError
-from bayes_hte.plots.style import (
-    BLUE,
-    INK,
-    Better,
-    effect_axis,
-    interval_of,
-    need_columns,
-    new_axes,
-    rows_axis,
-    styled,
-)
+from bayes_hte.plots import style
 
 GRID = 200
 
 
-@styled
+@style.styled
 def plot_densities(
     draws: xr.Dataset | Mapping[str, xr.DataArray],
     table: pd.DataFrame,
     *,
     labels: Mapping[str, str] | None = None,
-    better: Better | None = None,
+    better: style.Better | None = None,
     important: float | None = None,
     xlabel: str = "effect",
     title: str | None = None,
@@ -44,49 +34,45 @@ def plot_densities(
     ----------
     draws : Dataset or mapping of str to DataArray, each of dims (chain, draw)
         Posterior draws by name; the density is estimated from them.
-    table : DataFrame, one row a name of `draws`
+    table : DataFrame, one row per name of `draws`
         ``mean``, ``ci_lower``, ``ci_upper``, ``ci_prob``, ``ci_kind``, as `summarize` returns.
         Its order is the order of the rows, the first on top.
     labels : mapping of str to str, optional
         Words shown instead of the names.
-    better, important : optional
-        Direction of benefit and minimal important difference (drawn dotted).
     xlabel : str
         What the axis shows, with its unit.
-    title : str, optional
-        Title of the axes.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
     DataError
         If a row of the table has no draws, or the table lacks a column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte import plots
+    >>> values = np.random.default_rng(1).normal(size=(2, 50))
+    >>> draws = xr.Dataset({"te": (("chain", "draw"), values)})
+    >>> figure = plots.plot_densities(draws, hte.summarize(draws), labels={"te": "total"})
+    >>> figure.axes[0].get_yticklabels()[0].get_text()
+    'total'
     """
-    need_columns(table, ("mean", "ci_lower", "ci_upper"))
-    note = "line: " + interval_of(table)
+    _, note = style.summaries(table)
     absent = [str(name) for name in table.index if name not in draws]
     if absent:
         raise DataError(f"no draws for {', '.join(absent)}; the draws hold {', '.join(draws)}.")
-    figure, ax = new_axes(ax, height=1.1 + 0.62 * len(table), title=title)
+    figure, ax = style.new_axes(ax, height=1.1 + 0.62 * len(table), title=title)
     for row, (name, numbers) in enumerate(table.iterrows()):
-        _density(ax, np.asarray(draws[str(name)]).ravel(), base=row + 0.2)
-        ax.plot(
-            [numbers["ci_lower"], numbers["ci_upper"]],
-            [row + 0.2] * 2,
-            color=INK,
-            linewidth=2.2,
-            solid_capstyle="butt",
-            gid=f"interval-{name}",
-        )
-        ax.plot(numbers["mean"], row + 0.2, "o", color=INK, markersize=5.5, gid=f"mean-{name}")
+        at, ends = row + 0.2, [numbers["ci_lower"], numbers["ci_upper"]]
+        _density(ax, np.asarray(draws[name]).ravel(), base=at)
+        line = {"linewidth": 2.2, "solid_capstyle": "butt", "gid": f"interval-{name}"}
+        ax.plot(ends, [at] * 2, color=style.INK, **line)
+        ax.plot(numbers["mean"], at, "o", color=style.INK, markersize=5.5, gid=f"mean-{name}")
     words = labels or {}
-    rows_axis(ax, [words.get(str(name), str(name)) for name in table.index])
-    effect_axis(ax, label=xlabel, note=note, better=better, important=important)
+    style.rows_axis(ax, [words.get(name, str(name)) for name in table.index])
+    style.effect_axis(ax, label=xlabel, note=f"line: {note}", better=better, important=important)
     return figure
 
 
@@ -98,5 +84,5 @@ def _density(ax: Axes, values: np.ndarray, *, base: float) -> None:
 
     grid, density, _ = array_stats.kde(values, grid_len=GRID)
     top = base - 0.6 * density / density.max()
-    ax.fill_between(grid, base, top, color=BLUE, alpha=0.3, linewidth=0)
-    ax.plot(grid, top, color=BLUE, linewidth=1.2)
+    ax.fill_between(grid, base, top, color=style.BLUE, alpha=0.3, linewidth=0)
+    ax.plot(grid, top, color=style.BLUE, linewidth=1.2)

@@ -6,23 +6,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_hte.plots.style import (
-    INK,
-    SKY,
-    Better,
-    effect_axis,
-    interval_of,
-    need_columns,
-    new_axes,
-    styled,
-)
+from bayes_hte.plots import style
 
 
-@styled
+@style.styled
 def plot_distribution(
     table: pd.DataFrame,
     *,
-    better: Better | None = None,
+    better: style.Better | None = None,
     important: float | None = None,
     xlabel: str = "individual effect",
     units: str = "people",
@@ -33,50 +24,37 @@ def plot_distribution(
 
     Parameters
     ----------
-    table : DataFrame, one row a bin
+    table : DataFrame, one row per bin
         ``bin_lower``, ``bin_upper`` in outcome units; ``mean``, ``ci_lower``, ``ci_upper`` of the
         share of units in the bin; ``ci_prob``, ``ci_kind``.
-    better, important : optional
-        Direction of benefit and minimal important difference (drawn dotted).
     xlabel : str
         What the axis shows, with its unit.
-    units : str, default "people"
-        Word for what is studied.
-    title : str, optional
-        Title of the axes.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
     DataError
         If the table lacks a column or mixes intervals.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte import plots
+    >>> table = pd.DataFrame({"bin_lower": [0, 1], "bin_upper": [1, 2], "mean": [0.7, 0.3]})
+    >>> table = table.assign(ci_lower=table["mean"] - 0.1, ci_upper=table["mean"] + 0.1)
+    >>> figure = plots.plot_distribution(table.assign(ci_prob=0.9, ci_kind="eti"))
+    >>> [f"{bar.get_height():.0f}%" for bar in figure.axes[0].patches]
+    ['70%', '30%']
     """
-    need_columns(table, ("bin_lower", "bin_upper", "mean", "ci_lower", "ci_upper"))
-    note = "whiskers: " + interval_of(table)
-    figure, ax = new_axes(ax, height=3.2, title=title)
-    lower, upper = table["bin_lower"].to_numpy(), table["bin_upper"].to_numpy()
-    ax.bar(
-        lower,
-        100 * table["mean"].to_numpy(),
-        width=upper - lower,
-        align="edge",
-        color=SKY,
-        edgecolor="white",
-        linewidth=0.6,
-    )
-    ax.vlines(
-        (lower + upper) / 2,
-        100 * table["ci_lower"].to_numpy(),
-        100 * table["ci_upper"].to_numpy(),
-        color=INK,
-        linewidth=1.0,
-    )
+    table, note = style.summaries(table, "bin_lower", "bin_upper")
+    figure, ax = style.new_axes(ax, height=3.2, title=title)
+    columns = ("bin_lower", "bin_upper", "mean", "ci_lower", "ci_upper")
+    lower, upper, mean, low, high = (table[column].to_numpy() for column in columns)
+    bars = {"color": style.SKY, "edgecolor": "white", "linewidth": 0.6}
+    ax.bar(lower, 100 * mean, width=upper - lower, align="edge", **bars)
+    ax.vlines((lower + upper) / 2, 100 * low, 100 * high, color=style.INK, linewidth=1.0)
     ax.set_ylim(bottom=0)
     ax.set_ylabel(f"share of {units} (%)")
-    effect_axis(ax, label=xlabel, note=note, better=better, important=important)
+    style.effect_axis(
+        ax, label=xlabel, note=f"whiskers: {note}", better=better, important=important
+    )
     return figure

@@ -1,4 +1,4 @@
-"""Who belongs to which subgroup, and how surely: one thin column a person."""
+"""Who belongs to which subgroup, and how surely: one thin column per person."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from bayes_hte.plots.style import COLOURS, HATCHES, new_axes, styled
+from bayes_hte.plots import style
 
 
-@styled
+@style.styled
 def plot_membership(
     table: pd.DataFrame,
     *,
@@ -26,31 +26,29 @@ def plot_membership(
     table : DataFrame, shape (unit, subgroup)
         Membership probabilities; every row sums to 1. Columns are the labels of the subgroups;
         units are drawn in the order of the rows.
-    units : str, default "people"
-        Word for what is studied.
-    title : str, optional
-        Title of the axes.
-    ax : Axes, optional
-        Where to draw; default a new figure.
 
-    Returns
-    -------
-    Figure
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte import plots
+    >>> table = pd.DataFrame({"Subgroup 0": [0.9, 0.4], "Subgroup 1": [0.1, 0.6]})
+    >>> plots.plot_membership(table, units="patients").axes[0].get_xlabel()
+    'patients, ordered by their membership'
     """
-    figure, ax = new_axes(ax, height=2.6, title=title)
+    figure, ax = style.new_axes(ax, height=2.6, title=title)
     edges = np.arange(len(table) + 1)
     top = np.zeros(len(table))
     handles = []
     for i, name in enumerate(table.columns):
-        bottom, top = top, top + table[name].to_numpy()
+        bottom, top = top, top + table.iloc[:, i].to_numpy()
         look = {
-            "facecolor": COLOURS[i % len(COLOURS)],
-            "hatch": HATCHES[i % len(HATCHES)],
+            "facecolor": style.COLOURS[i % len(style.COLOURS)],
+            "hatch": style.HATCHES[i % len(style.HATCHES)],
             "edgecolor": "white",
             "linewidth": 0,
         }
         ax.stairs(top, edges, baseline=bottom, fill=True, **look)
-        handles.append(Patch(label=str(name), **look))
+        handles.append(Patch(label=style.legend_label(name), **look))
     ax.set_xlim(0, len(table))
     ax.set_ylim(0, 1)
     ax.set_ylabel("membership\nprobability")

@@ -1,4 +1,4 @@
-"""The profile of the subgroups as an outline: one row a question, indented by its depth."""
+"""The profile of the subgroups as an outline: one row per question, indented by its depth."""
 
 from __future__ import annotations
 
@@ -8,17 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_hte.plots.style import (
-    COLOURS,
-    INK,
-    MARKERS,
-    MUTED,
-    WIDTH,
-    need_columns,
-    new_axes,
-    styled,
-    wrap,
-)
+from bayes_hte.plots import style
 
 # Inches: of a row with one line of words, of each further line, of a bold letter, and the share of
 # the figure that the margins leave.
@@ -32,7 +22,7 @@ _LEFT = 0.3
 _GAP = 0.4
 
 
-@styled
+@style.styled
 def plot_profile_tree(
     table: pd.DataFrame,
     *,
@@ -44,47 +34,46 @@ def plot_profile_tree(
 
     Parameters
     ----------
-    table : DataFrame, one row a node, parents before children, in the order to be read
+    table : DataFrame, one row per node, parents before children, in the order to be read
         ``depth`` (0 is the root), ``condition`` (words of the step from the parent), ``n_units``,
         ``group`` (label of the subgroup of a leaf, None for inner nodes), ``group_number``
         (position of that subgroup, for its colour and marker; -1 for inner nodes).
-    units : str, default "people"
-        Word for what is studied.
-    title : str, optional
-        Title of the axes.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
     DataError
         If the table lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte import plots
+    >>> steps = {"depth": [0, 1, 1], "condition": ["all", "age at most 40", "age above 40"]}
+    >>> table = pd.DataFrame({**steps, "n_units": [10, 4, 6], "group_number": [-1, 0, 1]})
+    >>> figure = plots.plot_profile_tree(table.assign(group=[None, "Subgroup 0", "Subgroup 1"]))
+    >>> figure.axes[0].texts[0].get_text()
+    'all: 10 people'
     """
-    need_columns(table, ("depth", "condition", "n_units", "group", "group_number"))
+    table = style.need_columns(table, ("depth", "condition", "n_units", "group", "group_number"))
     nodes = table.to_dict("records")
     deepest = int(table["depth"].max())
     words = [_words(node, units, deepest) for node in nodes]
     lines = max(w.count("\n") for w in words)
     height = 0.3 + (_ROW + _LINE * lines) * len(nodes)
-    figure, ax = new_axes(ax, height=height, title=title)
+    figure, ax = style.new_axes(ax, height=height, title=title)
     for row, (node, said) in enumerate(zip(nodes, words, strict=True)):
         depth, leaf = int(node["depth"]), node["group_number"] >= 0
         if depth:
             parent = max(r for r in range(row) if nodes[r]["depth"] == depth - 1)
-            ax.plot(
-                [depth - 1, depth - 1, depth - 0.25], [parent + 0.3, row, row],
-                color=MUTED, linewidth=1.1,
-            )  # fmt: skip
+            step = [depth - 1, depth - 1, depth - 0.25], [parent + 0.3, row, row]
+            ax.plot(*step, color=style.MUTED, linewidth=1.1)
         if leaf:
             number = int(node["group_number"])
-            ax.plot(depth, row, MARKERS[number % len(MARKERS)], markersize=9,
-                    color=COLOURS[number % len(COLOURS)])  # fmt: skip
+            colour = style.COLOURS[number % len(style.COLOURS)]
+            marker = style.MARKERS[number % len(style.MARKERS)]
+            ax.plot(depth, row, marker, markersize=9, color=colour)
         weight = "bold" if leaf else "normal"
-        ax.text(depth + _GAP, row, said, va="center", color=INK, fontweight=weight)
+        ax.text(depth + _GAP, row, said, va="center", color=style.INK, fontweight=weight)
     ax.set_xlim(-_LEFT, deepest + _STEPS)
     ax.set_ylim(len(table) - 0.5, -0.5)
     ax.set_axis_off()
@@ -96,6 +85,6 @@ def _words(node: dict[str, Any], units: str, deepest: int) -> str:
     words = f"{node['condition']}: {node['n_units']} {units}"
     if node["group_number"] >= 0:
         words = f"{words} \N{RIGHTWARDS ARROW} {node['group']}"
-    step = WIDTH * _INSIDE / (_LEFT + deepest + _STEPS)
+    step = style.WIDTH * _INSIDE / (_LEFT + deepest + _STEPS)
     room = step * (deepest + _STEPS - node["depth"] - _GAP)
-    return wrap(words, int(room / _LETTER))
+    return style.wrap(words, int(room / _LETTER))

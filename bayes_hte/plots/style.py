@@ -1,7 +1,8 @@
 """One look for every figure: palette, sizes, reference lines, and the words of an axis.
 
 Colours are those of Okabe and Ito, which people with the common colour-vision deficiencies can
-tell apart; still, nothing is said by colour alone: marker, line style, hatch or a label repeats it.
+distinguish; still, colour never carries a meaning alone: a marker, line style, hatch or label
+repeats it.
 
 References
 ----------
@@ -12,12 +13,14 @@ friendly to colorblind people. University of Tokyo.
 from __future__ import annotations
 
 import functools
+import inspect
 import io
+import re
 import textwrap
 from collections.abc import Callable
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
-# pyplot is not used to draw (it would keep every figure alive); importing it is what tells a
+# Figures are not drawn with pyplot, which would keep each of them alive; but importing it tells a
 # notebook how to show a Figure that a function returns.
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -26,10 +29,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
+from bayes_hte.effects.contrasts import Better
 from bayes_hte.effects.summaries import CiKind, interval_words
 from bayes_hte.errors import DataError
-
-Better = Literal["higher", "lower"]
 
 INK: Final = "#1a1a1a"
 MUTED: Final = "#595959"
@@ -42,20 +44,23 @@ SKY: Final = "#56B4E9"
 PURPLE: Final = "#CC79A7"
 YELLOW: Final = "#F0E442"
 
-# Series in the order they are given out. There are fewer markers and hatches than colours, so that
-# the pairs stay different when the colours come round again.
+# Looks of the first, second, ... series. There are fewer markers and hatches than colours, so that
+# the pairs stay different when the colours start again.
 COLOURS: Final = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, YELLOW)
 MARKERS: Final = ("o", "s", "D", "^", "v", "P")
 HATCHES: Final = ("", "////", "....", "\\\\\\\\", "xx", "++")
-# Bands lie over each other; more than these lines cannot be told apart.
+# Bands overlap; readers cannot distinguish more lines than these.
 LINES: Final = ("-", (0, (4, 2)), (0, (1, 1)))
 
-# Of the line that stands for no effect, or for agreement.
+# Line of no effect, or of agreement.
 REFERENCE: Final = {"color": INK, "linewidth": 1.0, "linestyle": (0, (5, 3)), "zorder": 1}
+# Thinner lines: no effect where another line matters more, and the minimal important difference.
+FAINT: Final = {"color": MUTED, "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
+DOTTED: Final = {**FAINT, "linewidth": 1.2}
 
 WIDTH: Final = 4.6
 _LABEL_CHARACTERS: Final = 44
-# Bold letters of the size of a title fill the width of a figure at about this number.
+# About this number of bold letters of the size of a title fill the width of a figure.
 _TITLE_CHARACTERS: Final = 46
 _TITLE_INSET: Final = 0.015
 # Points; leaves room for a tick label at the upper end of the y axis.
@@ -87,15 +92,41 @@ _STYLE: Final = {
     "legend.fontsize": 10,
 }
 
+# Arguments that mean the same in every figure, for the docstrings of those that have them.
+_ARGUMENTS: Final = {
+    "better": """better : {"higher", "lower"}, optional
+    Good direction of the outcome; adds benefit and harm to the axis of the effect.""",
+    "important": """important : float, optional
+    Minimal important difference (a size), drawn dotted on the side of benefit.""",
+    "limits": """limits : (float, float), optional
+    Ends of the axis of the effect, to make several figures comparable.""",
+    "units": """units : str, default "people"
+    Word for several rows of the study.""",
+    "title": """title : str, optional
+    Title of the axes.""",
+    "ax": """ax : Axes, optional
+    Where to draw; default a new figure.""",
+}
+
 
 def styled[**P](plot: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw under the style of the package, leaving the caller's matplotlib settings alone."""
+    """Draw under the style of the package, leaving the caller's matplotlib settings alone.
+
+    The docstring is completed: the arguments that every figure shares, and the result.
+    """
 
     @functools.wraps(plot)
     def inner(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with plt.rc_context(_STYLE):
             return plot(*args, **kwargs)
 
+    if plot.__doc__:  # absent under python -OO
+        doc, arguments = inspect.cleandoc(plot.__doc__), inspect.signature(plot).parameters
+        described = set(re.findall(r"^(\w+) :", doc, re.MULTILINE))
+        shared = [_ARGUMENTS[name] for name in _ARGUMENTS if name in {*arguments} - described]
+        own, mark, others = re.split(r"\n\n(Raises|Examples)(?=\n-)", doc, maxsplit=1)
+        parts = [own, *shared, "", "Returns", "-------", "Figure", "", mark + others]
+        inner.__doc__ = "\n".join(parts)
     return inner
 
 
@@ -114,7 +145,7 @@ def new_axes(ax: Axes | None, *, height: float, title: str | None) -> tuple[Figu
     Parameters
     ----------
     ax : matplotlib Axes or None
-        Axes of the caller; their figure is left at its own size.
+        Axes of the caller; their figure keeps its size.
     height : float
         Height of a new figure, in inches; the width is always :data:`WIDTH`.
     title : str or None
@@ -139,7 +170,7 @@ def set_title(ax: Axes, title: str) -> None:
     Parameters
     ----------
     ax : Axes
-        The uppermost axes of a figure of its own; the labels beside it take part of the width.
+        The uppermost axes of a figure of its own; the labels next to them take part of the width.
     title : str
         Broken into lines where it is long.
     """
@@ -177,26 +208,56 @@ def interval_of(table: pd.DataFrame) -> str:
     return interval_words(float(kinds["ci_prob"].iloc[0]), cast(CiKind, kinds["ci_kind"].iloc[0]))
 
 
-def need_columns(table: pd.DataFrame, columns: tuple[str, ...]) -> None:
-    """Raise unless a table has every column a figure draws.
+def need_columns(table: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return a table that has every column a figure draws, and whose index counts its rows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Its index may have any names, those of its columns among them.
+    columns : tuple of str
+        Columns that the figure draws; levels of the index stand in for absent ones.
+
+    Returns
+    -------
+    DataFrame
 
     Raises
     ------
     DataError
         If one is absent; the message lists what was got.
     """
-    missing = [c for c in columns if c not in table.columns]
+    levels = {c: table.index.get_level_values(c) for c in columns if c in table.index.names}
+    drawn = table.assign(**{c: v for c, v in levels.items() if c not in table.columns})
+    missing = [c for c in columns if c not in drawn.columns]
     if missing:
         raise DataError(
             f"the table lacks {', '.join(missing)}; got {', '.join(map(str, table.columns))}."
         )
+    return drawn.reset_index(drop=True)
 
 
-def with_column(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return a table with its index as columns if a figure needs a column that is there."""
-    if name not in table.columns and name in table.index.names:
-        return table.reset_index()
-    return table
+def summaries(table: pd.DataFrame, *columns: str) -> tuple[pd.DataFrame, str]:
+    """Return a table of summaries whose index counts its rows, and its interval in words.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With ``mean``, ``ci_lower``, ``ci_upper``, ``ci_prob`` and ``ci_kind``.
+    *columns : str
+        What the figure draws besides.
+
+    Returns
+    -------
+    DataFrame, str
+
+    Raises
+    ------
+    DataError
+        If a column is absent, or the rows mix different intervals.
+    """
+    table = need_columns(table, (*columns, "mean", "ci_lower", "ci_upper"))
+    return table, interval_of(table)
 
 
 def effect_axis(
@@ -208,7 +269,7 @@ def effect_axis(
     important: float | None = None,
     limits: tuple[float, float] | None = None,
 ) -> None:
-    """Dress an x axis that carries an effect: zero, the important difference, directions, words.
+    """Dress an x axis of effects: zero, the important difference, directions, words.
 
     Parameters
     ----------
@@ -219,7 +280,7 @@ def effect_axis(
     note : str
         A line under the label, usually which interval is drawn.
     better : {"higher", "lower"}, optional
-        Which direction of the outcome is good; adds "benefit" and "harm" to the axis.
+        Good direction of the outcome; adds "benefit" and "harm" to the axis.
     important : float, optional
         Minimal important difference (a size); drawn dotted on the side of benefit.
     limits : (float, float), optional
@@ -228,7 +289,7 @@ def effect_axis(
     ax.axvline(0, **REFERENCE)
     if important and better:
         at = important if better == "higher" else -important
-        ax.axvline(at, color=MUTED, linewidth=1.2, linestyle=(0, (1, 1.5)), zorder=1)
+        ax.axvline(at, **DOTTED)
     lines = [wrap(label), directions(better), note]
     # Flush right, so that a long label runs under the row labels and not out of the figure.
     ax.set_xlabel("\n".join(line for line in lines if line), loc="right")
@@ -239,7 +300,7 @@ def effect_axis(
 
 
 def effect_height(ax: Axes, label: str, *, better: Better | None) -> None:
-    """Dress a y axis that carries an effect: zero, a grid, words and the direction of benefit.
+    """Dress a y axis of effects: zero, a grid, words and the direction of benefit.
 
     Parameters
     ----------
@@ -248,7 +309,7 @@ def effect_height(ax: Axes, label: str, *, better: Better | None) -> None:
     label : str
         What the axis shows; broken into lines where it is long.
     better : {"higher", "lower"} or None
-        Which direction of the outcome is good.
+        Good direction of the outcome.
     """
     good = {"higher": "\n(above 0: benefit)", "lower": "\n(below 0: benefit)"}
     ax.axhline(0, **REFERENCE)
@@ -286,13 +347,18 @@ def legend_above(ax: Axes, *, ncols: int = 1, **options: Any) -> None:
     figure.legend(*handles, loc="outside upper left", ncols=ncols, **options)
 
 
+def legend_label(name: object) -> str:
+    """Return a name for a legend, which would leave out one that starts with an underscore."""
+    return f" {name}" if str(name).startswith("_") else str(name)
+
+
 def wrap(label: str, width: int = _LABEL_CHARACTERS) -> str:
     """Break a long label into lines that fit a figure."""
     return textwrap.fill(label, width, break_long_words=False)
 
 
 def directions(better: Better | None) -> str:
-    """Return the arrows that say which side of zero is good, for a horizontal effect axis."""
+    """Return the arrows to the good and the bad side of zero, for a horizontal axis of effects."""
     words = {
         "higher": "\N{LEFTWARDS ARROW} harm  |  benefit \N{RIGHTWARDS ARROW}",
         "lower": "\N{LEFTWARDS ARROW} benefit  |  harm \N{RIGHTWARDS ARROW}",
@@ -301,7 +367,7 @@ def directions(better: Better | None) -> str:
 
 
 def rows_axis(ax: Axes, labels: list[str]) -> None:
-    """Put one label a row on the y axis, the first row on top."""
+    """Put one label per row on the y axis, the first row on top."""
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)

@@ -1,4 +1,4 @@
-"""Qini and TOC curves: what treating the most promising people first gains, with bands."""
+"""Qini and TOC curves: the gain of treating the most promising people first, with bands."""
 
 from __future__ import annotations
 
@@ -9,22 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayes_hte.errors import DataError
-from bayes_hte.plots.style import (
-    LINES,
-    MARKERS,
-    draw_band,
-    effect_height,
-    interval_of,
-    legend_above,
-    need_columns,
-    new_axes,
-    styled,
-    with_column,
-    wrap,
-)
+from bayes_hte.plots import style
 
 
-@styled
+@style.styled
 def plot_targeting_curve(
     table: pd.DataFrame,
     *,
@@ -38,7 +26,7 @@ def plot_targeting_curve(
 
     Parameters
     ----------
-    table : DataFrame, one row a fraction, or a curve and fraction
+    table : DataFrame, one row per fraction, or per curve and fraction
         ``fraction`` (may be the index), ``mean``, ``ci_lower``, ``ci_upper``, ``ci_prob``,
         ``ci_kind``, as :meth:`bayes_hte.targeting.TargetingCurve.curve_summary` returns them; with
         several curves also ``curve``, the name of each (at most three).
@@ -46,37 +34,36 @@ def plot_targeting_curve(
         Words shown instead of the names of the curves.
     xlabel, ylabel : str
         What the axes show; the height is in units of benefit, positive is good.
-    title : str, optional
-        Title of the axes.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
     DataError
         If the table lacks a column, mixes intervals or holds too many curves.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte import plots
+    >>> table = pd.DataFrame({"fraction": [0.2, 1.0], "mean": [0.4, 0.0]})
+    >>> table = table.assign(ci_lower=-0.1, ci_upper=0.6, ci_prob=0.9, ci_kind="eti")
+    >>> plots.plot_targeting_curve(table, ylabel="gain (points)").axes[0].get_ylabel()
+    'gain (points)'
     """
-    table = with_column(table, "fraction")
-    need_columns(table, ("fraction", "mean", "ci_lower", "ci_upper"))
-    note = interval_of(table)
+    table, note = style.summaries(table, "fraction")
     named = "curve" in table.columns
     series = list(table.groupby("curve", sort=False)) if named else [("", table)]
-    if len(series) > len(LINES):
-        raise DataError(f"a figure holds at most {len(LINES)} curves, got {len(series)}.")
-    figure, ax = new_axes(ax, height=3.4, title=title)
-    effect_height(ax, ylabel, better=None)
+    if len(series) > len(style.LINES):
+        raise DataError(f"a figure holds at most {len(style.LINES)} curves, got {len(series)}.")
+    figure, ax = style.new_axes(ax, height=3.4, title=title)
+    style.effect_height(ax, ylabel, better=None)
     words = labels or {}
     for i, (name, rows) in enumerate(series):
-        look = {"marker": MARKERS[i], "markersize": 4, "linewidth": 1.5}
+        look = {"marker": style.MARKERS[i], "markersize": 4, "linewidth": 1.5}
         percent = rows.assign(fraction=100 * rows["fraction"])
-        label = words.get(str(name), str(name))
-        draw_band(ax, "fraction", percent, series=i, label=label, **look)
+        label = style.legend_label(words.get(name, name))
+        style.draw_band(ax, "fraction", percent, series=i, label=label, **look)
     ax.set_xlim(0, 100)
-    ax.set_xlabel(f"{wrap(xlabel)}\npointwise band: {note}", loc="right")
+    ax.set_xlabel(f"{style.wrap(xlabel)}\npointwise band: {note}", loc="right")
     if named:
-        legend_above(ax, ncols=len(series))
+        style.legend_above(ax, ncols=len(series))
     return figure

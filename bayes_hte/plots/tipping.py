@@ -11,25 +11,15 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 
 from bayes_hte.errors import DataError
-from bayes_hte.plots.style import (
-    BLUE,
-    INK,
-    LINES,
-    VERMILLION,
-    legend_above,
-    need_columns,
-    new_axes,
-    styled,
-    wrap,
-)
+from bayes_hte.plots import style
 
 # More names than these run into each other; the weaker covariates are drawn without.
 _NAMED = 4
 _BELOW = -13.0  # points
-_SHADES = LinearSegmentedColormap.from_list("tipping", [VERMILLION, "white", BLUE])
+_SHADES = LinearSegmentedColormap.from_list("tipping", [style.VERMILLION, "white", style.BLUE])
 
 
-@styled
+@style.styled
 def plot_tipping(
     table: pd.DataFrame,
     *,
@@ -44,7 +34,7 @@ def plot_tipping(
 
     Parameters
     ----------
-    table : DataFrame, one row a point of a grid
+    table : DataFrame, one row per point of a grid
         ``gamma``, ``delta``, ``prob_benefit``, as the `probability` of
         :class:`bayes_hte.sensitivity.TippingPoint` holds them.
     tips : DataFrame, index level, optional
@@ -55,29 +45,32 @@ def plot_tipping(
         where a confounder flatters, the strongest with their names.
     xlabel, ylabel : str
         What the axes show: `delta` and `gamma`, with the unit of the outcome.
-    title : str, optional
-        Title of the axes.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
     DataError
         If a table lacks a column or is no full grid, or there are too many levels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from bayes_hte import plots
+    >>> gamma, delta = (grid.ravel() for grid in np.meshgrid([0, 1, 2], [0, 1]))
+    >>> table = pd.DataFrame({"gamma": gamma, "delta": delta})
+    >>> table["prob_benefit"] = 1 - table["gamma"] * table["delta"] / 4
+    >>> figure = plots.plot_tipping(table, tips=pd.DataFrame({"bias": [1.0]}, index=[0.75]))
+    >>> figure.legends[0].get_texts()[0].get_text()
+    'falls below 0.75'
     """
-    need_columns(table, ("gamma", "delta", "prob_benefit"))
+    table = style.need_columns(table, ("gamma", "delta", "prob_benefit"))
     grid = table.pivot_table(index="gamma", columns="delta", values="prob_benefit")
     if min(grid.shape) < 2 or grid.isna().to_numpy().any():
         raise DataError("the table must hold every pair of at least two gammas and two deltas.")
-    figure, ax = new_axes(ax, height=4.0, title=title)
+    figure, ax = style.new_axes(ax, height=4.0, title=title)
     x, y, z = grid.columns.to_numpy(), grid.index.to_numpy(), grid.to_numpy()
-    shades = ax.contourf(
-        x, y, z, levels=np.linspace(0, 1, 11), cmap=_SHADES, alpha=0.55, vmin=0, vmax=1
-    )
+    look = {"cmap": _SHADES, "alpha": 0.55, "vmin": 0, "vmax": 1}
+    shades = ax.contourf(x, y, z, levels=np.linspace(0, 1, 11), **look)
     bar = figure.colorbar(shades, ax=ax, ticks=[0, 0.25, 0.5, 0.75, 1])
     bar.set_label("probability of benefit left")
     if tips is not None:
@@ -87,9 +80,9 @@ def plot_tipping(
         names = _draw_benchmarks(ax, benchmarks, (_side(x), _side(y)))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel(wrap(xlabel, 48), loc="left")
-    ax.set_ylabel(wrap(ylabel, 30))
-    legend_above(ax, ncols=2)
+    ax.set_xlabel(style.wrap(xlabel, 48), loc="left")
+    ax.set_ylabel(style.wrap(ylabel, 30))
+    style.legend_above(ax, ncols=2)
     _separate(figure, names)
     return figure
 
@@ -101,57 +94,44 @@ def _side(values: np.ndarray) -> int:
 
 def _draw_tips(ax: Axes, tips: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> None:
     """Draw, within the grid, the lines on which the bias is that of a tip."""
-    need_columns(tips, ("bias",))
-    if len(tips) > len(LINES):
-        raise DataError(f"at most {len(LINES)} levels can be told apart, got {len(tips)}.")
+    style.need_columns(tips, ("bias",))
+    if len(tips) > len(style.LINES):
+        raise DataError(f"at most {len(style.LINES)} levels can be distinguished, got {len(tips)}.")
     along = np.linspace(x.min(), x.max(), 801)
     along = np.where(along == 0, np.nan, along)
-    for (level, bias), line in zip(tips["bias"].items(), LINES, strict=False):
+    for (level, bias), line in zip(tips["bias"].items(), style.LINES, strict=False):
         height = bias / along
         inside = (height >= y.min()) & (height <= y.max())
-        ax.plot(
-            along,
-            np.where(inside, height, np.nan),
-            color=INK,
-            linestyle=line,
-            linewidth=1.6,
-            label=f"falls below {level:g}",
-        )
+        look = {"linestyle": line, "linewidth": 1.6, "label": f"falls below {level:g}"}
+        ax.plot(along, np.where(inside, height, np.nan), color=style.INK, **look)
 
 
 def _draw_benchmarks(
     ax: Axes, benchmarks: pd.DataFrame, sides: tuple[int, int]
 ) -> list[Annotation]:
     """Draw the strengths of covariates; return the names of the strongest."""
-    need_columns(benchmarks, ("gamma", "delta"))
-    sizes = benchmarks[["delta", "gamma"]].abs() * list(sides)
-    strength = sizes.prod(axis=1).abs().sort_values(ascending=False, kind="stable")
+    style.need_columns(benchmarks, ("gamma", "delta"))
+    sizes = benchmarks[["delta", "gamma"]].abs().to_numpy() * sides
+    strongest = np.argsort(-np.abs(sizes.prod(axis=1)), kind="stable")[:_NAMED]
     ax.plot(
-        sizes["delta"].to_numpy(),
-        sizes["gamma"].to_numpy(),
+        *sizes.T,
         "D",
-        color=INK,
+        color=style.INK,
         markerfacecolor="white",
         markersize=5.5,
         linestyle="none",
         clip_on=False,  # the strongest covariate may lie on the edge of the grid
         label="strength of a covariate",
     )
-    middle = sum(ax.get_xlim()) / 2
+    middle, labels = sum(ax.get_xlim()) / 2, list(benchmarks.index)
     names: list[Annotation] = []
-    for name in strength.index[:_NAMED]:
+    for place in strongest:
         # Names run towards the middle, so as not to leave the axes.
-        on_right = sizes.loc[name, "delta"] > middle
-        names.append(
-            ax.annotate(
-                wrap(str(name), 18),
-                tuple(sizes.loc[name]),
-                xytext=(-6 if on_right else 6, 5),
-                textcoords="offset points",
-                ha="right" if on_right else "left",
-                fontsize=9.5,
-            )
-        )
+        on_right = sizes[place, 0] > middle
+        look = {"ha": "right" if on_right else "left", "fontsize": 9.5}
+        name = style.wrap(str(labels[place]), 18)
+        offset = {"xytext": (-6 if on_right else 6, 5), "textcoords": "offset points"}
+        names.append(ax.annotate(name, tuple(sizes[place]), **offset, **look))
     return names
 
 

@@ -11,25 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, MaxNLocator, NullLocator
 
 from bayes_hte.errors import DataError
-from bayes_hte.plots.style import (
-    BLUE,
-    INK,
-    ORANGE,
-    RULE,
-    legend_above,
-    need_columns,
-    new_axes,
-    styled,
-)
+from bayes_hte.plots import style
 
 # In the order of the arms, reference arm first, as in the overlap figure.
-_LOOKS = ((ORANGE, "////", "-"), (BLUE, "", (0, (4, 2))))
+_LOOKS = ((style.ORANGE, "////", "-"), (style.BLUE, "", (0, (4, 2))))
 # Share of the axis (of its logarithm) left free on either side.
 _ROOM = 0.03
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-@styled
+@style.styled
 def plot_weights(
     table: pd.DataFrame,
     *,
@@ -38,11 +29,11 @@ def plot_weights(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw the share of each arm's people in each bin of their weight.
+    """Draw the share of each arm's people in each bin of their weights.
 
     Parameters
     ----------
-    table : DataFrame, one row an arm and bin
+    table : DataFrame, one row per arm and bin
         ``arm`` (label; the reference arm first, two in all), ``bin_lower``, ``bin_upper`` (positive
         and adjoining, as equal steps of the logarithm), ``share`` (of the units of the arm).
     bounds : mapping of str to float, optional
@@ -50,41 +41,44 @@ def plot_weights(
         of the arm, the number in the legend.
     xlabel : str
         What the axis shows.
-    title : str, optional
-        Title of the axes.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Figure
 
     Raises
     ------
     DataError
-        If the table lacks a column, has not two arms or a bin that is not positive, or `bounds`
-        names another arm.
+        If the table lacks a column, does not hold two arms or has a bin that is not positive, or
+        if `bounds` names another arm.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte import plots
+    >>> bins = {"bin_lower": [0.5, 1.0] * 2, "bin_upper": [1.0, 2.0] * 2}
+    >>> arms = {"arm": ["usual", "usual", "new", "new"], "share": [0.9, 0.1, 0.4, 0.6]}
+    >>> figure = plots.plot_weights(pd.DataFrame({**arms, **bins}), bounds={"new": 3.0})
+    >>> [label.get_text() for label in figure.legends[0].get_texts()]
+    ['usual', 'new (clipped: at most 3)']
     """
-    need_columns(table, ("arm", "bin_lower", "bin_upper", "share"))
+    table = style.need_columns(table, ("arm", "bin_lower", "bin_upper", "share"))
     arms = list(dict.fromkeys(table["arm"]))
     bounds = bounds or {}
     if len(arms) != 2:
         raise DataError(f"a figure of weights compares two arms, got {len(arms)}: {arms}.")
     if unknown := set(bounds) - set(arms):
-        raise DataError(f"bounds names {sorted(unknown)}; the arms are {arms}.")
+        raise DataError(f"bounds names {sorted(unknown, key=str)}; the arms are {arms}.")
     if not (table["bin_lower"] > 0).all():
         raise DataError("weights are drawn on a log scale: every bin must start above 0.")
-    figure, ax = new_axes(ax, height=3.4, title=title)
+    figure, ax = style.new_axes(ax, height=3.4, title=title)
     for arm, (colour, hatch, line) in zip(arms, _LOOKS, strict=True):
         rows = table[table["arm"] == arm]
         edges = np.append(rows["bin_lower"].to_numpy(), rows["bin_upper"].iloc[-1])
         shares = 100 * rows["share"].to_numpy()
         clip = f" (clipped: at most {bounds[arm]:.3g})" if arm in bounds else ""
         ax.stairs(shares, edges, fill=True, color=colour, alpha=0.45, hatch=hatch)
-        ax.stairs(shares, edges, color=colour, linewidth=1.6, linestyle=line, label=f"{arm}{clip}")
+        look = {"linewidth": 1.6, "linestyle": line, "label": style.legend_label(f"{arm}{clip}")}
+        ax.stairs(shares, edges, color=colour, **look)
         if arm in bounds:
             ax.axvline(bounds[arm], color=colour, linewidth=1.6, linestyle=line)
-    ax.axvline(1, color=INK, linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=3)
+    ax.axvline(1, color=style.INK, linewidth=1.0, linestyle=(0, (1, 1.5)), zorder=3)
     ax.set_xscale("log")
     ends = [table["bin_lower"].min(), max([table["bin_upper"].max(), *bounds.values()])]
     ax.xaxis.set_major_locator(_locator(*ends))
@@ -93,10 +87,10 @@ def plot_weights(
     room = (ends[1] / ends[0]) ** _ROOM
     ax.set_xlim(ends[0] / room, ends[1] * room)
     ax.set_ylim(bottom=0)
-    ax.grid(axis="y", color=RULE, linewidth=0.6)
+    ax.grid(axis="y", color=style.RULE, linewidth=0.6)
     ax.set_ylabel("share of the arm (%)")
     ax.set_xlabel(f"{xlabel}\ndotted: a weight of 1")
-    legend_above(ax)
+    style.legend_above(ax)
     return figure
 
 

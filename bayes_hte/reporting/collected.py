@@ -13,7 +13,7 @@ from bayes_hte.effects.contrasts import proportion_mediated
 from bayes_hte.effects.summaries import summarize
 from bayes_hte.names import SAMPLE
 from bayes_hte.reporting.checklists import checklist_tables, checklists
-from bayes_hte.reporting.page.section import Material
+from bayes_hte.reporting.page.section import AVERAGES, Material
 from bayes_hte.reporting.page.words import arm_names
 from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.tables.arm_shares import shares_by_arm
@@ -49,13 +49,8 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
         By key; the key is the name of the CSV file. Absent parts (no mediator, no subgroups, no
         checks) have no table.
     """
-    spec = results.spec
-    how = {"ci_prob": spec.report.ci_prob, "ci_kind": spec.report.ci_kind}
-    direction = {
-        "better": spec.outcome.better,
-        "important": spec.outcome.minimal_important_difference,
-    }
-    tables = {"average_effects": average_effects(results)}
+    how, direction = results.interval, results.direction
+    tables = {AVERAGES: average_effects(results)}
     if "tnie" in results.averages:
         share = proportion_mediated(
             results.averages["tnie"], results.averages["te"], minimal=direction["important"]
@@ -71,17 +66,16 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     )
     tables |= risk_tables(results, **how)
     tables |= modifier_tables(results, **how)
-    for name, groups in results.subgroups.items():
-        of = {"effect": results.effects[name], "study": results.study}
-        tables |= subgroup_tables(groups, name, **of, **direction, **how)
+    for name in results.subgroups:
+        tables |= subgroup_tables(results, name, **how)
         tables |= evidence_tables(results, name, **how)
     tables |= mixture_tables(results, arm_names(results), **how)
     tables["propensity"] = propensity_shares(
         results.propensity, results.study.arm_index(), arm_names(results)
     )
-    tables |= trust_tables(results, arm_names(results), **how)
+    tables |= trust_tables(results, **how)
     tables |= _check_tables(results)
-    tables["priors"] = prior_table(spec)
+    tables["priors"] = prior_table(results.spec)
     tables["provenance"] = provenance(results)
     return tables | checklist_tables(checklists(Material(results, tables)))
 
@@ -124,36 +118,47 @@ def propensity_shares(
     Returns
     -------
     DataFrame
-        One row an arm and bin: ``arm``, ``bin_lower``, ``bin_upper``, ``n_units``, ``share``.
+        One row per arm and bin: ``arm``, ``bin_lower``, ``bin_upper``, ``n_units``, ``share``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte import reporting
+    >>> draws = np.tile([0.2, 0.3, 0.6, 0.9], (2, 5, 1))
+    >>> propensity = xr.DataArray(draws, dims=("chain", "draw", "unit"))
+    >>> arm = np.array([0, 0, 1, 1])
+    >>> reporting.propensity_shares(propensity, arm, ("usual", "new"), n_bins=2)["share"].tolist()
+    [1.0, 0.0, 0.0, 1.0]
     """
     score = propensity.mean(SAMPLE).to_numpy()
     return shares_by_arm(score, arm, names, edges=np.linspace(0, 1, n_bins + 1))
 
 
 def _check_tables(results: Results) -> dict[str, pd.DataFrame]:
-    """One table of all verdicts, and the numbers behind each verdict that has any."""
+    """One table of all checks, and the numbers behind each check that has any."""
     if not results.checks:
         return {}
-    verdicts = pd.DataFrame(
-        [{"check": c.name, "verdict": c.verdict, "text": c.text} for c in results.checks]
+    states = pd.DataFrame(
+        [{"check": c.name, "state": c.state, "text": c.text} for c in results.checks]
     )
     numbers = {
         key: _with_index(check.table)
         for key, check in zip(check_keys(results), results.checks, strict=True)
         if not check.table.empty
     }
-    return {"checks": verdicts, **numbers}
+    return {"checks": states, **numbers}
 
 
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:
-    """Turn a meaningful index into columns; drop a mere count of rows."""
-    if table.index.nlevels == 1 and table.index.equals(pd.RangeIndex(len(table))):
+    """Turn a meaningful index into columns, whatever their names; drop a mere count of rows."""
+    if table.index.names == [None] and table.index.equals(pd.RangeIndex(len(table))):
         return table.reset_index(drop=True)
-    return table.reset_index()
+    return table.reset_index(allow_duplicates=True)
 
 
 def provenance(results: Results) -> pd.DataFrame:
-    """List what is needed to repeat a run: ``key``, ``value``; nested keys joined with a dot."""
+    """List the record that repeats a run: ``key``, ``value``; nested keys joined with a dot."""
     rows: list[tuple[str, str]] = []
 
     def walk(prefix: str, value: object) -> None:

@@ -1,11 +1,11 @@
-"""The report: one HTML file that needs nothing else, and its numbers as CSV files beside it."""
+"""The report: one HTML file that needs nothing else, and its numbers as CSV files next to it."""
 
 from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
 
-from bayes_hte.checks.sampling_health import PREFIX
+from bayes_hte.checks.sampling_health import NAME as HEALTH
 from bayes_hte.errors import SpecError
 from bayes_hte.reporting.collected import all_tables
 from bayes_hte.reporting.page.markup import named_check, text, unordered
@@ -41,7 +41,7 @@ _WARNING = '<p class="unsafe">The sampling failed: the numbers below must not be
 
 
 def report(results: Results, *, to: str | Path) -> Path:
-    """Write the report of a run, and its tables into the folder ``tables`` beside it.
+    """Write the report of a run, and its tables into the folder ``tables`` next to it.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ def _page(material: Material) -> str:
         f"<title>{title}</title><style>{style}</style></head><body>"
         f'<a class="skip" href="#{sections[0].key}">Skip to the answer</a>'
         f"{_banner(material)}<header><h1>{title}</h1>"
-        '<p class="kind">Posterior report. Every number stands in a CSV file in the folder '
-        f'<code>tables</code> beside this page.</p></header><nav aria-label="Contents">{contents}'
+        '<p class="kind">Posterior report. Every number is in a CSV file in the folder '
+        f'<code>tables</code> next to this page.</p></header><nav aria-label="Contents">{contents}'
         f"</nav><main>{body}</main></body></html>\n"
     )
 
@@ -111,7 +111,7 @@ def _banner(material: Material) -> str:
     failed = unordered(
         named_check(c.name, c.text)
         for c in material.results.trust.decided_by
-        if c.name.startswith(PREFIX)
+        if c.name.startswith(HEALTH)
     )
     return (
         '<div class="banner" role="alert"><p><strong>The sampling failed its health checks. The '

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.sampling_health import NAME as HEALTH
+from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.summaries import CiKind
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 
@@ -21,14 +24,28 @@ if TYPE_CHECKING:
     from bayes_hte.trust.unseen import Targeting
 
 
+class Interval(TypedDict):
+    """The interval of every summary of a report, as arguments of the functions that make them."""
+
+    ci_prob: float
+    ci_kind: CiKind
+
+
+class Direction(TypedDict):
+    """The good direction of the outcome and the minimal important difference, as arguments."""
+
+    better: Better
+    important: float
+
+
 @dataclass(frozen=True)
 class Results:
-    """The results of one study, computed; nothing here samples or summarises.
+    """The computed results of one study; nothing here samples or summarises.
 
     Attributes
     ----------
     spec : Spec
-        What was declared.
+        The declared analysis.
     study : Study
         The data and roles.
     effects : Dataset
@@ -59,16 +76,16 @@ class Results:
     targeting : Targeting or None
         Ranking and calibration on outcomes the effects have not seen; None if effects are equal.
     beside : mapping of str to Dataset
-        Learners fitted for comparison; see :func:`bayes_hte.fitting.effects_of_fit.learner_summary`.
+        Learners fitted for comparison, by name; each as
+        :func:`bayes_hte.fitting.effects_of_fit.learner_summary` returns it.
     sensitivity : Sensitivity or None
         How much hidden confounding would change the answer.
     honest : mapping of str to HonestSubgroups
-        Whether effects that one half of the units puts apart are apart in the other, by effect
-        name.
+        Whether groups that differ in one half of the units differ in the other, by effect name.
     evidence : mapping of str to Evidence
         How well found subgroups summarise the individual effects, by effect name.
     mixture : MixtureFit or None
-        Hidden classes, if the study file asks for them.
+        The mixture of classes, if the study file asks for one.
     """
 
     spec: Spec
@@ -94,4 +111,15 @@ class Results:
     @property
     def healthy(self) -> bool:
         """Whether every sampling-health check passed."""
-        return all(c.passed for c in self.checks if c.name.startswith("sampling health"))
+        return all(c.passed for c in self.checks if c.name.startswith(HEALTH))
+
+    @property
+    def interval(self) -> Interval:
+        """The interval that the study file asks for."""
+        return {"ci_prob": self.spec.report.ci_prob, "ci_kind": self.spec.report.ci_kind}
+
+    @property
+    def direction(self) -> Direction:
+        """The direction of benefit, and the smallest benefit that matters."""
+        outcome = self.spec.outcome
+        return {"better": outcome.better, "important": outcome.minimal_important_difference}

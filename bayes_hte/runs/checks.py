@@ -1,35 +1,37 @@
-"""Checks of a run that fit further studies: other seeds, and studies without heterogeneity."""
+"""Checks of a run that fit further models: options for other seeds, and the null distribution."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.null_studies import calibrate_subgroups
-from bayes_hte.checks.seed_stability import seed_stability
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.spec import Spec
 
 
-def seed_checks(fit: Fit, spec: Spec) -> tuple[CheckResult, ...]:
-    """Fit the study with as many other seeds as its file asks for; nothing for none."""
+def other_seeds(spec: Spec) -> dict[str, Any] | None:
+    """Return how often a study file asks for a fit with another seed, and its size; None if never.
+
+    Parameters
+    ----------
+    spec : Spec
+        The study file.
+
+    Returns
+    -------
+    dict or None
+        Options of :func:`bayes_hte.checks.seed_stability.seed_stability`.
+    """
     if spec.checks.other_seeds == 0:
-        return ()
-    sampler = spec.sampler
-    return (
-        seed_stability(
-            fit,
-            seeds=spec.checks.other_seeds,
-            draws=sampler.draws,
-            tune=sampler.tune,
-            chains=sampler.chains,
-        ),
-    )
+        return None
+    return {"seeds": spec.checks.other_seeds, **_sampling(spec)}
 
 
 def null_checks(fit: Fit, spec: Spec, *, folder: Path, progress: bool) -> tuple[CheckResult, ...]:
-    """Ask how often subgroups as clear as the study's are found where effects are equal.
+    """Find how often the subgroup rule claims as clear subgroups where effects are equal.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ def null_checks(fit: Fit, spec: Spec, *, folder: Path, progress: bool) -> tuple[
     Returns
     -------
     tuple of CheckResult
-        One an effect, as information.
+        One per effect, as information.
     """
     options = spec.subgroups
     if options.calibrate == "none":
@@ -59,11 +61,7 @@ def null_checks(fit: Fit, spec: Spec, *, folder: Path, progress: bool) -> tuple[
             seed=stage_seed(fit.seed, f"null {name}"),
             estimator=options.calibrate,
             plan=fit.plan,
-            size={
-                "draws": spec.sampler.draws,
-                "tune": spec.sampler.tune,
-                "chains": spec.sampler.chains,
-            },
+            size=_sampling(spec),
             rule="honest" if options.honest else "in_sample",
             replications=options.replications,
             folder=folder / name,
@@ -75,3 +73,8 @@ def null_checks(fit: Fit, spec: Spec, *, folder: Path, progress: bool) -> tuple[
         title = f"subgroups where effects are equal: {name.upper()}"
         checks.append(CheckResult(title, None, found.summary().reset_index(), found.text))
     return tuple(checks)
+
+
+def _sampling(spec: Spec) -> dict[str, int]:
+    sampler = spec.sampler
+    return {"draws": sampler.draws, "tune": sampler.tune, "chains": sampler.chains}

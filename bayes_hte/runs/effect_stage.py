@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.runs.checks import null_checks, seed_checks
+from bayes_hte.checks.subject import Subject
+from bayes_hte.runs.checks import null_checks, other_seeds
 from bayes_hte.runs.effect_draws import EffectDraws, effect_draws
 from bayes_hte.runs.fits import Fits
 from bayes_hte.runs.prepared import Prepared
@@ -69,15 +70,16 @@ def _computed(
         unseen=unseen[0] if unseen else None,
     )
     work.say("checks: refutations, left-out predictions, priors")
-    checks = run_checks(
+    subject = Subject(
         fit,
         draws.effects,
         unseen=unseen,
         better=spec.outcome.better,
         other=fits.other,
         refutations=_refutations(prepared),
+        other_seeds=other_seeds(spec),
     )
-    checks += seed_checks(fit, spec)
+    checks = run_checks(subject)
     checks += null_checks(fit, spec, folder=work.folder / "null_studies", progress=work.progress)
     return draws, checks
 

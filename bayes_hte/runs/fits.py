@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from bayes_hte.components.learners import has_means
+from bayes_hte.components.learners import get_learner
 from bayes_hte.fitting.effects_of_fit import learner_summary
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.fitting.plan import Plan
@@ -112,8 +112,9 @@ def _beside(
             priors=tuple(p for p in fit.plan.priors if p.component == "propensity"),
         )
         done = {"propensity": fit.components["propensity"]}
-        if {learner, fit.plan.learner} == {"t", "x"} and not fit.plan.stack_with:
-            done["outcome"] = fit.components["outcome"]  # the first stage of "x" is learner "t"
+        same = plan.first_stage().learner == fit.plan.first_stage().learner
+        if same and not fit.plan.stack_with:
+            done["outcome"] = fit.components["outcome"]
         work.say(f"learner {learner}, to compare with")
         other, more = _elsewhere(work, BESIDE, learner).fit(plan, done)
         found[learner] = learner_summary(other, held_out)
@@ -143,7 +144,7 @@ def _own_means(
 ) -> tuple[dict[str, xr.Dataset], list[str]]:
     """Fit the halves once more where differences are declared, with means of the groups' own."""
     found, sampled = {}, []
-    if not halves or not has_means(plan.learner):
+    if not halves or not get_learner(plan.learner).has_means:
         return found, sampled
     own = dataclasses.replace(plan, means_by=SUBGROUP_COLUMN, stack_with=())
     first, second = half_studies(halves, work.study)

@@ -1,7 +1,7 @@
-"""The stage ``mixture`` of a run: hidden classes, sampled once and judged anew each time.
+"""The stage ``mixture`` of a run: sampled once, judged again each time.
 
-Only the draws are saved. Names of the classes, their checks, the moments and the agreement follow
-from the draws, the data and the seed in a moment, so they are computed again.
+Only the draws are saved. Names of the classes, checks, moments and agreement follow quickly from
+the draws, the data and the seed, so they are computed again.
 """
 
 from __future__ import annotations
@@ -14,13 +14,9 @@ import pandas as pd
 
 from bayes_hte.errors import SavedResultError
 from bayes_hte.fitting.sampling import SamplerSize
-from bayes_hte.mixtures.likelihood.fitting import (
-    MixtureProblem,
-    judge_mixture,
-    mixture_problem,
-    sample_mixture,
-)
+from bayes_hte.mixtures.likelihood.fitting import judge_mixture, sample_mixture
 from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
+from bayes_hte.mixtures.likelihood.problem import MixtureProblem, mixture_problem
 from bayes_hte.runs.stage_runner import StageRunner, is_usable
 from bayes_hte.store import find_stage, save_stage
 from bayes_hte.study.spec import MixtureSpec, Spec
@@ -37,9 +33,9 @@ def declared_problem(spec: Spec, frame: pd.DataFrame, study: Study) -> MixturePr
     spec : Spec
         The study file.
     frame : DataFrame
-        Its data; proxies need not be covariates.
+        Its data; proxies may be columns other than covariates.
     study : Study
-        The units to fit, a part of the frame.
+        The units to fit, some rows of the frame.
 
     Returns
     -------
@@ -71,7 +67,7 @@ def declared_problem(spec: Spec, frame: pd.DataFrame, study: Study) -> MixturePr
     )
 
 
-def fit_hidden_classes(
+def fit_classes(
     problem: MixtureProblem | None, work: StageRunner
 ) -> tuple[MixtureFit | None, list[str]]:
     """Fit the mixture of a study file, or use its saved draws.
@@ -79,7 +75,7 @@ def fit_hidden_classes(
     Parameters
     ----------
     problem : MixtureProblem or None
-        What :func:`declared_problem` returned.
+        From :func:`declared_problem`.
     work : StageRunner
         The study file and where stages are kept.
 
@@ -88,7 +84,7 @@ def fit_hidden_classes(
     fit : MixtureFit or None
         None without a mixture.
     sampled : list of str
-        The stage, if it was sampled now.
+        The name of the stage, if it was sampled now.
     """
     declared = work.spec.mixture
     if problem is None or declared is None:
@@ -111,15 +107,13 @@ def fit_hidden_classes(
     return judge_mixture(problem, sampled, seed=seed), [STAGE] if fresh else []
 
 
-def saved_hidden_classes(
-    problem: MixtureProblem | None, spec: Spec, folder: Path
-) -> MixtureFit | None:
+def saved_classes(problem: MixtureProblem | None, spec: Spec, folder: Path) -> MixtureFit | None:
     """Judge the saved draws of a mixture again, without sampling.
 
     Parameters
     ----------
     problem : MixtureProblem or None
-        What :func:`declared_problem` returned.
+        From :func:`declared_problem`.
     spec : Spec
         The study file.
     folder : Path
@@ -148,7 +142,7 @@ def saved_hidden_classes(
 
 
 def _settings(spec: Spec, declared: MixtureSpec, problem: MixtureProblem) -> dict[str, Any]:
-    """Everything the draws depend on, flat."""
+    """Return all settings that the draws depend on, flat."""
     options = dataclasses.asdict(declared)
     del options["because"]
     return {

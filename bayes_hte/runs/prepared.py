@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.fitting.doubts import check_declaration
 from bayes_hte.fitting.plan import Plan, check_plan, settled
-from bayes_hte.mixtures.likelihood.fitting import MixtureProblem
+from bayes_hte.mixtures.likelihood.problem import MixtureProblem
 from bayes_hte.runs.mixture_stage import declared_problem
 from bayes_hte.study.datasets import load_frame
 from bayes_hte.study.declared import study_from_spec
@@ -72,6 +73,7 @@ def prepare(spec: Spec) -> Prepared:
         study, held_out = split(study, share=spec.held_out.share, seed=spec.held_out.seed)
     spec = settled(spec, study)
     check_plan(study, Plan.from_spec(spec))
+    check_declaration(spec, study)
     return Prepared(
         spec=spec,
         study=study,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bayes_hte.errors import SavedResultError, SpecError
-from bayes_hte.mixtures.checks import hidden_class_checks
+from bayes_hte.mixtures.checks import class_checks
 from bayes_hte.reporting import report
 from bayes_hte.reporting.results import Results
 from bayes_hte.runs.assembling import assemble
@@ -20,7 +20,7 @@ from bayes_hte.runs.effect_draws import EffectDraws
 from bayes_hte.runs.effect_stage import STAGE as EFFECTS
 from bayes_hte.runs.effect_stage import draws_and_checks
 from bayes_hte.runs.fits import fit_study
-from bayes_hte.runs.mixture_stage import fit_hidden_classes, saved_hidden_classes
+from bayes_hte.runs.mixture_stage import fit_classes, saved_classes
 from bayes_hte.runs.prepared import prepare
 from bayes_hte.runs.run_file import provenance_of, read_run, write_run
 from bayes_hte.runs.saved_checks import check_from
@@ -90,9 +90,9 @@ def run_study(
     draws, checks = clock.time(
         "effects", lambda: draws_and_checks(fits, prepared, work, fresh=bool(sampled))
     )
-    mixture, more = clock.time("mixture", lambda: fit_hidden_classes(prepared.mixture, work))
+    mixture, more = clock.time("mixture", lambda: fit_classes(prepared.mixture, work))
     if mixture is not None:
-        checks += hidden_class_checks(mixture)
+        checks += class_checks(mixture)
     provenance = provenance_of(spec, study, command)
     results = clock.time(
         "subgroups", lambda: assemble(prepared, draws, checks, provenance, mixture=mixture)
@@ -142,7 +142,7 @@ def report_from_saved(folder: str | Path) -> Run:
         EffectDraws.from_tree(tree, prepared.study, prepared.held_out),
         tuple(check_from(c) for c in saved["checks"]),
         {k: provenance[k] for k in provenance_of(prepared.spec, prepared.study, "")},
-        mixture=saved_hidden_classes(prepared.mixture, prepared.spec, stages),
+        mixture=saved_classes(prepared.mixture, prepared.spec, stages),
     )
     report(results, to=folder / REPORT_FILE)
     return Run(results, folder, ())

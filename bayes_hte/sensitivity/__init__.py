@@ -1,7 +1,7 @@
-"""How much hidden confounding would change the answer: E-values, tipping points, rho.
+"""Hidden confounding that would change the answer: E-values, tipping points, rho.
 
-Each analysis is a posterior: what would have to be true of a confounder nobody measured is computed
-in every draw and summarised last. None of them can show that such a confounder is absent.
+Each analysis is a posterior: the strength that a confounder which nobody measured would need is
+computed in every draw and summarised last. None of them can show that such a confounder is absent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""E-values: how strong a hidden confounder would have to be to explain an average effect away.
+"""E-values: the strength of a hidden confounder that would explain an average effect away.
 
 The E-value of a risk ratio is the smallest risk ratio that an unmeasured confounder must have with
 *both* the treatment and the outcome, given the measured covariates, to move the true ratio to
@@ -8,11 +8,11 @@ another value. It is computed in every posterior draw.
 draw on the other side of the value it is moved to needs no confounding at all to contradict that
 direction: its E-value is 1, and the share of such draws is reported. So a quantile of the E-values
 is the E-value of that quantile of the ratio, and where an interval of the ratio covers the value,
-the interval of the E-value starts at 1. (Inverting every ratio below 1 by itself would instead give
-large E-values to an effect nobody knows the sign of.)
+the interval of the E-value starts at 1. (If each ratio below 1 were inverted separately, an effect
+of unknown sign would get large E-values.)
 
 ===========================  ======================================================================
-measure                      ratio of which the E-value is taken
+measure                      ratio whose E-value is reported
 ===========================  ======================================================================
 ``risk_ratio``               mean outcomes of a binary outcome
 ``mean_ratio``               mean outcomes of a count or another outcome that is never negative
@@ -41,10 +41,12 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.effects.contrasts import own_mediator
-from bayes_hte.effects.summaries import CiKind, interval_words, summarize
+from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE, UNIT
+from bayes_hte.sensitivity.arguments import check_finite
 
 Measure = Literal["risk_ratio", "mean_ratio", "standardised_difference"]
 
@@ -62,7 +64,7 @@ WORDS: Final[dict[str, str]] = {
     "mean_ratio": "ratio of means",
     "standardised_difference": "approximate risk ratio exp(0.91 d) of a standardised difference",
 }
-# Log odds ratio for one standard deviation is 1.81 (Chinn); its half is that of the risk ratio of a
+# The log odds ratio per standard deviation is 1.81 (Chinn); half of it is the log risk ratio of a
 # common outcome (VanderWeele and Ding).
 PER_SD: Final = 0.91
 
@@ -76,11 +78,11 @@ class EValue:
     measure : {"risk_ratio", "mean_ratio", "standardised_difference"}
         See the module.
     target : float
-        Difference of the arms the estimate is moved to, in outcome units; 0 for no effect.
+        Difference of the arms that the estimate is moved to, in outcome units; 0 for no effect.
     ratio : DataArray, dims (chain, draw)
         The (approximate) risk ratio, second arm over reference arm.
     target_ratio : DataArray, dims (chain, draw)
-        The ratio it is moved to; 1 for no effect.
+        The ratio that it is moved to; 1 for no effect.
     draws : DataArray, dims (chain, draw)
         E-values, at least 1.
     prob_other_direction : float
@@ -99,13 +101,9 @@ class EValue:
         """Whether the ratio is an approximation for a continuous outcome."""
         return self.measure == "standardised_difference"
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return two rows, the ratio and its E-value: posterior median and interval.
-
-        Parameters
-        ----------
-        ci_prob, ci_kind
-            The interval.
 
         Returns
         -------
@@ -121,25 +119,14 @@ class EValue:
             prob_other_direction=self.prob_other_direction,
         )
 
+    @interval_parameters
     def check(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> CheckResult:
         """Return the summary as a check that informs without judging.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
 
         Returns
         -------
         CheckResult
             Its ``passed`` is None.
-
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
         """
         table = self.summary(ci_prob=ci_prob, ci_kind=ci_kind)
         ratio, value = table.loc["ratio"], table.loc["e_value"]
@@ -173,6 +160,12 @@ def e_value_of_ratio(ratio: np.ndarray | float) -> np.ndarray:
     ------
     DataError
         If a ratio is not a positive finite number.
+
+    Examples
+    --------
+    >>> from bayes_hte.sensitivity import e_value_of_ratio
+    >>> e_value_of_ratio([3.9, 0.8]).round(2).tolist()
+    [7.26, 1.81]
     """
     values = np.asarray(ratio, dtype=np.float64)
     if not (np.isfinite(values) & (values > 0)).all():
@@ -201,9 +194,9 @@ def e_value(
         Standard deviation of the outcome, in outcome units; needed for, and only for,
         ``standardised_difference``. The one within the arms is the usual choice.
     target : float, default 0
-        Difference of the arms the estimate is moved to, signed and in outcome units: 0 for no
+        Difference of the arms that the estimate is moved to, signed and in outcome units: 0 for no
         effect, or a minimal important difference. If the estimate falls short of it, the E-value
-        says how strong a confounder would have to be to hide an effect of that size.
+        is the strength of a confounder that would hide an effect of that size.
 
     Returns
     -------
@@ -215,8 +208,19 @@ def e_value(
         If `mu` breaks its contract, holds means the measure does not allow, or the target is out
         of reach (a risk outside 0 to 1, a mean that is not positive).
     SpecError
-        If `measure` is unknown, or `outcome_sd` is missing, not positive, or not needed.
+        If `measure` is unknown, `target` is no number, or `outcome_sd` is missing, not positive, or
+        not needed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte.sensitivity import e_value
+    >>> risks = xr.DataArray(np.tile([0.2, 0.4], (2, 50, 1)), dims=("chain", "draw", "arm"))
+    >>> e_value(risks, measure="risk_ratio").summary()["median"].round(2).to_dict()
+    {'ratio': 2.0, 'e_value': 3.41}
     """
+    check_number("target", target, "a finite number, 0 for no effect", np.isfinite)
     _check_measure(measure, outcome_sd)
     means = _arm_means(mu)
     reference, other = (means.isel({ARM: k}, drop=True) for k in (0, 1))
@@ -248,10 +252,9 @@ def _check_measure(measure: str, outcome_sd: float | None) -> None:
     if measure != "standardised_difference":
         if outcome_sd is not None:
             raise SpecError(f"outcome_sd has no part in measure={measure!r}; leave it out.")
-    elif outcome_sd is None or not (np.isfinite(outcome_sd) and outcome_sd > 0):
-        raise SpecError(
-            f"a standardised difference needs outcome_sd, a positive number, got {outcome_sd}."
-        )
+    else:
+        allowed = "a positive number for a standardised difference"
+        check_number("outcome_sd", outcome_sd, allowed, lambda sd: 0 < sd < np.inf)
 
 
 def _arm_means(mu: xr.DataArray) -> xr.DataArray:
@@ -266,8 +269,7 @@ def _arm_means(mu: xr.DataArray) -> xr.DataArray:
             f"mean outcomes need dims {(*SAMPLE, ARM)} with two arms, got {dict(mu.sizes)}; pass "
             "fit.potential_outcomes() or its average over units."
         )
-    if not bool(np.isfinite(means).all()):
-        raise DataError("the mean outcomes hold NaN or infinite values.")
+    check_finite(means, "mu")
     return means.transpose(*SAMPLE, ARM)
 
 

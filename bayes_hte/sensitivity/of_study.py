@@ -9,13 +9,14 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.effects.contrasts import Better
-from bayes_hte.effects.summaries import CiKind
-from bayes_hte.errors import DataError
+from bayes_hte.effects.arguments import Better, benefit_sign
+from bayes_hte.effects.summaries import CiKind, interval_parameters
+from bayes_hte.errors import DataError, unknown_name
 from bayes_hte.names import ARM, SAMPLE
 from bayes_hte.sensitivity.e_values import MEASURE_OF_FAMILY, EValue, e_value
 from bayes_hte.sensitivity.rho import MediationRho
 from bayes_hte.sensitivity.tipping import TippingPoint, benchmark_covariates, tipping_point
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
 
 N_GRID = 25
@@ -25,13 +26,13 @@ REACH = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """How much hidden confounding would change the answer.
+    """The hidden confounding that would change the answer of a study.
 
     Attributes
     ----------
     e_values : tuple of EValue
         For no effect and, if it can be reached, for the minimal important difference. Empty for a
-        randomised treatment, which nothing hidden can confound.
+        randomised treatment, which no hidden variable can confound.
     tipping : TippingPoint or None
         None for a randomised treatment.
     rho : MediationRho or None
@@ -42,25 +43,14 @@ class Sensitivity:
     tipping: TippingPoint | None
     rho: MediationRho | None
 
+    @interval_parameters
     def checks(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> tuple[CheckResult, ...]:
         """Return each analysis as a check that informs.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
 
         Returns
         -------
         tuple of CheckResult
             Their ``passed`` is None.
-
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
         """
         parts = (*self.e_values, self.tipping, self.rho)
         how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
@@ -94,20 +84,41 @@ def sensitivity(
     randomised : bool
         Whether the treatment was randomised.
     rho : MediationRho or None
-        What :func:`~bayes_hte.sensitivity.mediation_rho` returned.
+        From :func:`~bayes_hte.sensitivity.mediation_rho`.
 
     Returns
     -------
     Sensitivity
+
+    Raises
+    ------
+    SpecError
+        If `family` or `better` is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1", "x2"])
+    >>> means = xr.DataArray(np.tile([0.0, 0.5], (2, 50, 1)), dims=("chain", "draw", "arm"))
+    >>> found = hte.sensitivity.sensitivity(
+    ...     study, arm_means=means, family="gaussian", better="higher", important=0.0,
+    ...     randomised=False, rho=None,
+    ... )
+    >>> [check.name.split(": ")[1] for check in found.checks()]
+    ['E-value', 'tipping point']
     """
     if randomised:
         return Sensitivity((), None, rho)
     te = arm_means.isel({ARM: 1}, drop=True) - arm_means.isel({ARM: 0}, drop=True)
-    measure = MEASURE_OF_FAMILY[family]
+    if family not in MEASURE_OF_FAMILY:
+        raise unknown_name("family", family, MEASURE_OF_FAMILY)
+    measure, sign = MEASURE_OF_FAMILY[family], benefit_sign(better)
     y, arm = study.outcome(), study.arm_index()
     within = float(np.sqrt(np.mean([y[arm == a].var(ddof=1) for a in (0, 1)])))
     options = {"outcome_sd": within} if measure == "standardised_difference" else {}
-    sign = 1 if better == "higher" else -1
     found = [e_value(arm_means, measure=measure, **options)]
     if important > 0:
         # A margin may lie beyond the possible risks or means; then there is no E-value for it.
@@ -117,20 +128,20 @@ def sensitivity(
 
 
 def _tipping(study: Study, te: xr.DataArray, better: Better) -> TippingPoint:
+    """The tipping point, on a grid that reaches nearly all biases needed."""
     roles = study.roles
-    frame = study.frame.assign(**{roles.treatment: study.arm_index()})
+    frame = with_columns(study.frame, {roles.treatment: study.arm_index()})
     benchmarks = None
     with contextlib.suppress(DataError):  # collinear covariates have no coefficients
         benchmarks = benchmark_covariates(
             frame, outcome=roles.outcome, treatment=roles.treatment, covariates=roles.covariates
         )
-    sign = 1 if better == "higher" else -1
     reach = REACH * max(float(np.abs(te).quantile(0.975, SAMPLE)), 1e-12)
     largest = 1.0 if benchmarks is None else max(1.0, float(benchmarks["delta"].abs().max()))
     return tipping_point(
         te,
         better=better,
-        gamma=sign * np.linspace(0, reach, N_GRID),
+        gamma=benefit_sign(better) * np.linspace(0, reach, N_GRID),
         delta=np.linspace(0, largest, N_GRID),
         benchmarks=benchmarks,
     )

@@ -40,9 +40,10 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.effects.contrasts import decompose
-from bayes_hte.effects.summaries import CiKind, interval_words, summarize
+from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.names import ARM, SAMPLE, UNIT
+from bayes_hte.sensitivity.arguments import check_average, finite_list
 
 if TYPE_CHECKING:
     from bayes_hte.fitting.fitted import Fit
@@ -69,32 +70,24 @@ class MediationRho:
     te: xr.DataArray
     rho_zero: xr.DataArray
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row an effect and rho, as :func:`bayes_hte.plots.plot_rho` draws it.
-
-        Parameters
-        ----------
-        ci_prob, ci_kind
-            The interval.
+        """Return one row per effect and rho, as :func:`bayes_hte.plots.plot_rho` draws it.
 
         Returns
         -------
         DataFrame, index (quantity, rho)
             The columns of :func:`bayes_hte.summarize`, and ``r_squared``: rho squared, the product
-            of the shares of the errors' variances that the unmeasured would have to explain in
-            mediator and outcome.
+            of the shares of the errors' variances that an unmeasured confounder would have to
+            explain in mediator and outcome.
         """
         draws = xr.Dataset({"tnie": self.tnie, "pnde": self.pnde})
         table = summarize(draws, ci_prob=ci_prob, ci_kind=ci_kind)
         return table.assign(r_squared=table.index.get_level_values("rho").to_numpy() ** 2)
 
+    @interval_parameters
     def root_summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return the posterior of the rho at which the indirect effect is zero, and of its square.
-
-        Parameters
-        ----------
-        ci_prob, ci_kind
-            The interval, as in :meth:`summary`.
 
         Returns
         -------
@@ -104,13 +97,9 @@ class MediationRho:
         draws = xr.Dataset({"rho_zero": self.rho_zero, "r_squared_zero": self.rho_zero**2})
         return summarize(draws, ci_prob=ci_prob, ci_kind=ci_kind)
 
+    @interval_parameters
     def first_covering(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> float | None:
         """Return the rho nearest to 0, of those computed, whose interval of the TNIE covers zero.
-
-        Parameters
-        ----------
-        ci_prob, ci_kind
-            The interval, as in :meth:`summary`.
 
         Returns
         -------
@@ -121,25 +110,14 @@ class MediationRho:
         covering = rows.index[(rows["ci_lower"] <= 0) & (rows["ci_upper"] >= 0)]
         return min(map(float, covering), key=abs, default=None)
 
+    @interval_parameters
     def check(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> CheckResult:
         """Return the analysis as a check that informs without judging; its table is `summary`.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
 
         Returns
         -------
         CheckResult
             Its ``passed`` is None.
-
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
         """
         root = self.root_summary(ci_prob=ci_prob, ci_kind=ci_kind)
         zero, words = root.loc["rho_zero"], interval_words(ci_prob, ci_kind)
@@ -165,7 +143,7 @@ class MediationRho:
 def rho_sensitivity(
     tnie: xr.DataArray, te: xr.DataArray, shift: xr.DataArray, *, rho: Sequence[float] = RHO
 ) -> MediationRho:
-    """Return average effects for assumed correlations, from what a linear mediation model gives.
+    """Return average effects for assumed correlations, from averages of a linear mediation model.
 
     Parameters
     ----------
@@ -188,16 +166,26 @@ def rho_sensitivity(
         on the mediator, so that no rho is special.
     SpecError
         If `rho` is not allowed.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from bayes_hte.sensitivity import rho_sensitivity
+    >>> indirect, total, shift = (
+    ...     xr.DataArray([[value] * 4], dims=("chain", "draw")) for value in (0.3, 1.0, 0.4)
+    ... )
+    >>> found = rho_sensitivity(indirect, total, shift, rho=[0.0, 0.6])
+    >>> found.rho_zero.values[0, 0], found.tnie.values[0, 0].round(3).tolist()
+    (np.float64(0.6), [0.3, 0.0])
     """
     arrays = {"tnie": tnie, "te": te, "shift": shift}
     for name, values in arrays.items():
-        if set(values.dims) != set(SAMPLE) or values.shape != tnie.shape:
+        check_average(values, name)
+        if values.shape != tnie.shape:
             raise DataError(
-                f"{name} must be an average with dims {SAMPLE} and the shape of tnie, got "
-                f"{dict(values.sizes)}; average over units first."
+                f"{name} must be an average with the draws of tnie, {tnie.shape}, got "
+                f"{values.shape}."
             )
-        if not bool(np.isfinite(values).all()):
-            raise DataError(f"{name} holds NaN or infinite values.")
     strength = np.hypot(tnie, shift)
     if not bool((strength > 0).all()):
         raise DataError("a draw has no indirect effect and no effect on the mediator at all.")
@@ -219,7 +207,7 @@ def mediation_rho(
     units: np.ndarray | None = None,
     effects: xr.Dataset | None = None,
 ) -> MediationRho:
-    """Ask how the average indirect effect of a fit depends on confounding of mediator and outcome.
+    """Return how confounding of mediator and outcome would change the average indirect effect.
 
     Parameters
     ----------
@@ -231,7 +219,7 @@ def mediation_rho(
     units : ndarray of bool, shape (unit,), optional
         Average over these units (a subgroup) only; default all units of the study (SATE).
     effects : Dataset of DataArray, dims (chain, draw, unit), optional
-        ``decompose(fit.potential_outcomes())`` where it is at hand; else it is computed.
+        ``decompose(fit.potential_outcomes())`` if it exists already; else it is computed.
 
     Returns
     -------
@@ -243,6 +231,18 @@ def mediation_rho(
         If the study has no mediator, or a family is not gaussian.
     SpecError
         If `rho` or `units` is not allowed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+    >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
+    >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+    >>> found = hte.sensitivity.mediation_rho(fit, rho=[-0.3, 0.0, 0.3])
+    >>> dict(found.tnie.sizes)
+    {'chain': 2, 'draw': 20, 'rho': 3}
     """
     _check_supported(fit)
     if effects is None:
@@ -278,15 +278,14 @@ def _check_supported(fit: Fit) -> None:
     families = {role: fit.components[role].family.name for role in ("outcome", "mediator")}
     if set(families.values()) != {"gaussian"}:
         raise UnsupportedError(
-            "the sensitivity to a correlation of the errors is worked out for a gaussian outcome "
+            "the sensitivity to a correlation of the errors is available for a gaussian outcome "
             f"with a gaussian mediator, got {families['outcome']} and {families['mediator']}."
         )
 
 
 def _checked_rho(rho: Sequence[float]) -> xr.DataArray:
-    grid = np.asarray(rho, dtype=np.float64)
-    inside = grid.ndim == 1 and grid.size and bool((np.abs(grid) < 1).all())
-    if not inside or not (np.diff(grid) > 0).all():
+    grid = finite_list(rho)
+    if grid is None or (np.abs(grid) >= 1).any() or (np.diff(grid) <= 0).any():
         raise SpecError(f"rho must hold increasing correlations inside (-1, 1), got {rho!r}.")
     return xr.DataArray(grid, dims="rho", coords={"rho": grid})
 

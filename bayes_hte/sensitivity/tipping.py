@@ -1,12 +1,12 @@
-"""Tipping points: how large a bias would have to be to change the conclusion.
+"""Tipping points: the bias that would change the conclusion.
 
-A confounder U nobody measured, whose mean differs by ``delta`` between the arms at equal covariates
-(for a binary U: the difference in prevalence) and which moves the outcome by ``gamma`` for each
-unit of U in both arms, biases an average difference by ``gamma * delta``. Subtracting that from
-every posterior draw gives the posterior had U been measured; nothing else of U matters. The
+A confounder U that nobody measured, whose mean differs by ``delta`` between the arms at equal
+covariates (for a binary U: the difference in prevalence) and which moves the outcome by ``gamma``
+per unit of U in both arms, biases an average difference by ``gamma * delta``. The posterior less
+that bias, draw by draw, is the posterior had U been measured; nothing else of U matters. The
 formula is exact where U acts additively on the mean of the outcome, whatever the outcome.
 
-To say what is large, the measured covariates are put in the place of U: their difference between
+To show which bias is large, the measured covariates take the place of U: their difference between
 the arms times their coefficient in a linear model of the outcome.
 
 References
@@ -29,25 +29,28 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.inputs import column, numbers, treated
-from bayes_hte.effects.contrasts import Better, probability_of_benefit
-from bayes_hte.effects.summaries import CiKind, interval_words, summarize
+from bayes_hte.effects.arguments import Better, benefit_sign
+from bayes_hte.effects.contrasts import probability_of_benefit
+from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE
+from bayes_hte.sensitivity.arguments import check_average, finite_list
 from bayes_hte.study.encoding import Encoding
+from bayes_hte.study.frames import names_given
 
 LEVELS = (0.95, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
 class TippingPoint:
-    """What bias would tip a conclusion about an average effect.
+    """Biases that would tip a conclusion about an average effect.
 
     Attributes
     ----------
     bias_needed : DataArray, dims (chain, draw)
         Bias that would have to be in the estimate for the true effect to be exactly 0, or exactly
         `beyond` in the direction of benefit: the effect less that value, in outcome units.
-    probability : DataFrame, one row a point of the grid
+    probability : DataFrame, one row per point of the grid
         ``gamma``, ``delta``, ``bias`` (their product, outcome units) and ``prob_benefit``: the
         posterior probability that the effect is beneficial by more than `beyond` once the bias is
         removed.
@@ -56,8 +59,8 @@ class TippingPoint:
         probability below the level; ``reached``: whether the level is reached without bias. Where
         it is not, `bias` points the other way: only confounding that hid a benefit would reach it.
     benchmarks : DataFrame or None, index covariate
-        The covariates in the place of U, with ``prob_benefit``: the probability left if a
-        confounder as strong had flattered the effect.
+        The covariates in the place of U, with ``prob_benefit``: the probability left if an equally
+        strong confounder had flattered the effect.
     better : {"higher", "lower"}
         Which direction of the outcome is good for the patient.
     beyond : float
@@ -71,48 +74,26 @@ class TippingPoint:
     better: Better
     beyond: float
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return one row: the posterior of the bias needed.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
 
         Returns
         -------
         DataFrame, index quantity
             The columns of :func:`bayes_hte.summarize`, ``better`` and ``beyond``; outcome units.
-
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
         """
         table = summarize(self.bias_needed, ci_prob=ci_prob, ci_kind=ci_kind)
         return table.drop(columns="prob_positive").assign(better=self.better, beyond=self.beyond)
 
+    @interval_parameters
     def check(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> CheckResult:
         """Return the tips as a check that informs without judging; its table is `tips`.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
 
         Returns
         -------
         CheckResult
             Its ``passed`` is None.
-
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
         """
         row = self.summary(ci_prob=ci_prob, ci_kind=ci_kind).iloc[0]
         parts = [
@@ -159,7 +140,7 @@ def tipping_point(
     better : {"higher", "lower"}
         Which direction of the outcome is good for the patient.
     gamma : sequence of float
-        Effects of the confounder on the outcome, in outcome units for each unit of U. With positive
+        Effects of the confounder on the outcome, in outcome units per unit of U. With positive
         `delta`, only a `gamma` in the direction of benefit can have flattered the treatment.
     delta : sequence of float
         Differences of the mean of U between the arms, other arm minus reference arm: prevalences
@@ -170,7 +151,7 @@ def tipping_point(
     levels : sequence of float, default (0.95, 0.5)
         Probabilities whose tipping points are sought, each in (0, 1).
     benchmarks : DataFrame, optional
-        What :func:`benchmark_covariates` returned for the same contrast.
+        From :func:`benchmark_covariates`, for the same contrast.
 
     Returns
     -------
@@ -182,19 +163,26 @@ def tipping_point(
         If `effect` is not a finite average, or the grid is empty or not finite.
     SpecError
         If `better`, `beyond` or a level is not allowed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte.sensitivity import tipping_point
+    >>> effect = xr.DataArray(np.linspace(0, 1, 100)[None], dims=("chain", "draw"))
+    >>> found = tipping_point(effect, better="higher", gamma=[0.5, 1.0], delta=[0.2])
+    >>> found.tips["bias"].round(2).to_dict()
+    {0.95: 0.05, 0.5: 0.51}
     """
-    if set(effect.dims) != set(SAMPLE):
-        raise DataError(
-            f"a tipping point is about an average effect with dims {SAMPLE}, got {effect.dims}; "
-            "average over units first."
-        )
-    if not levels or not all(0 < level < 1 for level in levels):
-        raise SpecError(f"levels must be probabilities inside (0, 1), got {list(levels)}.")
+    check_average(effect, "effect")
+    inside = finite_list(levels)
+    if inside is None or not ((inside > 0) & (inside < 1)).all():
+        raise SpecError(f"levels must be probabilities inside (0, 1), got {levels!r}.")
     grid = {name: _grid(values, name) for name, values in (("gamma", gamma), ("delta", delta))}
     effect = effect.transpose(*SAMPLE).astype(np.float64)
-    # Also checks better, beyond and the draws.
+    sign = benefit_sign(better)
+    # Also checks `beyond`.
     kept = float(probability_of_benefit(effect, better=better, beyond=beyond))
-    sign = 1 if better == "higher" else -1
     bias_needed = (effect - sign * beyond).rename("bias_needed").assign_attrs(effect.attrs)
     needed = np.sort(sign * bias_needed.to_numpy().ravel())
     points = pd.MultiIndex.from_product(grid.values(), names=grid).to_frame(index=False)
@@ -226,7 +214,7 @@ def benchmark_covariates(
     Parameters
     ----------
     frame : DataFrame, shape (unit, ...)
-        One row a unit.
+        One row per unit.
     outcome, treatment : str
         Columns; the treatment is coded 0/1.
     covariates : sequence of str
@@ -245,9 +233,17 @@ def benchmark_covariates(
     ------
     DataError
         If a column cannot be used, or the columns are constant or collinear.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> columns = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2", "x3"]}
+    >>> hte.sensitivity.benchmark_covariates(frame, **columns).index.tolist()
+    ['x1', 'x2', 'x3']
     """
-    if isinstance(covariates, str) or not len(covariates):
-        raise DataError(f"covariates must be a non-empty list of column names, got {covariates!r}.")
+    covariates = names_given(covariates, "covariate")
     y, arm = numbers(frame, outcome, "outcome"), treated(frame, treatment)
     columns = pd.DataFrame({name: column(frame, name, "covariate") for name in covariates})
     x = Encoding.learn(columns).standardized(columns)
@@ -275,8 +271,8 @@ def benchmark_covariates(
 
 
 def _grid(values: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+    array = finite_list(values)
+    if array is None:
         raise DataError(f"{name} must be a list of finite numbers, got {values!r}.")
     return array
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError, MissingDependencyError, unknown_name
+from bayes_hte.study.frames import unit_labels
 
 
 def load_jobs2() -> pd.DataFrame:
@@ -202,6 +203,16 @@ def load_frame(source: str, folder: Path = Path()) -> pd.DataFrame:
         raise unknown_name("data source (a loader, or a path ending in .csv)", source, LOADERS)
     path = folder / source
     try:
-        return pd.read_csv(path)
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+        frame = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
+    # pandas would read the second column of a name under another name, without a word.
+    names = [name for name in header.iloc[0] if name]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise DataError(
+            f"{path} has several columns called {', '.join(map(repr, doubled))}; rename all but "
+            "one in the first line of the file, or remove them."
+        )
+    return frame.set_axis(unit_labels(frame.index, frame.columns), axis=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 
@@ -40,5 +41,5 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
     if not roles.arm_names:
         return study
     names = dict(zip(study.arms, roles.arm_names, strict=True))
-    renamed = study.frame.assign(**{roles.treatment: study.frame[roles.treatment].map(names)})
+    renamed = with_columns(study.frame, {roles.treatment: study.frame[roles.treatment].map(names)})
     return Study(frame=renamed, roles=study.roles, arms=roles.arm_names)

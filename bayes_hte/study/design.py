@@ -10,7 +10,9 @@ import pandas as pd
 
 from bayes_hte.errors import DataError
 from bayes_hte.study.encoding import Encoding
-from bayes_hte.study.study import Study, label_text
+from bayes_hte.study.frames import check_present, check_table, unit_labels
+from bayes_hte.study.kinds import label_text
+from bayes_hte.study.study import Study
 
 # Derived columns; the parentheses keep them apart from a user's own.
 PROPENSITY_COLUMN = "(propensity)"
@@ -46,6 +48,16 @@ class Design:
     cluster: str | None = None
     clusters: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        encoded = {c.name for c in self.encoding.columns if len(c.levels) != 1}
+        lost = [name for name in self.covariates if name not in encoded]
+        if lost:
+            raise DataError(
+                f"the models would not see {', '.join(map(repr, lost))}: no column of the design "
+                "holds it. A covariate needs text as its name and at least two values; build the "
+                "study with Study.from_frame, which checks both."
+            )
+
     @classmethod
     def learn(
         cls,
@@ -80,14 +92,14 @@ class Design:
         encoding, labels = Encoding.learn(frame), study.clusters()
         if expected_mediator is not None:
             frame = frame.assign(**{EXPECTED_COLUMN: expected_mediator})
-        if labels is None:
-            return cls(encoding, frame, study.roles.covariates)
+        if labels is not None:
+            frame = frame.assign(**{CLUSTER_COLUMN: labels})
         return cls(
             encoding,
-            frame.assign(**{CLUSTER_COLUMN: labels}),
+            frame,
             study.roles.covariates,
             study.roles.cluster,
-            tuple(sorted(set(labels))),
+            () if labels is None else tuple(sorted(set(labels))),
         )
 
     @property
@@ -173,6 +185,7 @@ class Design:
             If a covariate is missing, has other levels or missing values, or the propensity is
             missing.
         """
+        check_table(frame, "new rows")
         wanted = (*self.covariates, *([] if self.cluster is None else [self.cluster]))
         absent = [c for c in wanted if c not in frame.columns]
         if absent:
@@ -180,6 +193,7 @@ class Design:
                 f"new rows lack {', '.join(absent)}; they must hold every covariate of the study"
                 f"{' and its cluster' if self.cluster else ''}: {', '.join(wanted)}."
             )
+        check_present(frame, wanted, "column of the new rows")
         if self.cluster is not None and frame[self.cluster].isna().any():
             n = int(frame[self.cluster].isna().sum())
             raise DataError(f"cluster {self.cluster!r} is missing in {n} new rows; fill it in.")
@@ -191,6 +205,7 @@ class Design:
                 f"{len(propensity)}."
             )
         rows = frame.loc[:, list(self.covariates)].assign(**{ARM_COLUMN: 0})
+        rows = rows.set_axis(unit_labels(rows.index, frame.columns), axis=0)
         if self.has_propensity:
             rows = rows.assign(**{PROPENSITY_COLUMN: propensity})
         if self.cluster is not None:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError, unknown_name
-from bayes_hte.study.study import is_numeric
+from bayes_hte.errors import DataError
+from bayes_hte.study.frames import check_present, free_name
+from bayes_hte.study.kinds import check_levels, check_usable, described, is_numeric, numeric_column
 
 # Interpolation points kept of a numeric column's distribution; more change no rank visibly.
 MAX_KNOTS = 2000
@@ -53,8 +54,10 @@ class ColumnEncoding:
         """Learn the encoding of a column from the rows of the study."""
         name = str(column.name)
         if not is_numeric(column):
+            check_usable(column, "covariate")
+            check_levels(column.unique(), f"covariate {name!r}")
             return cls(name, levels=tuple(sorted({str(v) for v in column})))
-        values = column.to_numpy(dtype=np.float64)
+        values = numeric_column(column, "covariate")
         knots, counts = np.unique(values, return_counts=True)
         ranks = (np.cumsum(counts) - counts / 2) / values.size
         if knots.size > MAX_KNOTS:
@@ -91,8 +94,11 @@ class ColumnEncoding:
 
     def _numbers(self, column: pd.Series) -> np.ndarray:
         if not is_numeric(column):
-            raise DataError(f"column {self.name!r} was numeric in the study, now {column.dtype}.")
-        values = column.to_numpy(dtype=np.float64)
+            raise DataError(
+                f"column {self.name!r} was numeric in the study, and now holds "
+                f"{described(column)}; convert it, pd.to_numeric(frame[{self.name!r}])."
+            )
+        values = numeric_column(column, "column")
         if not np.isfinite(values).all():
             bad = int((~np.isfinite(values)).sum())
             raise DataError(f"column {self.name!r} has {bad} missing or infinite values.")
@@ -152,11 +158,12 @@ class Encoding:
         return np.array([k for c in self.columns for k in c.split_levels], dtype=np.int64)
 
     def _apply(self, frame: pd.DataFrame, how: str) -> pd.DataFrame:
+        check_present(frame, self.names)
         features: dict[str, np.ndarray] = {}
         for column in self.columns:
-            if column.name not in frame.columns:
-                raise unknown_name("column", column.name, frame.columns, DataError)
-            features |= getattr(column, how)(frame[column.name])
+            for name, values in getattr(column, how)(frame[column.name]).items():
+                own = name == column.name
+                features[name if own else free_name(name, {*self.names, *features})] = values
         return pd.DataFrame(features, index=frame.index)
 
     def to_state(self) -> list[dict[str, Any]]:

@@ -153,8 +153,8 @@ class PriorSpec:
     """A prior that differs from the default, with its reason.
 
     `scale` is the prior standard deviation of the term in units of the sd of what is modelled
-    (of the ratio of the sds, for mediator slopes). `sparse = false` lets the trees of a forest
-    choose every covariate alike to split on, in place of learning which ones matter.
+    (of the ratio of the sds, for mediator slopes). `sparse = true` lets the trees of a forest
+    learn which covariates to split on, in place of choosing all with equal probability.
     """
 
     component: ComponentName
@@ -199,7 +199,7 @@ class SubgroupSpec:
 
 @dataclass(frozen=True)
 class MixtureSpec:
-    """A latent mixture: hidden classes that proxies on two sides give away.
+    """A mixture: classes that nobody measured, found from proxies on two sides.
 
     `edges` are those that cannot be ruled out, see :data:`bayes_hte.mixtures.identification.EDGES`;
     `because` says why the others can. Proxies are columns of the data, covariates or not;

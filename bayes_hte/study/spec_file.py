@@ -138,7 +138,10 @@ def _check(spec: Spec) -> None:
         "mediator.controlled_at (finite)": (
             spec.mediator is None or all(map(math.isfinite, spec.mediator.controlled_at))
         ),
-        "roles.arm_names (two names, reference first)": len(spec.roles.arm_names) in (0, 2),
+        "roles.arm_names (two different names, reference first)": (
+            len(spec.roles.arm_names) == len(set(spec.roles.arm_names))
+            and len(spec.roles.arm_names) in (0, 2)
+        ),
     }
     for what, fine in ranges.items():
         if not fine:
@@ -170,7 +173,7 @@ def _check(spec: Spec) -> None:
 
 
 def _check_mixture(spec: Spec, mixture: MixtureSpec) -> None:
-    """Check the table of the latent mixture against itself and the roles."""
+    """Check the table of the mixture against itself and the roles."""
     ranges = {
         "mixture.classes (2 to 10)": 2 <= mixture.classes <= 10,
         "mixture.level (2 or 3)": mixture.level in (2, 3),

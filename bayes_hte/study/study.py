@@ -1,4 +1,4 @@
-"""A study: the data of one question, with the role of every column, checked at the door.
+"""A study: the data of one question, with the role of every column, checked when it is built.
 
 Everything downstream may rely on what :meth:`Study.from_frame` has established: unique column
 names, two arms, no missing or infinite value in any used column, covariates that vary, enough rows.
@@ -7,14 +7,32 @@ names, two arms, no missing or infinite value in any used column, covariates tha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.errors import DataError
+from bayes_hte.seeds import check_seed
+from bayes_hte.study.frames import (
+    check_names,
+    check_present,
+    check_table,
+    missing_hint,
+    names_given,
+    unit_labels,
+    with_columns,
+)
+from bayes_hte.study.kinds import (
+    check_covariate,
+    check_levels,
+    is_numeric,
+    label_text,
+    numeric_column,
+    plain,
+)
 
 MIN_UNITS_PER_ARM = 5
 
@@ -107,13 +125,17 @@ class Study:
             levels or an arm has fewer than five units; if any used value is missing or infinite;
             if a covariate or the outcome does not vary. The message says what to try.
         """
-        roles = Roles(outcome, treatment, _as_names(covariates), mediator, cluster)
+        roles = Roles(outcome, treatment, names_given(covariates, "covariate"), mediator, cluster)
         _check_frame(df, roles)
-        frame = df.loc[:, list(roles.columns)].copy()
+        frame = _own_copy(df, roles)
         _check_index(frame)
         _check_complete(frame)
         arms = _arms(frame[treatment], reference)
-        _check_kinds(frame, roles)
+        numeric_column(frame[outcome], "outcome")
+        if mediator is not None:
+            numeric_column(frame[mediator], "mediator")
+        for name in roles.covariates:
+            check_covariate(frame[name])
         _check_variation(frame, roles)
         _check_size(frame[treatment], arms, len(roles.covariates))
         return cls(frame=frame, roles=roles, arms=arms)
@@ -235,7 +257,7 @@ class Study:
         if name in self.frame.columns:
             raise DataError(f"the study has a column {name!r} already; choose another name.")
         roles = replace(self.roles, covariates=(*self.roles.covariates, name))
-        return replace(self, roles=roles).alike(self.frame.assign(**{name: values}))
+        return replace(self, roles=roles).alike(with_columns(self.frame, {name: values}))
 
     def sample(self, n_units: int, *, seed: int) -> Study:
         """Return a random part of the study with the arms in their proportions.
@@ -259,9 +281,11 @@ class Study:
         DataError
             If the study has fewer units.
         """
-        if not 0 < n_units <= self.n_units:
-            raise DataError(f"cannot sample {n_units} of {self.n_units} units.")
-        arm, rng = self.arm_index(), np.random.default_rng(seed)
+        if not isinstance(n_units, int | np.integer) or not 0 < n_units <= self.n_units:
+            raise DataError(
+                f"cannot sample {n_units!r} of {self.n_units} units; give a whole number up to it."
+            )
+        arm, rng = self.arm_index(), np.random.default_rng(check_seed(seed))
         treated = round(n_units * arm.mean())
         kept = [
             rng.choice(np.flatnonzero(arm == a), size=size, replace=False)
@@ -280,83 +304,37 @@ class Study:
         return digest.hexdigest()
 
 
-def is_numeric(column: pd.Series) -> bool:
-    """Whether a column holds numbers (booleans count: False is 0, True is 1)."""
-    return pd.api.types.is_numeric_dtype(column)
-
-
-def label_text(column: pd.Series) -> np.ndarray:
-    """Return labels as text, shape (row,); a whole number reads the same as int and as float."""
-    if is_numeric(column) and (column == column.round()).all():
-        column = column.astype(np.int64)
-    return column.astype(str).to_numpy(dtype=object)
-
-
-def is_real(column: pd.Series) -> bool:
-    """Whether a column holds real numbers or booleans."""
-    return is_numeric(column) and not pd.api.types.is_complex_dtype(column)
-
-
-def numeric_column(column: pd.Series, role: str) -> np.ndarray:
-    """Return a column as float64.
-
-    Parameters
-    ----------
-    column : pandas.Series, shape (unit,)
-        The values.
-    role : str
-        What the column is, for the message.
-
-    Returns
-    -------
-    ndarray of float64, shape (unit,)
-
-    Raises
-    ------
-    DataError
-        If the column does not hold numbers.
-    """
-    if not is_numeric(column):
-        seen = ", ".join(repr(v) for v in column.unique()[:3])
-        raise DataError(
-            f"{role} {column.name!r} must be numeric, got {column.dtype} (e.g. {seen}). "
-            "Recode it as numbers, for a yes/no column as 0 and 1."
-        )
-    return column.to_numpy(dtype=np.float64)
-
-
-def _as_names(covariates: Iterable[str] | str) -> tuple[str, ...]:
-    if isinstance(covariates, str):
-        raise DataError(
-            f"covariates must be a list of column names, got the string {covariates!r}; "
-            f"write [{covariates!r}]."
-        )
-    names = tuple(covariates)
-    if not names:
-        raise DataError("covariates is empty: name at least one column measured before treatment.")
-    return names
-
-
 def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
-    if not isinstance(df, pd.DataFrame):
-        raise DataError(f"df must be a pandas DataFrame, got {type(df).__name__}.")
+    check_table(df, "df")
     if df.empty:
         raise DataError(f"the frame is empty: {len(df)} rows, {df.shape[1]} columns.")
+    check_names([roles.outcome], "outcome")
+    check_names([roles.treatment], "treatment")
+    check_names([c for c in (roles.mediator, roles.cluster) if c is not None], "further column")
     doubled = sorted({str(c) for c in df.columns[df.columns.duplicated()]})
     if doubled:
         raise DataError(
             f"duplicate column names: {', '.join(doubled)}. Rename or drop them before "
             "building the study."
         )
-    for name in roles.columns:
-        if name not in df.columns:
-            raise unknown_name("column", name, df.columns, DataError)
+    check_present(df, roles.columns)
     repeated = sorted({c for c in roles.columns if roles.columns.count(c) > 1})
     if repeated:
         raise DataError(
             f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator, cluster "
             "and covariates must be different columns, each named once."
         )
+
+
+def _own_copy(df: pd.DataFrame, roles: Roles) -> pd.DataFrame:
+    """Return the used columns with labels of units, types and no further names of our own."""
+    frame = df.loc[:, list(roles.columns)].copy()
+    # Treatments and clusters are levels, of any type.
+    for name in roles.columns:
+        if name not in (roles.treatment, roles.cluster):
+            frame[name] = plain(frame[name])
+    frame.columns.name = None
+    return frame.set_axis(unit_labels(frame.index, roles.columns), axis=0)
 
 
 def _check_index(frame: pd.DataFrame) -> None:
@@ -377,13 +355,15 @@ def _check_complete(frame: pd.DataFrame) -> None:
         raise DataError(
             f"missing values in {counts}; {rows} of {len(frame)} rows are affected. "
             "Impute them, or drop the rows with df.dropna(subset=[...]) if that is defensible."
+            + missing_hint(frame[name] for name in frame.columns)
         )
-    numeric = frame.select_dtypes(include="number")
-    infinite = (~np.isfinite(numeric.to_numpy(dtype=np.float64))).sum(axis=0)
-    if infinite.any():
-        counts = ", ".join(
-            f"{c} ({k})" for c, k in zip(numeric.columns, infinite, strict=True) if k
-        )
+    infinite = {
+        name: int((~np.isfinite(frame[name].to_numpy(dtype=np.float64))).sum())
+        for name in frame.columns
+        if is_numeric(frame[name])
+    }
+    if any(infinite.values()):
+        counts = ", ".join(f"{name} ({count})" for name, count in infinite.items() if count)
         raise DataError(f"infinite values in {counts}. Replace or drop them.")
 
 
@@ -395,6 +375,7 @@ def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
             f"treatment {treatment.name!r} must have exactly two levels, got {len(levels)}: "
             f"{shown}. Keep the rows of two arms, or recode the column."
         )
+    check_levels(levels, f"treatment {treatment.name!r}")
     if reference is None:
         return levels[0], levels[1]
     if reference not in levels:
@@ -415,24 +396,6 @@ def _levels(treatment: pd.Series) -> list[Any]:
         return sorted(levels)
     except TypeError:
         return sorted(levels, key=str)
-
-
-def _check_kinds(frame: pd.DataFrame, roles: Roles) -> None:
-    """Refuse covariates that are neither numbers nor categories, and labels of single units."""
-    for name in roles.covariates:
-        column = frame[name]
-        categorical = isinstance(column.dtype, pd.CategoricalDtype)
-        text = categorical or all(isinstance(value, str) for value in column)
-        if not is_real(column) and not text:
-            raise DataError(
-                f"covariate {name!r} is {column.dtype}: covariates are numbers, true/false, text "
-                "or categories. Convert it, a date for instance to days since a fixed day."
-            )
-        if text and column.nunique() > len(column) / 2:
-            raise DataError(
-                f"covariate {name!r} has {column.nunique()} levels in {len(column)} units: it "
-                "looks like an identifier. Remove it, or group its levels."
-            )
 
 
 def _check_variation(frame: pd.DataFrame, roles: Roles) -> None:

@@ -2,7 +2,7 @@
 
 from bayes_hte.subgroups.describing.ball import CredibleBall, credible_ball
 from bayes_hte.subgroups.describing.coclustering import CoClustering, co_clustering
-from bayes_hte.subgroups.describing.contrasts import Contrasts, leaf_contrasts, subgroup_contrasts
+from bayes_hte.subgroups.describing.contrasts import Contrasts, leaf_contrasts
 from bayes_hte.subgroups.describing.effect_table import subgroup_effects_table
 from bayes_hte.subgroups.describing.evidence import Evidence, evidence
 from bayes_hte.subgroups.describing.explained import explained_share
@@ -48,6 +48,5 @@ __all__ = [
     "m_learner",
     "point_partition",
     "split_in_halves",
-    "subgroup_contrasts",
     "subgroup_effects_table",
 ]

@@ -1,4 +1,4 @@
-"""Whether the subgroups differ: a posterior probability against an absolute margin."""
+"""The decision whether subgroups differ: a posterior probability against an absolute margin."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.effects.summaries import probability_words
-from bayes_hte.errors import SpecError
 from bayes_hte.names import SUBGROUP
 
 DEFAULT_MARGIN = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
-    """The judgement on a set of subgroups.
+class Decision:
+    """The decision on a set of subgroups.
 
     Attributes
     ----------
     declared : bool
-        Whether `probability` reaches what is required.
+        Whether `probability` reaches the required probability.
     probability : float
         Posterior probability that `contrast` exceeds the margin.
     contrast : DataArray, dims (chain, draw)
         Highest subgroup minus lowest, in outcome units.
     reason : str
-        The verdict in a sentence.
+        The decision in a sentence.
     """
 
     declared: bool
@@ -37,11 +37,11 @@ class Verdict:
     reason: str
 
 
-def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words: str) -> Verdict:
-    """Judge whether the highest and the lowest subgroup differ by more than a margin.
+def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words: str) -> Decision:
+    """Decide whether the highest and the lowest subgroup differ by more than a margin.
 
-    The contrast is signed. Its absolute value would exceed any margin in most draws of a posterior
-    that is merely wide, and so declare subgroups *because* the data say little.
+    The contrast is signed. Its absolute value would exceed any margin in most draws of a wide
+    posterior, and so declare subgroups *because* the data say little.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words
 
     Returns
     -------
-    Verdict
+    Decision
     """
     contrast = highest_less_lowest(effects, margin=margin)
     probability = float((contrast > margin).mean())
     declared = probability >= required
     last = effects.sizes[SUBGROUP] - 1
     if last == 0:
-        reason = "No subgroups: all units are together, so there is nothing to compare."
+        reason = "No subgroups: all units are in one group, so there is nothing to compare."
     else:
         reason = (
             f"Subgroups {'are' if declared else 'are not'} declared: with posterior probability "
@@ -71,7 +71,7 @@ def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words
             f"subgroup {last} is above that of subgroup 0 by more than {margin:.3g}. The same "
             "units suggested and judged the subgroups."
         )
-    return Verdict(declared, probability, contrast, reason)
+    return Decision(declared, probability, contrast, reason)
 
 
 def highest_less_lowest(effects: xr.DataArray, *, margin: float) -> xr.DataArray:
@@ -80,7 +80,7 @@ def highest_less_lowest(effects: xr.DataArray, *, margin: float) -> xr.DataArray
     Parameters
     ----------
     effects : DataArray, dims (chain, draw, subgroup)
-        Subgroup averages, in the order the discovery gave them.
+        Subgroup averages, in the order of the discovery.
     margin : float
         Difference that matters, kept in the attributes.
 
@@ -104,6 +104,10 @@ def margin_of(outcome: np.ndarray, margin: float | None) -> float:
     margin : float or None
         None for 0.05 standard deviations of the outcome.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     SpecError
@@ -111,21 +115,18 @@ def margin_of(outcome: np.ndarray, margin: float | None) -> float:
     """
     if margin is None:
         return DEFAULT_MARGIN * float(outcome.std(ddof=1))
-    if not (math.isfinite(margin) and margin >= 0):
-        raise SpecError(
-            f"margin must be 0 or more, in outcome units, got {margin}; leave it out for "
-            f"{DEFAULT_MARGIN} standard deviations of the outcome."
-        )
+    check_number(
+        "margin",
+        margin,
+        "0 or more, in outcome units",
+        lambda size: 0 <= size < math.inf,
+        hint=f"leave it out for {DEFAULT_MARGIN} standard deviations of the outcome",
+    )
     return float(margin)
 
 
 def check_probability(probability: float) -> None:
-    """Raise unless a probability can be required of a verdict.
-
-    Raises
-    ------
-    SpecError
-        If it is not between 0.5 and 1.
-    """
-    if not 0.5 < probability < 1:
-        raise SpecError(f"probability must be between 0.5 and 1, got {probability}; try 0.95.")
+    """Raise unless a probability between 0.5 and 1 is required to declare subgroups."""
+    check_number(
+        "probability", probability, "between 0.5 and 1", lambda p: 0.5 < p < 1, hint="try 0.95"
+    )

@@ -1,4 +1,4 @@
-"""What the M-learner accepts as an effect: checked against the study, averaged, named."""
+"""The effects that the M-learner accepts: checked against the study, averaged, named."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.effects.units import same_labels
 from bayes_hte.errors import DataError
 from bayes_hte.names import EFFECTS, SAMPLE, UNIT
+from bayes_hte.study.study import Study
 from bayes_hte.subgroups.membership import posterior_mean
 
 
-def as_effects(effect: xr.DataArray | xr.Dataset, units: pd.Index) -> tuple[xr.DataArray, ...]:
+def as_effects(
+    effect: xr.DataArray | xr.Dataset, study: Study | pd.Index
+) -> tuple[xr.DataArray, ...]:
     """Check the draws of an effect, or of several, against the contract and the units.
 
     Parameters
     ----------
     effect : DataArray, dims (chain, draw, unit), or Dataset of such
         Unit-level draws.
-    units : Index
-        Labels of the units of the study.
+    study : Study or Index
+        The study, or the labels of its units.
 
     Returns
     -------
@@ -30,8 +34,13 @@ def as_effects(effect: xr.DataArray | xr.Dataset, units: pd.Index) -> tuple[xr.D
     ------
     DataError
         If it lacks a dimension or has another one, its units are not those of the study, or it
-        holds no draws.
+        holds no draws; if the study is none.
     """
+    if not isinstance(study, Study | pd.Index):
+        raise DataError(
+            f"study must be a Study, got {type(study).__name__}; make one with Study.from_frame."
+        )
+    units = study if isinstance(study, pd.Index) else study.units
     if not isinstance(effect, xr.DataArray | xr.Dataset) or not len(effect):
         raise DataError(
             f"effect must be draws in a DataArray or Dataset, got {type(effect).__name__}; "
@@ -40,24 +49,30 @@ def as_effects(effect: xr.DataArray | xr.Dataset, units: pd.Index) -> tuple[xr.D
     single = isinstance(effect, xr.DataArray)
     effects = (effect,) if single else tuple(effect[v] for v in effect.data_vars)
     for part in effects:
-        if set(part.dims) != {*SAMPLE, UNIT}:
-            raise DataError(
-                f"effect {part.name!r} must have dims {(*SAMPLE, UNIT)}, got {tuple(part.dims)}; "
-                "pass unit-level draws, not averages or potential outcomes."
-            )
-        if part.sizes[UNIT] != len(units):
-            raise DataError(
-                f"effect {part.name!r} has {part.sizes[UNIT]} units and the study "
-                f"{len(units)}; pass the study the effect was estimated for."
-            )
-        if UNIT in part.coords and not pd.Index(part[UNIT].values).equals(units):
-            raise DataError(
-                f"the unit labels of effect {part.name!r} are not those of the study in the same "
-                "order; select effect.sel(unit=study.units)."
-            )
-        if not part.sizes[SAMPLE[0]] * part.sizes[SAMPLE[1]]:
-            raise DataError(f"effect {part.name!r} holds no draws.")
+        _check_effect(part, units)
     return effects
+
+
+def _check_effect(effect: xr.DataArray, units: pd.Index) -> None:
+    name = effect.name
+    if set(effect.dims) != {*SAMPLE, UNIT}:
+        raise DataError(
+            f"effect {name!r} must have dims {(*SAMPLE, UNIT)}, got {tuple(effect.dims)}; "
+            "pass unit-level draws, not averages or potential outcomes."
+        )
+    if effect.sizes[UNIT] != len(units):
+        raise DataError(
+            f"effect {name!r} has {effect.sizes[UNIT]} units and the study {len(units)}; pass the "
+            "study the effect was estimated for."
+        )
+    if UNIT in effect.coords and not same_labels(effect.get_index(UNIT), units):
+        raise DataError(
+            f"the unit labels of effect {name!r} are not those of the study in the same order; "
+            "select effect.sel(unit=study.units). If the order is right and the labels differ, "
+            "take them off: effect.drop_vars('unit')."
+        )
+    if not all(effect.sizes[d] for d in SAMPLE):
+        raise DataError(f"effect {name!r} holds no draws.")
 
 
 def posterior_means(effects: tuple[xr.DataArray, ...]) -> np.ndarray:
@@ -66,6 +81,7 @@ def posterior_means(effects: tuple[xr.DataArray, ...]) -> np.ndarray:
     Parameters
     ----------
     effects : tuple of DataArray, dims (chain, draw, unit)
+        The effects.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""From posterior draws to subgroups: average effects, and who belongs how surely.
+"""From posterior draws to subgroups: average effects, and probabilities of membership.
 
-Draws are read in blocks, so the memory needed does not grow with their number and nothing of size
-unit by unit is ever formed.
+Draws are read in blocks, so that the memory needed does not grow with their number. No array of
+size unit by unit is ever formed.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ def subgroup_effects(effect: xr.DataArray, labels: np.ndarray) -> xr.DataArray:
 def membership_probabilities(
     effects: Sequence[xr.DataArray], centres: Sequence[xr.DataArray], scales: np.ndarray
 ) -> np.ndarray:
-    """Share of draws in which each unit is nearest to the centre of each subgroup.
+    """Return the share of draws in which each unit is nearest to the centre of each subgroup.
 
-    In every draw the centre of a subgroup is its average effect *in that draw*. What all units
-    share (a draw in which the treatment works better for everyone) therefore does not blur who
-    belongs where: adding any number to all units of a draw changes nothing.
+    In every draw the centre of a subgroup is its average effect *in that draw*. A difference that
+    all units share (a draw in which the treatment works better for everyone) therefore does not
+    blur the membership: adding any number to all units of a draw changes nothing.
 
     Parameters
     ----------
@@ -105,12 +105,12 @@ def membership_probabilities(
     centres : sequence of DataArray, dims (chain, draw, subgroup)
         Subgroup averages of each effect, from :func:`subgroup_effects`.
     scales : ndarray, shape (effect,)
-        What each effect is divided by when distances are taken.
+        The divisor of each effect in distances.
 
     Returns
     -------
     ndarray, shape (unit, subgroup)
-        Rows sum to 1. A unit as near to two centres counts for the lower-numbered one.
+        Rows sum to 1. A unit that is equally near to two centres counts for the lower number.
     """
     counts = np.zeros((centres[0].sizes[SUBGROUP], effects[0].sizes[UNIT]))
     for _, _, squared in squared_distances(effects, centres, scales):
@@ -121,7 +121,7 @@ def membership_probabilities(
 def squared_distances(
     effects: Sequence[xr.DataArray], centres: Sequence[xr.DataArray], scales: np.ndarray
 ) -> Iterator[tuple[int, slice, np.ndarray]]:
-    """Measure in every draw how far each unit is from the centre of each subgroup, in blocks.
+    """Measure in every draw the distance of each unit from each subgroup's centre, in blocks.
 
     Parameters
     ----------

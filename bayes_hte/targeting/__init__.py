@@ -1,6 +1,6 @@
-"""Who to treat: effects by bucket, ranking, uplift and Qini curves, calibration, policies.
+"""The choice of units to treat: effects by bucket, ranks, uplift and Qini curves, policies.
 
-Everything takes a posterior of unit-level effects, dims (chain, draw, unit), and returns draws.
+Every function takes a posterior of unit-level effects, dims (chain, draw, unit), and returns draws.
 """
 
 from __future__ import annotations

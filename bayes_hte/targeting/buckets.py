@@ -9,12 +9,13 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.companions.inputs import align, in_unit_order
-from bayes_hte.effects.summaries import CiKind, summarize
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.effects.arguments import check_number
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
+from bayes_hte.errors import DataError
 from bayes_hte.targeting.posterior import as_draws, effect_rows, units_of, weighted_means
 
 MAX_LEVELS = 50
-"""More levels than this are a number that wants quantiles, not buckets of its values."""
+"""A number with more values than this needs quantile buckets, not one bucket per value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,25 +36,24 @@ class BucketEffects:
     sizes: pd.Series
     codes: np.ndarray
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a bucket: its size and the posterior of its average effect.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
+        """Return one row per bucket: its size and the posterior of its average effect.
 
         Returns
         -------
         DataFrame, index bucket
             ``n`` and the columns of :func:`bayes_hte.summarize`, in outcome units.
 
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> effect = xr.DataArray([[[1.0, 2.0, 6.0, 8.0]]], dims=["chain", "draw", "unit"])
+        >>> buckets = hte.effect_by_bucket(effect, np.array([30, 40, 50, 60]), n_buckets=2)
+        >>> buckets.summary()[["n", "mean"]].to_dict("list")
+        {'n': [2, 2], 'mean': [1.5, 7.0]}
         """
         table = summarize(self.draws, ci_prob=ci_prob, ci_kind=ci_kind)
         table.insert(0, "n", self.sizes)
@@ -75,8 +75,8 @@ def effect_by_bucket(
     by : Series, ndarray or DataArray, shape (unit,)
         What the buckets are made of; labelled values are matched by label.
     n_buckets : int or None
-        Number of quantile buckets of a numeric `by`; None makes one bucket a distinct value. Equal
-        values are never split, so heavy ties give fewer (and unequal) buckets than asked for.
+        Number of quantile buckets of a numeric `by`; None makes one bucket per distinct value.
+        Equal values are never split, so heavy ties give fewer (and unequal) buckets than asked for.
 
     Returns
     -------
@@ -89,7 +89,17 @@ def effect_by_bucket(
     DataError
         If labels or values do not fit, values are missing, or only one bucket results.
     SpecError
-        If `n_buckets` is below 2.
+        If `n_buckets` is not a whole number of at least 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> effect = xr.DataArray([[[1.0, 2.0, 6.0, 8.0]]], dims=["chain", "draw", "unit"])
+    >>> buckets = hte.effect_by_bucket(effect, np.array(["f", "m", "f", "m"]), n_buckets=None)
+    >>> buckets.draws.to_series().tolist()
+    [3.5, 5.0]
     """
     rows, units = effect_rows(effect), units_of(effect)
     if n_buckets is None:
@@ -122,18 +132,24 @@ def quantile_codes(values: np.ndarray, n_buckets: int) -> np.ndarray:
     Raises
     ------
     SpecError
-        If `n_buckets` is below 2.
+        If `n_buckets` is not a whole number of at least 2.
     DataError
         If the values fall into one bucket.
     """
-    if n_buckets < 2:
-        raise SpecError(f"the number of buckets must be at least 2, got {n_buckets}.")
+    check_number(
+        "the number of buckets",
+        n_buckets,
+        "a whole number, at least 2",
+        lambda n: n >= 2,
+        whole=True,
+        hint="try 5",
+    )
     edges = np.quantile(values, np.arange(1, n_buckets) / n_buckets)
     _, codes = np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)
     if codes.max() == 0:
         raise DataError(
             f"{n_buckets} quantile buckets collapse into one: too many values are equal. "
-            "Use n_buckets=None for one bucket a value, or another variable."
+            "Use n_buckets=None for one bucket per value, or another variable."
         )
     return codes
 

@@ -2,9 +2,10 @@
 
 Predicted: the posterior of the average effect over a set of units. Observed: the mean score of the
 same units (see :func:`bayes_hte.companions.effect_scores`), with one set of Bayesian-bootstrap
-weights a draw. On units the effects were not learned from the two are independent, and the draws
-of their difference say whether the model's effects can be believed; on training units they flatter.
-The sets are formed by the posterior mean effect; equal values are never split by row order.
+weights per draw. On units that the effects were not learned from the two are independent, and the
+draws of their difference say whether the model's effects can be believed; on training units they
+flatter.
+The posterior mean effect forms the sets; equal values are never split by row order.
 
 References
 ----------
@@ -23,16 +24,15 @@ import xarray as xr
 
 from bayes_hte.companions.inputs import align
 from bayes_hte.companions.scores import LabelledValues, effect_scores
-from bayes_hte.effects.contrasts import Better
-from bayes_hte.effects.summaries import CiKind, summarize
-from bayes_hte.errors import SpecError
+from bayes_hte.effects.arguments import Better, benefit_sign
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.targeting.buckets import quantile_codes
 from bayes_hte.targeting.posterior import (
     as_draws,
-    benefit_sign,
     bootstrap_sums,
     effect_rows,
     posterior_mean,
+    shares_of_units,
     units_of,
     weighted_means,
 )
@@ -54,25 +54,28 @@ class Uplift:
     draws: xr.Dataset
     counts: pd.DataFrame
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a quantity and fraction: posterior mean and interval.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
+        """Return one row per quantity and fraction: posterior mean and interval.
 
         Returns
         -------
         DataFrame, index (quantity, fraction)
             The columns of :func:`bayes_hte.summarize`, in outcome units.
 
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> treatment, truth = np.arange(100) % 2, np.linspace(-1, 1, 100)
+        >>> effect = xr.DataArray([[truth, truth + 0.1]], dims=["chain", "draw", "unit"])
+        >>> rng = np.random.default_rng(1)
+        >>> found = hte.uplift_at(
+        ...     effect, outcome=truth * treatment, treatment=treatment, better="higher", rng=rng
+        ... )
+        >>> found.summary().loc["predicted", "mean"].round(2).to_dict()
+        {0.1: 0.96, 0.2: 0.86, 0.3: 0.76}
         """
         return summarize(self.draws, ci_prob=ci_prob, ci_kind=ci_kind)
 
@@ -89,22 +92,16 @@ class Calibration:
         As in :class:`Uplift`.
     slope : DataArray, dims (chain, draw)
         Slope of the scores on the posterior mean effect: 1 if the predicted differences between
-        units are borne out, 0 if they are noise, between if they are exaggerated.
+        units are right, 0 if they are noise, in between if they are exaggerated.
     """
 
     draws: xr.Dataset
     counts: pd.DataFrame
     slope: xr.DataArray
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a quantity and bin: posterior mean and interval.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
+        """Return one row per quantity and bin: posterior mean and interval.
 
         Returns
         -------
@@ -112,10 +109,19 @@ class Calibration:
             As :func:`bayes_hte.plots.plot_calibration` draws it: the columns of
             :func:`bayes_hte.summarize`, in outcome units.
 
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> treatment, truth = np.arange(100) % 2, np.linspace(-1, 1, 100)
+        >>> effect = xr.DataArray([[truth, truth + 0.1]], dims=["chain", "draw", "unit"])
+        >>> rng = np.random.default_rng(1)
+        >>> found = hte.calibration_by_bins(
+        ...     effect, outcome=truth * treatment, treatment=treatment, rng=rng, n_bins=2
+        ... )
+        >>> found.summary().loc["predicted", "mean"].round(2).to_dict()
+        {1: -0.46, 2: 0.56}
         """
         return summarize(self.draws, ci_prob=ci_prob, ci_kind=ci_kind)
 
@@ -158,11 +164,23 @@ def uplift_at(
     DataError
         If an array breaks its contract or does not fit the units.
     SpecError
-        If a fraction is not in (0, 1] or `better` is unknown.
+        If a fraction is not in (0, 1], `better` is unknown or `rng` is no generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> treatment, truth = np.arange(100) % 2, np.linspace(-1, 1, 100)
+    >>> effect = xr.DataArray([[truth, truth + 0.1]], dims=["chain", "draw", "unit"])
+    >>> rng = np.random.default_rng(1)
+    >>> found = hte.uplift_at(
+    ...     effect, outcome=truth * treatment, treatment=treatment, better="higher", rng=rng
+    ... )
+    >>> found.counts["n_treated"].to_dict()
+    {0.1: 5.0, 0.2: 10.0, 0.3: 15.0}
     """
-    shares = np.asarray(fractions, dtype=np.float64)
-    if not shares.size or not ((shares > 0) & (shares <= 1)).all():
-        raise SpecError(f"fractions must be shares in (0, 1], got {list(fractions)}.")
+    shares = shares_of_units(fractions)
     sign, rows = benefit_sign(better), effect_rows(effect)
     units = units_of(effect)
     scores = effect_scores(
@@ -203,9 +221,23 @@ def calibration_by_bins(
     Raises
     ------
     DataError
-        If an array breaks its contract, or posterior means are too tied for two bins.
+        If an array breaks its contract, or too many posterior means are equal for two bins.
     SpecError
-        If `n_bins` is below 2.
+        If `n_bins` is below 2 or `rng` is no generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> treatment, truth = np.arange(100) % 2, np.linspace(-1, 1, 100)
+    >>> effect = xr.DataArray([[truth, truth + 0.1]], dims=["chain", "draw", "unit"])
+    >>> rng = np.random.default_rng(1)
+    >>> found = hte.calibration_by_bins(
+    ...     effect, outcome=truth * treatment, treatment=treatment, rng=rng, n_bins=2
+    ... )
+    >>> bool(abs(found.slope.mean() - 1) < 0.2)
+    True
     """
     rows, units = effect_rows(effect), units_of(effect)
     scores = effect_scores(
@@ -231,7 +263,7 @@ def calibration_by_bins(
 
 
 def _top(benefit: np.ndarray, share: float) -> np.ndarray:
-    """How much of each unit is in the top share: 1, 0, or a common part for a tie at the cut."""
+    """Return the part of each unit in the top share: 1, 0, or a common part of a tie at the cut."""
     wanted = share * benefit.size
     cut = np.sort(benefit)[::-1][int(np.ceil(wanted - 1e-9)) - 1]
     above, tied = benefit > cut, benefit == cut

@@ -1,7 +1,7 @@
 """Qini and targeting-operator (TOC) curves, with posterior bands.
 
-A curve follows the units from the one thought to benefit most to the one thought to benefit least.
-At the share q it looks at the effect among the first q of them:
+A curve follows the units from the one expected to benefit most to the one expected to benefit
+least. At the share q it shows the effect among the first q of them:
 
 - TOC(q) = average effect among the top q minus the average effect of all; its area is the AUTOC;
 - Qini(q) = q * TOC(q): the gain for each unit of the population when the top q are treated rather
@@ -11,14 +11,16 @@ Both areas are integrals over q from 0 to 1, exact for the piecewise linear gain
 ranking that is no better than chance. Where units tie, a cut through the tie takes its expected
 part, so no result depends on the order of the rows.
 
-**Ranking.** A rule that can be used ranks by one number a unit, so the default ranks by the
-posterior mean. ``ranked_by="draw"`` ranks anew in every draw: the band then also carries how unsure
-the ranking is, and its centre answers what a ranking by one random draw achieves, which is less.
+**Ranking.** A rule that can be used ranks by one number per unit, so the default ranks by the
+posterior mean. ``ranked_by="draw"`` ranks anew in every draw: the band then also shows the
+uncertainty of the ranking, and its centre is the achievement of a ranking by one random draw, which
+is less.
 
 **Honesty.** The curves of :func:`qini` and :func:`toc` use the outcomes of units that the effects
 were *not* learned from: predict the effects of held-out units and pass their outcome and treatment.
 On the training units they flatter. :func:`implied_qini` and :func:`implied_toc` use no outcomes:
-they say what the posterior itself expects of its ranking, right only if the model is.
+they show the expectation of the posterior about its own ranking, which is right only if the model
+is.
 
 References
 ----------
@@ -40,17 +42,17 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.companions.scores import LabelledValues, effect_scores
-from bayes_hte.effects.contrasts import Better
-from bayes_hte.effects.summaries import CiKind, summarize
-from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.effects.arguments import Better, benefit_sign, check_generator
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
+from bayes_hte.errors import unknown_name
 from bayes_hte.targeting.posterior import (
     BENEFIT,
     as_draws,
-    benefit_sign,
     effect_rows,
     places,
     posterior_mean,
     row_chunks,
+    shares_of_units,
     units_of,
 )
 
@@ -77,7 +79,7 @@ class TargetingCurve:
     area : DataArray, dims (chain, draw)
         Qini coefficient or AUTOC, same units; above 0 the ranking beats chance.
     ranked_by, evaluated_on : str
-        What the units were ranked by, and whose effects the curve shows.
+        The basis of the ranking, and the source of the effects that the curve shows.
     """
 
     kind: Kind
@@ -86,48 +88,34 @@ class TargetingCurve:
     ranked_by: str
     evaluated_on: str
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return one row: the posterior of the area.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
 
         Returns
         -------
         DataFrame, index quantity
             The columns of :func:`bayes_hte.summarize`, ``ranked_by`` and ``evaluated_on``.
 
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> from bayes_hte.targeting import implied_qini
+        >>> effect = xr.DataArray([[[3.0, 1.0, -1.0, -3.0]] * 2], dims=["chain", "draw", "unit"])
+        >>> implied_qini(effect, better="higher").summary()["mean"].to_dict()
+        {'qini_coefficient': 0.625}
         """
         return self._label(summarize(self.area, ci_prob=ci_prob, ci_kind=ci_kind))
 
+    @interval_parameters
     def curve_summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a fraction: the posterior band of the curve, pointwise.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
+        """Return one row per fraction: the posterior band of the curve, pointwise.
 
         Returns
         -------
         DataFrame, index fraction
             As :func:`bayes_hte.plots.plot_targeting_curve` draws it: the columns of
             :func:`bayes_hte.summarize`, ``ranked_by`` and ``evaluated_on``.
-
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
         """
         return self._label(summarize(self.curve, ci_prob=ci_prob, ci_kind=ci_kind))
 
@@ -151,7 +139,7 @@ def qini(
 
     The effect of a set of units is the mean of their scores (see
     :func:`bayes_hte.companions.effect_scores`). The band covers the sampling of independent units,
-    by one set of Bayesian-bootstrap weights a draw, and with ``ranked_by="draw"`` the ranking.
+    by one set of Bayesian-bootstrap weights per draw, and with ``ranked_by="draw"`` the ranking.
 
     Parameters
     ----------
@@ -168,7 +156,7 @@ def qini(
     expected : DataArray, dims (unit, arm) or (chain, draw, unit, arm), optional
         Expected outcomes by arm, to make the scores less noisy.
     ranked_by : {"posterior_mean", "draw"}
-        See the module.
+        Whether units are ranked once, or anew in every draw (see the module).
     fractions : sequence of float
         Shares of units in (0, 1], increasing, at which the curve is kept. The area does not depend
         on them.
@@ -182,18 +170,34 @@ def qini(
     DataError
         If an array breaks its contract or does not fit the units.
     SpecError
-        If an option is unknown or `fractions` are not increasing shares.
+        If an option is unknown, `fractions` are not increasing shares or `rng` is no generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> treatment, truth = np.arange(100) % 2, np.linspace(-1, 1, 100)
+    >>> effect = xr.DataArray(np.tile(truth, (1, 50, 1)), dims=["chain", "draw", "unit"])
+    >>> rng = np.random.default_rng(1)
+    >>> found = hte.qini(
+    ...     effect, outcome=truth * treatment, treatment=treatment, better="higher", rng=rng
+    ... )
+    >>> bool((found.area > 0).all())
+    True
     """
-    rows = effect_rows(effect)
-    scores = effect_scores(
-        units_of(effect),
+    return _observed(
+        "qini",
+        effect,
+        better,
+        rng,
+        ranked_by,
+        fractions,
         outcome=outcome,
         treatment=treatment,
         propensity=propensity,
         expected=expected,
     )
-    blocks = _observed(rows, scores, better, rng, ranked_by)
-    return _collect("qini", blocks, effect, better, fractions, ranked_by, OBSERVED)
 
 
 def toc(
@@ -225,23 +229,39 @@ def toc(
     ------
     DataError, SpecError
         As :func:`qini`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> treatment, truth = np.arange(100) % 2, np.linspace(-1, 1, 100)
+    >>> effect = xr.DataArray(np.tile(truth, (1, 50, 1)), dims=["chain", "draw", "unit"])
+    >>> rng = np.random.default_rng(1)
+    >>> found = hte.toc(
+    ...     effect, outcome=truth * treatment, treatment=treatment, better="higher", rng=rng
+    ... )
+    >>> bool((found.area > 0).all())
+    True
     """
-    rows = effect_rows(effect)
-    scores = effect_scores(
-        units_of(effect),
+    return _observed(
+        "toc",
+        effect,
+        better,
+        rng,
+        ranked_by,
+        fractions,
         outcome=outcome,
         treatment=treatment,
         propensity=propensity,
         expected=expected,
     )
-    blocks = _observed(rows, scores, better, rng, ranked_by)
-    return _collect("toc", blocks, effect, better, fractions, ranked_by, OBSERVED)
 
 
 def implied_qini(
     effect: xr.DataArray, *, better: Better, fractions: Sequence[float] = FRACTIONS
 ) -> TargetingCurve:
-    """Qini curve that the posterior expects of ranking its own units by posterior mean.
+    """Return the Qini curve that the posterior expects of ranking its units by posterior mean.
 
     Parameters
     ----------
@@ -257,6 +277,14 @@ def implied_qini(
     ------
     DataError, SpecError
         As :func:`qini`.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from bayes_hte.targeting import implied_qini
+    >>> effect = xr.DataArray([[[3.0, 1.0, -1.0, -3.0]]], dims=["chain", "draw", "unit"])
+    >>> implied_qini(effect, better="higher").area.round(3).item()
+    0.625
     """
     return _implied("qini", effect, better, fractions)
 
@@ -264,7 +292,7 @@ def implied_qini(
 def implied_toc(
     effect: xr.DataArray, *, better: Better, fractions: Sequence[float] = FRACTIONS
 ) -> TargetingCurve:
-    """TOC curve that the posterior expects of ranking its own units by posterior mean.
+    """Return the TOC curve that the posterior expects of ranking its units by posterior mean.
 
     Parameters
     ----------
@@ -280,23 +308,38 @@ def implied_toc(
     ------
     DataError, SpecError
         As :func:`qini`.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from bayes_hte.targeting import implied_toc
+    >>> effect = xr.DataArray([[[3.0, 1.0, -1.0, -3.0]]], dims=["chain", "draw", "unit"])
+    >>> implied_toc(effect, better="higher").area.round(3).item()
+    1.818
     """
     return _implied("toc", effect, better, fractions)
 
 
 def _observed(
-    rows: np.ndarray,
-    scores: np.ndarray,
+    kind: Kind,
+    effect: xr.DataArray,
     better: Better,
     rng: np.random.Generator,
     ranked_by: RankedBy,
-) -> Blocks:
-    if ranked_by not in ("posterior_mean", "draw"):
-        raise unknown_name("ranked_by", ranked_by, ("posterior_mean", "draw"))
-    sign = benefit_sign(better)
+    fractions: Sequence[float],
+    **seen: LabelledValues | None,
+) -> TargetingCurve:
+    """Evaluate a ranking by the scores of what was `seen`, as :func:`effect_scores` takes it."""
+    rows, sign = effect_rows(effect), benefit_sign(better)
+    scores = sign * effect_scores(units_of(effect), **seen)
+    check_generator(rng)
     if ranked_by == "draw":
-        return _ranked_by_draw(sign * scores, rows, sign, rng)
-    return _ranked_once(sign * scores, sign * posterior_mean(rows), len(rows), rng)
+        blocks = _ranked_by_draw(scores, rows, sign, rng)
+    elif ranked_by == "posterior_mean":
+        blocks = _ranked_once(scores, sign * posterior_mean(rows), len(rows), rng)
+    else:
+        raise unknown_name("ranked_by", str(ranked_by), ("posterior_mean", "draw"))
+    return _collect(kind, blocks, effect, better, fractions, ranked_by, OBSERVED)
 
 
 def _implied(
@@ -334,11 +377,11 @@ def _ranked_by_draw(
 def _cumulate(
     weights: np.ndarray, gains: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Share of weight and weighted gain up to the end of each run, starting at (0, 0)."""
+    """Return the share of weight and the weighted gain up to each run's end, from (0, 0) on."""
     total = weights.sum(axis=1, keepdims=True)
     share = np.cumsum(weights, axis=1)[:, ends] / total
     gain = np.cumsum(weights * gains, axis=1)[:, ends] / total
-    share[:, -1] = 1.0  # against rounding: the curve ends at everybody
+    share[:, -1] = 1.0  # against rounding: the curve ends with all units
     pad = ((0, 0), (1, 0))
     return np.pad(share, pad), np.pad(gain, pad)
 
@@ -352,9 +395,7 @@ def _collect(
     ranked_by: str,
     evaluated_on: str,
 ) -> TargetingCurve:
-    q = np.asarray(fractions, dtype=np.float64)
-    if not (q.size and q[0] > 0 and q[-1] <= 1 and (np.diff(q) > 0).all()):
-        raise SpecError(f"fractions must increase within (0, 1], got {list(fractions)[:5]}.")
+    q = shares_of_units(fractions, increasing=True)
     curves, areas = [], []
     for share, gain in blocks:
         areas.append(_area(kind, share, gain))
@@ -373,7 +414,7 @@ def _collect(
 
 
 def _area(kind: Kind, share: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Integral over q of the Qini or TOC curve of each draw, shape (draw,)."""
+    """Return the integral over q of the Qini or TOC curve of each draw, shape (draw,)."""
     average = gain[:, -1]
     if kind == "qini":
         return np.trapezoid(gain, share, axis=1) - average / 2

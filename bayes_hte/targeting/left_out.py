@@ -1,10 +1,11 @@
-"""What the model says of a unit when that unit is left out: effects and outcomes from the others.
+"""Effects and expected outcomes of each unit from all other units.
 
-Effects shown to the data they were learned from flatter. Refitting without each unit in turn would
-be honest, and is not affordable. Weighting the posterior draws by ``1 / p(data_i | draw)``,
-smoothed, gives the posterior without unit i (Vehtari et al. 2017). Its draws of the unit's effect,
-and its expected outcomes, do not know the unit's outcome, so scores built on them (see
-:func:`bayes_hte.companions.effect_scores`) are unbiased for the unit's effect in a trial.
+Effects that are compared with the data they were learned from flatter. Refitting without each unit
+in turn would be honest, and takes too long. Weighting the posterior draws by
+``1 / p(data_i | draw)``, smoothed, gives the posterior without unit i (Vehtari et al. 2017). Its
+draws of the unit's effect and its expected outcomes do not depend on the unit's outcome, so scores
+built on them (see :func:`bayes_hte.companions.effect_scores`) are unbiased for the unit's effect in
+a trial.
 
 References
 ----------
@@ -46,12 +47,12 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """Each unit as seen from all others.
+    """Effect and expected outcomes of each unit, from all others.
 
     Attributes
     ----------
     effect : DataArray, dims (chain, draw, unit)
-        Draws of each unit's effect without the unit, in outcome units. Every unit has posteriors
+        Draws of each unit's effect without the unit, in outcome units. Every unit has a posterior
         of its own, so draws of different units do not belong together.
     expected : DataArray, dims (unit, arm)
         Expected outcomes without the unit.
@@ -62,7 +63,7 @@ class LeftOut:
 
 
 def left_out(candidates: Sequence[Candidate], *, rng: np.random.Generator) -> LeftOut:
-    """Weigh the draws of each unit so that they no longer know its outcome.
+    """Weight the draws of each unit so that they no longer depend on its outcome.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a treatment rule is worth, and what not knowing better costs.
+"""The value of a treatment rule, and the cost of not knowing better.
 
 References
 ----------
@@ -16,14 +16,14 @@ import xarray as xr
 
 from bayes_hte.companions.inputs import align
 from bayes_hte.companions.scores import LabelledValues
-from bayes_hte.effects.contrasts import Better, cate
-from bayes_hte.effects.summaries import CiKind, summarize
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.effects.arguments import Better, benefit_sign, check_number
+from bayes_hte.effects.contrasts import cate
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
+from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE, UNIT
 from bayes_hte.targeting.posterior import (
     BENEFIT,
     as_draws,
-    benefit_sign,
     effect_rows,
     row_chunks,
     units_of,
@@ -32,19 +32,19 @@ from bayes_hte.targeting.posterior import (
 
 @dataclass(frozen=True, eq=False)
 class PolicyValue:
-    """The posterior worth of a treatment rule for the units given.
+    """The posterior value of a treatment rule for the units given.
 
     Attributes
     ----------
     gain : DataArray, dims (chain, draw)
-        Benefit for each unit of the population, net of cost, over treating nobody; outcome units,
+        Benefit per unit of the population, net of cost, over treating nobody; outcome units,
         positive is good.
     gain_over_all : DataArray, dims (chain, draw)
         The same over treating everybody.
     regret : DataArray, dims (chain, draw)
-        Benefit lost against somebody who knows every unit's effect in the draw; never negative.
-        For the rule that is best on average its posterior mean is the expected value of perfect
-        information about unit effects, an upper bound on what more research can be worth.
+        Benefit lost compared with a decision that knows every unit's effect in the draw; never
+        negative. For the rule that is best on average its posterior mean is the expected value of
+        perfect information about unit effects, an upper bound on the value of more research.
     expected_outcome : DataArray or None, dims (chain, draw)
         Mean outcome under the rule, cost not included; None if only effects were given.
     share_treated : float
@@ -57,25 +57,24 @@ class PolicyValue:
     expected_outcome: xr.DataArray | None
     share_treated: float
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a quantity: gain, gain over treating all, regret, expected outcome.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
+        """Return one row per quantity: gain, gain over treating all, regret, expected outcome.
 
         Returns
         -------
         DataFrame, index quantity
             The columns of :func:`bayes_hte.summarize`, and ``share_treated``.
 
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> effect = xr.DataArray([[[2.0, -1.0]]], dims=["chain", "draw", "unit"])
+        >>> value = hte.policy_value(effect, treat=np.array([True, True]), better="higher")
+        >>> value.summary()["mean"].to_dict()
+        {'gain': 0.5, 'gain_over_all': 0.0, 'regret': 0.5}
         """
         known = (self.gain, self.gain_over_all, self.regret, self.expected_outcome)
         draws = xr.Dataset({d.name: d for d in known if d is not None})
@@ -100,11 +99,11 @@ def policy_value(
     posterior : DataArray, dims (chain, draw, unit) or (chain, draw, unit, arm[, mediator_arm])
         Effects, or potential outcomes (reference arm first), of the units the rule is applied to.
     treat : Series, ndarray or DataArray, shape (unit,)
-        True or 1 to treat, False or 0 not to; between, the probability to treat.
+        True or 1 to treat, False or 0 not to; in between, the probability of treating.
     better : {"higher", "lower"}
         Which direction of the outcome is good for the patient.
     cost : float, default 0
-        What treating one unit costs, in outcome units; the benefit must exceed it.
+        Cost of treating one unit, in outcome units; the benefit must exceed it.
 
     Returns
     -------
@@ -117,9 +116,18 @@ def policy_value(
         If the posterior breaks its contract, or `treat` does not fit the units or leaves [0, 1].
     SpecError
         If `better` is unknown or `cost` is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> effect = xr.DataArray([[[2.0, -1.0]]], dims=["chain", "draw", "unit"])
+    >>> value = hte.policy_value(effect, treat=np.array([True, False]), better="higher")
+    >>> value.gain.item(), value.gain_over_all.item(), value.regret.item()
+    (1.0, 0.5, 0.0)
     """
-    if not np.isfinite(cost):
-        raise SpecError(f"cost must be a finite number in outcome units, got {cost}.")
+    check_number("cost", cost, "a finite number in outcome units", np.isfinite)
     sign = benefit_sign(better)
     potential = isinstance(posterior, xr.DataArray) and ARM in posterior.dims
     effect = cate(posterior) if potential else posterior
@@ -146,6 +154,6 @@ def policy_value(
 
 
 def _reference_mean(mu: xr.DataArray) -> xr.DataArray:
-    """Mean outcome with everybody in the reference arm, dims (chain, draw)."""
+    """Return the mean outcome with everybody in the reference arm, dims (chain, draw)."""
     first = {d: 0 for d in (ARM, MEDIATOR_ARM) if d in mu.dims}
     return mu.isel(first, drop=True).mean(UNIT, dtype=np.float64).transpose(*SAMPLE)

@@ -1,22 +1,22 @@
-"""Reading a posterior of effects: shape checks, chunked averages, and the direction of benefit."""
+"""Reading a posterior of effects: checks of its shape, averages in chunks, draws with labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.contrasts import Better
-from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.effects.arguments import check_generator
+from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE, UNIT
 
 CELLS_AT_ONCE = 250_000
 """Draws times units held in float64 at once, so that memory does not grow with the posterior."""
 
 BENEFIT = "benefit in outcome units, positive is good"
-"""Scale of quantities whose sign follows what is good for the patient."""
+"""Scale of quantities that are positive where the patient benefits."""
 
 
 def effect_rows(effect: xr.DataArray) -> np.ndarray:
@@ -44,7 +44,7 @@ def effect_rows(effect: xr.DataArray) -> np.ndarray:
             "select one contrast first."
         )
     if effect.sizes[UNIT] < 2:
-        raise DataError("effect has fewer than two units; there is nobody to compare.")
+        raise DataError("effect has fewer than two units; at least two can be compared.")
     rows = effect.transpose(*SAMPLE, UNIT).to_numpy().reshape(-1, effect.sizes[UNIT])
     # Extremes carry NaN and infinity along without a temporary the size of the posterior.
     if not np.isfinite([rows.min(), rows.max()]).all():
@@ -55,6 +55,25 @@ def effect_rows(effect: xr.DataArray) -> np.ndarray:
 def units_of(effect: xr.DataArray) -> pd.Index:
     """Return the labels of the units (positions if the effect carries none), shape (unit,)."""
     return effect.get_index(UNIT)
+
+
+def shares_of_units(fractions: Sequence[float], *, increasing: bool = False) -> np.ndarray:
+    """Return shares of the units as numbers, shape (fraction,).
+
+    Raises
+    ------
+    SpecError
+        If they are not in (0, 1], or do not increase where they must.
+    """
+    try:
+        shares = np.atleast_1d(np.asarray(fractions, dtype=np.float64))
+    except (TypeError, ValueError):
+        shares = np.array([np.nan])
+    fit = ((shares > 0) & (shares <= 1)).all() and (not increasing or (np.diff(shares) > 0).all())
+    if not (shares.size and fit):
+        rule = "increase within (0, 1]" if increasing else "be shares in (0, 1]"
+        raise SpecError(f"fractions must {rule}, got {fractions!r}; for instance [0.1, 0.2].")
+    return shares
 
 
 def posterior_mean(rows: np.ndarray) -> np.ndarray:
@@ -89,27 +108,28 @@ def weighted_means(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_sums(rng: np.random.Generator, columns: np.ndarray, n_draws: int) -> np.ndarray:
-    """Sum columns over units under Bayesian-bootstrap weights, one set of weights a draw.
+    """Sum columns over units under Bayesian-bootstrap weights, one set of weights per draw.
 
     Parameters
     ----------
     rng : numpy.random.Generator
         Source of the weights.
     columns : ndarray, shape (unit, column)
-        What is summed.
+        The terms of the sums.
     n_draws : int
         Number of draws.
 
     Returns
     -------
     ndarray of float64, shape (draw, column)
-        Up to one factor a draw: only ratios of columns mean something.
+        Up to one factor per draw: only ratios of columns mean something.
 
     References
     ----------
     Rubin, D. B. (1981). The Bayesian bootstrap. Annals of Statistics 9, 130-134.
     doi:10.1214/aos/1176345338
     """
+    check_generator(rng)
     n_units = columns.shape[0]
     return np.concatenate(
         [
@@ -127,12 +147,12 @@ def as_draws(
     *,
     scale: str | None = None,
 ) -> xr.DataArray:
-    """Give rows of draws their chain and draw dimensions back, and say what they are.
+    """Give rows of draws their chain and draw dimensions back, with a name and a scale.
 
     Parameters
     ----------
     values : ndarray, shape (chain * draw,) or (chain * draw, k)
-        One row a draw, in the order of :func:`effect_rows`.
+        One row per draw, in the order of :func:`effect_rows`.
     effect : DataArray, dims (chain, draw, unit)
         The effect they came from; lends coordinates, contrast and scale.
     name : str
@@ -177,16 +197,3 @@ def places(benefit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(-benefit)
     change = np.diff(benefit[order]) != 0
     return order, np.append(np.flatnonzero(change), benefit.size - 1)
-
-
-def benefit_sign(better: Better) -> int:
-    """Return +1 if higher outcomes are good for the patient, -1 if lower ones are.
-
-    Raises
-    ------
-    SpecError
-        If `better` is neither "higher" nor "lower".
-    """
-    if better not in ("higher", "lower"):
-        raise unknown_name("direction for better", better, ("higher", "lower"))
-    return 1 if better == "higher" else -1

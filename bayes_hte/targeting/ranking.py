@@ -1,4 +1,4 @@
-"""How sure the posterior is about who benefits most."""
+"""The certainty of the posterior about the units that benefit most."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.contrasts import Better
-from bayes_hte.effects.summaries import CiKind, summarize
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.effects.arguments import Better, benefit_sign, check_number
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
+from bayes_hte.errors import DataError
 from bayes_hte.names import UNIT
 from bayes_hte.targeting.posterior import (
     as_draws,
-    benefit_sign,
     effect_rows,
     places,
     posterior_mean,
@@ -38,9 +37,9 @@ class RankUncertainty:
         Posterior probability to be among the share `top` that benefits most.
     agreement : DataArray, dims (chain, draw)
         Spearman correlation between the ranking of a draw and the ranking by posterior mean; 0 for
-        a draw that ranks nobody (all effects equal). Near 1: the ranking is known.
+        a draw without a ranking (all effects equal). Near 1: the ranking is known.
     top : float
-        The share `p_top` is about.
+        The share that `p_top` is about.
     """
 
     ranks: xr.DataArray
@@ -48,15 +47,9 @@ class RankUncertainty:
     agreement: xr.DataArray
     top: float
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return one row: the posterior of the agreement on the ranking.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
 
         Returns
         -------
@@ -64,34 +57,28 @@ class RankUncertainty:
             The columns of :func:`bayes_hte.summarize`; ``sure_of_top`` is the share of units whose
             probability to be in the top exceeds `ci_prob`.
 
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> dims = ["chain", "draw", "unit"]
+        >>> effect = xr.DataArray([[[3.0, 1.0, 2.0], [3.0, 2.0, 1.0]]], dims=dims)
+        >>> found = hte.rank_uncertainty(effect, better="higher", top=0.4)
+        >>> found.summary()[["n_units", "sure_of_top"]].round(2).to_dict("list")
+        {'n_units': [3], 'sure_of_top': [0.33]}
         """
         table = summarize(self.agreement, ci_prob=ci_prob, ci_kind=ci_kind)
         return table.assign(n_units=self.p_top.size, sure_of_top=(self.p_top > ci_prob).mean())
 
+    @interval_parameters
     def unit_summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a unit: the posterior of its percentile and the probability of the top.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
+        """Return one row per unit: the posterior of its percentile and the probability of the top.
 
         Returns
         -------
         DataFrame, index unit
             The columns of :func:`bayes_hte.summarize` for the percentile, and the probability of
             being in the top.
-
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
         """
         step = max(1, UNIT_CELLS // self.ranks[..., 0].size)
         parts = [
@@ -124,9 +111,18 @@ def rank_uncertainty(effect: xr.DataArray, *, better: Better, top: float = 0.2) 
         If `effect` breaks its contract or all posterior mean effects are equal.
     SpecError
         If `top` is not a share or `better` is unknown.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> effect = xr.DataArray([[[3.0, 1.0, 2.0], [3.0, 2.0, 1.0]]], dims=["chain", "draw", "unit"])
+    >>> hte.rank_uncertainty(effect, better="higher", top=0.4).p_top.tolist()
+    [1.0, 0.0, 0.0]
     """
-    if not 0 < top < 1:
-        raise SpecError(f"top must be a share of the units in (0, 1), got {top}; try 0.2.")
+    check_number(
+        "top", top, "a share of the units in (0, 1)", lambda share: 0 < share < 1, hint="try 0.2"
+    )
     sign, rows = benefit_sign(better), effect_rows(effect)
     reference = _percentiles(sign * posterior_mean(rows)) - 0.5
     if not reference.any():
@@ -149,7 +145,7 @@ def rank_uncertainty(effect: xr.DataArray, *, better: Better, top: float = 0.2) 
 
 
 def _percentiles(benefit: np.ndarray) -> np.ndarray:
-    """Middle-of-place percentiles of units, shape (unit,); they average 1/2."""
+    """Return the percentiles of units, shape (unit,); ties share the middle; the mean is 1/2."""
     order, ends = places(benefit)
     starts = np.concatenate([[0], ends[:-1] + 1])
     percentiles = np.empty(benefit.size)
@@ -158,6 +154,6 @@ def _percentiles(benefit: np.ndarray) -> np.ndarray:
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Correlation of two centred vectors; 0 if the first is constant."""
+    """Return the correlation of two centred vectors; 0 if the first is constant."""
     scale = np.sqrt((a @ a) * (b @ b))
     return float(a @ b / scale) if scale > 0 else 0.0

@@ -3,36 +3,86 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import xarray as xr
 
-from bayes_hte.checks.arm_overlap import overlap_check
-from bayes_hte.checks.assignment import assignment_check
-from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.both_ways import propensity_both_ways
-from bayes_hte.checks.chain_stability import chain_stability
-from bayes_hte.checks.of_fit import outcome_checks, prior_checks
-from bayes_hte.checks.predictive import posterior_predictive
-from bayes_hte.checks.refutations import refute
-from bayes_hte.checks.repeated_rows import repeated_rows
-from bayes_hte.checks.sampling_health import sampling_health
-from bayes_hte.effects.contrasts import Better, own_mediator
-from bayes_hte.errors import SamplingError, UnsupportedError
-from bayes_hte.fitting.effects_of_fit import arm_means
+from bayes_hte.checks import (
+    arm_overlap,
+    assignment,
+    both_ways,
+    chain_stability,
+    heterogeneity,
+    hidden_confounding,
+    loo,
+    loo_pit,
+    mediator_confounding,
+    mediator_variation,
+    predictive,
+    prior_sensitivity,
+    prior_view,
+    refutations,
+    repeated_rows,
+    sampling_health,
+    seed_stability,
+)
+from bayes_hte.checks.assignment import assumption
+from bayes_hte.checks.base import Check, CheckResult, not_judged
+from bayes_hte.checks.refutations import check_options
+from bayes_hte.checks.subject import Subject
+from bayes_hte.effects.arguments import Better, benefit_sign
+from bayes_hte.errors import SamplingError, SpecError, UnsupportedError
 from bayes_hte.fitting.fitted import Fit
-from bayes_hte.seeds import stage_seed
-from bayes_hte.sensitivity import mediation_rho, sensitivity
 from bayes_hte.study.spec import AssignmentName
 from bayes_hte.study.study import Study
+from bayes_hte.trust.own_checks import own_checks
 from bayes_hte.trust.rule import Trust, judge
-from bayes_hte.trust.unseen import Unseen, held_out_units, judge_heterogeneity, left_out_units
+from bayes_hte.trust.unseen import Unseen, held_out_units, left_out_units
 
-# Draws used to replicate the outcome; more change no judged number visibly.
-REPLICATES = 400
+CHECKS: tuple[Check, ...] = (
+    sampling_health,
+    arm_overlap,
+    repeated_rows,
+    predictive,
+    loo,
+    loo_pit,
+    heterogeneity,
+    chain_stability,
+    prior_view,
+    prior_sensitivity,
+    both_ways,
+    refutations,
+    seed_stability,
+    mediator_variation,
+)
+"""Every check of a fit, in the order of its results."""
+ASSUMED: tuple[Check, ...] = (assignment, hidden_confounding, mediator_confounding)
+"""The assumptions behind the effects, and how much hangs on them: information only."""
+
+
+def run_checks(subject: Subject, checks: Sequence[Check] = CHECKS) -> tuple[CheckResult, ...]:
+    """Run checks in their order.
+
+    Parameters
+    ----------
+    subject : Subject
+        Everything that they may look at.
+    checks : sequence of Check, optional
+        Default every check of the package; sampling health comes first.
+
+    Returns
+    -------
+    tuple of CheckResult
+        A check that could not run has failed, with the reason.
+    """
+    results: list[CheckResult] = []
+    for one in checks:
+        try:
+            results += one.check(subject)
+        except (SamplingError, UnsupportedError) as error:
+            results.append(not_judged(one.NAME, error))
+    return tuple(results)
 
 
 def unseen_units(fit: Fit, held_out: Study | None = None) -> tuple[Unseen, ...]:
@@ -57,57 +107,6 @@ def unseen_units(fit: Fit, held_out: Study | None = None) -> tuple[Unseen, ...]:
     return found
 
 
-def run_checks(
-    fit: Fit,
-    unit: xr.Dataset,
-    *,
-    unseen: Sequence[Unseen],
-    better: Better = "higher",
-    other: Fit | None = None,
-    refutations: Mapping[str, Any] | None = None,
-) -> tuple[CheckResult, ...]:
-    """Run every check that needs the fit.
-
-    Parameters
-    ----------
-    fit : Fit
-        The fit.
-    unit : Dataset, dims (chain, draw, unit)
-        Its unit-level effects.
-    unseen : sequence of Unseen
-        What :func:`unseen_units` returned.
-    better : {"higher", "lower"}
-        Which direction of the outcome is good.
-    other : Fit, optional
-        The same models with the propensity covariate switched.
-    refutations : mapping, optional
-        Options of :func:`~bayes_hte.checks.refutations.refute`; None for no refutations.
-
-    Returns
-    -------
-    tuple of CheckResult
-        Sampling health first.
-    """
-    stats = {role: component.stats for role, component in fit.components.items()}
-    checks = [
-        *sampling_health(unit, stats),
-        overlap_check(fit.study, fit.propensity()),
-        repeated_rows(fit.study),
-        predictive_check(fit),
-        *outcome_checks(fit),
-        *(judge_heterogeneity(units, better=better, seed=fit.seed) for units in unseen),
-        chain_stability(unit["te"]),
-        *prior_checks(fit),
-    ]
-    if other is not None:
-        ways = sorted((fit, other), key=lambda f: not f.plan.propensity_covariate)
-        checks.append(propensity_both_ways(*(f.cate() for f in ways)))
-    if refutations is not None:
-        options = {"seed": stage_seed(fit.seed, "refutations"), **refutations}
-        checks += refute(fit, **options)
-    return tuple(checks)
-
-
 def verdict(
     fit: Fit,
     *,
@@ -115,6 +114,7 @@ def verdict(
     assignment: AssignmentName | None = None,
     checks: Sequence[CheckResult] | None = None,
     held_out: pd.DataFrame | None = None,
+    further: Sequence[Check] = (),
     **refutations: Any,
 ) -> Trust:
     """Check a fit, and say how far it can be trusted.
@@ -127,13 +127,18 @@ def verdict(
         Which direction of the outcome is good for the patient.
     assignment : {"randomised", "observational"}, optional
         How units came to their arm, as in the table ``[propensity]`` of a study file. Adds
-        :func:`bayes_hte.trust.checking.assignment_checks` as information; they decide nothing. If it is
-        not said, what has to be assumed of the treatment is not looked at.
+        :func:`bayes_hte.trust.checking.assignment_checks` as information; they decide nothing. By
+        default the assumptions about the treatment are not looked at.
     checks : sequence of CheckResult, optional
-        Checks made already; default every check that needs no further fit of the full model.
+        Results that are at hand already; default every check that needs no further fit of the full
+        model.
     held_out : DataFrame, optional
         Rows with every column of the study that were not fitted; heterogeneity is then judged on
         them, otherwise on units left out one by one.
+    further : sequence of Check, optional
+        Checks of your own, run last: modules or objects with a ``NAME`` and a function
+        ``check(subject)``. A failed one is a caution: it turns a green verdict amber, and never
+        decides it.
     **refutations
         Options of :func:`~bayes_hte.checks.refutations.refute`: ``repeats``, ``estimator``,
         ``negative_control``, ``n_jobs``.
@@ -148,25 +153,42 @@ def verdict(
     DataError
         If `held_out` lacks a column or holds fitted units.
     SpecError
-        If an option is unknown.
-    """
-    assumed = () if assignment is None else assignment_checks(fit, assignment, better=better)
-    if checks is None:
-        away = None if held_out is None else fit.study.alike(held_out)
-        checks = run_checks(
-            fit,
-            fit.effects(),
-            unseen=unseen_units(fit, away),
-            better=better,
-            refutations=refutations,
-        )
-    return judge((*checks, *assumed))
+        If an option is unknown or out of range, or a check of your own has not the form of a check.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+    >>> from bayes_hte.checks import Subject, arm_overlap, sampling_health
+    >>> subject = Subject(fit, fit.effects())
+    >>> some = (*sampling_health.check(subject), *arm_overlap.check(subject))
+    >>> found = hte.verdict(fit, checks=some)  # without checks=, all of them: a minute or more
+    >>> found.verdict, found.decided_by[0].name
+    ('do not trust', 'sampling health: average effects')
+    """  # noqa: E501
+    _check_request(fit, better, assignment, checks)
+    check_options(refutations)
+    own = own_checks(further, (*CHECKS, *ASSUMED))
+    away = None if held_out is None else fit.study.alike(held_out)
+    subject = Subject(
+        fit,
+        fit.effects(),
+        unseen=unseen_units(fit, away) if checks is None or own else (),
+        better=better,
+        assignment=assignment,
+        refutations=refutations,
+    )
+    made = run_checks(subject) if checks is None else tuple(checks)
+    return judge((*made, *run_checks(subject, ASSUMED), *run_checks(subject, own)))
 
 
 def assignment_checks(
     fit: Fit, assignment: AssignmentName, *, better: Better = "higher"
 ) -> tuple[CheckResult, ...]:
-    """Say what the effects of a fit rest on besides the data, and how much hangs on it.
+    """State the assumptions behind the effects of a fit, and how much hangs on them.
 
     Parameters
     ----------
@@ -180,9 +202,9 @@ def assignment_checks(
     Returns
     -------
     tuple of CheckResult
-        All of them information: what has to be assumed; unless the treatment was randomised, how
-        strong a hidden confounder of treatment and outcome would have to be (E-value, tipping
-        point); where there is a mediator and it is worked out for the families, the same for
+        All of them information: the assumption; unless the treatment was randomised, the strength
+        of a hidden confounder of treatment and outcome that would change the answer (E-value,
+        tipping point); with a mediator, and families for which it is worked out, the same for
         mediator and outcome, which randomising the treatment does not protect.
 
     Raises
@@ -190,35 +212,30 @@ def assignment_checks(
     SpecError
         If `assignment` is unknown.
     """
-    said = assignment_check(assignment, outcome=fit.study.roles.outcome)
-    rho = None
-    with contextlib.suppress(UnsupportedError):  # no mediator, or another family
-        rho = mediation_rho(fit)
-    found = sensitivity(
-        fit.study,
-        arm_means=arm_means(fit, own_mediator(fit.first_stage().potential_outcomes())),
-        family=fit.components["outcome"].family.name,
-        better=better,
-        important=0.0,
-        randomised=assignment == "randomised",
-        rho=rho,
-    )
-    return (said, *found.checks())
+    subject = Subject(fit, fit.effects(), better=better, assignment=assignment)
+    return run_checks(subject, ASSUMED)
 
 
-def predictive_check(fit: Fit) -> CheckResult:
-    """Posterior predictive check of the outcome model by arm."""
-    study, outcome = fit.study, fit.components["outcome"]
-    eta = fit.observed_predictor().to_numpy().reshape(-1, study.n_units)
-    rng = np.random.default_rng(stage_seed(fit.seed, "predictive"))
-    chosen = rng.choice(len(eta), size=min(REPLICATES, len(eta)), replace=False)
-    noise = {k: v.reshape(-1, v.shape[-1])[chosen] for k, v in outcome.noise().items()}
-    return posterior_predictive(
-        eta[chosen],
-        noise,
-        study.outcome(),
-        arm=study.arm_index(),
-        arm_names=(str(study.arms[0]), str(study.arms[1])),
-        family=outcome.family,
-        rng=rng,
-    )
+def _check_request(
+    fit: object, better: Better, assignment: AssignmentName | None, checks: object
+) -> None:
+    """Raise, before anything is computed, unless this can be answered."""
+    if not isinstance(fit, Fit):
+        raise SpecError(
+            f"fit must come from hte.fit or hte.load_fit, got {type(fit).__name__}; of an "
+            "estimator pass its fit_."
+        )
+    if "propensity" not in fit.components:
+        raise SpecError("this fit has draws of its priors alone; a verdict is about a fit to data.")
+    benefit_sign(better)  # raises for an unknown direction
+    if assignment is not None:
+        assumption(assignment, outcome="")  # raises for an unknown assignment
+    if checks is not None and not all(isinstance(c, CheckResult) for c in _as_list(checks)):
+        raise SpecError(
+            f"checks must be a sequence of CheckResult, got {type(checks).__name__}; pass the "
+            "checks of an earlier verdict (found.checks), or checks to run as further=[...]."
+        )
+
+
+def _as_list(checks: object) -> list[object]:
+    return list(checks) if isinstance(checks, Iterable) else [checks]

@@ -3,20 +3,20 @@
 The rule, first match wins:
 
 1. **do not trust**: a check failed that everything else rests on: sampling, overlap of the arms,
-   repeated rows without a declared cluster, or a refutation. Sampling or overlap that was not
-   checked counts as failed.
-2. **simple method enough**: predicted differences between units do not show in outcomes the
+   repeated rows without a declared cluster, variation of the mediator given arm and covariates, or
+   a refutation. Sampling or overlap that was not checked counts as failed.
+2. **simple method enough**: predicted differences between units do not show in outcomes that the
    predictions have not seen (slope above 0 with probability below .99). Report average effects; an
    adjusted comparison of the arms answers the question.
-3. **heterogeneity real and stable**: they do show, in units kept away or left out one by one, and
+3. **heterogeneity real and stable**: they do show, in units held out or left out one by one, and
    the chains (and other seeds, if any were tried) agree on who benefits more. Where they do not
    agree, individual effects cannot be read: **do not trust**.
 4. **heterogeneity real and stable, ranking usable**: moreover treating those ranked first beats
    treating at random with probability .99 or more.
 
-Checks that fail without being decisive (shape of the outcome distribution, sensitivity to priors,
-reliability of single left-out predictions) are carried along as cautions. The thresholds are
-conventions, stated in the reasons.
+Other checks that fail (shape of the outcome distribution, sensitivity to priors, reliability of
+single left-out predictions, checks of the user) are cautions: they turn green to amber. The
+thresholds are conventions, stated in the reasons.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ from typing import Literal
 import pandas as pd
 
 from bayes_hte.checks import (
-    arm_overlap as arms,
-)
-from bayes_hte.checks import (
+    arm_overlap,
     chain_stability,
     heterogeneity,
+    mediator_variation,
     refutations,
     repeated_rows,
+    sampling_health,
     seed_stability,
 )
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.sampling_health import PREFIX
 
 Level = Literal["green", "amber", "red"]
 DO_NOT_TRUST = "do not trust"
@@ -48,8 +47,8 @@ RANKING = "heterogeneity real and stable, ranking usable"
 MEANING: dict[str, str] = {
     DO_NOT_TRUST: "Do not use these effects: a check that everything rests on has failed.",
     SIMPLE: (
-        "A simpler method is enough: report the average effect. That effects differ is not shown "
-        "by these data."
+        "A simpler method is enough: report the average effect. These data do not show that "
+        "effects differ."
     ),
     REAL: (
         "Effects differ, and the fit is stable about it. Ranking by predicted benefit is not yet "
@@ -60,15 +59,14 @@ MEANING: dict[str, str] = {
     ),
 }
 STABILITY = (chain_stability.NAME, seed_stability.NAME)
-REFUTATIONS = (
-    refutations.PLACEBO,
-    refutations.RANDOM_CAUSE,
-    refutations.SUBSET,
-    refutations.PERMUTED,
-    refutations.CONTROL,
+DECISIVE = (
+    sampling_health.NAME,
+    arm_overlap.NAME,
+    repeated_rows.NAME,
+    mediator_variation.NAME,
+    refutations.NAME,
 )
-# Beside the health of the sampling.
-DECISIVE = (arms.NAME, repeated_rows.NAME, *REFUTATIONS)
+"""Names of the checks that everything else rests on."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +82,25 @@ class Trust:
     headline : str
         The verdict in a sentence or two.
     reasons : tuple of str
-        What decided it, one sentence a check.
+        The grounds of the decision, one sentence per check.
     cautions : tuple of CheckResult
         Checks that failed without deciding.
     decided_by : tuple of CheckResult
         The checks behind the reasons.
     checks : tuple of CheckResult
         Every check that was taken into account.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte.checks import CheckResult
+    >>> from bayes_hte.trust.rule import judge
+    >>> names = ("sampling health: average effects", "overlap of the arms")
+    >>> found = judge([CheckResult(name, True, pd.DataFrame(), "Fine.") for name in names])
+    >>> found.verdict, found.level
+    ('simple method enough', 'green')
+    >>> found.reasons
+    ('Whether effects differ was not judged on unseen outcomes.',)
     """
 
     verdict: str
@@ -102,11 +112,11 @@ class Trust:
     checks: tuple[CheckResult, ...]
 
     def summary(self) -> pd.DataFrame:
-        """Return one row a check: its name, verdict, and whether it decided."""
+        """Return one row per check: its name, state, whether it decided, and its text."""
         return pd.DataFrame(
             {
                 "check": [c.name for c in self.checks],
-                "verdict": [c.verdict for c in self.checks],
+                "state": [c.state for c in self.checks],
                 "decides": [c in self.decided_by for c in self.checks],
                 "text": [c.text for c in self.checks],
             }
@@ -132,8 +142,8 @@ def judge(checks: Sequence[CheckResult]) -> Trust:
     if broken or missing:
         reasons = (*missing, *(f"{c.name}: {c.text}" for c in broken))
         return _trust(DO_NOT_TRUST, reasons, cautions, broken, checks)
-    judged = [c for c in checks if c.name in (heterogeneity.HELD_OUT, heterogeneity.NAME)]
-    # Outcomes kept away from every model outrank left-out predictions of the model itself.
+    judged = [c for c in checks if c.name in (heterogeneity.HELD_OUT, heterogeneity.LEFT_OUT)]
+    # Outcomes held out from every model outrank left-out predictions of the model itself.
     judged.sort(key=lambda c: c.name != heterogeneity.HELD_OUT)
     if not judged:
         words = "Whether effects differ was not judged on unseen outcomes."
@@ -153,16 +163,16 @@ def judge(checks: Sequence[CheckResult]) -> Trust:
 
 def _is_decisive(check: CheckResult) -> bool:
     """Whether everything else rests on a check."""
-    return check.name.startswith(PREFIX) or check.name in DECISIVE
+    return check.name.startswith(DECISIVE)
 
 
 def _missing(checks: Sequence[CheckResult]) -> tuple[str, ...]:
-    """Say which checks were not made without which nothing can be trusted."""
+    """Name the missing checks without which nothing can be trusted."""
     names = [c.name for c in checks]
     missing = []
-    if not any(name.startswith(PREFIX) for name in names):
+    if not any(name.startswith(sampling_health.NAME) for name in names):
         missing.append("The sampling was not checked.")
-    if arms.NAME not in names:
+    if arm_overlap.NAME not in names:
         missing.append("The overlap of the arms was not checked.")
     return tuple(missing)
 

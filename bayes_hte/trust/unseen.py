@@ -1,4 +1,4 @@
-"""Effects judged on outcomes they have not seen: of held-out units, or of units left out singly."""
+"""Effects judged on outcomes they have not seen: held-out units, or units left out one by one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import xarray as xr
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from bayes_hte import effects
-from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.heterogeneity import HELD_OUT, NAME, heterogeneity_check
+from bayes_hte.checks.heterogeneity import bootstrap_seed
 from bayes_hte.checks.loo import leave_one_out
-from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.arguments import Better
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.names import SAMPLE
@@ -53,7 +52,7 @@ class Unseen:
     propensity : DataArray, dims (unit,)
         Posterior-mean probability of the other arm, within `PROPENSITY_BOUNDS`.
     how : {"held out", "left out one by one"}
-        Held-out units were in no model; units left out singly are predicted by weighting the draws.
+        Held-out units were in no model; each unit left out is predicted by weighting the draws.
     """
 
     study: Study
@@ -74,7 +73,7 @@ class Unseen:
 
 @dataclass(frozen=True, eq=False)
 class Targeting:
-    """How well effects rank and predict units they were not learned from.
+    """Ranking and prediction of units that effects were not learned from.
 
     Attributes
     ----------
@@ -87,7 +86,7 @@ class Targeting:
     how : str
         As in :class:`Unseen`.
     n_units : int
-        Units judged on.
+        Number of those units.
     """
 
     qini: TargetingCurve
@@ -99,10 +98,10 @@ class Targeting:
 
 
 def split(study: Study, *, share: float, seed: int) -> tuple[Study, Study]:
-    """Divide a study into the part that is fitted and the part that is kept away.
+    """Divide a study into the part that is fitted and the part that is held out.
 
-    Both have the arms in the proportions of the whole; clusters are never divided (then the
-    proportions are only about kept).
+    Both have the arms in the proportions of the whole; clusters are never divided (the proportions
+    are then approximate).
 
     Parameters
     ----------
@@ -140,7 +139,7 @@ def split(study: Study, *, share: float, seed: int) -> tuple[Study, Study]:
 
 
 def held_out_units(fit: Fit, study: Study) -> Unseen:
-    """Predict units that no model has seen.
+    """Predict units that were in no model.
 
     Parameters
     ----------
@@ -177,8 +176,8 @@ def held_out_units(fit: Fit, study: Study) -> Unseen:
 def left_out_units(fit: Fit) -> Unseen:
     """Predict each unit from all others, by weighting the draws.
 
-    Leaving a unit out leaves out its mediator too. Of learner ``"x"`` it is the first stage that is
-    judged: the second has no likelihood of the outcome.
+    Leaving a unit out leaves out its mediator too. Of learner ``"x"`` the first stage is judged:
+    the second has no likelihood of the outcome.
 
     Parameters
     ----------
@@ -212,7 +211,7 @@ def left_out_units(fit: Fit) -> Unseen:
 
 
 def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
-    """Judge ranking and predictions on outcomes they have not seen.
+    """Judge ranking and predictions on outcomes that they have not seen.
 
     Parameters
     ----------
@@ -221,7 +220,7 @@ def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
     better : {"higher", "lower"}
         Which direction of the outcome is good.
     seed : int
-        At the front door.
+        The seed that the user gave.
 
     Returns
     -------
@@ -234,7 +233,7 @@ def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
     n_bins = 5 if np.bincount(unseen.study.arm_index()).min() >= FEW_IN_ARM else 3
 
     def judge[T](verb: Callable[..., T], **options: Any) -> T:
-        rng = np.random.default_rng(_bootstrap_seed(seed))
+        rng = np.random.default_rng(bootstrap_seed(seed))
         return verb(unseen.effect, rng=rng, **unseen.given(), **options)
 
     return Targeting(
@@ -245,22 +244,6 @@ def evaluate(unseen: Unseen, *, better: Better, seed: int) -> Targeting | None:
         how=unseen.how,
         n_units=unseen.study.n_units,
     )
-
-
-def judge_heterogeneity(unseen: Unseen, *, better: Better, seed: int) -> CheckResult:
-    """Judge whether predicted differences between units show in outcomes they have not seen."""
-    return heterogeneity_check(
-        unseen.effect,
-        **unseen.given(),
-        better=better,
-        seed=_bootstrap_seed(seed),
-        name=HELD_OUT if unseen.how == "held out" else NAME,
-    )
-
-
-def _bootstrap_seed(seed: int) -> int:
-    """One set of weights for everything judged, so that the same number never differs."""
-    return stage_seed(seed, "unseen")
 
 
 def _bounded(propensity: xr.DataArray) -> xr.DataArray:

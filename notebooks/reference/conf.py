@@ -40,5 +40,5 @@ nitpick_ignore_regex = [
     ("py:.*", r"(collections|pathlib)\..*|ELPDDataLOO|NotFittedError|Path"),
     ("py:.*", r"bayes_hte\.(analysis|components|learners|log_prior|surfaces)\b.*"),
     ("py:mod", r"bayes_hte\..*"),
-    ("py:class", r"T|Estimator|Rule|.*\._\w+"),
+    ("py:class", r"T|AssignmentName|Better|EffectName|Estimator|Rule|.*\._\w+"),
 ]

@@ -1,4 +1,4 @@
-"""Latent classes against known truth: our estimators and others, on the same data sets.
+"""Classes of a mixture against known truth: our estimators and others, on the same data sets.
 
 Run it with ``uv run --group benchmark python -m tests.benchmarks.mixtures``. The design is that of
 the paper (two classes, one binary proxy on each side, a Z-T edge of weight .5, no X-Y edge), at
@@ -50,9 +50,11 @@ from bayes_hte.mixtures import (
     solve_mixture,
     solve_moments_pencil,
 )
-from bayes_hte.mixtures.class_counts import maximum_likelihood
-from bayes_hte.mixtures.likelihood.fitting import MixtureProblem, judge_mixture, mixture_problem
-from bayes_hte.mixtures.likelihood.model import Patterns, build_latent_class, class_means, collapse
+from bayes_hte.mixtures.likelihood.fitting import judge_mixture
+from bayes_hte.mixtures.likelihood.law import Patterns, class_means, collapse
+from bayes_hte.mixtures.likelihood.maximum import maximum_likelihood
+from bayes_hte.mixtures.likelihood.model import build_mixture
+from bayes_hte.mixtures.likelihood.problem import MixtureProblem, mixture_problem
 
 SIZES = (1_000, 10_000)
 DELTAS = (0.5, 0.3, 0.2)
@@ -123,7 +125,7 @@ def likelihood(frame: pd.DataFrame, seed: int) -> Estimate:
 
 
 def posterior(frame: pd.DataFrame, seed: int, *, level: int) -> Estimate:
-    """Posterior means of the latent class model; level 2 rules the Z-T edge out, wrongly here."""
+    """Posterior means of the mixture model; level 2 rules the Z-T edge out, wrongly here."""
     problem = problem_of(frame, level)
     template, model = compiled(level)
     cells = pd.MultiIndex.from_arrays([template.z, template.x, template.arm, template.outcome])
@@ -155,7 +157,7 @@ def compiled(level: int) -> tuple[Patterns, CompiledPyMCModel]:
     problem = problem_of(frame, level)
     patterns = problem.patterns
     open_counts = replace(patterns, count=pytensor.shared(patterns.count, name="count"))
-    model = build_latent_class(
+    model = build_mixture(
         problem.data,
         open_counts,
         k=2,
@@ -196,7 +198,7 @@ def parafac(frame: pd.DataFrame, seed: int) -> Estimate:
 
 
 def stepmix(frame: pd.DataFrame, seed: int) -> Estimate:
-    """Latent class analysis of z, x and (t, y) by maximum likelihood: level 2."""
+    """A measurement model of z, x and (t, y) by maximum likelihood: level 2."""
     from stepmix.stepmix import StepMix
 
     rows = frame[["z", "x"]].assign(ty=2 * frame["t"] + frame["y"]).value_counts().reset_index()

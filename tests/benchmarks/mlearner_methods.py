@@ -18,7 +18,7 @@ from bayes_hte.study.study import Study
 from bayes_hte.subgroups import Subgroups, honest_m_learner, m_learner
 from bayes_hte.subgroups.honest.folds import HonestSubgroups
 from bayes_hte.subgroups.honest.own_means import SUBGROUP_COLUMN
-from bayes_hte.subgroups.nulls.surrogate import surrogate_refit
+from bayes_hte.subgroups.nulls.stand_in import stand_in_refit
 from tests.benchmarks.mlearner_published import published_m_learner
 
 SAMPLE = ("chain", "draw")
@@ -89,7 +89,7 @@ def decision(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
 
 def claim(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
     """As `decision`, without the second fit that tells the size of a declared difference."""
-    return _honest(trial, _study(trial), effect, seed, surrogate_refit(effect), None)
+    return _honest(trial, _study(trial), effect, seed, stand_in_refit(effect), None)
 
 
 def full(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _model(effect: str, **options: Any) -> Refit:
 
 def _stand_ins(effect: str) -> tuple[Refit, Refit]:
     """The closed-form models: as it is, and with means of their own for subgroups."""
-    return surrogate_refit(effect), surrogate_refit(effect, means_by=SUBGROUP_COLUMN)
+    return stand_in_refit(effect), stand_in_refit(effect, means_by=SUBGROUP_COLUMN)
 
 
 def ours(

@@ -10,7 +10,9 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayes_hte.checks.of_fit import outcome_checks, prior_checks
+from bayes_hte.checks import loo, loo_pit, prior_sensitivity, prior_view
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.errors import UnsupportedError
@@ -20,6 +22,7 @@ from bayes_hte.fitting.log_prior import effect_log_prior
 from bayes_hte.fitting.plan import Plan
 from bayes_hte.fitting.stages import build_stage
 from bayes_hte.study.design import ARM_COLUMN
+from bayes_hte.trust.checking import run_checks
 from tests.fakes import fake_study
 
 
@@ -29,6 +32,14 @@ def study(mediator: bool = False):
 
 def plan(surface: str, **options) -> Plan:
     return Plan(surface=surface, propensity_covariate=False, **options)
+
+
+def outcome_checks(fit: Fit) -> tuple[CheckResult, ...]:
+    return run_checks(Subject(fit, xr.Dataset()), (loo, loo_pit))
+
+
+def prior_checks(fit: Fit) -> tuple[CheckResult, ...]:
+    return run_checks(Subject(fit, xr.Dataset()), (prior_view, prior_sensitivity))
 
 
 def with_draws(fit: Fit, role: str, **draws) -> Fit:

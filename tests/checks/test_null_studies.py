@@ -1,4 +1,4 @@
-"""Null calibration with the models themselves: studies drawn from a fit, and its plan refitted."""
+"""Null distributions with the models themselves: studies drawn from a fit, its plan refitted."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_the_homogeneous_plan_keeps_the_priors_it_can_use(study, fit, monkeypatc
     assert plans == [replace(plan, learner="homogeneous", priors=(kept,))]
 
 
-def test_the_surrogate_calibrates_both_variants(study):
+def test_the_stand_in_gives_both_variants(study):
     options = {"replications": 2, "alpha": 0.4, "largest_k": 2, "rule": "in_sample"}
     found = calibrate_subgroups(study, "tnie", seed=1, **options)
     assert list(found.replications.index) == [
@@ -112,10 +112,34 @@ def test_the_surrogate_calibrates_both_variants(study):
     ("options", "message"),
     [
         ({"variants": ["permuted"]}, "Did you mean 'permutation'"),
+        ({"variants": "homogeneous"}, r"variants must be a list.*write \['homogeneous'\]"),
+        ({"variants": 3}, "variants must be a list of homogeneous, permutation, got 3"),
         ({"estimator": "surogate"}, "Did you mean 'surrogate'"),
-        ({"estimator": "full"}, "pass plan=fit.plan"),
+        ({"estimator": "full"}, "refits a plan, got NoneType; pass plan=fit.plan"),
+        ({"estimator": "full", "plan": 3}, "refits a plan, got int"),
+        ({"estimator": "full", "plan": Plan(), "effect": "cate"}, "unknown effect 'cate'"),
+        ({"estimator": "full", "plan": Plan(), "size": {"draw": 3}}, "Did you mean 'draws'"),
+        ({"size": 3}, "size must be a dictionary of draws, tune, chains, got 3"),
+        ({"seed": -1}, "seed must be a whole number, 0 or more, got -1"),
+        ({"n_jobs": 0}, "n_jobs must be a whole number other than 0, got 0"),
+        ({"n_jobs": "all"}, "n_jobs must be a whole number other than 0, got 'all'"),
+        ({"replications": 19.0}, "replications must be a whole number, at least 1, got 19.0"),
+        ({"replications": 0}, "replications must be a whole number, at least 1, got 0"),
+        ({"leaf_shar": 0.1}, "unknown option 'leaf_shar'. Did you mean 'leaf_share'"),
+        ({"largest_k": 2}, "unknown option 'largest_k'"),  # halves are not clustered
     ],
 )
 def test_options_that_mean_nothing_are_refused(study, options, message):
     with pytest.raises(SpecError, match=message):
-        calibrate_subgroups(study, "te", seed=0, **options)
+        calibrate_subgroups(study, **{"effect": "te", "seed": 0, **options})
+
+
+def test_a_fit_is_no_study(fit):
+    with pytest.raises(SpecError, match=r"must be a Study, got Fit; of a fit, fit\.study"):
+        calibrate_subgroups(fit, "te", seed=0)
+
+
+def test_a_folder_may_be_text(study, tmp_path):
+    options = {"variants": ["permutation"], "replications": 2, "alpha": 0.4, "rule": "in_sample"}
+    calibrate_subgroups(study, "te", seed=1, largest_k=2, folder=str(tmp_path / "kept"), **options)
+    assert list((tmp_path / "kept").iterdir())

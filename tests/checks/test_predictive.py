@@ -42,7 +42,7 @@ def test_data_made_by_the_model_pass(name):
     result = check(name, *model(name))
     assert result.passed is True
     assert result.name == "posterior predictive by arm"
-    assert "lie within" in result.text
+    assert "lie among those" in result.text
 
 
 def test_data_made_by_the_model_seldom_fail():
@@ -57,7 +57,7 @@ def test_a_shifted_mean_in_one_arm_fails_and_is_named(arm):
     eta, noise, y = model("gaussian")
     result = check("gaussian", eta, noise, y + 0.6 * (arm == ARM))
     assert result.passed is False
-    assert result.verdict == "FAIL"
+    assert result.state == "FAIL"
     assert f"mean in {NAMES[arm]}" in result.text
     assert NAMES[1 - arm] not in result.text
 

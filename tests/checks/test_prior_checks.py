@@ -8,8 +8,8 @@ import xarray as xr
 from scipy import integrate, stats
 
 from bayes_hte.checks.prior_sensitivity import (
+    BARELY,
     CONFLICT,
-    HARDLY,
     NOISE,
     STRONG,
     THRESHOLD,
@@ -159,7 +159,7 @@ def test_the_sensitivity_is_that_of_the_conjugate_model(prior_sd):
 def test_a_wide_prior_hardly_matters_and_passes():
     result = prior_sensitivity({"a": conjugate(1.0, 10.0)})
     assert result.passed is True
-    assert result.table["diagnosis"].to_list() == [HARDLY]
+    assert result.table["diagnosis"].to_list() == [BARELY]
     assert result.table["likelihood"].item() > THRESHOLD
     assert "scale" in result.text
 

@@ -15,17 +15,25 @@ from scipy.stats import binom
 from bayes_hte.checks import refutations
 from bayes_hte.checks.altered_studies import (
     random_subset,
+    with_control_outcome,
     with_permuted_outcome,
     with_placebo_treatment,
     with_random_cause,
 )
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.refitting import AverageEffect, Refit, average_effect, surrogate
+from bayes_hte.checks.refitting import (
+    AverageEffect,
+    Refit,
+    average_effect,
+    full_model,
+    linear_stand_in,
+)
 from bayes_hte.checks.refutations import CONTROL, PERMUTED, PLACEBO, RANDOM_CAUSE, SUBSET, refute
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.study import Study
 from tests.fakes import fake_effect, fake_study
+from tests.shared_fits import SIZE
 
 REPEATS = 10
 REPEATED = (PLACEBO, RANDOM_CAUSE, SUBSET, PERMUTED)
@@ -50,7 +58,7 @@ def clustered(*, constant: bool = True, declared: bool = True) -> Study:
 
 
 def run(study: Study, **options) -> dict[str, CheckResult]:
-    """Refute without a fit: the surrogate needs its study alone."""
+    """Refute without a fit: the stand-in needs its study alone."""
     results = refute(SimpleNamespace(study=study), **{"seed": 1, "repeats": REPEATS, **options})
     return {result.name: result for result in results}
 
@@ -60,8 +68,8 @@ def failed(results: dict[str, CheckResult]) -> set[str]:
 
 
 def broken(change) -> Refit:
-    """An estimator that spoils the surrogate's answer: change(study, effect) -> AverageEffect."""
-    estimate = surrogate().estimate
+    """An estimator that spoils the stand-in's answer: change(study, effect) -> AverageEffect."""
+    estimate = linear_stand_in().estimate
     return Refit("broken", lambda study, seed: change(study, estimate(study, seed)))
 
 
@@ -70,10 +78,10 @@ def shifted(effect: AverageEffect, by: float) -> AverageEffect:
     return replace(effect, **moved)
 
 
-# ---------------------------------------------------------------- the surrogate
+# ---------------------------------------------------------------- the stand-in
 
 
-def test_the_surrogate_is_the_closed_form_posterior_of_its_model():
+def test_the_stand_in_is_the_closed_form_posterior_of_its_model():
     from sklearn.linear_model import BayesianRidge
 
     study = trial()
@@ -94,7 +102,7 @@ def test_the_surrogate_is_the_closed_form_posterior_of_its_model():
         means.append(at @ coefficients)
         variances.append(at @ covariance @ at)
         slopes.append(coefficients[1:])
-    got, unit = surrogate().estimate(study, 0), study.outcome().std()
+    got, unit = linear_stand_in().estimate(study, 0), study.outcome().std()
     assert got.ate == pytest.approx(unit * (means[1] - means[0]), rel=1e-6)
     assert got.sd == pytest.approx(unit * np.sqrt(sum(variances)), rel=1e-3)
     assert got.spread == pytest.approx(unit * (x @ (slopes[1] - slopes[0])).std(), rel=1e-3)
@@ -102,15 +110,15 @@ def test_the_surrogate_is_the_closed_form_posterior_of_its_model():
     assert got.n_units == study.n_units
 
 
-def test_the_surrogate_follows_the_units_of_the_outcome():
+def test_the_stand_in_follows_the_units_of_the_outcome():
     study = trial()
     other = study.alike(study.frame.assign(y=5 + 100 * study.frame["y"]))
-    first, second = (surrogate().estimate(s, 0) for s in (study, other))
+    first, second = (linear_stand_in().estimate(s, 0) for s in (study, other))
     for name in ("ate", "sd", "lower", "upper", "spread"):
         assert getattr(second, name) == pytest.approx(100 * getattr(first, name))
 
 
-def test_intervals_of_the_surrogate_cover_under_confounding():
+def test_intervals_of_the_stand_in_cover_under_confounding():
     covered = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -120,7 +128,7 @@ def test_intervals_of_the_surrogate_cover_under_confounding():
         y = x[:, 0] + arm * tau + rng.normal(size=150)
         frame = pd.DataFrame({"y": y, "t": arm, "a": x[:, 0], "b": x[:, 1]})
         study = Study.from_frame(frame, outcome="y", treatment="t", covariates=["a", "b"])
-        effect = surrogate().estimate(study, 0)
+        effect = linear_stand_in().estimate(study, 0)
         covered += effect.lower <= tau.mean() <= effect.upper
     low, high = binom.ppf([0.005, 0.995], 60, 0.95)
     assert low <= covered <= high
@@ -132,9 +140,9 @@ def test_clusters_widen_by_the_design_effect():
     rows = study.frame.assign(person=np.arange(study.n_units))
     copies = rows.loc[rows.index.repeat(4)].reset_index(drop=True)
     roles = {"outcome": "y", "treatment": "treat", "covariates": study.roles.covariates}
-    single = surrogate().estimate(study, 0)
+    single = linear_stand_in().estimate(study, 0)
     naive, aware = (
-        surrogate().estimate(Study.from_frame(copies, **roles, cluster=c), 0)
+        linear_stand_in().estimate(Study.from_frame(copies, **roles, cluster=c), 0)
         for c in (None, "person")
     )
     assert naive.sd == pytest.approx(single.sd / 2, rel=0.02)
@@ -239,14 +247,14 @@ def test_a_sound_study_passes_everything():
         assert table.attrs == {"ci_prob": 0.95, "ci_kind": "eti"}
     assert len(results[CONTROL].table) == 1
     assert set(results[SUBSET].table["units"]) == {160}
-    assert all("surrogate" in result.text for result in results.values())
+    assert all("stand-in" in result.text for result in results.values())
 
 
 def test_a_row_of_a_table_can_be_repeated_from_its_seed():
     row = sound()[PLACEBO].table.iloc[3]
     seed = int(row["seed"])
     study = with_placebo_treatment(trial(), np.random.default_rng(seed))
-    assert surrogate().estimate(study, seed).ate == row["estimate"]
+    assert linear_stand_in().estimate(study, seed).ate == row["estimate"]
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
@@ -289,7 +297,7 @@ def test_a_constant_effect_is_found_by_what_must_be_zero():
 def test_a_leaked_treatment_is_found():
     # The estimator reads the treatment from a copy of the data instead of the study it is given.
     copy = trial().frame["treat"]
-    leak = broken(lambda s, e: surrogate().estimate(s.alike(s.frame.assign(treat=copy)), 0))
+    leak = broken(lambda s, e: linear_stand_in().estimate(s.alike(s.frame.assign(treat=copy)), 0))
     results = run(trial(), estimator=leak)
     assert results[PLACEBO].passed is False
     assert results[PERMUTED].passed is True
@@ -302,7 +310,7 @@ def test_a_leaked_treatment_is_found():
 
 def test_a_leaked_outcome_is_found():
     copy = trial().frame["y"]
-    leak = broken(lambda s, e: surrogate().estimate(s.alike(s.frame.assign(y=copy)), 0))
+    leak = broken(lambda s, e: linear_stand_in().estimate(s.alike(s.frame.assign(y=copy)), 0))
     results = run(trial(), estimator=leak)
     assert results[PERMUTED].passed is False
     assert results[PLACEBO].passed is True
@@ -362,6 +370,16 @@ def test_unmeasured_confounding_shows_in_the_negative_control_alone():
     pd.testing.assert_frame_equal(same[CONTROL].table, results[CONTROL].table)
 
 
+def test_a_control_is_found_by_the_labels_of_the_users_table():
+    rows = pd.MultiIndex.from_arrays([["a"] * 400, range(400)], names=["site", "person"])
+    for index in (rows, pd.Index(range(400), dtype="Int64"), pd.RangeIndex(400, name="x")):
+        frame = confounded().set_axis(index)
+        study = Study.from_frame(frame, outcome="y", treatment="t", covariates=["x"])
+        shuffled = frame["before"].sample(frac=1, random_state=1)
+        found = with_control_outcome(study, shuffled).outcome()
+        np.testing.assert_array_equal(found, confounded()["before"])
+
+
 def test_a_control_that_is_not_declared_informs():
     result = run(trial(), repeats=5)[CONTROL]
     assert result.passed is None
@@ -375,7 +393,7 @@ def test_a_repeat_that_raises_fails_its_check_and_no_other():
     def estimate(study: Study, seed: int) -> AverageEffect:
         if study.n_units < 200:
             raise DataError("too few rows")
-        return surrogate().estimate(study, seed)
+        return linear_stand_in().estimate(study, seed)
 
     results = run(trial(), estimator=Refit("mine", estimate))
     assert failed(results) == {SUBSET}
@@ -394,7 +412,7 @@ def test_a_study_that_cannot_be_refitted_fails_everything():
     def estimate(study: Study, seed: int) -> AverageEffect:
         if study is whole:
             raise ValueError("no")
-        return surrogate().estimate(study, seed)
+        return linear_stand_in().estimate(study, seed)
 
     whole = trial()
     results = run(whole, estimator=Refit("mine", estimate), repeats=5)
@@ -405,9 +423,9 @@ def test_a_study_that_cannot_be_refitted_fails_everything():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"repeats": 4}, SpecError, "repeats must be at least 5, got 4"),
+        ({"repeats": 4}, SpecError, "repeats must be a whole number, at least 5, got 4"),
         ({"subset_share": 1.0}, SpecError, "subset_share must be between 0 and 1, got 1.0"),
-        ({"rope": -1.0}, SpecError, "rope is a half-width and must be 0 or more, got -1.0"),
+        ({"rope": -1.0}, SpecError, "rope must be a half-width, 0 or more, got -1.0"),
         ({"estimator": "ful"}, SpecError, "unknown estimator 'ful'. Did you mean 'full'"),
         (
             {"negative_control": "flu"},
@@ -433,7 +451,7 @@ def test_what_is_asked_wrongly_is_refused(options, error, message):
 def test_the_full_model_is_refuted_if_asked_for(monkeypatch):
     fit = SimpleNamespace(study=trial())
     effect = AverageEffect(0.4, 0.05, 0.3, 0.5, 0.3, 200)
-    stand_in = Refit("full model", surrogate().estimate, of_study=effect)
+    stand_in = Refit("full model", linear_stand_in().estimate, of_study=effect)
     monkeypatch.setattr(refutations, "full_model", lambda asked: stand_in if asked is fit else None)
     results = refute(fit, seed=1, repeats=5, estimator="full")
     assert all("Refitted: full model." in r.text for r in results if r.name != CONTROL)
@@ -441,16 +459,11 @@ def test_the_full_model_is_refuted_if_asked_for(monkeypatch):
     assert "average effect of 0.4 by" in results[1].text
 
 
-def test_the_full_model_is_refitted_and_named():
-    from bayes_hte.checks.refitting import full_model
-    from bayes_hte.fitting.stages import fit
-
-    study, _ = fake_study(np.random.default_rng(1), n_units=60, mediator=False)
-    small = {"draws": 50, "tune": 50, "chains": 2, "cores": 1}
-    fitted = fit(study, surface="forest", seed=1, progress=False, **small)
-    refit = full_model(fitted, **small)
-    assert refit.of_study == average_effect(fitted.cate())
+def test_the_full_model_is_refitted_and_named(plain_fit):
+    small = {name: SIZE[name] for name in ("draws", "tune", "chains", "cores")}
+    refit = full_model(plain_fit, **small)
+    assert refit.of_study == average_effect(plain_fit.cate())
     # The same seed and size is the same fit; the draws of the fit are not carried along.
-    assert refit.estimate(study, 1) == refit.of_study
-    assert not any(c.cell_contents is fitted for c in refit.estimate.__closure__)
-    assert "learner 'hierarchical', surface 'forest'; 2 chains of 50 draws" in refit.name
+    assert refit.estimate(plain_fit.study, plain_fit.seed) == refit.of_study
+    assert not any(c.cell_contents is plain_fit for c in refit.estimate.__closure__)
+    assert "learner 'hierarchical', surface 'forest'; 2 chains of 100 draws" in refit.name

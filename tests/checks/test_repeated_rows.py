@@ -57,6 +57,14 @@ def test_the_rand_experiment_fails():
     assert "declare cluster=<column>, or intervals are too narrow" in result.text
 
 
+def test_units_and_columns_may_have_any_name():
+    expected = repeated_rows(study_of(people(300)))
+    renamed = people(300).rename(columns={"sex": "level", "smoker": "vector"})
+    for frame in (people(300).rename_axis("age"), renamed.rename_axis("window")):
+        found = repeated_rows(study_of(frame))
+        pd.testing.assert_frame_equal(found.table, expected.table)
+
+
 def test_continuous_covariates_of_different_people_pass():
     result = repeated_rows(study_of(measured(200)))
     assert result.passed is True
@@ -141,10 +149,10 @@ def test_a_declared_cluster_informs():
     ],
     ids=["coarse", "one column", "one column and its square"],
 )
-def test_what_cannot_be_told_informs(frame):
+def test_what_cannot_be_recognised_informs(frame):
     result = repeated_rows(study_of(frame))
     assert result.passed is None
-    assert "Cannot tell" in result.text
+    assert "cannot be recognised" in result.text
 
 
 def test_chances_are_those_of_exchanging_values_at_random():

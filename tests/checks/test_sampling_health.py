@@ -44,7 +44,7 @@ def sticky(keep: float) -> np.ndarray:
 def test_good_draws_pass_every_gate():
     checks = sampling_health(dataset(te=good(1), tnie=good(2)), STATS)
     assert [check.passed for check in checks] == [True, True, True]
-    assert [check.verdict for check in checks] == ["pass"] * 3
+    assert [check.state for check in checks] == ["pass"] * 3
     assert all(check.name.startswith("sampling health: ") for check in checks)
     average, individual, _ = checks
     assert list(average.table.index) == list(individual.table.index) == ["te", "tnie"]
@@ -58,7 +58,7 @@ def test_a_chain_apart_fails_the_average_gate_and_the_text_says_what_to_do():
     values[0] += 0.5
     average, individual, _ = sampling_health(dataset(te=values), STATS)
     assert average.passed is False
-    assert average.verdict == "FAIL"
+    assert average.state == "FAIL"
     assert average.table.loc["te", "r_hat"] > MAX_RHAT_AVERAGE
     assert "chains disagree" in average.text
     assert "run longer" in average.text
@@ -163,4 +163,4 @@ def test_units_with_labels_and_extra_coordinates_are_judged_alike():
     ("passed", "word"), [(True, "pass"), (False, "FAIL"), (None, "information")]
 )
 def test_a_check_has_three_verdicts(passed, word):
-    assert CheckResult("name", passed, None, "text").verdict == word
+    assert CheckResult("name", passed, None, "text").state == word

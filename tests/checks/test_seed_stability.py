@@ -139,5 +139,5 @@ def test_a_refit_that_cannot_be_sampled_is_a_failure_with_its_reason(monkeypatch
 
 
 def test_no_further_seed_is_refused():
-    with pytest.raises(SpecError, match="seeds must be at least 1, got 0"):
+    with pytest.raises(SpecError, match="seeds must be a whole number, at least 1, got 0"):
         seed_stability(FakeFit(seed=5), seeds=0)

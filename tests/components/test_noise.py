@@ -136,6 +136,7 @@ def test_the_scale_is_log_linear_in_arm_and_covariates(noise, names):
     assert list(constant) == ["sigma"]
 
 
+@pytest.mark.slow
 def test_sampling_from_end_to_end_finds_the_arms_scales():
     fitted = hte.fit(
         noisy_study(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -37,6 +38,28 @@ def test_one_fit_or_other_units_cannot_be_compared():
         compare_effects({"a": effect(1.0)})
     with pytest.raises(DataError, match="other units"):
         compare_effects({"a": effect(1.0), "b": effect(1.0, units=5)})
+
+
+def test_units_are_compared_by_label_whatever_the_type_of_the_labels():
+    first, second = effect(1.0), effect(2.0, seed=1)
+    expected = compare_effects({"a": first, "b": second})
+    labels = pd.Index(range(20), dtype="Int64").astype(object)
+    relabelled = second.assign_coords(unit=labels)
+    pd.testing.assert_frame_equal(compare_effects({"a": first, "b": relabelled}), expected)
+    turned = second.isel(unit=slice(None, None, -1))
+    with pytest.raises(DataError, match=r"in another order; of the same units, select effect.sel"):
+        compare_effects({"a": first, "b": turned})
+    cured = compare_effects({"a": first, "b": turned.sel(unit=first.unit)})
+    pd.testing.assert_frame_equal(cured, expected)
+
+
+@pytest.mark.parametrize(
+    ("effects", "got"),
+    [([effect(1.0), effect(2.0)], "list"), ({"a": np.zeros(3), "b": np.zeros(3)}, "ndarray")],
+)
+def test_what_is_no_mapping_of_effects_is_refused(effects, got):
+    with pytest.raises(DataError, match=f"got {got}"):
+        compare_effects(effects)
 
 
 def test_both_ways_inform_where_they_agree_and_fail_where_they_do_not():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -136,7 +137,7 @@ def test_the_sample_average_is_the_share_weighted_sum_of_treated_and_controls():
     )
     share = treated.mean()
     np.testing.assert_allclose(sate, share * att + (1 - share) * atc, atol=1e-12)
-    np.testing.assert_allclose(att, effect.values[..., treated].mean(axis=-1), atol=1e-12)
+    np.testing.assert_allclose(att, effect.to_numpy()[..., treated].mean(axis=-1), atol=1e-12)
 
 
 @pytest.mark.parametrize("treated", [np.array([0, 1, 1, 0]), np.array([False, True, True, False])])
@@ -195,7 +196,7 @@ def test_group_averages_are_the_averages_of_their_units():
     assert list(gate["group"].values) == ["a", "b", "c"]
     for name in "abc":
         np.testing.assert_allclose(
-            gate.sel(group=name), effect.values[..., groups == name].mean(axis=-1), atol=1e-12
+            gate.sel(group=name), effect.to_numpy()[..., groups == name].mean(axis=-1), atol=1e-12
         )
     sizes = np.array([3, 2, 1])
     np.testing.assert_allclose((gate * sizes).sum("group") / 6, effect.mean(UNIT), atol=1e-12)
@@ -206,7 +207,7 @@ def test_group_averages_are_the_averages_of_their_units():
     [
         ({"population": "SATT"}, "unknown population 'SATT'.*Known: ATC, ATT, PATE, SATE"),
         ({"population": "PATE"}, "pass rng=<Generator>"),
-        ({"population": "ATT"}, "population='ATT' needs treated= with one value a unit"),
+        ({"population": "ATT"}, "population='ATT' needs treated= with one value per unit"),
         ({"population": "ATC", "treated": np.ones(3)}, "population='ATC' needs treated="),
     ],
 )
@@ -233,6 +234,60 @@ def test_a_treatment_not_coded_zero_and_one_is_refused(mu, treated):
         effects.average(effects.total_effect(mu), population="ATT", treated=treated)
 
 
+def test_units_are_matched_by_label_where_values_and_effect_have_the_same_labels():
+    effect = fake_effect(np.random.default_rng(11), np.arange(6.0)).assign_coords(
+        unit=list("abcdef")
+    )
+    treated = pd.Series([1, 1, 1, 0, 0, 0], index=list("abcdef"))
+    groups = xr.DataArray(treated.to_numpy(), dims=UNIT, coords={UNIT: treated.index})
+    shuffled = [3, 0, 5, 1, 4, 2]
+    for population in ("ATT", "ATC"):
+        xr.testing.assert_equal(
+            effects.average(effect, population=population, treated=treated.iloc[shuffled]),
+            effects.average(effect, population=population, treated=treated.to_numpy()),
+        )
+    expected = group_average(effect, treated.to_numpy())
+    xr.testing.assert_equal(group_average(effect, groups.isel({UNIT: shuffled})), expected)
+    xr.testing.assert_equal(group_average(effect, treated.iloc[shuffled]), expected)
+
+
+def test_coordinates_of_an_effect_may_be_called_like_groups():
+    effect = fake_effect(np.random.default_rng(11), np.arange(4.0))
+    called = effect.assign_coords(group=(UNIT, list("xyzw"))).rename("group")
+    groups = np.array([0, 1, 0, 1])
+    np.testing.assert_array_equal(group_average(called, groups), group_average(effect, groups))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: effects.total_effect(np.zeros((1, 1, 1, 2))), "potential outcomes need dims"),
+        (lambda: effects.cate(None), "got NoneType"),
+        (lambda: effects.average(np.zeros(3)), "effect must be a DataArray of draws"),
+        (lambda: effects.average(averaged(1.0)), r"with dims \('unit',\)"),
+        (lambda: group_average(np.zeros((1, 2, 3)), np.zeros(3)), "got ndarray"),
+        (lambda: effects.probability_of_benefit(0.3, better="higher"), "got float"),
+    ],
+)
+def test_what_is_no_array_of_draws_is_refused(call, message):
+    with pytest.raises(DataError, match=message):
+        call()
+
+
+def test_a_seed_is_no_generator(mu):
+    with pytest.raises(SpecError, match=r"pass rng=numpy.random.default_rng\(<seed>\), got int"):
+        effects.average(effects.cate(mu), population="PATE", rng=1)
+
+
+def test_the_share_mediated_is_of_averages_of_the_same_draws(mu):
+    te, tnie = effects.total_effect(mu), effects.total_natural_indirect(mu)
+    with pytest.raises(DataError, match=r"pass average\(effect\) of both"):
+        effects.proportion_mediated(tnie, te, minimal=0.0)
+    te, tnie = effects.average(te), effects.average(tnie)
+    with pytest.raises(DataError, match=r"pass average\(effect\) of both"):
+        effects.proportion_mediated(tnie.isel(draw=slice(5)), te, minimal=0.0)
+
+
 def test_groups_of_the_wrong_length_are_refused(mu):
     with pytest.raises(DataError, match=r"groups must have shape \(40,\), got \(3,\)"):
         group_average(effects.total_effect(mu), np.zeros(3))
@@ -254,7 +309,7 @@ def test_the_probability_of_benefit_follows_the_direction_that_is_better():
 def test_the_probability_of_benefit_is_one_number_a_unit(mu):
     effect = effects.total_effect(mu)
     got = effects.probability_of_benefit(effect, better="higher", beyond=0.5)
-    np.testing.assert_array_equal(got, (effect.values > 0.5).mean(axis=(0, 1)))
+    np.testing.assert_array_equal(got, (effect.to_numpy() > 0.5).mean(axis=(0, 1)))
     assert got.dims == (UNIT,)
 
 
@@ -286,7 +341,7 @@ def test_an_effect_that_is_not_a_number_has_no_probability_of_zero():
 def test_the_proportion_mediated_is_the_ratio_in_every_draw(sign):
     te, tnie = averaged(sign * 2.0), averaged(sign * 0.5, seed=4)
     share = effects.proportion_mediated(tnie, te, minimal=0.5)
-    np.testing.assert_allclose(share, tnie.values / te.values)
+    np.testing.assert_allclose(share, tnie.to_numpy() / te.to_numpy())
     assert share.name == "proportion_mediated"
 
 

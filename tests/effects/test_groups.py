@@ -59,9 +59,29 @@ def test_groups_weighted_by_their_counts_give_the_average_over_all(effect):
     np.testing.assert_allclose(result.weighted(result["units"]).mean("group"), effect.mean("unit"))
 
 
-def test_columns_are_matched_by_position_whatever_their_index(effect):
+def test_columns_with_labels_of_their_own_are_matched_by_position(effect):
     labelled = AGE.set_axis([f"p{i}" for i in range(N)])
     xr.testing.assert_equal(gate(effect, labelled, cuts=[30]), gate(effect, AGE, cuts=[30]))
+    unlabelled = effect.drop_vars("unit")
+    np.testing.assert_array_equal(
+        gate(unlabelled, AGE[::-1], cuts=[30]),
+        gate(effect, AGE[::-1].reset_index(drop=True), cuts=[30]),
+    )
+
+
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "object"])
+def test_columns_with_the_labels_of_the_effect_are_matched_by_label(effect, dtype):
+    shuffled = AGE.sample(frac=1, random_state=1)
+    shuffled.index = shuffled.index.astype(dtype)
+    xr.testing.assert_equal(gate(effect, shuffled, cuts=[30]), gate(effect, AGE, cuts=[30]))
+
+
+def test_columns_with_some_of_the_labels_of_the_effect_are_refused(effect):
+    moved = AGE.set_axis(AGE.index + 1)
+    with pytest.raises(DataError, match=r"1 of the 30 units of the effect are not among its lab"):
+        gate(effect, moved, cuts=[30])
+    cured = moved.set_axis(effect.get_index("unit"))
+    xr.testing.assert_equal(gate(effect, cured, cuts=[30]), gate(effect, AGE, cuts=[30]))
 
 
 # ---------------------------------------------------------------- failures
@@ -88,6 +108,23 @@ def test_cuts_of_text_are_refused(effect):
 def test_an_interval_without_units_is_refused_with_the_range(effect, cuts, empty):
     with pytest.raises(SpecError, match=f"no unit has 'age' {empty}; its values go from 20 to 49"):
         gate(effect, AGE, cuts=cuts)
+
+
+@pytest.mark.parametrize("cuts", [30, "30", [30, "x"], [float("nan")], [None]])
+def test_cuts_that_are_no_list_of_numbers_are_refused(effect, cuts):
+    with pytest.raises(SpecError, match="cuts must be a list of numbers, got"):
+        gate(effect, AGE, cuts=cuts)
+
+
+def test_equal_cuts_count_once(effect):
+    xr.testing.assert_equal(gate(effect, AGE, cuts=[30, 30]), gate(effect, AGE, cuts=[30]))
+
+
+def test_what_is_no_column_or_no_effect_is_refused(effect):
+    with pytest.raises(DataError, match=r"column must be a pandas Series, got list"):
+        gate(effect, [1, 2])
+    with pytest.raises(DataError, match=r"effect must be a DataArray of draws .*, got ndarray"):
+        gate(effect.to_numpy(), AGE)
 
 
 def test_too_many_levels_are_refused_with_the_way_out():

@@ -16,7 +16,7 @@ from bayes_hte.effects.summaries import (
     monte_carlo_error,
     summarize,
 )
-from bayes_hte.errors import SpecError
+from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE, UNIT
 from tests.fakes import fake_effect, fake_potential_outcomes
 
@@ -173,9 +173,24 @@ def test_docstrings_of_functions_with_an_interval_are_completed_in_the_order_of_
     titles = [lines[i - 1] for i, line in enumerate(lines) if line.startswith("---")]
     assert titles == ["Parameters", "Returns", "Raises", "Examples"]
     entries = [line for line in lines if " : " in line]
-    assert entries == ["x : float", "ci_prob : float, default 0.9", 'ci_kind : {"eti", "hdi"}']
+    assert entries == ["x : float", "ci_prob : float", 'ci_kind : {"eti", "hdi"}']
     assert lines[-1] == "2"
     assert effect(3.0) == 3.0
+
+
+def test_an_interval_that_is_no_interval_is_refused():
+    draws = scalar(np.zeros(8))
+    for ci_prob in (95, 0, "0.95", True, None):
+        with pytest.raises(SpecError, match=r"ci_prob must be between 0 and 1, got .*; try 0.95"):
+            summarize(draws, ci_prob=ci_prob)
+    with pytest.raises(SpecError, match="unknown ci_kind 'None'"):
+        summarize(draws, ci_kind=None)
+
+
+@pytest.mark.parametrize("draws", [np.zeros((2, 3)), xr.DataArray([1.0], dims="unit"), None])
+def test_what_is_no_array_of_draws_is_refused(draws):
+    with pytest.raises(DataError, match=r"draws must be a DataArray of draws with dims"):
+        summarize(draws)
 
 
 @pytest.mark.parametrize("function", [summarize, interval, interval_words, compare_effects])

@@ -13,20 +13,17 @@ from bayes_hte.checks.loo import leave_one_out
 from bayes_hte.checks.loo_pit import LeftOutDraws, left_out_probabilities
 from bayes_hte.fitting.log_prior import effect_log_prior
 from bayes_hte.names import SAMPLE, UNIT
-from tests.fakes import fake_study
 
-SIZE = {"seed": 3, "draws": 100, "tune": 40, "chains": 2, "cores": 1, "progress": False}
 SCALES = ["outcome_sigma", "mediator_sigma"]
-UNITS = 60
+UNITS = 80
 
 # 200 draws are too few for the importance weights of some units.
 pytestmark = pytest.mark.filterwarnings("ignore:Estimated shape parameter of Pareto:UserWarning")
 
 
 @pytest.fixture(scope="module")
-def fit():
-    study, _ = fake_study(np.random.default_rng(0), n_units=UNITS)
-    return hte.fit(study, **SIZE)
+def fit(mediated_fit):
+    return mediated_fit
 
 
 @pytest.fixture(scope="module")

@@ -17,25 +17,26 @@ from bayes_hte.fitting.expected_mediator import expected_unseen
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.study.spec import PriorSpec
 from tests.fakes import fake_study
+from tests.shared_fits import SIZE
 
 TINY = {"seed": 3, "draws": 40, "tune": 30, "chains": 2, "cores": 1, "progress": False}
 TINY["stack_with"] = ()  # forests alone: a Gaussian process takes longer
 
 
 @pytest.fixture(scope="module")
-def study():
-    return fake_study(np.random.default_rng(0), n_units=80)[0]
+def study(mediated_study):
+    return mediated_study
 
 
 @pytest.fixture(scope="module")
-def fit(study):
-    return hte.fit(study, **TINY)
+def fit(mediated_fit):
+    return mediated_fit
 
 
 def test_the_contract_array(fit, study):
     mu = fit.potential_outcomes()
     assert mu.dims == ("chain", "draw", "unit", "arm", "mediator_arm")
-    assert dict(mu.sizes) == {"chain": 2, "draw": 40, "unit": 80, "arm": 2, "mediator_arm": 2}
+    assert dict(mu.sizes) == {"chain": 2, "draw": 100, "unit": 80, "arm": 2, "mediator_arm": 2}
     assert list(mu["arm"].values) == [0, 1]
     np.testing.assert_array_equal(mu["unit"], study.units)
     parts = hte.decompose(mu)
@@ -45,7 +46,7 @@ def test_the_contract_array(fit, study):
 
 
 def test_same_seed_same_numbers(fit, study):
-    again = hte.fit(study, **{**TINY, "cores": 2})
+    again = hte.fit(study, **{**SIZE, "cores": 2})
     np.testing.assert_array_equal(again.cate(), fit.cate())
 
 
@@ -219,12 +220,8 @@ def test_a_prior_that_says_nothing_or_is_said_twice_is_refused(study):
         hte.fit(study, priors=[trees, trees])
 
 
-def test_a_study_without_mediator_cannot_hold_it(study):
-    plain = hte.Study.from_frame(
-        study.frame, outcome="y", treatment="treat", covariates=["x1", "x2"]
-    )
-    fit = hte.fit(plain, **TINY)
+def test_a_study_without_mediator_cannot_hold_it(plain_fit):
     with pytest.raises(DataError, match="no mediator"):
-        fit.potential_outcomes(mediator_value=1.0)
+        plain_fit.potential_outcomes(mediator_value=1.0)
     with pytest.raises(DataError, match="mediator_arm"):
-        hte.total_natural_indirect(fit.potential_outcomes())
+        hte.total_natural_indirect(plain_fit.potential_outcomes())

@@ -15,15 +15,15 @@ import pytest
 import xarray as xr
 
 import bayes_hte as hte
-from bayes_hte.components.learners import LEARNERS, has_means, learner_terms
+from bayes_hte.components.learners import LEARNERS, learner_terms
 from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.fitting.plan import Plan, check_plan
 from bayes_hte.study.simulation import simulate_scenario
 from bayes_hte.study.spec import PriorSpec
-from bayes_hte.subgroups.nulls import surrogate_mean
-from bayes_hte.subgroups.nulls.surrogate import surrogate_refit
-from bayes_hte.subgroups.nulls.surrogate_mean import TREND_VARIANCE
+from bayes_hte.subgroups.nulls import stand_in_mean
+from bayes_hte.subgroups.nulls.stand_in import stand_in_refit
+from bayes_hte.subgroups.nulls.stand_in_mean import TREND_VARIANCE
 from bayes_hte.surfaces.terms import Term
 
 SIZE = {"seed": 3, "draws": 200, "tune": 100, "chains": 2, "cores": 1, "progress": False}
@@ -67,7 +67,9 @@ def fit(study):
 
 
 @pytest.mark.parametrize("mediated", [False, True])
-@pytest.mark.parametrize("learner", [name for name in LEARNERS if has_means(name)])
+@pytest.mark.parametrize(
+    "learner", [name for name, learner in LEARNERS.items() if learner.has_means]
+)
 def test_what_is_the_same_for_all_becomes_the_same_within_a_level(learner, mediated):
     plain = learner_terms(learner, mediated=mediated)
     own = learner_terms(learner, mediated=mediated, means_by="level", levels=("a", "b"))
@@ -122,6 +124,7 @@ def test_trends_are_the_regressions_of_the_cells(fit, study):
             assert float(drawn.std()) == pytest.approx(sigma / np.sqrt(x @ x), rel=0.25)
 
 
+@pytest.mark.slow
 def test_without_trends_a_direct_effect_goes_into_the_slope_of_the_mediator(monkeypatch):
     # Within the group both effects grow with x1 + x2; the indirect contrast is 1.6.
     errors = {True: [], False: []}
@@ -139,8 +142,8 @@ def test_without_trends_a_direct_effect_goes_into_the_slope_of_the_mediator(monk
         tnie = trial.effects["tnie"].to_numpy()
         true = tnie[trial.in_subgroup].mean() - tnie[~trial.in_subgroup].mean()
         for trends, variance in ((True, TREND_VARIANCE), (False, {})):
-            monkeypatch.setattr(surrogate_mean, "TREND_VARIANCE", variance)
-            drawn = surrogate_refit("tnie", means_by="group")(study, seed)
+            monkeypatch.setattr(stand_in_mean, "TREND_VARIANCE", variance)
+            drawn = stand_in_refit("tnie", means_by="group")(study, seed)
             mean = drawn.mean(("chain", "draw")).to_numpy()
             found = mean[trial.in_subgroup].mean() - mean[~trial.in_subgroup].mean()
             errors[trends].append(found - true)
@@ -182,7 +185,7 @@ def test_new_rows_and_saved_draws_give_the_same_numbers(fit, study):
 
 def test_learners_without_means_are_refused(study):
     for learner, words in (("s", "has no mean for each arm"), ("x", "models imputed effects")):
-        assert not has_means(learner)
+        assert not LEARNERS[learner].has_means
         with pytest.raises(UnsupportedError, match=words):
             check_plan(study, Plan(learner=learner, means_by="level"))
 

@@ -17,7 +17,15 @@ from tests.fakes import fake_study
 
 TINY = {"seed": 3, "draws": 20, "tune": 20, "chains": 2, "cores": 1, "progress": False}
 TINY["stack_with"] = ()
-ALIKE = PriorSpec("outcome", "arm", "every covariate may modify", sparse=False)
+SPARSE = [
+    PriorSpec(component, term, "few covariates matter", sparse=True)
+    for component, term in [
+        ("propensity", "shared"),
+        ("mediator", "shared"),
+        ("mediator", "arm"),
+        ("outcome", "shared"),
+    ]
+]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +35,7 @@ def study():
 
 @pytest.fixture(scope="module")
 def fit(study):
-    return hte.fit(study, priors=[ALIKE], **TINY)
+    return hte.fit(study, priors=SPARSE, **TINY)
 
 
 def test_modifiers_are_the_shares_of_the_splits_of_effect_forests(fit, study):
@@ -41,7 +49,10 @@ def test_modifiers_are_the_shares_of_the_splits_of_effect_forests(fit, study):
         assert rows["mean"].is_monotonic_decreasing
         assert rows["prob_used"].between(0, 1).all()
         assert (rows["ci_lower"] <= rows["ci_upper"]).all()
-        assert rows["split_probability"].sum() == pytest.approx(1)
+    # The forests of the mediator's effect were sparse, those of the outcome's were not.
+    by_component = table.groupby("component")["split_probability"]
+    assert by_component.sum(min_count=1)["mediator"] == pytest.approx(1)
+    assert by_component.get_group("outcome").isna().all()
 
 
 def test_probabilities_are_saved_with_the_draws_of_sparse_forests_alone(fit):

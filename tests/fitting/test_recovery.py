@@ -9,6 +9,7 @@ import pytest
 import bayes_hte as hte
 from bayes_hte.study.simulation import simulate_mediation
 
+pytestmark = pytest.mark.slow
 SIZE = {"draws": 300, "tune": 200, "chains": 2, "progress": False}
 
 

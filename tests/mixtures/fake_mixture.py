@@ -1,4 +1,4 @@
-"""Draws of a latent mixture without a sampler: the paper's design, with noise about the truth."""
+"""Draws of a mixture without a sampler: the paper's design, with noise about the truth."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from scipy.special import logit, softmax
 
 from bayes_hte.fitting.sampling import SamplerSize
 from bayes_hte.mixtures import MixtureDesign, draw_frame, paper_design
-from bayes_hte.mixtures.likelihood.fitting import MixtureProblem, judge_mixture, mixture_problem
+from bayes_hte.mixtures.likelihood.fitting import judge_mixture
 from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
+from bayes_hte.mixtures.likelihood.problem import MixtureProblem, mixture_problem
 
 DESIGN = paper_design(0.5, 0.5)
 SIZE = SamplerSize(chains=2, draws=150, tune=50, progress=False)

@@ -59,7 +59,7 @@ def test_overlap_ignores_single_far_draws_and_is_bounded():
 
 def test_posteriors_about_one_centre_agree(moments):
     found = compare_posteriors(likelihood_near(moments), moments)
-    assert found.verdict == "agree"
+    assert found.answer == "agree"
     assert found.reasons
     assert (found.table["distance"] < 1e-9).all()
     assert (found.table["overlap"] > 0.75).all()
@@ -68,8 +68,8 @@ def test_posteriors_about_one_centre_agree(moments):
 def test_distance_is_in_sd_of_the_moments_and_decides(moments):
     near = compare_posteriors(likelihood_near(moments, shift=1.2), moments)
     far = compare_posteriors(likelihood_near(moments, shift=2.0), moments)
-    assert near.verdict == "agree"
-    assert far.verdict == "disagree"
+    assert near.answer == "agree"
+    assert far.answer == "disagree"
     assert far.table.loc[("effects", 1), "distance"] == pytest.approx(2, rel=0.15)
     assert "effect of class 1" in far.reasons[0]
     assert not any("effect of class 0" in reason for reason in far.reasons)
@@ -79,25 +79,25 @@ def test_a_far_more_precise_likelihood_may_be_further_away(moments):
     shifted = likelihood_near(moments, shift=1.8)
     middle = shifted.median(("chain", "draw"))
     precise = middle + 0.2 * (shifted - middle)
-    assert compare_posteriors(shifted, moments).verdict == "disagree"
+    assert compare_posteriors(shifted, moments).answer == "disagree"
     found = compare_posteriors(precise, moments)
-    assert found.verdict == "agree"
+    assert found.answer == "agree"
     assert found.table.loc[("effects", 1), "allowed"] == pytest.approx(2.2 * 0.96**0.5, rel=0.02)
     too_far = likelihood_near(moments, shift=2.6)
     middle = too_far.median(("chain", "draw"))
-    assert compare_posteriors(middle + 0.2 * (too_far - middle), moments).verdict == "disagree"
+    assert compare_posteriors(middle + 0.2 * (too_far - middle), moments).answer == "disagree"
 
 
 def test_classes_are_paired_by_their_outcome_means(moments):
     found = compare_posteriors(likelihood_near(moments, swap=True), moments)
-    assert found.verdict == "agree"
+    assert found.answer == "agree"
     assert found.table.loc[("effects", 0), "moments_median"] > 0
 
 
 def test_weak_proxies_are_not_identifiable_here():
     weak = moments_of(0.1, 500)
     found = compare_posteriors(likelihood_near(moments_of(0.5, 500)), weak)
-    assert found.verdict == "not identifiable here"
+    assert found.answer == "not identifiable here"
     assert any("weak" in reason for reason in found.reasons)
     assert np.isnan(found.table.loc[("effects", 0), "moments_median"])
     assert np.isfinite(found.table.loc[("ate", -1), "likelihood_median"])
@@ -105,13 +105,13 @@ def test_weak_proxies_are_not_identifiable_here():
 
 def test_doubts_about_the_likelihood_stop_the_comparison(moments):
     found = compare_posteriors(likelihood_near(moments), moments, doubts=["Chains disagree."])
-    assert found.verdict == "not identifiable here"
+    assert found.answer == "not identifiable here"
     assert found.reasons == ("Chains disagree.",)
 
 
 def test_without_moments_there_is_nothing_to_compare_with(moments):
     found = compare_posteriors(likelihood_near(moments), None)
-    assert found.verdict == "not identifiable here"
+    assert found.answer == "not identifiable here"
     assert "levels" in found.reasons[0]
 
 
@@ -119,7 +119,7 @@ def test_with_an_x_y_edge_only_the_average_effect_is_compared(moments):
     average_only = moments_of(0.5, 4000, edges=("Z-T", "X-Y"))
     found = compare_posteriors(likelihood_near(moments, shift=9), average_only)
     assert found.table.index.tolist() == [("ate", -1)]
-    assert found.verdict == "agree"
+    assert found.answer == "agree"
 
 
 def test_the_interval_travels_with_the_table(moments):

@@ -13,6 +13,7 @@ from scipy.stats import binom
 from bayes_hte.mixtures import draw_frame, paper_design
 from tests.benchmarks import mixtures as benchmark
 
+pytestmark = pytest.mark.slow
 DESIGN = paper_design(0.5, 0.5)
 LEVEL = 0.95
 # A third of the draws of the benchmark: its bounds vary by an eighth of a posterior sd, no more.

@@ -141,6 +141,7 @@ def test_a_million_rows_take_less_than_a_second():
         ({"arm": [1, 1, 1, 1]}, "one arm has no rows"),
         ({"outcome": [0, 1, np.nan, 0]}, "1 missing or infinite"),
         ({"outcome": [0, 1, 1]}, "outcome must hold 4"),
+        ({"outcome": ["a", 1, 1, 0]}, "outcome must hold numbers"),
         ({"z": [0, 1, 0.5, 1]}, "z must hold 4 level codes"),
         ({"z": [0, 1, -1, 1]}, "z must hold 4 level codes"),
         ({"x": ["a", "b", "a", "b"]}, "x must hold 4 level codes"),

@@ -60,3 +60,10 @@ def test_parameters_out_of_range_are_named():
     for name in ("delta", "mu_zt", "mu_xy"):
         with pytest.raises(SpecError, match=f"{name} must be between 0 and 1"):
             paper_design(**{name: 1.2})
+        with pytest.raises(SpecError, match=f"{name} must be between 0 and 1, got 'a'"):
+            paper_design(**{name: "a"})
+    for n in (-1, 2.5, "a"):
+        with pytest.raises(SpecError, match="n must be a whole number, at least 0"):
+            draw_frame(paper_design(), n, rng=np.random.default_rng(0))
+    with pytest.raises(SpecError, match="default_rng"):
+        draw_frame(paper_design(), 5, rng=1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bayes_hte.errors import NotIdentifiedError, SpecError
@@ -108,14 +109,22 @@ def test_the_average_does_not_rest_on_the_absence_of_an_xy_edge():
     assert names[4] == {"A1", "A2", "A3", "A4", "A6"}
 
 
+def test_numbers_of_numpy_count_as_numbers():
+    graph = identifiability(k=np.int64(2), z_levels=[np.int64(2)], x_levels=[2], edges=["Z-T"])
+    assert graph.level == 3
+
+
 def test_bad_declarations_are_named():
     with pytest.raises(SpecError, match="unknown edge 'Z-W'"):
         identifiability(**SMALLEST, edges=["Z-W"])
     with pytest.raises(SpecError, match="list of names"):
         identifiability(**SMALLEST, edges="Z-T")
-    with pytest.raises(SpecError, match="at least 2 for a mixture"):
+    with pytest.raises(SpecError, match="k must be a whole number, at least 2"):
         identifiability(k=1, z_levels=[2], x_levels=[2], edges=[])
-    with pytest.raises(SpecError, match="z_levels"):
-        identifiability(k=2, z_levels=[1], x_levels=[2], edges=[])
+    for levels in ([1], [2.0], 2, None):
+        with pytest.raises(SpecError, match="z_levels"):
+            identifiability(k=2, z_levels=levels, x_levels=[2], edges=[])
+    with pytest.raises(SpecError, match="list of names"):
+        identifiability(**SMALLEST, edges=None)
     with pytest.raises(SpecError, match="unknown quantity"):
         identifiability(**SMALLEST, edges=[]).require("effect")

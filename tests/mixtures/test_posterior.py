@@ -48,7 +48,7 @@ def test_posterior_holds_the_truth_and_the_point():
         assert table.loc[row, "ci_lower"] < value < table.loc[row, "ci_upper"], row
     np.testing.assert_allclose(table.loc["effects", "median"], found.point.effects, atol=0.01)
     assert found.refused == ()
-    assert found.diagnostics.verdict == "usable"
+    assert found.diagnostics.grade == "usable"
     assert (table["ci_prob"] == 0.99).all()
     assert (table["ci_kind"] == "eti").all()
 
@@ -87,7 +87,7 @@ def test_level_four_reports_the_average_and_no_class():
 
 def test_weak_proxies_report_the_average_and_no_class():
     found = posterior(paper_design(delta=0.2, mu_zt=0.5), 1_000)
-    assert found.diagnostics.verdict == "refused"
+    assert found.diagnostics.grade == "refused"
     table = found.summary()
     assert table.loc["probabilities", "ci_lower"].isna().all()
     assert "too weak" in table.loc[("effects", 1), "note"]
@@ -210,6 +210,8 @@ def test_bad_options_are_named():
         posterior(paper_design(), 500, labels="size")
     with pytest.raises(SpecError, match="unknown resampling"):
         posterior(paper_design(), 500, resampling="jackknife")
+    with pytest.raises(SpecError, match="default_rng"):
+        moment_posterior(sample(paper_design(), 100), LEVEL_3, rng=1)
     with pytest.raises(SpecError, match="ci_prob"):
         posterior(paper_design(), 500).summary(ci_prob=95)
     graph = identifiability(k=3, z_levels=[3], x_levels=[3], edges=["Z-T"])

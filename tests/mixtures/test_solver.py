@@ -21,7 +21,7 @@ from bayes_hte.mixtures.moments.data import empirical_moments
 from bayes_hte.mixtures.moments.pencil import effect_moments
 from bayes_hte.mixtures.moments.simulated import draw_frame
 from bayes_hte.mixtures.moments.solver import solve_stack
-from bayes_hte.mixtures.moments.strength import strength_verdict
+from bayes_hte.mixtures.moments.strength import strength_grade
 
 GOLDEN_M = [
     [[0.171875, 0.140625], [0.234375, 0.453125]],
@@ -282,11 +282,11 @@ def test_weak_proxies_refuse_class_effects_and_keep_the_average():
     margins = table.sum(axis=0).prod() * table.sum(axis=1).prod()
     phi = np.linalg.det(table) / np.sqrt(margins)
     np.testing.assert_allclose(strong.strength, phi / 2 * np.sqrt(500))
-    assert strength_verdict(strong.strength) == "caution"
+    assert strength_grade(strong.strength) == "caution"
 
 
 def test_strength_words_follow_the_weaker_arm():
-    words = [strength_verdict([100, s]) for s in (9, 3, 2, 1, float("nan"))]
+    words = [strength_grade([100, s]) for s in (9, 3, 2, 1, float("nan"))]
     assert words == ["precise", "usable", "caution", "refused", "unknown"]
 
 

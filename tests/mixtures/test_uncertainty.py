@@ -117,10 +117,12 @@ def test_point_estimates_have_the_reference_accuracy(mu_zt, n, reference):
 def test_bad_requests_are_named():
     data = sample(100, 5)
     rng = np.random.default_rng(0)
-    with pytest.raises(SpecError, match="draws must be at least 1"):
+    with pytest.raises(SpecError, match="draws must be a whole number, at least 1"):
         dirichlet_moments(data, 0, rng=rng)
-    with pytest.raises(SpecError, match="draws must be at least 1"):
+    with pytest.raises(SpecError, match="draws must be a whole number, at least 1"):
         bootstrap_moments(data, 0, rng=rng)
+    with pytest.raises(SpecError, match="draws must be a whole number"):
+        bootstrap_moments(data, 2.5, rng=rng)
     with pytest.raises(SpecError, match="prior_count must be positive"):
         dirichlet_moments(data, 10, rng=rng, prior_count=0)
     continuous = mixture_arrays(data.z.codes, data.x.codes, data.arm, rng.normal(size=100))

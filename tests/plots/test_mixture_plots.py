@@ -1,4 +1,4 @@
-"""Figures of hidden classes: they draw what is given."""
+"""Figures of mixtures: they draw the numbers that they are given."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.heterogeneity import of_unseen
 from bayes_hte.checks.loo_pit import calibration_check
 from bayes_hte.companions.classical import classical
 from bayes_hte.effects.contrasts import average, cate, decompose, own_mediator
@@ -16,9 +17,10 @@ from bayes_hte.reporting import all_tables, report
 from bayes_hte.reporting.results import Results
 from bayes_hte.sensitivity import MediationRho, sensitivity
 from bayes_hte.study.spec_file import parse_spec
+from bayes_hte.study.study import Study
 from bayes_hte.subgroups import m_learner
 from bayes_hte.trust.rule import judge
-from bayes_hte.trust.unseen import Unseen, evaluate, judge_heterogeneity
+from bayes_hte.trust.unseen import Unseen, evaluate
 from tests.fakes import fake_study
 from tests.reporting.html_page import Page
 
@@ -130,7 +132,7 @@ def make_checks(healthy: bool, study, unseen) -> tuple[CheckResult, ...]:
         CheckResult("sampling health: outcome", healthy, table, f"R-hat is {rhat} & that is <it>."),
         CheckResult("overlap of the arms", True, overlap, "Arms overlap."),
         pit,
-        judge_heterogeneity(unseen, better="higher", seed=1),
+        of_unseen(unseen, better="higher", seed=1),
         CheckResult("ranking over chains", True, pd.DataFrame(), "Chains agree."),
         CheckResult("prior sensitivity", None, pd.DataFrame(), "Little moves."),
     )
@@ -192,12 +194,35 @@ def make_parts(spec, study, mu, effects, propensity, healthy: bool) -> dict:
     }
 
 
-def make_results(*, mediator: bool = True, healthy: bool = True, flat: bool = False, **changes):
+def renamed(study: Study, names: dict[str, str], index: pd.Index | None) -> Study:
+    """The same study with other names of its columns and other labels of its units."""
+    frame = study.frame.rename(columns=names)
+    frame = frame if index is None else frame.set_axis(index)
+    roles = study.roles
+    given = {
+        role: names.get(getattr(roles, role), getattr(roles, role))
+        for role in ("outcome", "treatment", "mediator")
+    }
+    covariates = [names.get(name, name) for name in roles.covariates]
+    return Study.from_frame(frame, **given, covariates=covariates)
+
+
+def make_results(
+    *,
+    mediator: bool = True,
+    healthy: bool = True,
+    flat: bool = False,
+    names: dict[str, str] | None = None,
+    index: pd.Index | None = None,
+    **changes,
+):
     rng = np.random.default_rng(20)
     study, effect = fake_study(rng, n_units=N_UNITS, mediator=mediator)
     # One numeric and one categorical covariate show everything; each more costs a figure.
     roles = replace(study.roles, covariates=("x1", "x3"))
     study = replace(study, roles=roles)
+    if names or index is not None:
+        study = renamed(study, names or {}, index)
     mu = make_potential_outcomes(rng, effect * (not flat), study.units, mediator)
     effects = decompose(mu) if mediator else xr.Dataset({"te": cate(mu).rename("te")})
     populations = {
@@ -228,7 +253,7 @@ def make_results(*, mediator: bool = True, healthy: bool = True, flat: bool = Fa
             for name in spec.subgroups.effects
         },
         reference_outcome=xr.DataArray(
-            study.frame["x1"].to_numpy(), {UNIT: study.units}, dims=UNIT
+            study.frame[study.roles.covariates[0]].to_numpy(), {UNIT: study.units}, dims=UNIT
         ),
         provenance={"command": "run <fake>", "versions": {"pymc": "6.4", "numpy": "2.5"}},
         **make_parts(spec, study, mu, effects, propensity, healthy),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -11,7 +13,7 @@ import pytest
 from bayes_hte.checks import prior_view
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.reporting import all_tables, methods
-from bayes_hte.reporting.checklists import NAMES, applicable, checklists
+from bayes_hte.reporting.checklists import NAMES, applicable, checklists, filling
 from bayes_hte.reporting.checklists.item import AUTHOR, FILLED, NOT_APPLICABLE, STATES
 from bayes_hte.reporting.methods.references import REFERENCES
 from bayes_hte.reporting.page.numbers import number
@@ -99,7 +101,7 @@ def test_the_files_hold_the_answers(written, tables):
 def test_path_is_answered_with_the_numbers_of_the_run(materials):
     material = materials["trial"]
     row = material.tables["average_effects"].query("population == 'SATE' and effect == 'te'")
-    overall = answer(material, "path", "overall effect comes first")
+    overall = answer(material, "path", "overall effect first")
     assert number(row["mean"].item(), material.decimals) in overall.known
     assert "points & more" in overall.known
     view = answer(material, "path", "view by predicted outcome")
@@ -170,9 +172,33 @@ def test_agrema_names_effects_assumptions_and_what_confounding_would_do(material
 def test_barg_quotes_the_checks_and_says_which_were_not_made(materials, results, tables):
     material = materials["trial"]
     assert "R-hat is 1.01" in answer(material, "barg", "chains converged").known
-    asked = "before the data do"
+    asked = "before the data are seen"
     assert answer(material, "barg", asked).state == AUTHOR
     check = CheckResult(prior_view.NAME, None, pd.DataFrame(), "The prior allows all of it.")
     more = Material(replace(results, checks=(*results.checks, check)), tables)
     found = answer(more, "barg", asked)
     assert (found.state, "allows all of it" in found.known) == (FILLED, True)
+
+
+FOLDER = Path(filling.__file__).parent
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_items_name_known_states_conditions_and_facts(key):
+    items = tomllib.loads((FOLDER / f"{key}.toml").read_text("utf-8"))["item"]
+    used = {"asks", "known", "state", "section", "files", "when", "unless", "checks"}
+    for item in items:
+        assert set(item) <= used
+        assert ("known" in item) != ("checks" in item)
+        assert item.get("state", FILLED) in STATES
+        assert item.get("section", "question") in PLACES
+        assert set(item.get("checks", ())) <= set(filling._CHECKS)
+
+
+def test_braces_of_the_user_are_no_places_for_facts(results, tables):
+    about = replace(results.spec.about, question="Is {x} or {nothing} < {}?")
+    roles = replace(results.spec.roles, units="{people}")
+    spec = replace(results.spec, about=about, roles=roles)
+    material = Material(replace(results, spec=spec), tables)
+    assert answer(material, "barg", "question of the analysis").known == about.question
+    assert answer(material, "agrema", "Who could take part").known.startswith("60 {people} were")

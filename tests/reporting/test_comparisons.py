@@ -152,9 +152,9 @@ def test_slope_and_area_shown_are_those_of_the_draws(pages):
 
 def test_predictions_of_units_left_out_one_by_one_get_no_interval(results):
     names = {"effect_calibration": "bin", "uplift": "fraction"}
-    one_by_one = trust_tables(results, NAMES, **HOW)
+    one_by_one = trust_tables(results, **HOW)
     away = replace(results, targeting=replace(results.targeting, how="held out"))
-    held_out = trust_tables(away, NAMES, **HOW)
+    held_out = trust_tables(away, **HOW)
     for key, index in names.items():
         alone, whole = (t[key].set_index(["quantity", index]) for t in (one_by_one, held_out))
         assert set(alone.index.get_level_values("quantity")) == {"predicted", "observed"}
@@ -180,7 +180,7 @@ def test_effects_that_were_not_judged_are_said_to_be_so(pages):
     material, _ = pages
     words = Page(unseen_outcomes(without(material, targeting=None))).text
     assert "This was not judged" in words
-    assert "qini" not in trust_tables(replace(material.results, targeting=None), NAMES, **HOW)
+    assert "qini" not in trust_tables(replace(material.results, targeting=None), **HOW)
 
 
 def test_e_values_and_tipping_points_shown_are_those_computed(pages):
@@ -222,7 +222,7 @@ def test_randomised_is_not_confused_with_not_analysed(pages, build):
     _, observed = pages
     absent = Page(hidden_confounding(without(observed, sensitivity=None))).text
     assert absent == "No sensitivity analysis was made."
-    tables = trust_tables(replace(observed.results, sensitivity=None), NAMES, **HOW)
+    tables = trust_tables(replace(observed.results, sensitivity=None), **HOW)
     assert not {"e_values", "tipping", "rho"} & set(tables)
 
 
@@ -241,9 +241,7 @@ def test_left_out_predictions_are_drawn_where_the_check_could_run(pages):
     checks = tuple(failed if c.name == failed.name else c for c in material.results.checks)
     results = replace(material.results, checks=checks)
     tables = {k: v for k, v in material.tables.items() if k not in check_keys(results)}
-    verdicts = pd.DataFrame(
-        [{"check": c.name, "verdict": c.verdict, "text": c.text} for c in checks]
-    )
+    verdicts = pd.DataFrame([{"check": c.name, "state": c.state, "text": c.text} for c in checks])
     body = trust_section(Material(results, {**tables, "checks": verdicts})).body
     assert "fig-loo-pit" not in body
     assert "Could not run." in body

@@ -6,7 +6,10 @@ import pytest
 
 from tests.reporting.browser import FOUND, NAMES, look, pieces_of_text, printed
 
-pytestmark = pytest.mark.skipif(FOUND is None, reason=f"none of {', '.join(NAMES)} is installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(FOUND is None, reason=f"none of {', '.join(NAMES)} is installed"),
+]
 
 PHONE, DESK = 390, 1280
 BROKEN = """<!doctype html><html><head>{policy}</head><body><p>Words.</p>

@@ -1,4 +1,4 @@
-"""The section on hidden classes and its tables, on fake draws of the paper's design."""
+"""The section on the mixture and its tables, on fake draws of the paper's design."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.mixtures.checks import AGREEMENT, IDENTIFIABILITY, hidden_class_checks
+from bayes_hte.mixtures.checks import AGREEMENT, IDENTIFIABILITY, class_checks
 from bayes_hte.reporting import methods
 from bayes_hte.reporting.page.numbers import number
 from bayes_hte.reporting.page.section import Material
@@ -35,7 +35,7 @@ def fit():
 
 @pytest.fixture(scope="module")
 def mixed(results, fit):
-    """The fake results of a study that declares hidden classes."""
+    """The fake results of a study that declares a mixture."""
     return replace(results, spec=replace(results.spec, mixture=DECLARED), mixture=fit)
 
 
@@ -89,7 +89,7 @@ def test_the_truth_is_shown_where_the_data_are_simulated(mixed, monkeypatch):
     }
     page = shown(mixed)
     assert "The data are simulated" in page.text
-    assert page.tables["Hidden classes, two ways."][0][1] == "Truth"
+    assert page.tables["The classes, two ways."][0][1] == "Truth"
     monkeypatch.setitem(KNOWN_CLASSES, "fake", lambda: known.iloc[:1])  # of another number
     assert "truth" not in tables_of(mixed)["hidden_classes"]
 
@@ -113,7 +113,7 @@ def test_the_profile_and_the_memberships_are_those_of_the_fit(mixed, fit):
     assert members["drawn"].sum() == 400
 
 
-def test_the_section_says_level_edges_reason_verdict_and_numbers(mixed, fit, page):
+def test_the_section_says_level_edges_reason_agreement_and_numbers(mixed, fit, page):
     d = Material(mixed, {"average_effects": average_effects(mixed)}).decimals
     for words in (
         "Level 3, mixture of treatment effects",
@@ -125,10 +125,10 @@ def test_the_section_says_level_edges_reason_verdict_and_numbers(mixed, fit, pag
         "it must not guide treatment",
     ):
         assert words in page.text
-    rows = {row[0]: row for row in page.tables["Hidden classes, two ways."][1:]}
+    rows = {row[0]: row for row in page.tables["The classes, two ways."][1:]}
     wanted = number(float(fit.effects.isel({"class": 1}).median()), d)
     assert rows["All classes"][1] == number(float(fit.ate.median()), d)
-    effect_rows = [r for r in page.tables["Hidden classes, two ways."] if r[0] == "Class 1"]
+    effect_rows = [r for r in page.tables["The classes, two ways."] if r[0] == "Class 1"]
     assert effect_rows[0][1] == wanted
     assert len(page.alternatives) == 4
     assert "must not be used" not in page.text
@@ -136,7 +136,7 @@ def test_the_section_says_level_edges_reason_verdict_and_numbers(mixed, fit, pag
 
 def test_an_unhealthy_fit_is_marked_and_disagreement_said(mixed, fit):
     bad = CheckResult("sampling health: average effects", False, pd.DataFrame(), "R-hat is 2.")
-    apart = replace(fit.agreement, verdict="disagree", reasons=("Look for an X-Y edge.",))
+    apart = replace(fit.agreement, answer="disagree", reasons=("Look for an X-Y edge.",))
     page = shown(replace(mixed, mixture=replace(fit, health=(bad,), agreement=apart)))
     assert "must not be used. R-hat is 2." in page.text
     assert "Likelihood and moments: disagree. Look for an X-Y edge." in page.text
@@ -151,7 +151,7 @@ def test_with_an_x_y_edge_only_the_average_effect_is_shown(mixed):
     assert set(tables) == {"hidden_classes", "hidden_levels", "hidden_diagnostics"}
     assert tables["hidden_classes"]["quantity"].tolist() == ["ate"]
     page = shown(only)
-    assert "What would mend it" in page.text
+    assert "What would reach a better level" in page.text
     assert "Class 0" not in page.text
     written = " ".join(methods(only).paragraphs)
     assert "average effect only" in written
@@ -177,25 +177,25 @@ def test_the_level_grid_holds_the_hierarchy(fit):
     assert grid[grid["reached"]].index.get_level_values("level").unique().tolist() == ["3: effects"]
 
 
-def test_checks_carry_the_level_the_health_and_the_verdict(fit):
-    checks = {check.name: check for check in hidden_class_checks(fit)}
+def test_checks_carry_the_level_the_health_and_the_agreement(fit):
+    checks = {check.name: check for check in class_checks(fit)}
     assert list(checks) == [
         IDENTIFIABILITY,
-        "hidden classes: average effects",
-        "hidden classes: divergences",
-        "hidden classes: class labels",
+        "mixture: average effects",
+        "mixture: divergences",
+        "mixture: class labels",
         AGREEMENT,
     ]
     assert checks[IDENTIFIABILITY].passed is None
     assert "Level 3" in checks[IDENTIFIABILITY].text
     assert checks[AGREEMENT].passed
-    assert checks["hidden classes: divergences"].passed
-    for verdict in ("disagree", "not identifiable here"):
-        other = replace(fit, agreement=replace(fit.agreement, verdict=verdict))
-        assert hidden_class_checks(other)[-1].passed is False
+    assert checks["mixture: divergences"].passed
+    for answer in ("disagree", "not identifiable here"):
+        other = replace(fit, agreement=replace(fit.agreement, answer=answer))
+        assert class_checks(other)[-1].passed is False
 
 
-def test_the_methods_cite_what_hidden_classes_rest_on(mixed, results):
+def test_the_methods_cite_the_works_behind_the_mixture(mixed, results):
     names = {"Mazaheri et al. 2025", "Miao et al. 2018", "Hausman 1978", "Allman et al. 2009"}
     assert names <= {reference.short for reference in methods(mixed).references}
     assert not names & {reference.short for reference in methods(results).references}

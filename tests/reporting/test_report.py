@@ -216,4 +216,4 @@ def test_inline_figures_have_no_address_date_or_shared_name():
     ids = [set(re.findall(r'\sid="([^"]*)"', svg)) for svg in (first, second)]
     assert ids[0]
     assert not ids[0] & ids[1]
-    assert 'aria-label="a &quot;quoted&quot; &amp; &lt;odd&gt; line"' in first
+    assert 'aria-label="a &#34;quoted&#34; &amp; &lt;odd&gt; line"' in first

@@ -96,7 +96,7 @@ def test_a_difference_without_a_short_description_is_said_to_have_none(build, de
 def test_whom_the_halves_compare_is_said(observational):
     judged = in_halves(observational, declared=True)
     page = Page(subgroups(Material(judged, all_tables(judged))).body)
-    assert "those whom one half puts highest and lowest are compared in the other" in page.text
+    assert "the groups that one half puts highest and lowest are compared in the other" in page.text
     (shown,) = (t for name, t in page.tables.items() if "outer leaves of a tree" in name)
     assert [row[0] for row in shown[1:]] == [
         "first half, second half",

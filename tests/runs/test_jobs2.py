@@ -44,6 +44,7 @@ def test_linear_models_reproduce_the_published_values(jobs2):
     assert indirect + outcome["treat"] == pytest.approx(PUBLISHED["te"], abs=5e-5)
 
 
+@pytest.mark.slow
 def test_homogeneous_linear_posterior_agrees_with_the_published_values(jobs2):
     study = hte.Study.from_frame(
         jobs2,

@@ -1,4 +1,4 @@
-"""Hidden classes in a run: declared, checked before sampling, saved, used again, reported."""
+"""A mixture in a run: declared, checked before sampling, saved, used again, reported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bayes_hte.mixtures.likelihood import fitting
 from bayes_hte.reporting import document
 from bayes_hte.reporting.sections.mixture import mixture
 from bayes_hte.runs import effect_stage, mixture_stage
-from bayes_hte.runs.mixture_stage import declared_problem, fit_hidden_classes, saved_hidden_classes
+from bayes_hte.runs.mixture_stage import declared_problem, fit_classes, saved_classes
 from bayes_hte.runs.stage_runner import Clock, StageRunner
 from bayes_hte.study.datasets import load_resistance, resistance_classes
 from bayes_hte.study.spec_file import load_spec, parse_spec
@@ -31,7 +31,7 @@ from bayes_hte.study.study import Study
 from tests.mixtures.fake_mixture import SIZE, fake_problem, fake_sample, mixture_frame
 
 TOML = """
-title = "Hidden classes"
+title = "Classes"
 [about]
 question = "Whom does it help?"
 suitable_for = "tests"
@@ -105,8 +105,8 @@ def runner(spec, frame, folder, said=None):
 
 def test_a_second_fit_uses_the_saved_draws_and_says_the_same(no_sampler, frame, tmp_path):
     spec, said = parse_spec(TOML), []
-    first, sampled = fit_hidden_classes(*runner(spec, frame, tmp_path))
-    again, more = fit_hidden_classes(*runner(spec, frame, tmp_path, said))
+    first, sampled = fit_classes(*runner(spec, frame, tmp_path))
+    again, more = fit_classes(*runner(spec, frame, tmp_path, said))
     assert (sampled, more) == (["mixture"], [])
     assert len(no_sampler) == 1
     assert said == ["mixture: using the saved draws"]
@@ -116,7 +116,7 @@ def test_a_second_fit_uses_the_saved_draws_and_says_the_same(no_sampler, frame, 
     assert [c.text for c in again.health] == [c.text for c in first.health]
     np.testing.assert_array_equal(again.membership(), first.membership())
     problem, work = runner(spec, frame, tmp_path)
-    from_report = saved_hidden_classes(problem, spec, work.folder)
+    from_report = saved_classes(problem, spec, work.folder)
     assert from_report.summary().equals(first.summary())
 
 
@@ -130,33 +130,33 @@ def test_a_second_fit_uses_the_saved_draws_and_says_the_same(no_sampler, frame, 
 )
 def test_a_changed_setting_is_named_and_sampled_again(no_sampler, frame, tmp_path, old, new, named):
     before = parse_spec(TOML)
-    fit_hidden_classes(*runner(before, frame, tmp_path))
+    fit_classes(*runner(before, frame, tmp_path))
     after, said = parse_spec(TOML.replace(old, new)), []
     problem, work = runner(after, frame, tmp_path, said)
     with pytest.raises(SavedResultError, match=r"changed since the saved run"):
-        saved_hidden_classes(problem, after, tmp_path)
-    assert fit_hidden_classes(problem, work)[1] == ["mixture"]
+        saved_classes(problem, after, tmp_path)
+    assert fit_classes(problem, work)[1] == ["mixture"]
     assert named in " ".join(said)
     assert len(no_sampler) == 2
 
 
 def test_a_reason_can_be_reworded_and_other_proxies_are_other_data(no_sampler, frame, tmp_path):
-    fit_hidden_classes(*runner(parse_spec(TOML), frame, tmp_path))
+    fit_classes(*runner(parse_spec(TOML), frame, tmp_path))
     reworded = parse_spec(TOML.replace('"by design"', '"by the design of the trial"'))
-    assert fit_hidden_classes(*runner(reworded, frame, tmp_path))[1] == []
+    assert fit_classes(*runner(reworded, frame, tmp_path))[1] == []
     shuffled = frame.assign(z=frame["z"].to_numpy()[::-1])  # z is no covariate of the study
-    assert fit_hidden_classes(*runner(parse_spec(TOML), shuffled, tmp_path))[1] == ["mixture"]
+    assert fit_classes(*runner(parse_spec(TOML), shuffled, tmp_path))[1] == ["mixture"]
 
 
 def test_a_damaged_or_absent_stage_is_not_reported(no_sampler, frame, tmp_path):
     spec = parse_spec(TOML)
     problem, _ = runner(spec, frame, tmp_path)
     with pytest.raises(SavedResultError, match="no saved stage"):
-        saved_hidden_classes(problem, spec, tmp_path)
-    fit_hidden_classes(*runner(spec, frame, tmp_path))
+        saved_classes(problem, spec, tmp_path)
+    fit_classes(*runner(spec, frame, tmp_path))
     next(p for p in tmp_path.rglob("c/0/*") if p.is_file()).write_bytes(b"damaged")
     with pytest.raises(SavedResultError, match="damaged"):
-        saved_hidden_classes(problem, spec, tmp_path)
+        saved_classes(problem, spec, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ def test_a_study_without_a_mixture_has_no_stage(frame, tmp_path):
     spec = parse_spec(head + rest[rest.index("[sampler]") :])
     problem, work = runner(spec, frame, tmp_path)
     assert problem is None
-    assert fit_hidden_classes(problem, work) == (None, [])
-    assert saved_hidden_classes(problem, spec, tmp_path) is None
+    assert fit_classes(problem, work) == (None, [])
+    assert saved_classes(problem, spec, tmp_path) is None
     assert not list(tmp_path.iterdir())
 
 
@@ -227,7 +227,7 @@ def test_what_the_data_or_the_graph_do_not_allow_is_refused_before_sampling(
         declared_problem(spec, frame.assign(one=1), study_of(spec, frame))
 
 
-def test_a_run_reports_hidden_classes_and_the_report_can_be_made_again(
+def test_a_run_reports_the_classes_and_the_report_can_be_made_again(
     no_sampler, tmp_path, capsys, monkeypatch
 ):
     # The rest of a run has tests of its own.
@@ -239,13 +239,13 @@ def test_a_run_reports_hidden_classes_and_the_report_can_be_made_again(
     cli.main(["run", str(path), "-o", str(tmp_path / "out"), "--quiet"])
     shown = capsys.readouterr().out
     assert "mixture: sampling 2 chains of 50 + 150" in shown
-    assert "hidden classes, level 3: mixture of treatment effects" in shown
+    assert "classes, level 3: mixture of treatment effects" in shown
     assert "probability of class 1" in shown
     saved = json.loads((tmp_path / "out" / "run.json").read_text())
     assert saved["provenance"]["sampled"] == ["propensity", "outcome", "mixture"]
-    assert [c["name"] for c in saved["checks"]][-1] == "hidden classes: likelihood and moments"
+    assert [c["name"] for c in saved["checks"]][-1] == "mixture: likelihood and moments"
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert '<section id="hidden-classes"' in page
+    assert '<section id="mixture"' in page
     cli.main(["report", str(tmp_path / "out")])
     assert len(no_sampler) == 1
     assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8") == page
@@ -255,12 +255,12 @@ def test_a_run_reports_hidden_classes_and_the_report_can_be_made_again(
     ("healthy", "mixed_well", "status"),
     [(True, True, cli.DONE), (True, False, cli.UNHEALTHY), (False, True, cli.UNHEALTHY)],
 )
-def test_hidden_classes_that_failed_their_checks_change_the_exit_status(
+def test_a_mixture_that_failed_its_checks_changes_the_exit_status(
     healthy, mixed_well, status, capsys
 ):
     results = SimpleNamespace(healthy=healthy, mixture=SimpleNamespace(healthy=mixed_well))
     assert cli._status(results) == status
-    assert ("hidden classes failed" in capsys.readouterr().err) == (healthy and not mixed_well)
+    assert ("the mixture failed" in capsys.readouterr().err) == (healthy and not mixed_well)
 
 
 def test_check_says_the_level_and_samples_nothing(no_sampler, frame, tmp_path, capsys):
@@ -294,7 +294,7 @@ def test_the_resistance_study_builds_and_its_moments_cover_the_truth():
     assert (problem.graph.level, problem.level) == (3, 3)
     data = mixture_data(problem.study, z=spec.mixture.z_proxies, x=spec.mixture.x_proxies)
     found = moment_posterior(data, problem.graph, rng=np.random.default_rng(0), draws=500)
-    assert found.diagnostics.verdict == "usable"
+    assert found.diagnostics.grade == "usable"
     table, truth = found.summary(), resistance_classes()
     for u in (0, 1):
         for quantity, column in (("effects", "effect"), ("probabilities", "probability")):

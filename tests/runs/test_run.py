@@ -13,6 +13,7 @@ from bayes_hte.study.spec_file import load_spec
 from bayes_hte.subgroups.honest.folds import UNSHRUNK
 from tests.trial import TOML, trial_frame
 
+pytestmark = pytest.mark.slow
 OPTIONS = {
     'mediator = "m"\n': "",
     "[mediator]\ncontrolled_at = [0.0]\n": "",

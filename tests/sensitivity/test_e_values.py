@@ -104,10 +104,17 @@ def test_every_outcome_family_has_a_measure():
     ("options", "error", "message"),
     [
         ({"measure": "odds"}, SpecError, "unknown measure 'odds'"),
-        ({"measure": "standardised_difference"}, SpecError, "needs outcome_sd"),
+        ({"measure": "standardised_difference"}, SpecError, "outcome_sd must be a positive number"),
+        (
+            {"measure": "standardised_difference", "outcome_sd": "2"},
+            SpecError,
+            "outcome_sd must be a positive number",
+        ),
         ({"measure": "risk_ratio", "outcome_sd": 1.0}, SpecError, "has no part"),
         ({"measure": "risk_ratio"}, DataError, "risks between 0 and 1"),
         ({"measure": "mean_ratio", "target": -7.0}, DataError, "nearer to 0"),
+        ({"measure": "mean_ratio", "target": np.nan}, SpecError, "target must be a finite number"),
+        ({"measure": "mean_ratio", "target": "0"}, SpecError, "target must be a finite number"),
     ],
 )
 def test_what_has_no_e_value_is_refused(options, error, message):

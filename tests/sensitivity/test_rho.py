@@ -215,7 +215,7 @@ def test_other_families_and_studies_without_mediator_are_refused():
         mediation_rho(fit)
 
 
-@pytest.mark.parametrize("rho", [[], [0.5, 0.1], [1.0], [[0.1]]])
+@pytest.mark.parametrize("rho", [[], [0.5, 0.1], [1.0], [[0.1]], [np.nan], 0.1, "a", None])
 def test_correlations_that_are_none_are_refused(rho):
     with pytest.raises(SpecError, match="inside"):
         rho_sensitivity(draws(1.0), draws(1.0), draws(1.0), rho=rho)
@@ -224,6 +224,8 @@ def test_correlations_that_are_none_are_refused(rho):
 def test_arrays_that_are_no_averages_are_refused():
     with pytest.raises(DataError, match="te must be an average"):
         rho_sensitivity(draws(1.0), draws(1.0, 2.0), draws(1.0))
+    with pytest.raises(DataError, match="tnie must be an average, a DataArray"):
+        rho_sensitivity([1.0], draws(1.0), draws(1.0))
     with pytest.raises(DataError, match="shift holds NaN"):
         rho_sensitivity(draws(1.0), draws(1.0), draws(np.nan))
     with pytest.raises(DataError, match="no effect on the mediator"):

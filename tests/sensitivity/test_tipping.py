@@ -120,7 +120,11 @@ def test_a_benchmark_flatters_whatever_its_sign():
     [
         ({"gamma": []}, DataError, "gamma must be a list"),
         ({"delta": [0.1, np.nan]}, DataError, "delta must be a list"),
+        ({"delta": "a"}, DataError, "delta must be a list"),
+        ({"gamma": None}, DataError, "gamma must be a list"),
         ({"levels": [1.0]}, SpecError, "inside"),
+        ({"levels": 0.95}, SpecError, "inside"),
+        ({"levels": []}, SpecError, "inside"),
         ({"better": "more"}, SpecError, "unknown direction"),
         ({"beyond": -1.0}, SpecError, "0 or more"),
     ],
@@ -133,6 +137,10 @@ def test_a_grid_or_level_without_meaning_is_refused(options, error, message):
 def test_unit_level_effects_and_collinear_covariates_are_refused():
     with pytest.raises(DataError, match="average over units first"):
         tipping_point(average(mean=1.0).expand_dims(unit=3), better="higher", **GRID)
+    with pytest.raises(DataError, match="effect must be an average, a DataArray"):
+        tipping_point(average(mean=1.0).to_numpy(), better="higher", **GRID)
+    with pytest.raises(DataError, match="effect holds NaN"):
+        tipping_point(average(mean=np.nan), better="higher", **GRID)
     frame = observed().assign(twice=lambda d: 2 * d["age"])
     with pytest.raises(DataError, match="collinear"):
         benchmark_covariates(frame, outcome="y", treatment="t", covariates=["age", "twice"])

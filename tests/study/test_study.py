@@ -130,9 +130,8 @@ def test_infinite_values_are_refused_with_columns_and_counts():
 
 @pytest.mark.parametrize("role", ["outcome", "mediator"])
 def test_text_where_numbers_are_needed_is_refused_with_advice(role):
-    study = build(**{role: "region"}, covariates=["age", "income"])
     with pytest.raises(DataError, match=f"{role} 'region' must be numeric, got .*Recode it"):
-        getattr(study, role)()
+        build(**{role: "region"}, covariates=["age", "income"])
 
 
 @pytest.mark.parametrize("frame", [good_frame().iloc[:0], pd.DataFrame(index=range(3))])
@@ -163,12 +162,12 @@ def test_more_covariates_than_the_rows_allow_are_refused():
 
 
 def test_covariates_as_one_string_are_refused_with_the_list_to_write():
-    with pytest.raises(DataError, match=r"got the string 'age'; write \['age'\]"):
+    with pytest.raises(DataError, match=r"got 'age'; write \['age'\]"):
         build(covariates="age")
 
 
 def test_no_covariates_are_refused():
-    with pytest.raises(DataError, match="covariates is empty"):
+    with pytest.raises(DataError, match=r"non-empty list of column names, got \[\]"):
         build(covariates=[])
 
 
@@ -388,7 +387,7 @@ def test_a_csv_file_that_cannot_be_read_is_a_data_error(tmp_path, content):
 
 def test_a_date_is_refused_with_what_to_do():
     frame = good_frame().assign(day=pd.date_range("2026-01-01", periods=N))
-    with pytest.raises(DataError, match=r"covariate .day. is datetime64.*days since a fixed day"):
+    with pytest.raises(DataError, match=r"covariate .day. holds dates.*datetime64.*fixed day"):
         build(frame, covariates=["day"])
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.subgroups import Tsne, m_learner
-from bayes_hte.subgroups.describing.contrasts import leaf_contrasts, subgroup_contrasts
+from bayes_hte.subgroups.describing.contrasts import leaf_contrasts
 from bayes_hte.subgroups.describing.explained import explained_share
 from bayes_hte.subgroups.finding.stability import discovery_stability
 from tests.fakes import fake_effect, fake_study
@@ -111,22 +111,26 @@ def test_leaf_contrasts_average_draws_before_they_compare(known):
     assert default["margin"].iloc[0] == pytest.approx(0.05 * study.frame["y"].std())
 
 
-def test_the_contrast_of_the_verdict_is_among_the_subgroup_contrasts(known):
-    groups = known[2]
-    found = subgroup_contrasts(groups)
-    np.testing.assert_allclose(found.draws.isel(pair=0), groups.contrast)
-    assert found.table.index.tolist() == [(1, 0)]
-    assert found.table["prob_above_margin"].item() == groups.probability
-
-
-def test_one_subgroup_has_no_contrasts(known):
+def test_one_leaf_has_no_contrasts(known):
     study, effect, _ = known
     shared = effect.mean("unit").expand_dims(unit=effect["unit"]).transpose(*effect.dims)
     alone = m_learner(shared, study, seed=1)
-    assert subgroup_contrasts(alone).table.empty
     assert leaf_contrasts(shared, study, alone.profile).table.empty
     with pytest.raises(SpecError, match="ci_prob must be"):
-        subgroup_contrasts(alone, ci_prob=95)
+        leaf_contrasts(shared, study, alone.profile, ci_prob=95)
+
+
+def test_explained_shares_match_units_by_label(known):
+    _, effect, groups = known
+    order = np.random.default_rng(1).permutation(effect.sizes["unit"])
+    labels = groups.labels
+    expected = explained_share(effect, labels.to_numpy())
+    xr.testing.assert_equal(explained_share(effect, labels[order]), expected)
+    xr.testing.assert_equal(explained_share(effect, labels.to_series().iloc[order]), expected)
+    with pytest.raises(DataError, match=r"labels must have shape"):
+        explained_share(effect, labels[1:])
+    with pytest.raises(DataError, match=r"effect must be a DataArray of draws"):
+        explained_share(effect.to_numpy(), labels)
 
 
 # ---------------------------------------------------------------- stability
@@ -184,7 +188,7 @@ def test_the_map_is_passed_on_and_jobs_change_nothing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_seeds": 1}, "n_seeds must be at least 2"),
+        ({"n_seeds": 1}, "n_seeds must be a whole number, at least 2"),
         ({"seed": -3}, "seed must be a whole number"),
         ({"largest_k": 1}, "largest_k must be"),
     ],

@@ -13,7 +13,15 @@ import xarray as xr
 from bayes_hte.effects.contrasts import average
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study.study import Study
-from bayes_hte.subgroups import Subgroups, Tsne, m_learner
+from bayes_hte.subgroups import (
+    Subgroups,
+    Tsne,
+    co_clustering,
+    heat_map_tables,
+    m_learner,
+    point_partition,
+    subgroup_effects_table,
+)
 from tests.fakes import fake_effect, fake_study
 
 
@@ -314,16 +322,6 @@ def test_options_out_of_range_are_refused(known, options, message):
         m_learner(effect, study, **{"seed": 1, **options})
 
 
-def test_an_outcome_in_words_is_refused(known):
-    study, _, effect = known
-    frame = study.frame.assign(y=np.where(study.frame["y"] > 0, "good", "bad"))
-    words = Study.from_frame(
-        frame, outcome="y", treatment="treat", covariates=["x1", "x2"], mediator="m"
-    )
-    with pytest.raises(DataError, match="outcome 'y' must be numeric"):
-        m_learner(effect, words, seed=1)
-
-
 def test_units_with_names_keep_them(known):
     study, truth, effect = known
     frame = study.frame.set_axis([f"patient {i}" for i in range(len(truth))])
@@ -333,3 +331,89 @@ def test_units_with_names_keep_them(known):
     found = m_learner(effect.drop_vars("unit"), named, seed=1)
     assert isinstance(found.labels.to_series(), pd.Series)
     assert int(found.labels.sel(unit="patient 3")) == truth[3]
+
+
+INDEXES = {
+    "named": pd.Index([f"p{i}" for i in range(60)], name="patient_id"),
+    "named like a covariate": pd.Index(range(60), name="x1"),
+    "named like a dimension": pd.Index(range(60), name="draw"),
+    "nullable": pd.Index(range(60), dtype="Int64"),
+    "two levels": pd.MultiIndex.from_product([range(30), ["left", "right"]], names=["id", "eye"]),
+}
+
+
+@pytest.fixture(scope="module")
+def few():
+    study, truth = fake_study(np.random.default_rng(3), n_units=60)
+    effect = fake_effect(np.random.default_rng(4), truth, chains=1, draws=20)
+    return study, effect, m_learner(effect, study, seed=1, largest_k=2)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES.keys())
+def test_any_index_of_the_units_gives_the_same_subgroups(few, index):
+    study, effect, expected = few
+    alike = study.alike(study.frame.set_axis(index))
+    coords = (
+        xr.Coordinates.from_pandas_multiindex(index, "unit")
+        if index.nlevels > 1
+        else {"unit": index.rename("unit")}
+    )
+    for labelled in (
+        effect.drop_vars("unit"),
+        effect.assign_coords(coords),
+        effect.assign_coords(unit=alike.units.rename("unit")),
+    ):
+        found = m_learner(labelled, alike, seed=1, largest_k=2)
+        np.testing.assert_array_equal(found.labels, expected.labels)
+        assert found.labels.get_index("unit").tolist() == alike.units.tolist()
+        pd.testing.assert_frame_equal(found.summary(), expected.summary())
+        table = subgroup_effects_table(labelled, alike, found, better="higher")
+        assert table["n_units"].iloc[-1] == 60
+        clustered = co_clustering(labelled, found, seed=1)
+        _, units = heat_map_tables(clustered, point_partition(clustered))
+        assert units.index.name == "unit"
+        assert set(units.index) == set(alike.units)
+
+
+@pytest.mark.parametrize("index", [INDEXES["named"], INDEXES["nullable"]], ids=["text", "numbers"])
+def test_the_cure_for_units_in_another_order_works(few, index):
+    study, effect, expected = few
+    study = study.alike(study.frame.set_axis(index))
+    turned = effect.assign_coords(unit=index.rename("unit")).isel(unit=slice(None, None, -1))
+    with pytest.raises(DataError, match=r"select effect.sel\(unit=study.units\)"):
+        m_learner(turned, study, seed=1)
+    found = m_learner(turned.sel(unit=study.units), study, seed=1, largest_k=2)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+
+
+def test_what_is_no_study_is_refused(few):
+    study, effect, groups = few
+    with pytest.raises(DataError, match="study must be a Study, got DataFrame"):
+        m_learner(effect, study.frame, seed=1)
+    with pytest.raises(DataError, match="study must be a Study, got DataFrame"):
+        subgroup_effects_table(effect, study.frame, groups, better="higher")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"margin": "small"},
+        {"probability": "0.9"},
+        {"probability": None},
+        {"leaf_share": "0.1"},
+        {"leaf_price": None},
+        {"clear_membership": "0.8"},
+        {"largest_k": 2.0},
+        {"clusters": None},
+        {"embed": None},
+        {"embed": Tsne(perplexity="30")},
+        {"embed": Tsne(max_iter=500.5)},
+        {"seed": "1"},
+    ],
+    ids=str,
+)
+def test_options_of_another_type_are_refused(few, options):
+    study, effect, _ = few
+    with pytest.raises(SpecError, match=r"got|unknown"):
+        m_learner(effect, study, **{"seed": 1, **options})

@@ -248,7 +248,7 @@ def test_a_level_that_only_one_half_has_is_none_of_those_a_profile_names():
     (fold,) = (f for f in found.folds if "rare" not in f.profile.text)
     rare = frame.iloc[[0]]
     assert fold.profile.assign(rare, unknown_is_no=True) in (0, 1)
-    with pytest.raises(DataError, match="levels the profile does not know: rare"):
+    with pytest.raises(DataError, match="levels that the profile does not know: rare"):
         fold.profile.assign(rare)
 
 

@@ -128,7 +128,7 @@ def test_effects_clustered_jointly_are_compared_jointly(known):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"landmarks": 1}, SpecError, "landmarks must be from 2 to 5000, got 1"),
+        ({"landmarks": 1}, SpecError, "landmarks must be a whole number from 2 to 5000, got 1"),
         ({"landmarks": 5001}, SpecError, "got 5001"),
         ({"seed": -1}, SpecError, "seed must be a whole number"),
         ({"effect": lambda e: e.isel(unit=slice(5))}, DataError, "has 5 units and the study 120"),
@@ -147,34 +147,24 @@ def test_losses_are_those_of_the_definitions(monkeypatch):
     monkeypatch.setattr("bayes_hte.subgroups.describing.partition_loss.TABLE_ROWS", 10)
     rng = np.random.default_rng(1)
     candidates, draws = rng.integers(4, size=(7, 30)), rng.integers(3, size=(11, 30))
-    vi = partition_losses(candidates, draws, loss="vi")
-    binder = partition_losses(candidates, draws, loss="binder")
+    losses = partition_losses(candidates, draws)
     for i, j in itertools.product(range(7), range(11)):
         a, b = candidates[i], draws[j]
         joint = entropy(np.column_stack([a, b]))
-        assert vi[i, j] == pytest.approx(2 * joint - entropy(a) - entropy(b))
-        apart = (a[:, np.newaxis] == a) != (b[:, np.newaxis] == b)
-        assert binder[i, j] == pytest.approx(apart.mean())
+        assert losses[i, j] == pytest.approx(2 * joint - entropy(a) - entropy(b))
 
 
 def test_equal_partitions_are_at_exactly_zero_whatever_their_labels():
     draw = np.random.default_rng(2).integers(5, size=(1, 999))
     renamed = np.array([3, 0, 4, 1, 2])[draw]
-    for loss in ("vi", "binder"):
-        assert partition_losses(renamed, draw, loss=loss).item() == 0.0
+    assert partition_losses(renamed, draw).item() == 0.0
 
 
 def test_the_yardstick_is_the_loss_of_independent_partitions():
     crossed = np.array([list(p) for p in itertools.product(range(2), range(3))] * 4).T
-    for loss in ("vi", "binder"):
-        # Fully crossed, hence independent.
-        observed = partition_losses(crossed[:1], crossed[1:], loss=loss)[0]
-        np.testing.assert_allclose(independent_losses(crossed[0], crossed[1:], loss=loss), observed)
-
-
-def test_an_unknown_loss_is_refused():
-    with pytest.raises(SpecError, match="unknown loss 'VI'"):
-        partition_losses(np.zeros((1, 4), int), np.zeros((1, 4), int), loss="VI")
+    # Fully crossed, hence independent.
+    observed = partition_losses(crossed[:1], crossed[1:])[0]
+    np.testing.assert_allclose(independent_losses(crossed[0], crossed[1:]), observed)
 
 
 def test_indicators_mark_the_group_of_each_unit():
@@ -186,14 +176,13 @@ def test_indicators_mark_the_group_of_each_unit():
 # ---------------------------------------------------------------- point partition
 
 
-@pytest.mark.parametrize("loss", ["vi", "binder"])
-def test_the_point_partition_is_the_best_of_all_partitions_of_few_units(loss):
+def test_the_point_partition_is_the_best_of_all_partitions_of_few_units():
     rng = np.random.default_rng(3)
     centre = np.array([0, 0, 0, 1, 1, 2])
     draws = np.where(rng.random((80, 6)) < 0.15, rng.integers(3, size=(80, 6)), centre)
-    point = point_partition(of_draws(draws.tolist(), discovered=[0] * 6), loss=loss)
+    point = point_partition(of_draws(draws.tolist(), discovered=[0] * 6))
     everything = np.array(list(itertools.product(range(4), repeat=6)))
-    least = partition_losses(everything, draws, loss=loss).mean(axis=1).min()
+    least = partition_losses(everything, draws).mean(axis=1).min()
     assert point.expected_loss == pytest.approx(least)
     assert point.expected_loss == pytest.approx(float(point.losses.mean()))
     assert point.candidates["chosen"].sum() == 1
@@ -244,8 +233,11 @@ def test_one_subgroup_is_one_group_without_uncertainty(known):
 def test_draws_as_candidates_can_be_left_out(clustered):
     assert "draw" not in point_partition(clustered, candidate_draws=0).candidates.index
     assert point_partition(clustered, candidate_draws=7).candidates.loc["draw", "candidates"] <= 7
-    with pytest.raises(SpecError, match="candidate_draws must be 0 or more"):
-        point_partition(clustered, candidate_draws=-1)
+    for n in (-1, 2.5, "all"):
+        with pytest.raises(
+            SpecError, match="candidate_draws must be a whole number, 0 or more, got"
+        ):
+            point_partition(clustered, candidate_draws=n)
 
 
 # ---------------------------------------------------------------- credible ball
@@ -258,7 +250,7 @@ def test_the_ball_is_the_smallest_that_holds_the_share():
     clustered = of_draws([centre] * 18 + [moved, third], discovered=centre)
     point = point_partition(clustered)
     ball = credible_ball(clustered, point, probability=0.95)
-    near = partition_losses(np.array([centre]), np.array([moved, third]), loss="vi")[0]
+    near = partition_losses(np.array([centre]), np.array([moved, third]))[0]
     assert ball.radius == near[0]
     assert near[0] < near[1]
     assert ball.content == 0.95

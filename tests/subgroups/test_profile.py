@@ -185,10 +185,18 @@ def test_units_the_profile_cannot_place_are_refused(patients):
     profile = profile_of(patients, york, york.astype(float))
     with pytest.raises(DataError, match="needs covariate 'site'"):
         profile.assign(pd.DataFrame({"age": [50]}))
-    with pytest.raises(DataError, match="levels the profile does not know: Bath"):
+    with pytest.raises(DataError, match="levels that the profile does not know: Bath"):
         profile.assign(pd.DataFrame({"site": ["York", "Bath"]}))
-    with pytest.raises(DataError, match="missing in 1 rows"):
+    with pytest.raises(DataError, match="'site' has 1 missing values in 2 rows"):
         profile.assign(pd.DataFrame({"site": ["York", None]}))
+    twice = pd.DataFrame([["York", "Bath"]], columns=["site", "site"])
+    with pytest.raises(DataError, match="'site' occurs 2 times"):
+        profile.assign(twice)
+    for rows in ({"site": ["York"]}, pd.Series(["York"], name="site"), np.array([["York"]])):
+        with pytest.raises(DataError, match="frame must be a pandas DataFrame, got"):
+            profile.assign(rows)
+        with pytest.raises(DataError, match="frame must be a pandas DataFrame, got"):
+            profile.nodes[0].condition.holds(rows)
     old = (patients["age"] >= 50).to_numpy(dtype=int)
     by_age = profile_of(patients, old, old.astype(float))
     with pytest.raises(DataError, match="must be numeric"):

@@ -79,7 +79,7 @@ def test_the_map_keeps_two_far_groups_apart():
         (Tsne(), 3, "offered for 4"),
         (Tsne(perplexity=19), 20, "below the 19 other units, got 19; try 6.33"),
         (Tsne(perplexity=0.5), 20, "perplexity must be at least 1"),
-        (Tsne(max_iter=250), 20, "max_iter must be at least 251"),
+        (Tsne(max_iter=250), 20, "max_iter must be a whole number, at least 251"),
     ],
 )
 def test_tsne_refuses_what_it_cannot_do(options, n_units, message):

@@ -209,6 +209,7 @@ def test_curves_of_unknown_columns_levels_and_empty_grids_are_refused(prior, des
 # ---------------------------------------------------------------- recovery
 
 
+@pytest.mark.slow
 def test_the_curves_of_a_known_function_are_recovered_without_divergences():
     rng = np.random.default_rng(21)
     n = 250

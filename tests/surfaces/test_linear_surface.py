@@ -154,6 +154,7 @@ def test_an_arm_term_is_informed_by_the_rows_of_its_arm(design):
 # ---------------------------------------------------------------- recovery
 
 
+@pytest.mark.slow
 def test_a_linear_s_learner_recovers_linear_heterogeneity_as_a_t_learner_does():
     rng = np.random.default_rng(11)
     n = 240

@@ -419,6 +419,47 @@ def test_bad_outcomes_are_refused():
         targeting.qini(labelled, **{**options, "outcome": pd.Series(data["outcome"])})
 
 
+INDEXES = {
+    "named": pd.Index([f"p{i}" for i in range(10)], name="patient_id"),
+    "named like a dimension": pd.Index(range(10), name="draw"),
+    "nullable": pd.Index(range(10), dtype="Int64"),
+    "two levels": pd.MultiIndex.from_product([range(5), ["left", "right"]], names=["id", "eye"]),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES.keys())
+def test_values_are_matched_by_label_whatever_the_index_of_the_units(index):
+    effect, data = trial(15, 10, draws=4)
+    names = list(index.names) if index.nlevels > 1 else ["unit"]
+    coords = (
+        xr.Coordinates.from_pandas_multiindex(index, "unit")
+        if index.nlevels > 1
+        else {"unit": index.rename("unit")}
+    )
+    labelled = effect.assign_coords(coords)
+    assert set(names) <= set(labelled.coords)
+    order = np.random.default_rng(1).permutation(10)
+    shuffled = {k: pd.Series(data[k], index).iloc[order] for k in ("outcome", "treatment")}
+
+    def found(of: xr.DataArray, seen: dict) -> list[pd.DataFrame]:
+        rng = np.random.default_rng
+        by = pd.Series(np.arange(10.0), index).iloc[order] if of is labelled else np.arange(10.0)
+        return [
+            targeting.qini(of, **seen, better="higher", rng=rng(1)).summary(),
+            targeting.uplift_at(of, **seen, better="higher", rng=rng(1)).summary(),
+            targeting.effect_by_bucket(of, by, n_buckets=2).summary(),
+            targeting.policy_value(of, treat=by > 4, better="higher").summary(),
+        ]
+
+    plain = {k: data[k] for k in ("outcome", "treatment")}
+    for got, expected in zip(found(labelled, shuffled), found(effect, plain), strict=True):
+        pd.testing.assert_frame_equal(got, expected)
+    ranks = targeting.rank_uncertainty(labelled, better="higher")
+    assert ranks.p_top.index.tolist() == index.tolist()
+    assert len(ranks.unit_summary()) == 10
+
+
 def test_bad_options_are_refused():
     effect, data = trial(16, 10, draws=4)
     with pytest.raises(SpecError, match="direction for better"):
@@ -431,12 +472,25 @@ def test_bad_options_are_refused():
     for fractions in ([0.0], [1.5], []):
         with pytest.raises(SpecError, match="fractions must be shares"):
             targeting.uplift_at(effect, **data, better="higher", fractions=fractions)
-    with pytest.raises(SpecError, match="top must be a share"):
-        targeting.rank_uncertainty(effect, better="higher", top=20)
-    with pytest.raises(SpecError, match="at least 2"):
-        targeting.calibration_by_bins(effect, **data, n_bins=1)
-    with pytest.raises(SpecError, match="cost must be a finite"):
-        targeting.policy_value(effect, treat=np.ones(10), better="higher", cost=np.inf)
+    for fractions in ("half", None, ["a", "b"]):
+        with pytest.raises(SpecError, match="fractions must be shares"):
+            targeting.uplift_at(effect, **data, better="higher", fractions=fractions)
+    for evaluate in (targeting.qini, targeting.toc, targeting.uplift_at):
+        with pytest.raises(
+            SpecError, match=r"pass rng=numpy.random.default_rng\(<seed>\), got int"
+        ):
+            evaluate(effect, **{**data, "rng": 1}, better="higher")
+    for top in (20, "0.2", None):
+        with pytest.raises(SpecError, match="top must be a share"):
+            targeting.rank_uncertainty(effect, better="higher", top=top)
+    for n in (1, 2.5, "3"):
+        with pytest.raises(
+            SpecError, match="number of buckets must be a whole number, at least 2, got"
+        ):
+            targeting.calibration_by_bins(effect, **data, n_bins=n)
+    for cost in (np.inf, "1", None):
+        with pytest.raises(SpecError, match="cost must be a finite"):
+            targeting.policy_value(effect, treat=np.ones(10), better="higher", cost=cost)
     with pytest.raises(DataError, match=r"treat must lie in \[0, 1\]"):
         targeting.policy_value(effect, treat=np.full(10, 2), better="higher")
 

@@ -22,6 +22,6 @@ def get_family(name: str) -> Family:
     SpecError
         If the name is unknown.
     """
-    if name not in FAMILIES:
+    if name not in tuple(FAMILIES):
         raise unknown_name("family", name, FAMILIES)
     return FAMILIES[name]

@@ -1,1 +1,1 @@
-"""The latent-class PyMC model, its draws, labels and membership of classes."""
+"""The likelihood of a mixture: law, PyMC model, draws, labels and membership of classes."""

@@ -1,10 +1,9 @@
-"""Fit a latent mixture of treatment effects: graph, model, draws, labels, cross-check."""
+"""Fit a mixture of treatment effects: draws, names of the classes, comparison with the moments."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,64 +12,27 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.sampling_health import average_effects, divergences
-from bayes_hte.components.families import get_family
-from bayes_hte.errors import NotIdentifiedError, SpecError
 from bayes_hte.fitting.sampling import SamplerSize, check_draws
 from bayes_hte.mixtures.agreement import compare_posteriors
-from bayes_hte.mixtures.identification import Identifiability, identifiability
+from bayes_hte.mixtures.identification import Identifiability
 from bayes_hte.mixtures.likelihood.labels import ClassLabels, label_classes
+from bayes_hte.mixtures.likelihood.law import Patterns, class_law, class_means
 from bayes_hte.mixtures.likelihood.membership import class_shares
 from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
-from bayes_hte.mixtures.likelihood.model import (
-    LatentClassPriors,
-    Patterns,
-    build_latent_class,
-    class_law,
-    class_means,
-    collapse,
-    start_point,
-)
-from bayes_hte.mixtures.moments.data import MixtureData, empirical_moments, mixture_data
+from bayes_hte.mixtures.likelihood.model import MixturePriors, build_mixture, start_point
+from bayes_hte.mixtures.likelihood.problem import MixtureProblem, mixture_problem
+from bayes_hte.mixtures.moments.data import MixtureData, empirical_moments
 from bayes_hte.mixtures.moments.posterior import MomentPosterior, moment_posterior
-from bayes_hte.mixtures.moments.solving import solve_mixture
+from bayes_hte.mixtures.moments.solution import solve_mixture
 from bayes_hte.mixtures.moments.start import starting_values
 from bayes_hte.mixtures.proxies.bases import ContinuousBasis
 from bayes_hte.mixtures.proxies.features import MAX_JOINT_LEVELS
 from bayes_hte.names import ARM, CHAIN, CLASS, DRAW, SAMPLE
-from bayes_hte.seeds import stage_seed
-from bayes_hte.study.encoding import Encoding
-from bayes_hte.study.study import Study
+from bayes_hte.seeds import check_seed, stage_seed
 
-STAGE = "latent class"
-
-
-@dataclass(frozen=True)
-class MixtureProblem:
-    """A latent class model that has been checked and can be sampled.
-
-    Attributes
-    ----------
-    study : Study
-        The units, with the proxies as covariates.
-    data : MixtureData
-        The same as features.
-    patterns : Patterns
-        Its distinct rows.
-    graph : Identifiability
-        What the declared graph identifies.
-    level : {2, 3, 4}
-        Of the likelihood; 4 when the graph allows an X-Y edge.
-    family : str
-    priors : LatentClassPriors
-    """
-
-    study: Study
-    data: MixtureData
-    patterns: Patterns
-    graph: Identifiability
-    level: int
-    family: str
-    priors: LatentClassPriors
+STAGE: Final = "mixture"
+SEED_NAME: Final = "latent class"
+"""The draws of a fixed seed depend on this text, which is older than the name of the stage."""
 
 
 def fit_mixture(
@@ -87,7 +49,7 @@ def fit_mixture(
     family: str = "bernoulli",
     class_covariates: Sequence[str] = (),
     reference: Any = None,
-    priors: LatentClassPriors | None = None,
+    priors: MixturePriors | None = None,
     continuous: ContinuousBasis | None = None,
     max_joint_levels: int = MAX_JOINT_LEVELS,
     draws: int = 500,
@@ -95,12 +57,12 @@ def fit_mixture(
     chains: int = 4,
     progress: bool = True,
 ) -> MixtureFit:
-    """Fit a latent class model of a treatment effect and check it against the moments.
+    """Fit a mixture of classes with their own treatment effects, and compare it with the moments.
 
     Parameters
     ----------
     frame : DataFrame
-        One row a unit; not changed.
+        One row per unit; not changed.
     outcome, treatment : str
         Columns; the treatment has two levels.
     x_proxies, z_proxies : sequence of str
@@ -111,7 +73,7 @@ def fit_mixture(
     seed : int
         Equal seed, equal draws on the same machine.
     level : {2, 3}, default 3
-        Of the likelihood. 2 takes Z to be independent of T given the class, which is biased when
+        Of the likelihood. 2 assumes that Z is independent of T given the class, and is biased when
         it is not; 3 is right either way.
     edges : sequence of str, default ("Z-T",)
         Edges that cannot be ruled out, see :data:`bayes_hte.mixtures.identification.EDGES`. With an
@@ -121,18 +83,18 @@ def fit_mixture(
         except for a bernoulli one; the comparison with the moments shows whether that misleads.
     class_covariates : sequence of str, default ()
         Columns measured before treatment that make a class more or less probable, by a softmax
-        regression. They may act on proxies, treatment and outcome through the class alone: what
+        regression. They may act on proxies, treatment and outcome through the class alone: one that
         also acts otherwise is a confounder that neither the likelihood nor the moments handle.
     reference : optional
-        Level of the treatment that effects are taken against; default the smaller one.
-    priors : LatentClassPriors, optional
-        Default flat on probabilities, see :class:`LatentClassPriors`.
+        Level of the treatment that is compared with; default the smaller one.
+    priors : MixturePriors, optional
+        Default flat on probabilities, see :class:`MixturePriors`.
     continuous : QuantileBins, optional
-        How continuous proxies are cut; default four bins.
+        Bins of continuous proxies; default four.
     max_joint_levels : int, default 16
         Largest crossing of the proxies of one side.
     draws, tune, chains : int
-        Kept draws and tuning steps of each chain, and chains.
+        Kept draws and tuning steps per chain, and number of chains.
     progress : bool, default True
         Whether to show the sampler's progress.
 
@@ -157,7 +119,22 @@ def fit_mixture(
     Rows that are equal share a term, so binary outcomes cost the same for any number of units.
     Chains start at the moment solution, moved into its ranges, with a uniform jitter of one on the
     unconstrained scale; without a moment solution, at the centre of the priors with that jitter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.mixtures import draw_frame, paper_design
+    >>> rows = draw_frame(paper_design(), 300, rng=np.random.default_rng(1))
+    >>> hte.fit_mixture(
+    ...     rows, outcome="y", treatment="t", z_proxies=["z"], x_proxies=["x"], k=3, seed=1
+    ... )  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    bayes_hte.errors.NotIdentifiedError: ... 3 classes need 3 levels on each side; ...
     """
+    seed = check_seed(seed)
+    size = SamplerSize(chains=chains, draws=draws, tune=tune, progress=progress)
     problem = mixture_problem(
         frame,
         outcome=outcome,
@@ -174,76 +151,17 @@ def fit_mixture(
         continuous=continuous,
         max_joint_levels=max_joint_levels,
     )
-    size = SamplerSize(chains=chains, draws=draws, tune=tune, progress=progress)
     return judge_mixture(problem, sample_mixture(problem, seed=seed, size=size), seed=seed)
 
 
-def mixture_problem(
-    frame: pd.DataFrame,
-    *,
-    outcome: str,
-    treatment: str,
-    x_proxies: Sequence[str],
-    z_proxies: Sequence[str],
-    k: int,
-    level: int = 3,
-    edges: Sequence[str] = ("Z-T",),
-    family: str = "bernoulli",
-    class_covariates: Sequence[str] = (),
-    reference: Any = None,
-    priors: LatentClassPriors | None = None,
-    continuous: ContinuousBasis | None = None,
-    max_joint_levels: int = MAX_JOINT_LEVELS,
-) -> MixtureProblem:
-    """Check everything that can be checked before sampling; see :func:`fit_mixture`.
-
-    Returns
-    -------
-    MixtureProblem
-
-    Raises
-    ------
-    NotIdentifiedError, UnsupportedError, DataError, SpecError
-        As :func:`fit_mixture`.
-    """
-    likelihood = get_family(family)
-    both = sorted({*z_proxies, *x_proxies} & set(class_covariates))
-    if both:
-        raise SpecError(f"{', '.join(both)} is a proxy of the class; it cannot explain it as well.")
-    covariates = [*z_proxies, *x_proxies, *class_covariates]
-    study = Study.from_frame(
-        frame, outcome=outcome, treatment=treatment, covariates=covariates, reference=reference
-    )
-    data = mixture_data(
-        study, z=z_proxies, x=x_proxies, continuous=continuous, max_joint_levels=max_joint_levels
-    )
-    likelihood.check(data.outcome, "outcome")
-    graph = identifiability(
-        k=k,
-        z_levels=[len(data.z.names)],
-        x_levels=[len(data.x.names)],
-        edges=edges,
-        outcome_levels=2 if family == "bernoulli" else None,
-    )
-    return MixtureProblem(
-        study=study,
-        data=data,
-        patterns=collapse(data, _encoded(study, class_covariates)),
-        graph=graph,
-        level=_level(level, graph, data),
-        family=family,
-        priors=priors or LatentClassPriors(),
-    )
-
-
 def sample_mixture(problem: MixtureProblem, *, seed: int, size: SamplerSize) -> xr.DataTree:
-    """Draw from the posterior of a latent class model.
+    """Draw from the posterior of a mixture.
 
     Parameters
     ----------
     problem : MixtureProblem
     seed : int
-        Seed at the front door.
+        The seed given by the user.
     size : SamplerSize
 
     Returns
@@ -256,7 +174,7 @@ def sample_mixture(problem: MixtureProblem, *, seed: int, size: SamplerSize) -> 
     SamplingError
         If draws are not finite, or two chains are identical.
     """
-    model = build_latent_class(
+    model = build_mixture(
         problem.data,
         problem.patterns,
         k=problem.graph.k,
@@ -288,7 +206,7 @@ def judge_mixture(problem: MixtureProblem, sampled: xr.DataTree, *, seed: int) -
     posterior = _relabel(raw, labels)
     derived = _derive(posterior, level, family, problem.patterns)
     health = _health(derived, stats, labels, graph)
-    moments = _moments(problem.data, graph, labels, seed)
+    moments = _moments(problem, labels, seed)
     doubts = [check.text for check in health if not check.passed]
     return MixtureFit(
         posterior=xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats}),
@@ -305,41 +223,9 @@ def judge_mixture(problem: MixtureProblem, sampled: xr.DataTree, *, seed: int) -
     )
 
 
-def _encoded(study: Study, class_covariates: Sequence[str]) -> pd.DataFrame | None:
-    """Standardised covariates of the class, shape (unit, feature)."""
-    if not class_covariates:
-        return None
-    frame = study.frame[list(class_covariates)]
-    return Encoding.learn(frame).standardized(frame)
-
-
-def _level(level: int, graph: Identifiability, data: MixtureData) -> int:
-    """Level of the likelihood, or an error when the graph does not support it."""
-    if level not in (2, 3):
-        raise SpecError(f"level must be 2 or 3; got {level!r}. An X-Y edge is declared in edges.")
-    graph.require("ate")
-    if level == 2 and graph.level != 2:
-        raise NotIdentifiedError(
-            "level=2 takes the treatment-side proxies to be independent of the treatment given "
-            f"the class, and the declared graph does not support it. {' '.join(graph.reasons)} "
-            "Use level=3, or rule the edge out if the design does."
-        )
-    if level == 3 and not _ranked(graph, data):
-        raise NotIdentifiedError(
-            f"level=3 needs {graph.k} levels on each side; Z has {len(data.z.names)}, X has "
-            f"{len(data.x.names)}. {' '.join(graph.remedies)} Or use level=2."
-        )
-    return 4 if graph.level == 4 else level
-
-
-def _ranked(graph: Identifiability, data: MixtureData) -> bool:
-    """Whether both sides have a level for every class, as the moments and level 3 need."""
-    return min(len(data.z.names), len(data.x.names)) >= graph.k
-
-
 def _start(problem: MixtureProblem) -> dict[str, np.ndarray]:
     """Starting point from the moments; empty, the sampler's own, when they have no solution."""
-    if not _ranked(problem.graph, problem.data):
+    if not problem.has_moments:
         return {}
     moments = empirical_moments(problem.data)
     solution = solve_mixture(moments, k=problem.graph.k)
@@ -365,8 +251,8 @@ def _sample(
             draws=size.draws,
             tune=size.tune,
             chains=size.chains,
-            cores=min(size.cores, size.chains),
-            random_seed=stage_seed(seed, STAGE),
+            cores=size.processes,
+            random_seed=stage_seed(seed, SEED_NAME),
             progressbar=size.progress,
             compute_convergence_checks=False,  # judged below, on relabelled draws
             quiet=True,
@@ -439,11 +325,9 @@ def _health(
     return (*checks, labels.check()) if classes else checks
 
 
-def _moments(
-    data: MixtureData, graph: Identifiability, labels: ClassLabels, seed: int
-) -> MomentPosterior | None:
+def _moments(problem: MixtureProblem, labels: ClassLabels, seed: int) -> MomentPosterior | None:
     """The moment posterior, if the proxies have the levels it needs."""
-    if not _ranked(graph, data):
+    if not problem.has_moments:
         return None
     rng = np.random.default_rng(stage_seed(seed, "mixture moments"))
-    return moment_posterior(data, graph, rng=rng, labels=labels.rule)
+    return moment_posterior(problem.data, problem.graph, rng=rng, labels=labels.rule)

@@ -1,8 +1,8 @@
 """Names for the classes of every draw: which raw class is class 0, 1, ...
 
-The likelihood does not change when classes swap names, so a chain may call them as it likes, and
-may change its mind. Averages over such draws mean nothing. Here every draw is given labels by a
-rule, and how far the rule can be trusted is reported beside them.
+The likelihood does not change when classes swap names, so each chain has an order of its own, and
+may change it. Averages over such draws mean nothing. Here a rule gives labels to every draw, and
+how far the rule can be trusted is reported with them.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ class ClassLabels:
         Least distance of neighbouring effects in standard deviations.
     switched : ndarray, shape (chain,)
         Share of the draws of each chain whose raw order is not the chain's most frequent one: the
-        chain moved between labellings. Mended by the labels, so harmless when `ambiguous` is small.
+        chain moved between labellings. The labels undo it, so it is harmless when `ambiguous` is
+        small.
     chains_differ : bool
-        Whether chains settled on different raw orders; harmless likewise.
+        Whether chains settled on different raw orders; harmless in the same case.
     ambiguous : float
         Share of draws in which two classes come within a quarter of their mean distance, in effect
         or in profile according to the rule: labels that the data do not settle. About 5% when the
@@ -65,7 +66,7 @@ class ClassLabels:
         return self.ambiguous <= LARGEST_AMBIGUOUS_SHARE
 
     def check(self) -> CheckResult:
-        """Return the verdict on the labels as a check."""
+        """Return a check of the labels: how often two classes come too close to name."""
         table = pd.DataFrame(
             {
                 "value": {
@@ -80,7 +81,7 @@ class ClassLabels:
             f"{self.ambiguous:.1%} of the draws (at most {LARGEST_AMBIGUOUS_SHARE:.0%} wanted)."
         )
         if not self.trusted:
-            text += " Classes cannot be told apart surely: use fewer classes or more proxies."
+            text += " Classes cannot be distinguished reliably: use fewer classes or more proxies."
         return CheckResult("class labels", self.trusted, table, text)
 
 
@@ -92,7 +93,7 @@ def label_classes(effects: Array, profiles: Array, logp: Array) -> ClassLabels:
     effects : ndarray, shape (chain, draw, class)
         Raw effects.
     profiles : ndarray, shape (chain, draw, class, feature)
-        What classes are matched by; features on comparable scales.
+        Features that classes are matched by, on comparable scales.
     logp : ndarray, shape (chain, draw)
         Log posterior density; the best draw starts the matching.
 

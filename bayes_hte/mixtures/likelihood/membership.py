@@ -1,7 +1,7 @@
-"""Who is in which class: Bayes' rule at every draw, for every distinct row.
+"""Membership of units in classes: Bayes' rule at every draw, for every distinct row.
 
-Membership given everything seen includes the unit's own treatment and outcome, so it describes the
-units of the study. Given the proxies alone it is what could be said of a new unit before treatment.
+Membership given the whole row includes the unit's own treatment and outcome, so it describes the
+units of the study. Given the proxies alone it is that of a new unit before treatment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy.special import logsumexp, softmax
 
 from bayes_hte.errors import unknown_name
 from bayes_hte.mixtures.arrays import Array
-from bayes_hte.mixtures.likelihood.model import (
+from bayes_hte.mixtures.likelihood.law import (
     ClassLaw,
     Patterns,
     class_means,
@@ -33,7 +33,7 @@ CHUNK: Final = 20_000_000
 
 
 def membership_draws(law: ClassLaw, patterns: Patterns, family: str, given: Given) -> Array:
-    """P(U=u | row) at every draw.
+    """Return P(U=u | row) at every draw.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def membership_draws(law: ClassLaw, patterns: Patterns, family: str, given: Give
 def mean_membership(
     law: ClassLaw, patterns: Patterns, family: str, given: Given
 ) -> tuple[Array, Array]:
-    """Posterior means of membership and of the soft effect, without holding all draws.
+    """Return posterior means of membership and of the soft effect, without holding all draws.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def mean_membership(
 
 
 def class_shares(law: ClassLaw, patterns: Patterns) -> Array:
-    """P(U=u) on average over the units, at every draw.
+    """Return P(U=u) on average over the units, at every draw.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def class_shares(law: ClassLaw, patterns: Patterns) -> Array:
 
 
 def log_likelihood(law: ClassLaw, patterns: Patterns, family: str) -> Array:
-    """Log of P(z, x, t, y) of every distinct row at every draw.
+    """Return the log of P(z, x, t, y) of every distinct row at every draw.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a fitted mixture of treatment effects holds, and refuses to say."""
+"""A fitted mixture of treatment effects; it refuses quantities that are not identified."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.effects.summaries import CiKind, summarize
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.errors import SpecError
 from bayes_hte.mixtures.agreement import Agreement
 from bayes_hte.mixtures.identification import Identifiability
 from bayes_hte.mixtures.likelihood.labels import ClassLabels
+from bayes_hte.mixtures.likelihood.law import ClassLaw, Patterns, class_law
 from bayes_hte.mixtures.likelihood.membership import (
     Given,
     log_likelihood,
     mean_membership,
     membership_draws,
 )
-from bayes_hte.mixtures.likelihood.model import ClassLaw, Patterns, class_law
 from bayes_hte.mixtures.moments.posterior import MomentPosterior
 from bayes_hte.names import CHAIN, CLASS, DRAW, UNIT
 
@@ -30,10 +30,10 @@ PATTERN: Final = "pattern"
 
 @dataclass(frozen=True)
 class MixtureFit:
-    """Posterior of a latent mixture of treatment effects; build it with :func:`fit_mixture`.
+    """Posterior of a mixture of treatment effects; build it with :func:`fit_mixture`.
 
-    A class effect is the mean of its class: variation within a class is not identified. What the
-    declared graph does not identify raises NotIdentifiedError when asked for.
+    A class effect is the mean of its class: variation within a class is not identified. Quantities
+    that the declared graph does not identify raise NotIdentifiedError.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class MixtureFit:
         (arm) and ``ate``, in units of the outcome (a difference of probabilities for bernoulli).
         Read them through the properties, which refuse what is not identified.
     level : {2, 3, 4}
-        Of the likelihood, see :data:`bayes_hte.mixtures.likelihood.model.LEVELS`.
+        Of the likelihood, see :data:`bayes_hte.mixtures.likelihood.law.LEVELS`.
     family : str
     identifiability : Identifiability
         Of the declared graph.
@@ -53,7 +53,7 @@ class MixtureFit:
         Convergence of class effects, probabilities and average effect (R-hat, effective sample
         sizes), divergences, class labels.
     moments : MomentPosterior or None
-        The same question answered by moments; None when they need more levels than there are.
+        The answer by moments to the same question; None when they need more levels than there are.
     agreement : Agreement
     patterns : Patterns
         The distinct rows of the data.
@@ -99,8 +99,8 @@ class MixtureFit:
     def class_slopes(self) -> xr.DataArray:
         """Change of the log odds of a class against the average class.
 
-        For one standard deviation of a numeric covariate of the class, or for a level against the
-        first one; dims (chain, draw, class_covariate, class).
+        Per standard deviation of a numeric covariate of the class, or of a level against the first
+        one; dims (chain, draw, class_covariate, class).
 
         Raises
         ------
@@ -115,15 +115,15 @@ class MixtureFit:
         return self.posterior["posterior"]["class_slopes"]
 
     def log_likelihood(self) -> xr.DataArray:
-        """Log of P(z, x, t, y | w) of every distinct row, dims (chain, draw, pattern).
+        """Return the log of P(z, x, t, y | w) of every distinct row, dims (chain, draw, pattern).
 
-        ``fit.patterns.count`` units show a row, and unit ``i`` shows row ``fit.patterns.row[i]``.
+        ``fit.patterns.count`` units have a row, and unit ``i`` has row ``fit.patterns.row[i]``.
         """
         values = log_likelihood(self._law(), self.patterns, self.family)
         return xr.DataArray(values, dims=(CHAIN, DRAW, PATTERN), name="log_likelihood")
 
     def membership(self, *, given: Given = "row") -> xr.DataArray:
-        """Posterior mean of P(U=u | what is known of the unit).
+        """Return the posterior mean of P(U=u | data of the unit).
 
         Parameters
         ----------
@@ -145,16 +145,16 @@ class MixtureFit:
         return self._unit_means(given)[0]
 
     def soft_effect(self, *, given: Given = "row") -> xr.DataArray:
-        """Posterior mean of sum_u P(u | what is known of the unit) R_u.
+        """Return the posterior mean of sum_u P(u | data of the unit) R_u.
 
-        The expected class effect of the unit, which is not the unit's own effect: variation within
-        a class is not identified.
+        It is the expected class effect of the unit, not the unit's own effect: variation within a
+        class is not identified.
 
         Parameters
         ----------
         given : {"row", "proxies"}
             As for :meth:`membership`. Decide treatments by ``"proxies"`` only, since the outcome
-            of a patient to be treated is not known.
+            of a patient is not known before treatment.
 
         Returns
         -------
@@ -168,7 +168,7 @@ class MixtureFit:
         return self._unit_means(given)[1]
 
     def soft_effect_draws(self, *, given: Given = "row") -> xr.DataArray:
-        """Draws of the soft effect of every distinct row.
+        """Return draws of the soft effect of every distinct row.
 
         Parameters
         ----------
@@ -190,24 +190,15 @@ class MixtureFit:
         draws = np.einsum("cdum,cdu->cdm", weights, self.effects.to_numpy())
         return xr.DataArray(draws, dims=(CHAIN, DRAW, PATTERN), name="soft_effect")
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Summarise the average effect and, if identified, class effects and probabilities.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-        ci_kind : {"eti", "hdi"}
 
         Returns
         -------
         DataFrame
             Index ``quantity``, ``class`` (-1 for the average effect); columns as
-            :func:`bayes_hte.effects.summaries.summarize`, with ``note``: what is wrong with the draws.
-
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
+            :func:`bayes_hte.effects.summaries.summarize`, with ``note``: the faults of the draws.
         """
         parts = {"ate": self.ate.expand_dims({CLASS: [-1]}, axis=2)}
         for name in ("effects", "probabilities"):

@@ -1,4 +1,4 @@
-"""Rows with proxies, and the moments they give."""
+"""Rows with proxies, and their moments."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.mixtures.arrays import Array, Bounds
-from bayes_hte.mixtures.moments.solving import Moments
+from bayes_hte.mixtures.arrays import Array, Bounds, unit_range
 from bayes_hte.mixtures.moments.strength import canonical_correlations, one_hot_correlations
+from bayes_hte.mixtures.moments.tables import Moments
 from bayes_hte.mixtures.proxies.bases import ContinuousBasis
 from bayes_hte.mixtures.proxies.features import MAX_JOINT_LEVELS, Features, fit_proxies
+from bayes_hte.study.frames import names_given
 from bayes_hte.study.study import Study
 
 
 @dataclass(frozen=True)
 class MixtureData:
-    """The columns a mixture of effects is read from, as features.
+    """The columns that a mixture of effects is estimated from, as features.
 
     Attributes
     ----------
@@ -67,9 +68,9 @@ def mixture_data(
     study : Study
         Its covariates include the proxies.
     z : sequence of str
-        Treatment-side proxies: no effect on the outcome but through the class and the treatment.
+        Treatment-side proxies: tied to the outcome only through the class and the treatment.
     x : sequence of str
-        Outcome-side proxies: not tied to the treatment but through the class.
+        Outcome-side proxies: tied to the treatment only through the class.
     continuous : QuantileBins, Ranks or Splines, optional
         Features of continuous proxies; default ``QuantileBins(4)``.
     max_joint_levels : int, default 16
@@ -85,8 +86,19 @@ def mixture_data(
         If a proxy plays two parts or is not a covariate of the study.
     DataError
         If a proxy cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.mixtures import draw_frame, mixture_data, paper_design
+    >>> frame = draw_frame(paper_design(), 500, rng=np.random.default_rng(1))
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="t", covariates=["z", "x"])
+    >>> mixture_data(study, z=["z"], x=["x"]).x.names
+    ('x=0', 'x=1')
     """
-    both = sorted(set(z) & set(x))
+    z, x = names_given(z, "proxy column"), names_given(x, "proxy column")
+    both = [name for name in z if name in x]
     if both:
         raise SpecError(f"{', '.join(both)} cannot be a proxy on both sides; name it once.")
     strange = [name for name in (*z, *x) if name not in study.roles.covariates]
@@ -124,6 +136,13 @@ def mixture_arrays(z: ArrayLike, x: ArrayLike, arm: ArrayLike, outcome: ArrayLik
     DataError
         If lengths differ, codes are not whole numbers from 0, arms are not 0 and 1, an arm is
         empty, or outcomes are missing.
+
+    Examples
+    --------
+    >>> from bayes_hte.mixtures import mixture_arrays
+    >>> data = mixture_arrays([0, 1, 0, 1], [0, 1, 1, 0], arm=[0, 0, 1, 1], outcome=[0, 1, 1, 0])
+    >>> data.n_arm.tolist(), data.z.names
+    ([2.0, 2.0], ('z=0', 'z=1'))
     """
     arms = np.asarray(arm)
     if arms.ndim != 1 or not np.isin(arms, (0, 1)).all():
@@ -133,7 +152,7 @@ def mixture_arrays(z: ArrayLike, x: ArrayLike, arm: ArrayLike, outcome: ArrayLik
         )
     if len(np.unique(arms)) < 2:
         raise DataError("one arm has no rows; effects need both arms.")
-    values = np.asarray(outcome, dtype=float)
+    values = _numbers("outcome", outcome)
     if values.shape != arms.shape or not np.isfinite(values).all():
         raise DataError(
             f"outcome must hold {len(arms)} finite numbers; got shape {values.shape} with "
@@ -154,6 +173,13 @@ def empirical_moments(data: MixtureData) -> Moments:
     -------
     Moments
         Plain averages by arm; one pass over the rows for one-hot features.
+
+    Examples
+    --------
+    >>> from bayes_hte.mixtures import empirical_moments, mixture_arrays
+    >>> data = mixture_arrays([0, 1, 0, 1], [0, 1, 1, 1], arm=[0, 0, 1, 1], outcome=[0, 1, 0, 1])
+    >>> empirical_moments(data).mu.tolist()  # share of each level of x
+    [0.25, 0.75]
     """
     mass, outcome = feature_sums(data)
     moments = moments_from_sums(mass, outcome, data)
@@ -232,6 +258,14 @@ def moments_from_sums(mass: Array, outcome: Array, data: MixtureData) -> Moments
     )
 
 
+def _numbers(name: str, values: ArrayLike) -> Array:
+    """Return values as float64, or say that they are no numbers."""
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must hold numbers; {error}.") from error
+
+
 def _coded(name: str, codes: ArrayLike, n: int) -> Features:
     """One-hot features from level codes."""
     array = np.asarray(codes)
@@ -245,6 +279,5 @@ def _coded(name: str, codes: ArrayLike, n: int) -> Features:
         )
     levels = array.astype(np.intp)
     size = int(levels.max()) + 1
-    bounds = np.stack([np.zeros(size), np.ones(size)])
     names = tuple(f"{name}={level}" for level in range(size))
-    return Features(levels, None, names, np.ones(size), bounds)
+    return Features(levels, None, names, np.ones(size), unit_range(size))

@@ -1,4 +1,4 @@
-"""How far the data carry a mixture: strength, rank, the commutator, and label gaps."""
+"""Diagnostics of the moments: strength of the proxies, rank, commutator, and label gap."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bayes_hte.mixtures.moments.solver import (
     compress,
     separating_basis,
 )
-from bayes_hte.mixtures.moments.solving import Moments
+from bayes_hte.mixtures.moments.tables import Moments
 
 LEVEL: Final = 0.05
 """Level of the tests of rank and of the commutator."""
@@ -25,7 +25,7 @@ LARGEST_FAILED_SHARE: Final = 0.05
 LEAST_LABEL_GAP: Final = 2.0
 """Distance of neighbouring effects, in standard deviations, below which labels can switch."""
 LARGEST_DF_SHARE: Final = 0.2
-"""A Wald test is run with at most this many degrees of freedom a draw."""
+"""A Wald test is run with at most this many degrees of freedom per draw."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,22 @@ class WaldTest:
 
 @dataclass(frozen=True)
 class MixtureDiagnostics:
-    """What the data say about proxies, classes and assumptions.
+    """Evidence of the data on proxies, classes and assumptions.
 
     Attributes
     ----------
     strength : ndarray, shape (2,)
-        Of the proxies in each arm, see :class:`bayes_hte.mixtures.moments.solving.MixtureSolution`.
-    verdict : str
+        Of the proxies in each arm, see
+        :class:`bayes_hte.mixtures.moments.solution.MixtureSolution`.
+    grade : str
         ``"precise"``, ``"usable"``, ``"caution"`` or ``"refused"``, by the weaker arm.
     condition : ndarray, shape (2,)
         First over k-th singular value of M_t.
     rank : DataFrame
-        One row a tested rank of each table (``arm 0``, ``arm 1``, ``stacked``): the next singular
+        One row per tested rank of each table (``arm 0``, ``arm 1``, ``stacked``): the next singular
         value, its noise, and the p-value of "no more classes than this".
     classes_carried : int
-        Classes the proxies can tell apart in both arms, by the tests of rank.
+        Classes that the proxies distinguish in both arms, by the tests of rank.
     commutator : WaldTest
         Of A_0 A_1 = A_1 A_0, implied by the graph of level 3 with k classes.
     label_gap : float
@@ -75,11 +76,11 @@ class MixtureDiagnostics:
     shares : dict of str to float
         The same by reason.
     notes : tuple of str
-        What a reader must know; empty when nothing is wrong.
+        Faults that a reader must know; empty when nothing is wrong.
     """
 
     strength: Array
-    verdict: str
+    grade: str
     condition: Array
     rank: pd.DataFrame
     classes_carried: int
@@ -91,7 +92,7 @@ class MixtureDiagnostics:
     notes: tuple[str, ...]
 
     def summary(self) -> pd.DataFrame:
-        """Return one row a diagnostic: its value and what it means.
+        """Return one row per diagnostic: its value and its meaning.
 
         Returns
         -------
@@ -99,7 +100,7 @@ class MixtureDiagnostics:
             Index ``diagnostic``; columns ``value`` and ``meaning``.
         """
         rows = {
-            "strength": (float(self.strength.min()), f"{self.verdict} (weaker arm)"),
+            "strength": (float(self.strength.min()), f"{self.grade} (weaker arm)"),
             "condition": (float(self.condition.max()), "first over k-th singular value"),
             "classes carried": (float(self.classes_carried), "by rank tests in both arms"),
             "commutator p-value": (
@@ -127,7 +128,7 @@ def wald_test(estimate: Array, draws: Array) -> WaldTest:
     -------
     WaldTest
         Referred to Hotelling's distribution, as the covariance rests on B draws. Not run (NaN)
-        when there are fewer than five draws a degree of freedom, or nothing varies.
+        when there are fewer than five draws per degree of freedom, or nothing varies.
     """
     if estimate.size == 0:
         return WaldTest(0.0, 0, float("nan"))
@@ -227,8 +228,8 @@ def commutator_test(point: Moments, draws: Moments, k: int) -> WaldTest:
     Notes
     -----
     Only the off-diagonal part of the commutator in the estimated eigenbasis varies to first order,
-    so that part is tested, with the operators of the draws linearised about the point: inverting
-    every drawn table would let a few of them rule the covariance.
+    so that part is tested, with the operators of the draws linearised about the point: if every
+    drawn table were inverted, a few of them would dominate the covariance.
     """
     small = compress(point.M[None], point.N[None], point.mu[None], point.q[None], point.c, k)
     operators, inverse, singular = arm_operators(small.M, small.N)
@@ -290,12 +291,12 @@ def shares_of_draws(stack: StackSolution) -> tuple[float, float, dict[str, float
 
 
 def notes(
-    k: int, verdict: str, carried: int, commutator: WaldTest, gap: float, failed_share: float
+    k: int, grade: str, carried: int, commutator: WaldTest, gap: float, failed_share: float
 ) -> tuple[str, ...]:
-    """Say in words what is wrong; empty when nothing is."""
+    """Return in words what is wrong; empty when nothing is."""
     found = []
-    if verdict in ("caution", "refused"):
-        found.append(f"Proxies are weak ({verdict}).")
+    if grade in ("caution", "refused"):
+        found.append(f"Proxies are weak ({grade}).")
     if carried < k:
         found.append(f"The proxies carry {carried} of {k} classes; fewer classes or more proxies.")
     if carried > k:

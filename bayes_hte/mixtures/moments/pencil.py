@@ -1,8 +1,8 @@
 """The published route to the classes: synthetic potential outcomes, then a matrix pencil.
 
 Kept as the reference that the operator solver is tested against. Use
-:func:`bayes_hte.mixtures.moments.solving.solve_moments` for results: both are the same estimator when
-``dz == dx == k``, but powers of the effect lose digits quickly (at k = 8 the pencil keeps 5 of
+:func:`bayes_hte.mixtures.moments.solution.solve_moments` for results: both are the same estimator
+when ``dz == dx == k``, but powers of the effect lose digits quickly (at k = 8 the pencil keeps 5 of
 them, the operator 13).
 """
 
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from bayes_hte.mixtures.arrays import Array
 from bayes_hte.mixtures.moments.solver import FLAGS, MERGE_TOLERANCE, RANK_TOLERANCE, compress
-from bayes_hte.mixtures.moments.solving import Moments, check_moments, number_of_classes
+from bayes_hte.mixtures.moments.tables import Moments, check_moments, number_of_classes
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def solve_moments_pencil(
     c: ArrayLike | None = None,
     k: int | None = None,
 ) -> PencilSolution:
-    """Find latent classes by the synthetic-potential-outcome recursion and a matrix pencil.
+    """Find classes by the recursion of synthetic potential outcomes and a matrix pencil.
 
     Parameters
     ----------
@@ -66,13 +66,20 @@ def solve_moments_pencil(
     Raises
     ------
     DataError, SpecError, NotIdentifiedError
-        As :func:`bayes_hte.mixtures.moments.solving.solve_moments`.
+        As :func:`bayes_hte.mixtures.moments.solution.solve_moments`.
 
     References
     ----------
     Mazaheri, Squires, Uhler (2025), AISTATS, PMLR 258. Rabani, Schulman, Swamy (2014), Learning
     mixtures of arbitrary distributions over large discrete domains, ITCS,
     doi:10.1145/2554797.2554818.
+
+    Examples
+    --------
+    >>> from bayes_hte.mixtures import paper_design, population_moments, solve_moments_pencil
+    >>> exact = population_moments(paper_design())
+    >>> solve_moments_pencil(exact.M, exact.N, exact.mu).effects.round(6).tolist()
+    [-0.75, 0.75]
     """
     tables = np.asarray(M, dtype=float)
     constant = np.ones(tables.shape[-1]) if c is None else np.asarray(c, dtype=float)

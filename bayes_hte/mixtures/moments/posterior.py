@@ -1,4 +1,4 @@
-"""The moment posterior: classes, their effects and the average effect, with honest refusals."""
+"""The moment posterior: classes, their effects and the average effect, refused where unreliable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pandas as pd
 import xarray as xr
 from scipy.optimize import linear_sum_assignment
 
-from bayes_hte.effects.summaries import CiKind, check_interval, interval
+from bayes_hte.effects.arguments import check_generator
+from bayes_hte.effects.summaries import CiKind, check_interval, interval, interval_parameters
 from bayes_hte.errors import DataError, NotIdentifiedError, unknown_name
 from bayes_hte.mixtures.arrays import Array
 from bayes_hte.mixtures.identification import Identifiability
@@ -24,17 +25,12 @@ from bayes_hte.mixtures.moments.diagnostics import (
     rank_tests,
     shares_of_draws,
 )
+from bayes_hte.mixtures.moments.solution import MixtureSolution, refuse_classes, solve_mixture
 from bayes_hte.mixtures.moments.solver import Method, StackSolution, solve_stack
-from bayes_hte.mixtures.moments.solving import (
-    MixtureSolution,
-    Moments,
-    number_of_classes,
-    refuse_classes,
-    solve_mixture,
-)
-from bayes_hte.mixtures.moments.strength import strength_verdict, weakness
+from bayes_hte.mixtures.moments.strength import strength_grade, weakness
+from bayes_hte.mixtures.moments.tables import Moments, number_of_classes
 from bayes_hte.mixtures.moments.uncertainty import bootstrap_moments, dirichlet_moments, is_discrete
-from bayes_hte.names import ARM, CHAIN, CLASS, DRAW
+from bayes_hte.names import ARM, CHAIN, CLASS, DRAW, SAMPLE
 
 FEATURE: Final = "x_feature"
 RESAMPLING: Final[dict[str, str]] = {
@@ -58,9 +54,9 @@ class MomentPosterior:
         ``arm_probabilities`` (class, arm: P(U=u | T=t)), ``proxy_means`` (class, x_feature),
         ``ate``, ``arm_means`` (arm), ``solved`` and ``in_range`` (whether a draw has a solution,
         and one inside all ranges). Outcome units. Class variables are NaN in unsolved draws, and
-        in all draws when class effects are refused. Attributes say method, resampling and labels.
+        in all draws when class effects are refused. Attributes: method, resampling and labels.
     point : MixtureSolution
-        Of the data themselves; NaN for classes when they are refused.
+        Of the rows themselves; NaN for classes when they are refused.
     diagnostics : MixtureDiagnostics
     identifiability : Identifiability
         Of the declared graph.
@@ -79,6 +75,7 @@ class MomentPosterior:
     n_arm: Array
     ate_rank: int
 
+    @interval_parameters
     def summary(
         self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti", within_ranges: bool = False
     ) -> pd.DataFrame:
@@ -86,12 +83,11 @@ class MomentPosterior:
 
         Parameters
         ----------
-        ci_prob : float, default 0.95
-        ci_kind : {"eti", "hdi"}
         within_ranges : bool, default False
-            Use only draws whose class means are all possible: the posterior given that level 3
-            holds. More accurate when it does and many draws are out of range (error of the effects
-            a third smaller on the paper's design with a thousand rows), wrong when it does not.
+            Whether to use only draws whose class means are all possible: the posterior given that
+            level 3 holds. More accurate when it does and many draws are out of range (error of the
+            effects a third smaller on the paper's design with a thousand rows), wrong when it does
+            not.
 
         Returns
         -------
@@ -103,8 +99,6 @@ class MomentPosterior:
 
         Raises
         ------
-        SpecError
-            If the interval request is not meaningful.
         NotIdentifiedError
             If `within_ranges` is asked for and class effects are refused.
         """
@@ -135,13 +129,7 @@ class MomentPosterior:
     ) -> dict[str, object]:
         """One row of the summary."""
         kept = draws.where(used).to_numpy().ravel()
-        kept = kept[np.isfinite(kept)]
-        numbers = (np.nan, np.nan, np.nan)
-        if len(kept) > 1:
-            lower, upper = interval(
-                xr.DataArray(kept[None], dims=(CHAIN, DRAW)), ci_prob=ci_prob, ci_kind=ci_kind
-            )
-            numbers = (float(np.median(kept)), float(lower), float(upper))
+        numbers = median_and_interval(kept[np.isfinite(kept)], ci_prob, ci_kind)
         reasons = self.diagnostics.notes if name == "ate" or not self.refused else self.refused
         return {
             "quantity": name,
@@ -152,6 +140,16 @@ class MomentPosterior:
             "share_used": float(used.mean()),
             "note": " ".join(reasons),
         }
+
+
+def median_and_interval(
+    draws: Array, ci_prob: float, ci_kind: CiKind
+) -> tuple[float, float, float]:
+    """Return the median and the interval of draws, shape (n,); NaN with fewer than two draws."""
+    if len(draws) < 2:
+        return (np.nan, np.nan, np.nan)
+    bounds = interval(xr.DataArray(draws[None], dims=SAMPLE), ci_prob=ci_prob, ci_kind=ci_kind)
+    return float(np.median(draws)), *(float(bound) for bound in bounds)
 
 
 def moment_posterior(
@@ -170,11 +168,11 @@ def moment_posterior(
     ----------
     data : MixtureData
     graph : Identifiability
-        What the declared graph identifies; gives k. Nothing above its level is reported.
+        Of the declared graph; gives k. Nothing above its level is reported.
     rng : numpy.random.Generator
     draws : int, default 2000
     method : {"joint", "operator"}, default "joint"
-        See :func:`bayes_hte.mixtures.moments.solving.solve_moments`.
+        See :func:`bayes_hte.mixtures.moments.solution.solve_moments`.
     resampling : {"dirichlet", "bootstrap"}, optional
         Posterior of the law of the rows; default Dirichlet for discrete data, else bootstrap.
     labels : {"effect", "reference"}, default "effect"
@@ -193,8 +191,20 @@ def moment_posterior(
         If an arm is empty or ``"dirichlet"`` does not suit the data.
     SpecError
         If an option is unknown or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayes_hte import mixtures
+    >>> rows = mixtures.draw_frame(mixtures.paper_design(), 4000, rng=np.random.default_rng(1))
+    >>> data = mixtures.mixture_arrays(rows["z"], rows["x"], rows["t"], rows["y"])
+    >>> graph = mixtures.identifiability(k=2, z_levels=[2], x_levels=[2], edges=["Z-T"])
+    >>> found = mixtures.moment_posterior(data, graph, rng=np.random.default_rng(2), draws=500)
+    >>> found.summary().loc["effects", "median"].round(1).tolist()  # truth: -0.75, 0.75
+    [-0.8, 0.8]
     """
     graph.require("ate")
+    check_generator(rng)
     if labels not in LABELS:
         raise unknown_name("labels", labels, LABELS)
     if data.n_arm.min() < 1:
@@ -204,8 +214,7 @@ def moment_posterior(
     choice = resampling or ("dirichlet" if is_discrete(data) else "bootstrap")
     sampled = _draw_moments(data, draws, rng, choice)
     rank = rank_tests(point, sampled)
-    carried = classes_carried(rank)
-    ate_rank = max(k, carried)
+    ate_rank = max(k, classes_carried(rank))
     solution = solve_mixture(point, k=k, method=method, ate_rank=ate_rank)
     stack = solve_stack(
         sampled.M,
@@ -253,14 +262,14 @@ def _diagnose(
     k: int,
 ) -> MixtureDiagnostics:
     """Collect every diagnostic."""
-    verdict = strength_verdict(solution.strength)
+    grade = strength_grade(solution.strength)
     carried = classes_carried(rank)
     commutator = commutator_test(point, sampled, k)
     gap = label_gap(stack.effects)
     failed, out_of_range, by_reason = shares_of_draws(stack)
     return MixtureDiagnostics(
         strength=solution.strength,
-        verdict=verdict,
+        grade=grade,
         condition=solution.condition,
         rank=rank,
         classes_carried=carried,
@@ -269,7 +278,7 @@ def _diagnose(
         failed_share=failed,
         out_of_range_share=out_of_range,
         shares=by_reason,
-        notes=notes(k, verdict, carried, commutator, gap, failed),
+        notes=notes(k, grade, carried, commutator, gap, failed),
     )
 
 

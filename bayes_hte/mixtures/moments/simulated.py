@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import SpecError
-from bayes_hte.mixtures.arrays import Array, Bounds
-from bayes_hte.mixtures.moments.solving import Moments
+from bayes_hte.effects.arguments import check_generator, check_number
+from bayes_hte.mixtures.arrays import Array, Bounds, check_whole, unit_range
 from bayes_hte.mixtures.moments.strength import one_hot_correlations
+from bayes_hte.mixtures.moments.tables import Moments
 
 Y_RANGE = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class MixtureDesign:
-    """A latent class design with one categorical proxy on each side and a binary outcome.
+    """A law of classes, one categorical proxy on each side, treatment and a binary outcome.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class MixtureDesign:
 
     @property
     def cell_law(self) -> Array:
-        """P(Z=z, X=x, T=t, Y=y), what can be observed; shape (dz, dx, 2, 2)."""
+        """The law of the observable variables, P(Z=z, X=x, T=t, Y=y); shape (dz, dx, 2, 2)."""
         events = np.einsum("uzxt,uxt->zxt", self.joint, self.mean)
         return np.stack([self.joint.sum(axis=0) - events, events], axis=-1)
 
@@ -69,6 +69,12 @@ def population_moments(design: MixtureDesign) -> Moments:
     -------
     Moments
         With ``n_arm`` None.
+
+    Examples
+    --------
+    >>> from bayes_hte.mixtures import paper_design, population_moments
+    >>> population_moments(paper_design(delta=0.5)).mu.tolist()
+    [0.5, 0.5]
     """
     mass = np.moveaxis(design.cell_law.sum(axis=-1), -1, 0)
     outcome = np.moveaxis(design.cell_law[..., 1], -1, 0)
@@ -83,11 +89,7 @@ def population_moments(design: MixtureDesign) -> Moments:
         c=np.ones(dx),
         arm_share=share,
         canonical=one_hot_correlations(tables),
-        bounds=Bounds(
-            phi=np.stack([np.zeros(dx), np.ones(dx)]),
-            psi=np.stack([np.zeros(dz), np.ones(dz)]),
-            y=Y_RANGE,
-        ),
+        bounds=Bounds(phi=unit_range(dx), psi=unit_range(dz), y=Y_RANGE),
     )
 
 
@@ -104,9 +106,24 @@ def draw_frame(design: MixtureDesign, n: int, *, rng: np.random.Generator) -> pd
     Returns
     -------
     DataFrame, shape (n, 5)
-        Whole-number columns ``z``, ``x``, ``t``, ``y``, and ``u``, the class that a study would
-        not see.
+        Whole-number columns ``z``, ``x``, ``t``, ``y``, and ``u``, the class, which a study would
+        not hold.
+
+    Raises
+    ------
+    SpecError
+        If `n` is not a whole number, 0 or more, or `rng` is not a generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayes_hte.mixtures import draw_frame, paper_design
+    >>> frame = draw_frame(paper_design(), 500, rng=np.random.default_rng(1))
+    >>> frame.shape, sorted(frame.columns)
+    ((500, 5), ['t', 'u', 'x', 'y', 'z'])
     """
+    check_whole("n", n, 0)
+    check_generator(rng)
     cells = rng.choice(design.joint.size, size=n, p=design.joint.ravel())
     u, z, x, t = np.unravel_index(cells, design.joint.shape)
     y = (rng.random(n) < design.mean[u, x, t]).astype(np.int64)
@@ -140,10 +157,16 @@ def paper_design(delta: float = 0.5, mu_zt: float = 0.0, mu_xy: float = 0.0) -> 
     References
     ----------
     Mazaheri, Squires, Uhler (2025), AISTATS, PMLR 258.
+
+    Examples
+    --------
+    >>> from bayes_hte.mixtures import paper_design
+    >>> design = paper_design(delta=0.5)
+    >>> design.effects.tolist(), design.probabilities.tolist()
+    ([-0.75, 0.75], [0.5, 0.5])
     """
     for name, value in (("delta", delta), ("mu_zt", mu_zt), ("mu_xy", mu_xy)):
-        if not 0 <= value <= 1:
-            raise SpecError(f"{name} must be between 0 and 1; got {value}.")
+        check_number(name, value, "between 0 and 1", lambda v: 0 <= v <= 1)
     one = np.array([(1 - delta) / 2, (1 + delta) / 2])
     proxy = np.stack([1 - one, one], axis=1)  # class, level
     treated = np.array([[0.75, 0.75 - mu_zt / 2], [0.25 + mu_zt / 2, 0.25]])  # class, z

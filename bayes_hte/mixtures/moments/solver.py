@@ -32,7 +32,7 @@ MERGE_TOLERANCE: Final = 1e-7
 FLAGS: Final[dict[str, str]] = {
     "singular": "the proxies do not carry k classes: M_t, or its eigenvectors, are singular",
     "complex": "no combination of the two arms has real eigenvalues: noise, or a wrong graph or k",
-    "merged": "two classes have the same outcome means: they cannot be told apart",
+    "merged": "two classes have the same outcome means: they cannot be distinguished",
     "probabilities": "class probabilities outside [0, 1]",
     "arm_probabilities": "class probabilities within an arm outside [0, 1]",
     "proxy_means": "class means of a proxy feature outside the range of that feature",
@@ -119,8 +119,8 @@ class StackSolution:
 def compress(M: Array, N: Array, mu: Array, q: Array, c: Array, k: int) -> Compressed:
     """Reduce the outcome-side features to ``k`` coordinates that keep the constant exact.
 
-    With more features than classes, inverting the tables inverts noise. The kept coordinates are
-    the constant and the leading ``k - 1`` right singular vectors of the stacked tables of
+    With more features than classes, the inverse of the tables inverts noise. The coordinates kept
+    are the constant and the leading ``k - 1`` right singular vectors of the stacked tables of
     *centred* features: all class means lie in their span, and since the constant survives
     unchanged the class probabilities add up to one in every sample, not only in the limit.
 
@@ -177,7 +177,7 @@ def arm_operators(M: Array, N: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
     operators : ndarray, shape (B, 2, k, k)
     inverse : ndarray, shape (B, 2, k, dz)
     singular : ndarray of bool, shape (B,)
-        Problems with a table of rank below ``k``; their arrays are finite and meaningless.
+        Problems with a table of rank below ``k``; their arrays are finite and without meaning.
     """
     left, values, right = np.linalg.svd(M, full_matrices=False)
     singular = (values[..., -1] <= RANK_TOLERANCE * values[..., 0]).any(axis=1)
@@ -187,7 +187,7 @@ def arm_operators(M: Array, N: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
 
 
 def separating_basis(operators: Array, method: Method, scale: Array) -> tuple[Array, Array]:
-    """Eigenvectors shared by the two arms, and how well they are separated.
+    """Return the eigenvectors that the two arms share, and how well they are separated.
 
     Parameters
     ----------
@@ -336,7 +336,7 @@ def _proximal_means(tables: Compressed) -> Array:
 def _read_classes(
     small: Compressed, operators: Array, vectors: Array, location: Array
 ) -> dict[str, Array]:
-    """Everything about the classes that the eigenvectors tell, sorted by effect."""
+    """All class quantities that follow from the eigenvectors, sorted by effect."""
     left = _inverse(vectors)
     y = np.einsum("bui,btij,bju->but", left, operators, vectors) + location[:, None, None]
     order = np.argsort(y[..., 1] - y[..., 0], axis=-1)
@@ -367,7 +367,7 @@ def _inverse(vectors: Array) -> Array:
 
 
 def _range_flags(classes: dict[str, Array], bounds: Bounds) -> dict[str, NDArray[np.bool_]]:
-    """Which problems have class quantities outside their ranges."""
+    """Flags of the problems with class quantities outside their ranges."""
     n_stack = len(classes["effects"])
     proxy = np.zeros(n_stack, dtype=bool)
     if bounds.phi is not None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from bayes_hte.errors import DataError, NotIdentifiedError
 from bayes_hte.mixtures.arrays import Array
-from bayes_hte.mixtures.moments.solving import MixtureSolution, Moments
+from bayes_hte.mixtures.moments.solution import MixtureSolution
+from bayes_hte.mixtures.moments.tables import Moments
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def starting_values(
     solution : MixtureSolution
         With one-hot features.
     moments : Moments
-        That it came from; gives the share of each arm.
+        The moments it came from; they give the share of each arm.
     floor : float, default 0.02
         Least probability, and least distance from the ends of the outcome's range as a share.
 
@@ -61,6 +62,14 @@ def starting_values(
         If there is no solution to start from.
     DataError
         If the features are not one-hot or the moments have no arm shares.
+
+    Examples
+    --------
+    >>> from bayes_hte import mixtures
+    >>> moments = mixtures.population_moments(mixtures.paper_design())
+    >>> start = mixtures.starting_values(mixtures.solve_mixture(moments), moments)
+    >>> start.x_given_u.round(6).tolist()
+    [[0.75, 0.25], [0.25, 0.75]]
     """
     if not np.isfinite(solution.effects).all():
         raise NotIdentifiedError(

@@ -1,4 +1,4 @@
-"""How strongly the proxies of the two sides tell classes apart, on one scale for all proxies."""
+"""Strength of the proxies: how well the two sides distinguish classes, on one scale for all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bayes_hte.mixtures.arrays import Array
 from bayes_hte.mixtures.moments.solver import RANK_TOLERANCE
 
 STRENGTHS: Final = ((8.0, "precise"), (2.5, "usable"), (1.5, "caution"), (0.0, "refused"))
-"""Least strength of the proxies for each verdict."""
+"""Least strength of the proxies for each grade."""
 
 
 def canonical_correlations(M: Array, psi_gram: Array, phi_gram: Array) -> Array:
@@ -56,13 +56,13 @@ def one_hot_correlations(M: Array) -> Array:
     return np.linalg.svd(scaled, compute_uv=False)
 
 
-def strength_verdict(strength: ArrayLike) -> str:
-    """Say how far the proxies carry class effects.
+def strength_grade(strength: ArrayLike) -> str:
+    """Grade the proxies: how far they carry class effects.
 
     Parameters
     ----------
     strength : array_like, shape (2,)
-        As in :class:`bayes_hte.mixtures.moments.solving.MixtureSolution`; the weaker arm decides.
+        As in :class:`bayes_hte.mixtures.moments.solution.MixtureSolution`; the weaker arm decides.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def strength_verdict(strength: ArrayLike) -> str:
 
 
 def weakness(strength: Array, k: int) -> tuple[str, ...]:
-    """Say why classes must not be reported when the proxies are too weak.
+    """Return why classes must not be reported when the proxies are too weak.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def weakness(strength: Array, k: int) -> tuple[str, ...]:
     tuple of str
         Empty when they are strong enough, or their strength is not known.
     """
-    if strength_verdict(strength) != "refused":
+    if strength_grade(strength) != "refused":
         return ()
     least = next(least for least, word in STRENGTHS if word == "caution")
     return (

@@ -10,9 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.effects.arguments import check_number
+from bayes_hte.errors import DataError
+from bayes_hte.mixtures.arrays import check_whole
 from bayes_hte.mixtures.moments.data import MixtureData, feature_sums, moments_from_sums
-from bayes_hte.mixtures.moments.solving import Moments
+from bayes_hte.mixtures.moments.tables import Moments
 
 MAX_OUTCOME_LEVELS: Final = 10
 """Outcomes with at most this many distinct values are treated as discrete."""
@@ -51,12 +53,11 @@ def dirichlet_moments(
 
     Notes
     -----
-    The prior weighs as much as ``prior_count`` times the number of cells rows; with large tables
-    and few rows prefer :func:`bootstrap_moments`.
+    The prior has the weight of ``prior_count`` rows per cell; with large tables and few rows prefer
+    :func:`bootstrap_moments`.
     """
-    _check_draws(draws)
-    if prior_count <= 0:
-        raise SpecError(f"prior_count must be positive; got {prior_count}.")
+    check_whole("draws", draws, 1)
+    check_number("prior_count", prior_count, "positive", lambda count: count > 0)
     if not is_discrete(data):
         raise DataError(
             "the Dirichlet posterior needs one-hot features and an outcome with at most "
@@ -93,21 +94,15 @@ def bootstrap_moments(data: MixtureData, draws: int, *, rng: np.random.Generator
 
     Notes
     -----
-    Every draw passes over all rows: about .2 ms a draw for ten thousand one-hot rows, 20 ms for a
-    million.
+    Every draw passes over all rows: about .2 ms per draw for ten thousand one-hot rows, 20 ms for
+    a million.
 
     References
     ----------
     Rubin (1981), The Bayesian bootstrap, Annals of Statistics 9, 130-134,
     doi:10.1214/aos/1176345338.
     """
-    _check_draws(draws)
+    check_whole("draws", draws, 1)
     sums = [feature_sums(data, rng.standard_exponential(len(data.arm))) for _ in range(draws)]
     mass, outcome = (np.stack(part) for part in zip(*sums, strict=True))
     return moments_from_sums(mass, outcome, data)
-
-
-def _check_draws(draws: int) -> None:
-    """Raise unless the number of draws is positive."""
-    if draws < 1:
-        raise SpecError(f"draws must be at least 1; got {draws}.")

@@ -15,13 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from bayes_hte.errors import DataError, SpecError
-from bayes_hte.mixtures.arrays import Array
+from bayes_hte.errors import DataError
+from bayes_hte.mixtures.arrays import Array, check_whole
 
 
 @dataclass(frozen=True)
 class Levels:
-    """One indicator for each level of a category.
+    """One indicator per level of a category.
 
     Attributes
     ----------
@@ -63,6 +63,13 @@ class QuantileBins:
     Attributes
     ----------
     n_bins : int, default 4
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte.mixtures import QuantileBins
+    >>> QuantileBins(2).fit(pd.Series([1.0, 2.0, 3.0, 4.0], name="age")).names()
+    ('age in [-inf, 2.5)', 'age in [2.5, inf)')
     """
 
     n_bins: int = 4
@@ -82,19 +89,18 @@ class QuantileBins:
         Raises
         ------
         SpecError
-            If there are to be fewer than 2 bins.
+            If `n_bins` is not a whole number, 2 or more.
         """
-        if self.n_bins < 2:
-            raise SpecError(f"n_bins must be at least 2; got {self.n_bins}.")
+        check_whole("n_bins", self.n_bins, 2)
         array = values.to_numpy(dtype=float)
         inner = np.quantile(array, np.arange(1, self.n_bins) / self.n_bins)
         edges = np.unique(inner[inner > array.min()])
-        return FittedBins(str(values.name), tuple(float(edge) for edge in edges))
+        return FittedBins(values.name, tuple(float(edge) for edge in edges))
 
 
 @dataclass(frozen=True)
 class FittedBins:
-    """One indicator for each bin of a continuous column.
+    """One indicator per bin of a continuous column.
 
     Attributes
     ----------
@@ -133,12 +139,19 @@ class Ranks:
     ----------
     degree : int, default 2
         Highest degree; the constant is degree 0.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte.mixtures import Ranks
+    >>> Ranks(2).fit(pd.Series(range(9), name="age")).names()
+    ('age rank^0', 'age rank^1', 'age rank^2')
     """
 
     degree: int = 2
 
     def fit(self, values: pd.Series) -> FittedRanks:
-        """Store the distribution that ranks refer to.
+        """Store the distribution of the ranks.
 
         Parameters
         ----------
@@ -152,12 +165,11 @@ class Ranks:
         Raises
         ------
         SpecError
-            If the degree is below 1.
+            If `degree` is not a whole number, 1 or more.
         """
-        if self.degree < 1:
-            raise SpecError(f"degree must be at least 1; got {self.degree}.")
+        check_whole("degree", self.degree, 1)
         grid = np.quantile(values.to_numpy(dtype=float), np.linspace(0, 1, 1025))
-        return FittedRanks(str(values.name), grid, self.degree)
+        return FittedRanks(values.name, grid, self.degree)
 
 
 @dataclass(frozen=True)
@@ -202,6 +214,13 @@ class Splines:
     n_knots : int, default 3
         Knots including the two ends of the range.
     degree : int, default 2
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte.mixtures import Splines
+    >>> Splines(n_knots=3, degree=2).fit(pd.Series(range(9), name="age")).knots
+    (0.0, 4.0, 8.0)
     """
 
     n_knots: int = 3
@@ -222,15 +241,13 @@ class Splines:
         Raises
         ------
         SpecError
-            If there are to be fewer than 2 knots, or the degree is below 1.
+            If `n_knots` is not a whole number, 2 or more, or `degree` not one, 1 or more.
         """
-        if self.n_knots < 2 or self.degree < 1:
-            raise SpecError(
-                f"splines need n_knots >= 2 and degree >= 1; got {self.n_knots}, {self.degree}."
-            )
+        check_whole("n_knots", self.n_knots, 2)
+        check_whole("degree", self.degree, 1)
         places = np.linspace(0, 1, self.n_knots)
         knots = np.unique(np.quantile(values.to_numpy(dtype=float), places))
-        return FittedSplines(str(values.name), tuple(float(knot) for knot in knots), self.degree)
+        return FittedSplines(values.name, tuple(float(knot) for knot in knots), self.degree)
 
 
 @dataclass(frozen=True)

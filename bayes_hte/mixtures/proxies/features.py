@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_hte.errors import DataError, SpecError, unknown_name
-from bayes_hte.mixtures.arrays import Array
+from bayes_hte.errors import DataError, SpecError
+from bayes_hte.mixtures.arrays import Array, check_whole, unit_range
 from bayes_hte.mixtures.proxies.bases import Basis, ContinuousBasis, Discrete, Levels, QuantileBins
+from bayes_hte.study.frames import check_present, names_given
+from bayes_hte.study.kinds import is_numeric, plain
 
 MAX_LEVELS: Final = 8
 """Numeric columns with at most this many distinct values are taken as categories."""
@@ -22,7 +24,7 @@ MAX_JOINT_LEVELS: Final = 16
 
 @dataclass(frozen=True)
 class Features:
-    """Values of a feature map, one row a unit.
+    """Values of a feature map, one row per unit.
 
     Attributes
     ----------
@@ -31,7 +33,7 @@ class Features:
     matrix : ndarray, shape (n, d), or None
         The features when they are not.
     names : tuple of str, length d
-        What each feature is.
+        Description of each feature.
     constant : ndarray, shape (d,)
         Features times this vector is 1 for every unit.
     bounds : ndarray, shape (2, d)
@@ -63,7 +65,7 @@ class ProxyMap:
     Attributes
     ----------
     bases : tuple of Basis
-        One for each column.
+        One per column.
     crossed : ndarray of int or None
         For crossed categories, the feature of every combination of levels (-1: never seen);
         None when columns are combined additively.
@@ -106,8 +108,7 @@ class ProxyMap:
             )
         seen = np.flatnonzero(self.crossed >= 0)  # type: ignore[operator]
         kept = tuple(names[i] for i in seen)
-        bounds = np.stack([np.zeros(len(kept)), np.ones(len(kept))])
-        return Features(codes, None, kept, np.ones(len(kept)), bounds)
+        return Features(codes, None, kept, np.ones(len(kept)), unit_range(len(kept)))
 
 
 def fit_proxies(
@@ -140,13 +141,16 @@ def fit_proxies(
     Raises
     ------
     DataError
-        If a column is missing, has missing values, does not vary, or has too many categories.
+        If no column is given, or one is absent, has missing values, does not vary, or has too many
+        categories.
     SpecError
-        If no column is given or an option is out of range.
+        If an option is unknown or out of range.
     """
-    if isinstance(columns, str) or not columns:
-        raise SpecError(f"proxies must be a non-empty list of columns; got {columns!r}.")
+    columns = names_given(columns, "proxy column")
     choice = QuantileBins() if continuous is None else continuous
+    if not isinstance(choice, ContinuousBasis):
+        raise SpecError(f"continuous must be QuantileBins, Ranks or Splines; got {continuous!r}.")
+    check_whole("max_joint_levels", max_joint_levels, 1)
     bases = tuple(_fit_basis(clean_column(frame, column), choice) for column in columns)
     size = int(np.prod([len(basis.names()) for basis in bases], dtype=float))
     one_hot = all(isinstance(basis, Discrete) for basis in bases)
@@ -154,22 +158,21 @@ def fit_proxies(
         return ProxyMap(bases, np.arange(size))  # every level of one column has been seen
     if not one_hot or size > max_joint_levels:
         return ProxyMap(bases, None)
-    combination, _ = _combination(bases, [frame[column] for column in columns])
+    combination, _ = _combination(bases, [clean_column(frame, column) for column in columns])
     seen = np.bincount(combination, minlength=size) > 0
     return ProxyMap(bases, np.where(seen, np.cumsum(seen) - 1, -1))
 
 
 def clean_column(frame: pd.DataFrame, column: str) -> pd.Series:
-    """Return a column without missing or infinite values.
+    """Return a column without missing or infinite values; objects that are numbers become numbers.
 
     Raises
     ------
     DataError
         If the column is missing or holds missing or infinite values.
     """
-    if column not in frame.columns:
-        raise unknown_name("column", column, frame.columns, DataError)
-    values = frame[column]
+    check_present(frame, [column])
+    values = plain(frame[column])
     bad = values.isna().to_numpy()
     if pd.api.types.is_float_dtype(values.dtype):
         bad = bad | np.isinf(values.to_numpy(dtype=float, na_value=np.nan))
@@ -183,17 +186,25 @@ def clean_column(frame: pd.DataFrame, column: str) -> pd.Series:
 
 def _fit_basis(values: pd.Series, continuous: ContinuousBasis) -> Basis:
     """Choose the basis of one column, by its kind."""
-    levels = np.sort(pd.unique(values.to_numpy()))
+    levels = _sorted(pd.unique(values.to_numpy()))
     if len(levels) < 2:
-        raise DataError(f"proxy {values.name!r} does not vary; it cannot tell classes apart.")
-    if pd.api.types.is_numeric_dtype(values.dtype) and len(levels) > MAX_LEVELS:
+        raise DataError(f"proxy {values.name!r} does not vary; it cannot distinguish classes.")
+    if is_numeric(values) and len(levels) > MAX_LEVELS:
         return continuous.fit(values)
     if len(levels) > MAX_JOINT_LEVELS:
         raise DataError(
             f"proxy {values.name!r} has {len(levels)} categories, at most {MAX_JOINT_LEVELS} are "
             "allowed; merge rare ones."
         )
-    return Levels(str(values.name), tuple(levels.tolist()))
+    return Levels(values.name, tuple(levels))
+
+
+def _sorted(levels: np.ndarray) -> list[Any]:
+    """Levels in ascending order; by their text if they cannot be compared."""
+    try:
+        return np.sort(levels).tolist()
+    except TypeError:
+        return sorted(levels.tolist(), key=str)
 
 
 def _combination(

@@ -60,9 +60,9 @@ def checklist_tables(filled: tuple[Checklist, ...]) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to DataFrame
-        ``checklist_<key>``, one row an item: ``number``, ``item``, ``known``, ``section``,
-        ``files`` and ``state``; and ``checklists``, one row a checklist: how many items are in
-        which state.
+        ``checklist_<key>``, one row per item: ``number``, ``item``, ``known``, ``section``,
+        ``files`` and ``state``; and ``checklists``, one row per checklist: the number of items
+        in each state.
     """
     counts = [
         {"checklist": one.name, "items": len(one.items)}

@@ -22,9 +22,9 @@ class Item:
     Attributes
     ----------
     item : str
-        What is asked for.
+        The request.
     known : str
-        What the run knows of it; plain text.
+        What the run knows about it; plain text.
     state : State
         Whether that answers the item.
     section : str
@@ -49,7 +49,7 @@ class Checklist:
     key : str
         Short name, also that of its reference; one of :data:`NAMES`.
     purpose : str
-        What it is for, and what to bear in mind; plain text.
+        Its purpose, and what to bear in mind; plain text.
     items : tuple of Item
         In order.
     """
@@ -60,7 +60,7 @@ class Checklist:
 
     @property
     def name(self) -> str:
-        """The name it is known by."""
+        """Its usual name."""
         return NAMES[self.key]
 
     @property
@@ -69,7 +69,7 @@ class Checklist:
         return f"checklist_{self.key}"
 
     def table(self) -> pd.DataFrame:
-        """Return one row an item; files are separated by blanks."""
+        """Return one row per item; files are separated by blanks."""
         rows = [
             {
                 "number": number,

@@ -1,4 +1,4 @@
-"""The methods paragraph on what the effects were compared with and how they were checked.
+"""The methods paragraph on comparisons of the effects and their checks.
 
 Works are cited as ``[@key]``, as everywhere in the methods text.
 """
@@ -6,38 +6,39 @@ Works are cited as ``[@key]``, as everywhere in the methods text.
 from __future__ import annotations
 
 from bayes_hte.checks import (
-    arm_overlap as arms,
-)
-from bayes_hte.checks import (
+    arm_overlap,
+    heterogeneity,
     loo,
     loo_pit,
+    predictive,
     prior_sensitivity,
     prior_view,
     refutations,
     repeated_rows,
+    sampling_health,
 )
-from bayes_hte.checks.sampling_health import PREFIX
 from bayes_hte.reporting.page.words import learner_name, people, person
 from bayes_hte.reporting.results import Results
 
 # By the start of the name of a check, the works it rests on.
+_HEALTH = " (R-hat and effective sample sizes [@rhat], computed with ArviZ [@arviz])"
 _WORKS = {
-    PREFIX: " (R-hat and effective sample sizes [@rhat], computed with ArviZ [@arviz])",
-    arms.NAME: " [@overlap]",
+    sampling_health.NAME: _HEALTH,
+    arm_overlap.NAME: " [@overlap]",
     repeated_rows.NAME: " [@repeated]",
-    "posterior predictive": " [@predictive]",
+    predictive.NAME: " [@predictive]",
     loo.NAME: " [@psis]",
     loo_pit.NAME: " [@pit]",
-    "heterogeneity in": " [@blp][@rate]",
+    heterogeneity.NAME: " [@blp][@rate]",
     prior_view.NAME: " [@priorview][@conflict]",
     prior_sensitivity.NAME: " [@powerscaling]",
     refutations.CONTROL: " [@negativecontrol]",
-    "refutation": " [@refutation]",
+    refutations.NAME: " [@refutation]",
 }
 
 
 def checks_paragraph(results: Results) -> str:
-    """Write what the effects were compared with, how they were checked, and what might move them.
+    """Write how the effects were checked and compared, and what hidden confounding would change.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def _checks(results: Results) -> str:
     works = dict(_WORKS)
     named = []
     for check in results.checks:
-        # Without a declared control nothing was done, so there is nothing to name or to cite.
+        # Without a declared control nothing was done: there is nothing to name or to cite.
         if check.name == refutations.CONTROL and check.passed is None:
             continue
         start = next((start for start in works if check.name.startswith(start)), None)
@@ -81,15 +82,15 @@ def _unseen(results: Results) -> str:
         "the effect [@scores]: by the slope of the scores on the predictions [@blp], and, ranking "
         "by the prediction, by the Qini coefficient [@qini] and the area under the "
         "targeting-operator curve (AUTOC) [@rate]. Their intervals come from a Bayesian bootstrap "
-        f"with one weight for each {person(results)} [@bootstrap]."
+        f"with one weight per {person(results)} [@bootstrap]."
     )
 
 
 def _classical(results: Results) -> str:
-    beside = ""
+    further = ""
     if results.beside:
         names = ", ".join(learner_name(name) for name in results.beside)
-        beside = (
+        further = (
             f" Further learners ({names}) were fitted to the same data for comparison only "
             "[@metalearners]."
         )
@@ -98,7 +99,7 @@ def _classical(results: Results) -> str:
         "raw difference of means, by stabilised inverse-probability weights [@weighting] with a "
         "Bayesian bootstrap [@bootstrap], and by one-to-one matching on the propensity, with "
         "replacement and ties averaged [@matching]. Balance was judged by standardised mean "
-        f"differences [@balance].{beside}"
+        f"differences [@balance].{further}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The methods paragraph on hidden classes.
+"""The methods paragraph on the mixture.
 
 Works are cited as ``[@key]``, as everywhere in the methods text.
 """
@@ -30,14 +30,14 @@ _RESAMPLING = {
 
 
 def _classes(declared: MixtureSpec) -> str:
-    """What the probability of a class depends on."""
+    """The class, with the columns that its probability depends on."""
     if not declared.class_covariates:
         return "class"
     return f"class given {', '.join(declared.class_covariates)} (softmax regression)"
 
 
 def mixture_paragraph(results: Results, fit: MixtureFit) -> str:
-    """Write how hidden classes were found, and on what they rest.
+    """Write how the classes of a mixture were found, and their assumptions.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ def mixture_paragraph(results: Results, fit: MixtureFit) -> str:
     assert declared is not None
     edges = ", ".join(declared.edges) or "none"
     sentences = [
-        f"A latent mixture of {graph.k} classes was declared, with the treatment-side proxies "
+        f"A mixture of {graph.k} classes that nobody measured (latent classes) was declared, with "
+        "the treatment-side proxies "
         f"{', '.join(declared.z_proxies)} and the outcome-side proxies "
         f"{', '.join(declared.x_proxies)}; edges beyond the class that were not ruled out: {edges} "
         f"({declared.because}).",
@@ -63,9 +64,9 @@ def mixture_paragraph(results: Results, fit: MixtureFit) -> str:
         "[@spo][@tensor], so we report its "
         + ("average effect only." if graph.level == 4 else "class effects and probabilities."),
         f"The likelihood, with the class summed out, models {_classes(declared)}, proxies given "
-        "the class, "
-        f"{_TREATMENT[fit.level]}, and {_OUTCOME[fit.level]}, with flat Dirichlet priors of "
-        "probabilities and weakly informative normal priors of treatment and outcome; it was "
+        f"the class, {_TREATMENT[fit.level]}, and {_OUTCOME[fit.level]}, with flat Dirichlet "
+        "priors of probabilities and weakly informative normal priors of treatment and outcome; it "
+        "was "
         f"sampled by the No-U-Turn sampler of nutpie [@nuts] with {results.spec.sampler.chains} "
         f"chains of {declared.draws} draws after {declared.tune} tuning draws.",
     ]

@@ -38,7 +38,7 @@ _FAMILY = {
 }
 _SURFACE = {
     "forest": "Bayesian sums of regression trees [@bart]",
-    "gp": "Gaussian processes with a length scale for each covariate and inducing points [@fitc]",
+    "gp": "Gaussian processes with a length scale per covariate and inducing points [@fitc]",
     "additive": "a smooth curve for each continuous covariate [@hsgp], with shrinkage between "
     "covariates",
     "linear": "linear functions of the covariates with regularised horseshoe priors [@horseshoe]",
@@ -61,6 +61,9 @@ _NOISE = {
 }
 
 
+_CLUSTERED = {"kmeans": "K-means", "mixture": "a mixture of normal distributions"}
+
+
 @dataclass(frozen=True)
 class MethodsText:
     """Methods of a run in words.
@@ -69,10 +72,9 @@ class MethodsText:
     ----------
     paragraphs : tuple of str
         Plain text, with works cited by author and year; in the order of a methods section: design,
-        models, effects, subgroups and hidden classes where there are any, computation, checks,
-        reporting.
+        models, effects, subgroups and classes where there are any, computation, checks, reporting.
     references : tuple of Reference
-        The works cited, each once, in alphabetical order.
+        The cited works, each once, in alphabetical order.
     """
 
     paragraphs: tuple[str, ...]
@@ -85,7 +87,7 @@ def methods(results: Results) -> MethodsText:
     Parameters
     ----------
     results : Results
-        A finished run. What is said follows from its study file, its data and what was computed:
+        A finished run. Every sentence follows from its study file, its data and its results:
         nothing that was not asked for is described.
 
     Returns
@@ -168,9 +170,9 @@ def _models(results: Results) -> str:
             else "slopes that vary with the covariates and the arm"
         )
         sentences += [
-            f"The outcome predictor is linear in the mediator, with {slopes}. What covariates and "
-            f"arm lead to expect of a {spec.roles.unit}'s mediator, learned from the others, has a "
-            "coefficient of its own [@mundlak].",
+            f"The outcome predictor is linear in the mediator, with {slopes}. The expected "
+            f"mediator of a {spec.roles.unit} given covariates and arm, learned from the others, "
+            "has a coefficient of its own [@mundlak].",
             f"The mediator was modelled with {_FAMILY[spec.mediator.family]} of the same "
             f"structure, using {_SURFACE[spec.mediator.surface]}.",
         ]
@@ -202,7 +204,7 @@ def _prior_words(prior: PriorSpec) -> str:
     words = [] if scale is None else [f"prior standard deviation {scale:g} in standardised units"]
     words += [] if trees is None else [f"{trees} trees"]
     if sparse is not None:
-        words += [f"splits {'sparse' if sparse else 'on every covariate alike'}"]
+        words += [f"{'sparse' if sparse else 'equally probable'} splits"]
     return " and ".join(words) or "default"
 
 
@@ -248,9 +250,6 @@ def _effects(results: Results) -> str:
     return " ".join(sentences)
 
 
-_CLUSTERED = {"kmeans": "K-means", "mixture": "a mixture of normal distributions"}
-
-
 def _subgroups(results: Results) -> str:
     found = list(results.subgroups.values())
     first = found[0]
@@ -262,9 +261,9 @@ def _subgroups(results: Results) -> str:
         f"[@mlearner]: the posterior-mean effects{mapped} were clustered by "
         f"{_CLUSTERED[results.spec.subgroups.clusters]} with "
         f"2 to {results.spec.subgroups.largest_k} clusters, clusters were described by a "
-        "classification tree on the covariates [@cart], those that tell little by being apart were "
-        "put together, and the number of clusters was chosen by the held-out fit of the tree less "
-        "a price for each leaf.",
+        "classification tree on the covariates [@cart], clusters whose separation adds little "
+        "were merged, and the number of clusters was chosen by the held-out fit of the tree less a "
+        "price per leaf.",
         "Subgroups are declared if the posterior probability that the mean effects of the most "
         f"different subgroups differ by more than a margin ({margins}) is at least "
         f"{first.required_probability:g}.",
@@ -288,7 +287,7 @@ def _where_judged(results: Results) -> str:
             "calibrated error rate."
         )
     return (
-        "To declare them, each half of the study was fitted by itself. A regression tree of the "
+        "To declare them, each half of the study was fitted alone. A regression tree of the "
         "posterior-mean effects of one half (two to six leaves) named the units with the "
         "highest and the lowest; such units were compared in the other half, both ways, and the "
         "two differences averaged draw by draw [@honest]."

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup, escape
+
+Row = Mapping[str, Any]
+Groups = Sequence[tuple[str | None, Sequence[Sequence[object]]]]
 
 
-def text(value: object) -> str:
-    """Escape a value for use as text or inside a quoted attribute."""
-    return html.escape(str(value), quote=True)
+def text(value: object) -> Markup:
+    """Escape a value for use as text or inside a quoted attribute; safe HTML stays as it is."""
+    return escape(value)
 
 
 def paragraph(inner: str, *, cls: str = "") -> str:
@@ -33,12 +39,6 @@ def definitions(pairs: Iterable[tuple[str, str]]) -> str:
     return f"<dl>{rows}</dl>"
 
 
-class Html(str):
-    """A piece of safe HTML where plain text would be escaped."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True)
 class Column:
     """A column of a shown table: its heading (plain text), and whether it holds numbers."""
@@ -48,12 +48,7 @@ class Column:
 
 
 def table(
-    caption: str,
-    columns: Sequence[Column],
-    groups: Sequence[tuple[str | None, Sequence[Sequence[str]]]],
-    *,
-    source: str,
-    stacks: bool = False,
+    caption: str, columns: Sequence[Column], groups: Groups, *, source: str, stacks: bool = False
 ) -> str:
     """Return a table in a box that scrolls on its own where the page is narrow.
 
@@ -64,8 +59,7 @@ def table(
     columns : sequence of Column
         The first one heads the rows.
     groups : sequence of (heading or None, rows)
-        Rows are sequences of plain text (or :class:`Html`), one a column; a heading spans its
-        rows.
+        Rows are sequences of plain text (or safe HTML), one per column; a heading spans its rows.
     source : str
         Key of the CSV file that holds the numbers.
     stacks : bool, default False
@@ -76,7 +70,7 @@ def table(
     str
         HTML with scoped headers and a caption that names the file.
     """
-    # Cells that are no longer laid out as a table lose their part in it unless it is said.
+    # Cells that are no longer laid out as a table lose their part in it without a role.
     role = _role if stacks else _no_role
     head = "".join(
         f'<th scope="col"{role("columnheader")}{_class("num" if c.numeric else "")}>'
@@ -102,6 +96,55 @@ def table(
     )
 
 
+@dataclass(frozen=True)
+class Field:
+    """A column of a shown table: its heading, the cell of a row, and whether it holds numbers."""
+
+    heading: str
+    cell: Callable[[Row], object]
+    numeric: bool = True
+
+
+def words(heading: str, cell: str | Callable[[Row], object]) -> Field:
+    """Return a column of words: those under a key of each row, or what a function returns."""
+    return Field(heading, cell if callable(cell) else lambda row: row[cell], numeric=False)
+
+
+def field_table(
+    caption: str,
+    fields: Sequence[Field],
+    rows: pd.DataFrame | Iterable[tuple[str | None, pd.DataFrame]],
+    *,
+    source: str,
+) -> str:
+    """Return a table with one row per row of a frame.
+
+    Parameters
+    ----------
+    caption : str
+        Plain text above the table.
+    fields : sequence of Field
+        The first one heads the rows.
+    rows : DataFrame, or iterable of (heading, DataFrame)
+        What is shown; frames without rows are left out with their headings.
+    source : str
+        Key of the CSV file that holds the numbers.
+
+    Returns
+    -------
+    str
+        As :func:`table`.
+    """
+    frames = [(None, rows)] if isinstance(rows, pd.DataFrame) else rows
+    groups = [
+        (heading, [[field.cell(row) for field in fields] for row in frame.to_dict("records")])
+        for heading, frame in frames
+        if len(frame)
+    ]
+    columns = [Column(field.heading, field.numeric) for field in fields]
+    return table(caption, columns, groups, source=source)
+
+
 def csv_link(*keys: str) -> str:
     """Return the small links that say in which CSV files the numbers are."""
     links = ", ".join(f'<a href="tables/{key}.csv">tables/{key}.csv</a>' for key in keys)
@@ -125,12 +168,11 @@ def details(summary: str, inner: str, *, is_open: bool) -> str:
     )
 
 
-def _row(cells: Sequence[str], columns: Sequence[Column], role: Callable[[str], str]) -> str:
+def _row(cells: Sequence[object], columns: Sequence[Column], role: Callable[[str], str]) -> str:
     first, *rest = cells
-    numeric = [c.numeric for c in columns[1:]]
     tail = "".join(
-        f"<td{role('cell')}{_class('num' if is_number else '')}>{_cell(cell)}</td>"
-        for cell, is_number in zip(rest, numeric, strict=True)
+        f"<td{role('cell')}{_class('num' if column.numeric else '')}>{text(cell)}</td>"
+        for cell, column in zip(rest, columns[1:], strict=True)
     )
     return f'<tr{role("row")}><th scope="row"{role("rowheader")}>{text(first)}</th>{tail}</tr>'
 
@@ -141,10 +183,6 @@ def _role(name: str) -> str:
 
 def _no_role(name: str) -> str:
     return ""
-
-
-def _cell(value: str) -> str:
-    return value if isinstance(value, Html) else text(value)
 
 
 def _class(name: str) -> str:

@@ -53,6 +53,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%" if math.isfinite(share) else "not available"
 
 
+def percent_span(lower: float, upper: float) -> str:
+    """Write an interval of shares."""
+    return f"{percent(lower)} to {percent(upper)}"
+
+
 def plain(value: object) -> str:
     """Write any cell of a check's table: numbers with four significant digits, the rest as is."""
     if isinstance(value, bool):

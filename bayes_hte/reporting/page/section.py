@@ -1,4 +1,4 @@
-"""What a section of the report receives and returns."""
+"""Input and output of a section of the report."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bayes_hte.reporting.page.numbers import decimals_for
+from bayes_hte.reporting.page.markup import Row
+from bayes_hte.reporting.page.numbers import decimals_for, span
+from bayes_hte.reporting.page.words import interval_phrase
 from bayes_hte.reporting.results import Results
+
+AVERAGES = "average_effects"
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,20 @@ class Material:
     @property
     def decimals(self) -> int:
         """Decimals of every effect in the report, from the most precise average."""
-        return decimals_for(self.tables["average_effects"]["sd"])
+        return decimals_for(self.tables[AVERAGES]["sd"])
+
+    def average(self, effect: str) -> Row:
+        """Return the row of an effect averaged over the units of the study."""
+        frame = self.tables[AVERAGES]
+        found = frame[(frame["effect"] == effect) & (frame["population"] == "SATE")]
+        return found.iloc[0].to_dict()
+
+    def bounds(self, row: Row, decimals: int | None = None) -> str:
+        """Return the interval of a row with its kind, for brackets behind a number."""
+        ends = span(
+            row["ci_lower"], row["ci_upper"], self.decimals if decimals is None else decimals
+        )
+        return f"{interval_phrase(self.results)}: {ends}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import re
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bayes_hte.reporting.page.markup import text
+from bayes_hte.reporting.page.markup import figure, text
 
 
 def inline_svg(figure: Figure, *, key: str, alt: str) -> str:
@@ -21,7 +21,7 @@ def inline_svg(figure: Figure, *, key: str, alt: str) -> str:
     key : str
         Unique on the page; every id in the figure starts with it.
     alt : str
-        What the figure shows, in words, for those who cannot see it.
+        Content of the figure in words, for those who cannot see it.
 
     Returns
     -------
@@ -42,3 +42,8 @@ def inline_svg(figure: Figure, *, key: str, alt: str) -> str:
     opening = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text(alt)}">'
     source = opening + source[source.index(">") + 1 :]
     return re.sub(r">\s+<", "><", source).strip()
+
+
+def drawing(drawn: Figure, caption: str, *, key: str, alt: str, source: str) -> str:
+    """Return a figure with its caption (plain text) and a link to the file of its numbers."""
+    return figure(inline_svg(drawn, key=f"fig-{key}", alt=alt), caption, source=source)

@@ -15,7 +15,7 @@ from bayes_hte.study.spec import RoleSpec
 
 def interval_phrase(results: Results) -> str:
     """Return the interval of the report in words."""
-    return interval_words(results.spec.report.ci_prob, results.spec.report.ci_kind)
+    return interval_words(**results.interval)
 
 
 def arm_names(results: Results) -> tuple[str, str]:
@@ -47,7 +47,7 @@ def learner_name(name: str) -> str:
 
 
 def unit_phrase(results: Results) -> str:
-    """Return the unit of the outcome, or what stands in for it."""
+    """Return the unit of the outcome, or words that stand in for it."""
     return results.spec.outcome.unit or "units of the outcome"
 
 
@@ -56,18 +56,23 @@ def effect_label(results: Results) -> str:
     return f"effect on {results.spec.roles.outcome}, {unit_phrase(results)}"
 
 
+def effect_axis(results: Results) -> dict[str, Any]:
+    """Return what figures are told of an axis that carries an effect on the outcome."""
+    return {**results.direction, "xlabel": effect_label(results)}
+
+
 def effect_name(effect: str) -> str:
     """Return an effect in words with its abbreviation, e.g. ``"total effect (TE)"``."""
     return f"{EFFECTS[effect][0]} ({effect.upper()})"
 
 
 def title_case(phrase: str) -> str:
-    """Raise the first letter and leave the others, among them abbreviations, as they are."""
+    """Raise the first letter and keep the others, among them abbreviations, as they are."""
     return phrase[:1].upper() + phrase[1:]
 
 
 def good_direction(results: Results) -> str:
-    """Return what counts as benefit, e.g. ``"lower depress2"``."""
+    """Return the direction of benefit, e.g. ``"lower depress2"``."""
     return f"{results.spec.outcome.better} {results.spec.roles.outcome}"
 
 

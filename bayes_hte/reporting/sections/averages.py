@@ -9,13 +9,22 @@ import pandas as pd
 from bayes_hte.names import POPULATIONS
 from bayes_hte.plots import plot_densities
 from bayes_hte.reporting.collected import PROPORTION
-from bayes_hte.reporting.page.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.page.numbers import number, percent, probability, span
-from bayes_hte.reporting.page.section import Material, Section
-from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.fields import effect_fields, numbers
+from bayes_hte.reporting.page.markup import (
+    Row,
+    csv_link,
+    field_table,
+    grid,
+    paragraph,
+    text,
+    words,
+)
+from bayes_hte.reporting.page.numbers import percent, percent_span
+from bayes_hte.reporting.page.section import AVERAGES, Material, Section
+from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
     arm_names,
-    effect_label,
+    effect_axis,
     effect_name,
     good_direction,
     important,
@@ -26,19 +35,18 @@ from bayes_hte.reporting.page.words import (
 from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
 from bayes_hte.reporting.tables.effects import DECOMPOSITIONS
 
-_KEY = "average_effects"
-
 
 def averages(material: Material) -> Section:
     """Build the section on average effects."""
+    mediated = "tnie" in material.results.averages
     parts = [_introduction(material), _table(material)]
     figures = [_population_figure(material)]
-    if "tnie" in material.results.averages:
+    if mediated:
         figures.append(_decomposition_figure(material))
     parts.append(grid(figures))
-    if "tnie" in material.results.averages:
+    if mediated:
         parts += ["<h3>Share of the effect that is mediated</h3>", _share_mediated(material)]
-    parts += ["<h3>Beside classical comparisons</h3>", classical_comparison(material)]
+    parts += ["<h3>Compared with classical estimates</h3>", classical_comparison(material)]
     parts.append(learner_comparison(material))
     return Section("averages", "Average effects", "".join(parts))
 
@@ -56,16 +64,12 @@ def _introduction(material: Material) -> str:
 
 
 def _table(material: Material) -> str:
-    frame = material.tables[_KEY]
-    columns = [
-        Column("Effect", numeric=False),
-        Column("Mean"),
-        Column(interval_phrase(material.results)),
-        Column("Probability of benefit"),
+    frame = material.tables[AVERAGES]
+    fields = [
+        words("Effect", lambda row: _label(row, material)),
+        *effect_fields(material, "Mean"),
+        numbers("Monte Carlo error of the mean", "mcse", material.decimals + 1),
     ]
-    if important(material.results) > 0:
-        columns.append(Column(f"Probability of benefit beyond {important(material.results):g}"))
-    columns.append(Column("Monte Carlo error of the mean"))
     rows_of = f"{people(material.results)} of the study"
     headings = {
         "total": "Total effect (TE), by population",
@@ -73,71 +77,39 @@ def _table(material: Material) -> str:
         "second": f"Second decomposition: TE = PNIE + TNDE, {rows_of}",
         "controlled": "Controlled direct effect (CDE), mediator held at a value",
     }
-    groups = []
-    for group, heading in headings.items():
-        rows = frame[frame["group"] == group].to_dict("records")
-        if rows:
-            groups.append((heading, [_cells(row, material) for row in rows]))
-    return table("Average effects.", columns, groups, source=_KEY)
+    groups = [(heading, frame[frame["group"] == group]) for group, heading in headings.items()]
+    return field_table("Average effects.", fields, groups, source=AVERAGES)
 
 
-def _cells(row: dict[str, Any], material: Material) -> list[str]:
-    d = material.decimals
-    names = {
-        "total": f"{row['population']}: {POPULATIONS[row['population']]}",
-        "controlled": f"{material.results.spec.roles.mediator} = {row['mediator_value']:g}",
-    }
-    cells = [
-        names.get(row["group"], effect_name(row["effect"])),
-        number(row["mean"], d),
-        span(row["ci_lower"], row["ci_upper"], d),
-        probability(row["prob_benefit"]),
-    ]
-    if important(material.results) > 0:
-        cells.append(probability(row["prob_important"]))
-    return [*cells, number(row["mcse"], d + 1)]
+def _label(row: Row, material: Material) -> str:
+    if row["group"] == "total":
+        return f"{row['population']}: {POPULATIONS[row['population']]}"
+    if row["group"] == "controlled":
+        return f"{material.results.spec.roles.mediator} = {row['mediator_value']:g}"
+    return effect_name(row["effect"])
 
 
 def _population_figure(material: Material) -> str:
-    results = material.results
-    rows = material.tables[_KEY].query("group == 'total'").set_index("population")
-    return _densities(
-        material,
-        key="fig-populations",
-        draws=results.populations,
-        rows=rows,
-        labels={name: name for name in rows.index},
-        title="Total effect by population",
-    )
+    rows = material.tables[AVERAGES].query("group == 'total'").set_index("population")
+    labels = {name: name for name in rows.index}
+    draws, title = material.results.populations, "Total effect by population"
+    return _densities(material, "populations", draws, rows, labels, title)
 
 
 def _decomposition_figure(material: Material) -> str:
-    results = material.results
-    names = [name for pair in DECOMPOSITIONS for name in pair if name in results.averages]
-    rows = material.tables[_KEY].query("group in ('first', 'second')").set_index("effect")
-    return _densities(
-        material,
-        key="fig-decomposition",
-        draws=results.averages[names],
-        rows=rows,
-        labels={name: name.upper() for name in names},
-        title="Direct and indirect effects",
-    )
+    averages = material.results.averages
+    names = [name for pair in DECOMPOSITIONS for name in pair if name in averages]
+    rows = material.tables[AVERAGES].query("group in ('first', 'second')").set_index("effect")
+    labels = {name: name.upper() for name in names}
+    title = "Direct and indirect effects"
+    return _densities(material, "decomposition", averages[names], rows, labels, title)
 
 
 def _densities(
-    material: Material, *, key: str, draws: Any, rows: pd.DataFrame, labels: dict, title: str
+    material: Material, key: str, draws: Any, rows: pd.DataFrame, labels: dict, title: str
 ) -> str:
     results, d = material.results, material.decimals
-    drawn = plot_densities(
-        draws,
-        rows,
-        labels=labels,
-        better=results.spec.outcome.better,
-        important=important(results),
-        xlabel=effect_label(results),
-        title=title,
-    )
+    drawn = plot_densities(draws, rows, labels=labels, **effect_axis(results), title=title)
     said = "; ".join(
         f"{labels[str(name)]} {mean_and_interval(row, d)}" for name, row in rows.iterrows()
     )
@@ -152,7 +124,7 @@ def _densities(
         f"{interval_phrase(results)}. Dashed line: no effect.{dotted}"
     )
     alt = f"{title}, posterior densities with mean and {interval_phrase(results)}: {said}."
-    return figure(inline_svg(drawn, key=key, alt=alt), caption, source=_KEY)
+    return drawing(drawn, caption, key=key, alt=alt, source=AVERAGES)
 
 
 def _share_mediated(material: Material) -> str:
@@ -167,8 +139,9 @@ def _share_mediated(material: Material) -> str:
     row = material.tables[PROPORTION].iloc[0]
     return paragraph(
         f"The proportion mediated (TNIE divided by TE, draw by draw) has posterior median "
-        f"{percent(row['median'])} ({interval_phrase(results)}: {percent(row['ci_lower'])} to "
-        f"{percent(row['ci_upper'])}). It is reported because the total effect lies beyond "
+        f"{percent(row['median'])} ({interval_phrase(results)}: "
+        f"{percent_span(row['ci_lower'], row['ci_upper'])}). It is reported because the total "
+        "effect lies beyond "
         f"{beyond} in one direction with posterior probability at least 0.95. It can lie below 0% "
         f"or above 100% where direct and indirect effects have opposite signs. "
         f"{csv_link(PROPORTION)}"

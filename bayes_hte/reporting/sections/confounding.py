@@ -5,19 +5,19 @@ from __future__ import annotations
 import pandas as pd
 
 from bayes_hte.plots import plot_love, plot_rho, plot_tipping, plot_weights
+from bayes_hte.reporting.page.fields import intervals, numbers
 from bayes_hte.reporting.page.markup import (
-    Column,
     csv_link,
-    figure,
+    field_table,
     grid,
     named_check,
     paragraph,
-    table,
     text,
+    words,
 )
-from bayes_hte.reporting.page.numbers import number, plain, span
+from bayes_hte.reporting.page.numbers import number, plain
 from bayes_hte.reporting.page.section import Material
-from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
     arm_names,
     effect_label,
@@ -32,15 +32,15 @@ _SMALL = 0.1
 def balance_block(material: Material) -> str:
     """Return the love plot and the distribution of the weights."""
     known = material.results.classical
-    numbers = known.weighted.diagnostics.loc[["control", "treated"]].to_dict("records")
-    words = " and ".join(
+    sizes = known.weighted.diagnostics.loc[["control", "treated"]].to_dict("records")
+    effective = " and ".join(
         f"{row['ess']:.0f} of {row['n']:.0f} in {arm}"
-        for arm, row in zip(arm_names(material.results), numbers, strict=True)
+        for arm, row in zip(arm_names(material.results), sizes, strict=True)
     )
     sentence = paragraph(
         f"A difference below {_SMALL} standard deviations is usually called small. Unequal weights "
         "cost precision: the effective number of "
-        f"{text(people(material.results))} is {text(words)}."
+        f"{text(people(material.results))} is {text(effective)}."
     )
     return sentence + grid([_love(material), _weights(material)])
 
@@ -52,24 +52,21 @@ def _love(material: Material) -> str:
         "Standardised mean difference of each covariate between the arms: raw, after matching, and "
         f"after weighting. Dotted lines: {_SMALL}."
     )
-    large = {
-        name: int((frame[name].abs() > _SMALL).sum()) for name in ("raw", "matched", "weighted")
-    }
+    large = (frame[["raw", "matched", "weighted"]].abs() > _SMALL).sum()
     said = ", ".join(f"{count} {name}" for name, count in large.items())
     alt = f"Love plot of {len(frame)} covariates; differences beyond {_SMALL}: {said}."
-    return figure(inline_svg(drawn, key="fig-love", alt=alt), caption, source="balance")
+    return drawing(drawn, caption, key="love", alt=alt, source="balance")
 
 
 def _weights(material: Material) -> str:
-    frame = material.tables["weights"]
-    drawn = plot_weights(frame, title="Weights by arm")
+    drawn = plot_weights(material.tables["weights"], title="Weights by arm")
     largest = material.results.classical.weighted.weights.max()
     caption = (
         f"Stabilised inverse-probability weights. A few {people(material.results)} with large "
         f"weights may speak for many; the largest weight is {largest:.3g}."
     )
     alt = f"Histogram of the stabilised weights of both arms; the largest is {largest:.3g}."
-    return figure(inline_svg(drawn, key="fig-weights", alt=alt), caption, source="weights")
+    return drawing(drawn, caption, key="weights", alt=alt, source="weights")
 
 
 def hidden_confounding(material: Material) -> str:
@@ -82,9 +79,8 @@ def hidden_confounding(material: Material) -> str:
             "No sensitivity analysis applies here: the treatment was randomised, so nothing hidden "
             "can confound the total effect."
         )
-    report = material.results.spec.report
-    how = {"ci_prob": report.ci_prob, "ci_kind": report.ci_kind}
-    parts = [paragraph(named_check(c.name, c.text)) for c in found.checks(**how)]
+    said = found.checks(**material.results.interval)
+    parts = [paragraph(named_check(c.name, c.text)) for c in said]
     figures, files = [], []
     if found.e_values:
         parts.append(_e_values(material))
@@ -99,23 +95,17 @@ def hidden_confounding(material: Material) -> str:
 
 
 def _e_values(material: Material) -> str:
-    frame = material.tables["e_values"]
-    rows = frame[frame["quantity"] == "e_value"].to_dict("records")
-    columns = [
-        Column("Effect moved to", numeric=False),
-        Column("E-value, posterior median"),
-        Column(interval_phrase(material.results)),
+    frame, unit = material.tables["e_values"], unit_phrase(material.results)
+    fields = [
+        words(
+            "Effect moved to",
+            lambda row: "no effect" if row["target"] == 0 else f"{plain(row['target'])} {unit}",
+        ),
+        numbers("E-value, posterior median", "median", 2),
+        intervals(material, 2),
     ]
-    unit = unit_phrase(material.results)
-    cells = [
-        [
-            "no effect" if row["target"] == 0 else f"{plain(row['target'])} {unit}",
-            number(row["median"], 2),
-            span(row["ci_lower"], row["ci_upper"], 2),
-        ]
-        for row in rows
-    ]
-    return table("E-values of the average effect.", columns, [(None, cells)], source="e_values")
+    rows = frame[frame["quantity"] == "e_value"]
+    return field_table("E-values of the average effect.", fields, rows, source="e_values")
 
 
 def _tipping(material: Material) -> str:
@@ -142,7 +132,7 @@ def _tipping(material: Material) -> str:
     alt = (
         f"Probability of benefit over the strength of a hidden confounder; {tips or 'never high'}."
     )
-    return figure(inline_svg(drawn, key="fig-tipping", alt=alt), caption, source="tipping")
+    return drawing(drawn, caption, key="tipping", alt=alt, source="tipping")
 
 
 def _rho(material: Material) -> str:
@@ -170,11 +160,11 @@ def _rho(material: Material) -> str:
         for row in shown.iloc[[0, len(shown) // 2, len(shown) - 1]].to_dict("records")
     )
     alt = f"Average indirect effect by assumed error correlation: {ends}; zero at {median}."
-    return figure(inline_svg(drawn, key="fig-rho", alt=alt), caption, source="rho")
+    return drawing(drawn, caption, key="rho", alt=alt, source="rho")
 
 
 def _limits(frame: pd.DataFrame) -> tuple[float, float]:
-    """Ends of the axis that hold what moderate correlations give; extremes run far away."""
+    """Ends of an axis that holds the effects at moderate correlations; extremes run far away."""
     moderate = frame[frame["rho"].abs() <= 0.6]
     low, high = float(moderate["ci_lower"].min()), float(moderate["ci_upper"].max())
     room = 0.05 * (high - low)

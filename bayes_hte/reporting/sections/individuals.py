@@ -5,20 +5,22 @@ from __future__ import annotations
 import pandas as pd
 
 from bayes_hte.plots import plot_caterpillar, plot_distribution, plot_modifier
+from bayes_hte.reporting.page.fields import percents
 from bayes_hte.reporting.page.markup import (
-    Column,
+    Field,
     csv_link,
-    figure,
+    field_table,
     grid,
     paragraph,
-    table,
     text,
     unordered,
+    words,
 )
-from bayes_hte.reporting.page.numbers import percent, span
+from bayes_hte.reporting.page.numbers import percent, percent_span, span
 from bayes_hte.reporting.page.section import Material, Section
-from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
+    effect_axis,
     effect_label,
     effect_name,
     good_direction,
@@ -45,8 +47,8 @@ def individuals(material: Material) -> Section:
         "<h3>Individual effects</h3>",
         paragraph(
             f"An individual effect is the expected effect for one {one} with these covariates. "
-            f"What would have happened to one {one} under the other arm is never observed, so "
-            "these effects are less certain than the averages, and their order is uncertain too."
+            f"The outcome of one {one} under the other arm is never observed, so these effects are "
+            "less certain than the averages, and their order is uncertain too."
         ),
         _table(material),
         grid([_distribution(material, name) for name in names]),
@@ -60,49 +62,40 @@ def individuals(material: Material) -> Section:
 
 def _table(material: Material) -> str:
     results = material.results
-    frame = material.tables["who_benefits"]
-    columns = [
-        Column(title_case(f"{people(results)} of the study with"), numeric=False),
-        Column("Share, posterior mean"),
-        Column(interval_phrase(results)),
-        Column(title_case(f"{people(results)} with posterior probability at least {SURE:g}")),
-    ]
+    frame, several = material.tables["who_benefits"], people(results)
     beyond = f"beyond {important(results):g}"
-    words = {
+    statements = {
         "benefit": f"a benefit ({good_direction(results)})",
         "important_benefit": f"a benefit {beyond}",
         "important_harm": f"a harm {beyond}",
     }
     if not important(results) > 0:
-        words = {"benefit": words["benefit"], "important_harm": "a harm"}
-    groups = []
-    for name in focus(results):
-        rows = frame[(frame["effect"] == name) & frame["statement"].isin(list(words))]
-        cells = [
-            [
-                words[row["statement"]],
-                percent(row["mean"]),
-                f"{percent(row['ci_lower'])} to {percent(row['ci_upper'])}",
-                f"{row['n_sure']} of {row['n_units']}",
-            ]
-            for row in rows.to_dict("records")
-        ]
-        groups.append((title_case(effect_name(name)), cells))
-    return table("Who benefits.", columns, groups, source="who_benefits")
+        statements = {"benefit": statements["benefit"], "important_harm": "a harm"}
+    fields = [
+        words(title_case(f"{several} of the study with"), lambda row: statements[row["statement"]]),
+        percents("Share, posterior mean", "mean"),
+        Field(
+            interval_phrase(results),
+            lambda row: percent_span(row["ci_lower"], row["ci_upper"]),
+        ),
+        Field(
+            title_case(f"{several} with posterior probability at least {SURE:g}"),
+            lambda row: f"{row['n_sure']} of {row['n_units']}",
+        ),
+    ]
+    shown = frame[frame["statement"].isin(list(statements))]
+    groups = [
+        (title_case(effect_name(name)), shown[shown["effect"] == name]) for name in focus(results)
+    ]
+    return field_table("Who benefits.", fields, groups, source="who_benefits")
 
 
 def _distribution(material: Material, name: str) -> str:
     results = material.results
     key = f"effect_distribution_{name}"
     frame = material.tables[key]
-    drawn = plot_distribution(
-        frame,
-        better=results.spec.outcome.better,
-        important=important(results),
-        xlabel=effect_label(results),
-        units=people(results),
-        title=f"Individual effects: {name.upper()}",
-    )
+    title = f"Individual effects: {name.upper()}"
+    drawn = plot_distribution(frame, **effect_axis(results), units=people(results), title=title)
     outside = percent(max(0.0, 1 - float(frame["mean"].sum())))
     caption = (
         f"Spread of the individual {effect_name(name)} over {people(results)}. Bar: share of "
@@ -116,7 +109,7 @@ def _distribution(material: Material, name: str) -> str:
         f"Histogram of the individual {effect_name(name)}, from {ends}; the highest bar "
         f"lies from {span(peak['bin_lower'], peak['bin_upper'], material.decimals)}."
     )
-    return figure(inline_svg(drawn, key=f"fig-distribution-{name}", alt=alt), caption, source=key)
+    return drawing(drawn, caption, key=f"distribution-{name}", alt=alt, source=key)
 
 
 def _caterpillar(material: Material, name: str) -> str:
@@ -124,14 +117,8 @@ def _caterpillar(material: Material, name: str) -> str:
     key = f"individual_effects_{name}"
     frame = material.tables[key]
     lines, one = frame[frame["drawn"]], person(results)
-    drawn = plot_caterpillar(
-        lines,
-        better=results.spec.outcome.better,
-        important=important(results),
-        xlabel=effect_label(results),
-        units=people(results),
-        title=f"{title_case(one)} by {one}: {name.upper()}",
-    )
+    title = f"{title_case(one)} by {one}: {name.upper()}"
+    drawn = plot_caterpillar(lines, **effect_axis(results), units=people(results), title=title)
     caption = (
         f"Individual {effect_name(name)}, one line for each {one}. Point: posterior mean. Line: "
         f"{interval_phrase(results)}. {shown_of(len(lines), len(frame), results)}"
@@ -140,7 +127,7 @@ def _caterpillar(material: Material, name: str) -> str:
         f"Individual {effect_name(name)} of {len(frame)} {people(results)} in order: posterior "
         f"means from {span(frame['mean'].iloc[0], frame['mean'].iloc[-1], d)}."
     )
-    return figure(inline_svg(drawn, key=f"fig-caterpillar-{name}", alt=alt), caption, source=key)
+    return drawing(drawn, caption, key=f"caterpillar-{name}", alt=alt, source=key)
 
 
 def _modifiers(material: Material) -> str:
@@ -198,4 +185,4 @@ def _modifier(
     sizes = f" Number of {people(results)} in brackets." if levels else ""
     caption = f"Average effect along {covariate}. {reading}{sizes}"
     alt = f"Average effect by {covariate}, mean and {interval_phrase(results)}. {said}."
-    return figure(inline_svg(drawn, key=f"fig-{key}", alt=alt), caption, source=key)
+    return drawing(drawn, caption, key=key, alt=alt, source=key)

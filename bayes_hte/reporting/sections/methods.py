@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from bayes_hte.reporting.methods.paragraphs import methods as write_methods
 from bayes_hte.reporting.methods.references import linked
-from bayes_hte.reporting.page.markup import Column, details, paragraph, table, text, unordered
+from bayes_hte.reporting.page.markup import (
+    Field,
+    details,
+    field_table,
+    paragraph,
+    text,
+    unordered,
+    words,
+)
 from bayes_hte.reporting.page.numbers import plain
 from bayes_hte.reporting.page.section import Material, Section
 
@@ -35,22 +43,12 @@ def methods(material: Material) -> Section:
 
 
 def _priors(material: Material) -> str:
-    columns = [
-        Column("Model and term", numeric=False),
-        Column("Scale"),
-        Column("Trees"),
-        Column("Set by", numeric=False),
-        Column("Because", numeric=False),
-    ]
-    rows = [
-        [
-            f"{row['component']}: {row['words']}",
-            f"{row['scale']:g}",
-            plain(row["trees"]),
-            "study file" if row["declared"] else "package",
-            row["because"],
-        ]
-        for row in material.tables["priors"].to_dict("records")
+    fields = [
+        words("Model and term", lambda row: f"{row['component']}: {row['words']}"),
+        Field("Scale", lambda row: f"{row['scale']:g}"),
+        Field("Trees", lambda row: plain(row["trees"])),
+        words("Set by", lambda row: "study file" if row["declared"] else "package"),
+        words("Because", "because"),
     ]
     slopes = (
         "; for slopes of the mediator, divided by the standard deviation of the mediator"
@@ -58,18 +56,17 @@ def _priors(material: Material) -> str:
         else ""
     )
     explained = paragraph(
-        "Scale: prior standard deviation of the term at any covariates, in units of what is "
-        "modelled: standard deviations of a gaussian column, 1.5 on the logit scale, 1 on the log "
+        "Scale: prior standard deviation of the term at any covariates, in units of the modelled "
+        "quantity: standard deviations of a gaussian column, 1.5 on the logit scale, 1 on the log "
         f"scale{slopes}."
     )
-    return explained + table("Priors.", columns, [(None, rows)], source="priors")
+    return explained + field_table("Priors.", fields, material.tables["priors"], source="priors")
 
 
 def _reproducibility(material: Material) -> str:
-    rows = material.tables["provenance"].to_numpy().tolist()
-    columns = [Column("What", numeric=False), Column("Value", numeric=False)]
-    block = table("Record of the run.", columns, [(None, rows)], source="provenance")
-    spec = material.results.spec
+    frame, spec = material.tables["provenance"], material.results.spec
+    fields = [words("What", "key"), words("Value", "value")]
+    block = field_table("Record of the run.", fields, frame, source="provenance")
     if spec.text:
         block += details("The study file", f"<pre>{text(spec.text)}</pre>", is_open=False)
     return block

@@ -1,8 +1,8 @@
-"""Hidden classes: what the declared graph identifies, what likelihood and moments make of it."""
+"""The mixture: what the declared graph identifies, and the answers of likelihood and moments."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
@@ -12,37 +12,49 @@ from bayes_hte.mixtures.identification import EDGES
 from bayes_hte.plots import plot_agreement, plot_identifiability, plot_membership
 from bayes_hte.reporting.page.markup import (
     Column,
+    Field,
+    Row,
     details,
-    figure,
+    field_table,
     grid,
     paragraph,
     table,
     text,
     unordered,
+    words,
 )
 from bayes_hte.reporting.page.numbers import number, percent, plain, span
-from bayes_hte.reporting.page.section import Material, Section
-from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.section import AVERAGES, Material, Section
+from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
-    effect_label,
-    important,
+    effect_axis,
     interval_phrase,
+    mean_and_interval,
     people,
     person,
     shown_of,
     title_case,
     unit_phrase,
 )
-from bayes_hte.reporting.tables.mixtures import class_label
+from bayes_hte.reporting.tables.mixtures import (
+    ANSWERS,
+    DIAGNOSTICS,
+    LEVELS,
+    MEMBERSHIP,
+    PROFILE,
+    class_label,
+)
 
 if TYPE_CHECKING:
     from bayes_hte.mixtures import MixtureFit
 
+KEY: Final = "mixture"
 _SHARE_DECIMALS = 3
+_QUANTITIES = {"effects": "Mean effect", "probabilities": "Probability", "ate": "Average effect"}
 
 
 def mixture(material: Material) -> Section | None:
-    """Build the section on hidden classes; None where none were asked for."""
+    """Build the section on the mixture; None where no mixture is declared."""
     fit = material.results.mixture
     if fit is None:
         return None
@@ -52,7 +64,7 @@ def mixture(material: Material) -> Section | None:
         "<h3>What the declared graph identifies</h3>",
         _graph(material, fit),
         "<h3>The classes, by likelihood and by moments</h3>",
-        _verdict(fit),
+        _agreement(fit),
         _comparison(material),
         _averages(material),
     ]
@@ -65,28 +77,29 @@ def mixture(material: Material) -> Section | None:
         ]
     if fit.moments is not None:
         parts.append(_diagnostics(material))
-    return Section("hidden-classes", "Hidden classes", "".join(parts))
+    return Section(KEY, "Mixture of classes", "".join(parts))
 
 
 def _introduction(material: Material, fit: MixtureFit) -> str:
-    results = material.results
-    several = text(people(results))
-    words = (
+    several = text(people(material.results))
+    said = (
         f"The study file says that {several} may fall into {fit.identifiability.k} classes that "
         "nobody has measured, which may decide both who is treated and who benefits. Proxies on "
-        "two sides, each a trace of the class, let such classes be found. <strong>The effect of a "
-        f"class is the mean of its {several}; how they vary within it cannot be known.</strong>"
+        "two sides, each a trace of the class, identify such classes. <strong>The effect of a "
+        f"class is the mean of its {several}; how they vary within it cannot be estimated."
+        "</strong>"
     )
-    if "truth" in material.tables["hidden_classes"]:
-        words += " The data are simulated, so the truth is known and shown beside the estimates."
-    return paragraph(words)
+    if "truth" in material.tables[ANSWERS]:
+        said += " The data are simulated, so the truth is known and shown with the estimates."
+    return paragraph(said)
 
 
 def _warning(fit: MixtureFit) -> str:
     failed = " ".join(check.text for check in fit.health if not check.passed)
-    return (
-        '<p class="unsafe">The fit of the hidden classes failed its checks: what this section says '
-        f"of them must not be used. {text(failed)}</p>"
+    return paragraph(
+        "The fit of the mixture failed its checks: the answers of this section must not be used. "
+        f"{text(failed)}",
+        cls="unsafe",
     )
 
 
@@ -94,81 +107,80 @@ def _graph(material: Material, fit: MixtureFit) -> str:
     declared, graph = material.results.spec.mixture, fit.identifiability
     assert declared is not None
     edges = "; ".join(f"{edge}: {EDGES[edge]}" for edge in declared.edges) or "none"
-    facts = [
+    facts = (
         f"Treatment-side proxies (Z): {', '.join(declared.z_proxies)}.",
         f"Outcome-side proxies (X): {', '.join(declared.x_proxies)}.",
         f"Edges that were not ruled out: {edges}.",
         f"Reason given: {declared.because}.",
-    ]
-    drawn = plot_identifiability(material.tables["hidden_levels"], title="What is identified")
+    )
+    drawn = plot_identifiability(material.tables[LEVELS], title="What is identified")
     caption = (
         "What each level of the hierarchy identifies. The level follows from the declared edges "
         "and the levels of the proxies, not from the data."
     )
     named = ", ".join(graph.identified) or "nothing"
     alt = f"Grid of quantities by level; this design reaches level {graph.level}: {named}."
-    picture = figure(
-        inline_svg(drawn, key="fig-hidden-levels", alt=alt), caption, source="hidden_levels"
-    )
-    mend = ""
+    parts = [
+        paragraph(f"<strong>{text(level_words(graph))}</strong>"),
+        _list(facts),
+        grid([drawing(drawn, caption, key="mixture-levels", alt=alt, source=LEVELS)]),
+    ]
     if graph.remedies:
-        mend = "<p>What would mend it:</p>" + unordered(text(r) for r in graph.remedies)
+        parts += [paragraph("What would reach a better level:"), _list(graph.remedies)]
     assumed = (
-        "<p>This rests on assumptions that the data cannot show (U: the class; T: the treatment; "
-        "Y: the outcome):</p>"
-    ) + unordered(text(a) for a in graph.assumptions)
-    return (
-        paragraph(f"<strong>{text(level_words(graph))}</strong>")
-        + unordered(text(fact) for fact in facts)
-        + grid([picture])
-        + mend
-        + assumed
+        "This rests on assumptions that the data cannot show (U: the class; T: the treatment; "
+        "Y: the outcome):"
     )
+    return "".join([*parts, paragraph(assumed), _list(graph.assumptions)])
 
 
-def _verdict(fit: MixtureFit) -> str:
+def _list(items: tuple[str, ...]) -> str:
+    return unordered(text(item) for item in items)
+
+
+def _agreement(fit: MixtureFit) -> str:
     found = fit.agreement
-    headline = f"Likelihood and moments: {found.verdict}."
     said = " ".join((*found.reasons, *found.notes))
     return paragraph(
-        f"<strong>{text(headline)}</strong> {text(said)}",
-        cls="declared" if found.verdict == AGREE else "undeclared",
+        f"<strong>Likelihood and moments: {text(found.answer)}.</strong> {text(said)}",
+        cls="declared" if found.answer == AGREE else "undeclared",
     )
 
 
 def _comparison(material: Material) -> str:
-    frame = material.tables["hidden_classes"]
-    known = "truth" in frame
-    columns = [
-        Column("Quantity", numeric=False),
-        *([Column("Truth")] if known else []),
-        Column("Likelihood"),
-        Column(interval_phrase(material.results)),
-        Column("Moments"),
-        Column(interval_phrase(material.results)),
-        Column("Distance (sd of the moments)"),
-        Column("Overlap"),
+    frame = material.tables[ANSWERS]
+    fields = [
+        words("Quantity", lambda row: title_case(row["label"])),
+        *([_answer("Truth", "truth", material)] if "truth" in frame else []),
+        _answer("Likelihood", "likelihood_median", material),
+        _bounds("likelihood", material),
+        _answer("Moments", "moments_median", material),
+        _bounds("moments", material),
+        Field("Distance (sd of the moments)", lambda row: number(row["distance"], 2)),
+        Field("Overlap", lambda row: number(row["overlap"], 2)),
     ]
-    words = {"effects": "Mean effect", "probabilities": "Probability", "ate": "Average effect"}
-    order = ("effects", "probabilities", "ate")
-    groups = [
-        (
-            words[quantity],
-            [
-                _cells(row, _decimals(quantity, material), known)
-                for row in frame[frame["quantity"] == quantity].to_dict("records")
-            ],
-        )
-        for quantity in order
-        if (frame["quantity"] == quantity).any()
-    ]
+    groups = [(heading, frame[frame["quantity"] == name]) for name, heading in _QUANTITIES.items()]
     note = paragraph(
         "Numbers are posterior medians. The likelihood models the whole law of proxies, treatment "
         "and outcome; the moments use averages alone. If graph, family and number of classes are "
         "right, they settle on the same values."
     )
-    made = table("Hidden classes, two ways.", columns, groups, source="hidden_classes")
+    made = field_table("The classes, two ways.", fields, groups, source=ANSWERS)
     return note + made + _pictures(material)
+
+
+def _answer(heading: str, key: str, material: Material) -> Field:
+    return Field(heading, lambda row: number(row[key], _decimals(row["quantity"], material)))
+
+
+def _bounds(way: str, material: Material) -> Field:
+    def cell(row: Row) -> str:
+        if pd.isna(row[f"{way}_median"]):
+            return "\N{EM DASH}"
+        d = _decimals(row["quantity"], material)
+        return span(row[f"{way}_lower"], row[f"{way}_upper"], d)
+
+    return Field(interval_phrase(material.results), cell)
 
 
 def _decimals(quantity: str, material: Material) -> int:
@@ -176,49 +188,31 @@ def _decimals(quantity: str, material: Material) -> int:
     return _SHARE_DECIMALS if quantity == "probabilities" else material.decimals
 
 
-def _cells(row: dict[str, Any], decimals: int, known: bool) -> list[str]:
-    cells = [title_case(row["label"])]
-    if known:
-        cells.append(number(row["truth"], decimals))
-    for way in ("likelihood", "moments"):
-        middle, lower, upper = (row[f"{way}_{part}"] for part in ("median", "lower", "upper"))
-        cells += [number(middle, decimals), span(lower, upper, decimals)]
-        if pd.isna(middle):
-            cells[-1] = "\N{EM DASH}"
-    return [*cells, number(row["distance"], 2), number(row["overlap"], 2)]
-
-
 def _pictures(material: Material) -> str:
-    results, frame = material.results, material.tables["hidden_classes"]
-    shares = frame[frame["quantity"] == "probabilities"]
+    results, frame = material.results, material.tables[ANSWERS]
     effects = pd.concat([frame[frame["quantity"] == name] for name in ("effects", "ate")])
-    parts = {"effects": effects, "probabilities": shares}
-    drawings = {
-        "effects": plot_agreement(
+    shares = frame[frame["quantity"] == "probabilities"]
+    figures = {
+        "effects": (
             effects,
-            better=results.spec.outcome.better,
-            important=important(results),
-            xlabel=effect_label(results),
-            title="Effects of the classes",
+            plot_agreement(effects, **effect_axis(results), title="Effects of the classes"),
         )
     }
     if len(shares):
-        drawings["probabilities"] = plot_agreement(
-            shares,
-            quantity="probability",
-            xlabel="probability of the class",
-            title="Sizes of the classes",
-        )
+        look = {"xlabel": "probability of the class", "title": "Sizes of the classes"}
+        figures["probabilities"] = (shares, plot_agreement(shares, quantity="probability", **look))
     caption = (
         f"Two answers to one question. Marker: posterior median. Line: {interval_phrase(results)}."
     )
     return grid(
-        figure(
-            inline_svg(drawn, key=f"fig-hidden-{name}", alt=_said(name, parts[name], material)),
+        drawing(
+            drawn,
             caption,
-            source="hidden_classes",
+            key=f"mixture-{name}",
+            alt=_said(name, rows, material),
+            source=ANSWERS,
         )
-        for name, drawn in drawings.items()
+        for name, (rows, drawn) in figures.items()
     )
 
 
@@ -229,21 +223,20 @@ def _said(name: str, frame: pd.DataFrame, material: Material) -> str:
         f"{number(row['moments_median'], d)} by moments"
         for row in frame.to_dict("records")
     )
-    return f"Hidden classes, {name}: {rows}."
+    return f"Classes, {name}: {rows}."
 
 
 def _averages(material: Material) -> str:
     d = material.decimals
-    frame = material.tables["hidden_classes"]
+    frame, averages = material.tables[ANSWERS], material.tables[AVERAGES]
     own = frame[frame["quantity"] == "ate"].iloc[0]
-    averages = material.tables["average_effects"]
     adjusted = averages[(averages["population"] == "PATE") & (averages["effect"] == "te")].iloc[0]
     return paragraph(
-        "The average effect that allows for hidden classes is "
+        "The average effect that allows for classes nobody measured is "
         f"<b>{number(own['likelihood_median'], d)}</b> "
         f"({span(own['likelihood_lower'], own['likelihood_upper'], d)}; "
-        f"{text(unit_phrase(material.results))}). Adjusting for the covariates alone, as the other "
-        f"sections do, it is {number(adjusted['median'], d)} "
+        f"{text(unit_phrase(material.results))}). Adjusted for the covariates alone, as in the "
+        f"other sections, it is {number(adjusted['median'], d)} "
         f"({span(adjusted['ci_lower'], adjusted['ci_upper'], d)}). Where the two differ, the class "
         "may confound the treatment, which the other sections rule out, or the graph declared here "
         f"may be wrong. In brackets: {interval_phrase(material.results)}; both averages are over "
@@ -252,30 +245,26 @@ def _averages(material: Material) -> str:
 
 
 def _profile(material: Material, fit: MixtureFit) -> str:
-    frame = material.tables["hidden_profile"]
     labels = [class_label(u) for u in range(fit.identifiability.k)]
     columns = [Column("What", numeric=False), *(Column(label) for label in labels)]
     groups = []
-    for group, part in frame.groupby("group", sort=False):
-        rows = []
-        for what, one in part.groupby("what", sort=False):
-            cells = [
-                f"{number(row['mean'], 2)} ({span(row['ci_lower'], row['ci_upper'], 2)})"
-                for row in one.to_dict("records")
-            ]
-            rows.append([str(what), *cells])
+    for group, part in material.tables[PROFILE].groupby("group", sort=False):
+        rows = [
+            [str(what), *(mean_and_interval(row, 2) for row in one.to_dict("records"))]
+            for what, one in part.groupby("what", sort=False)
+        ]
         groups.append((title_case(str(group)), rows))
     caption = (
         f"Mean outcome by arm, and how often each level of the proxies occurs, by class. Posterior "
         f"mean and {interval_phrase(material.results)}, by likelihood."
     )
-    return table(caption, columns, groups, source="hidden_profile")
+    return table(caption, columns, groups, source=PROFILE)
 
 
 def _membership(material: Material, fit: MixtureFit) -> str:
     results = material.results
     several, one = people(results), person(results)
-    frame = material.tables["hidden_membership"]
+    frame = material.tables[MEMBERSHIP]
     labels = [class_label(u) for u in range(fit.identifiability.k)]
     after, before = frame[labels].max(axis=1).mean(), frame["sure_before"].mean()
     shown = frame[frame["drawn"]]
@@ -293,20 +282,19 @@ def _membership(material: Material, fit: MixtureFit) -> str:
         f"outcome. {shown_of(len(shown), len(frame), results)}"
     )
     alt = (
-        f"Memberships of {len(frame)} {several} in {len(labels)} hidden classes; "
+        f"Memberships of {len(frame)} {several} in {len(labels)} classes; "
         f"the most probable class has {percent(after)} on average."
     )
-    svg = inline_svg(drawn, key="fig-hidden-membership", alt=alt)
-    return sentence + grid([figure(svg, caption, source="hidden_membership")])
+    picture = drawing(drawn, caption, key="mixture-membership", alt=alt, source=MEMBERSHIP)
+    return sentence + grid([picture])
 
 
 def _diagnostics(material: Material) -> str:
-    frame = material.tables["hidden_diagnostics"]
-    columns = [
-        Column("Diagnostic", numeric=False),
-        Column("Value"),
-        Column("What it means", numeric=False),
+    fields = [
+        words("Diagnostic", "diagnostic"),
+        Field("Value", lambda row: plain(row["value"])),
+        words("What it means", "meaning"),
     ]
-    rows = [[str(a), plain(b), str(c)] for a, b, c in frame.itertuples(index=False)]
-    made = table("How far the proxies carry.", columns, [(None, rows)], source="hidden_diagnostics")
-    return details("How far the proxies carry", made, is_open=False)
+    title = "How far the proxies carry"
+    made = field_table(f"{title}.", fields, material.tables[DIAGNOSTICS], source=DIAGNOSTICS)
+    return details(title, made, is_open=False)

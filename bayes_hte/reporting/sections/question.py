@@ -1,14 +1,21 @@
-"""What was asked, the answer in three sentences, and whether to believe it."""
+"""The question, the answer in three sentences, and whether to believe it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.effects.summaries import probability_words
-from bayes_hte.reporting.page.markup import definitions, named_check, paragraph, text, unordered
-from bayes_hte.reporting.page.numbers import number, percent, span
+from bayes_hte.reporting.page.markup import (
+    Row,
+    definitions,
+    named_check,
+    paragraph,
+    text,
+    unordered,
+)
+from bayes_hte.reporting.page.numbers import number, percent, percent_span, span
 from bayes_hte.reporting.page.section import Material, Section
 from bayes_hte.reporting.page.words import (
     arm_names,
@@ -21,7 +28,9 @@ from bayes_hte.reporting.page.words import (
     title_case,
     unit_phrase,
 )
+from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.tables.effects import SURE
+from bayes_hte.reporting.tables.mixtures import ANSWERS
 from bayes_hte.reporting.tables.subgroups import count
 from bayes_hte.subgroups.honest.folds import UNSHRUNK
 
@@ -29,7 +38,7 @@ if TYPE_CHECKING:
     from bayes_hte.mixtures import MixtureFit
 
 _MARK = {"green": "\N{CHECK MARK}", "amber": "!", "red": "\N{MULTIPLICATION SIGN}"}
-_COLOUR = {"green": "Green", "amber": "Amber", "red": "Red"}
+_ASSIGNED = {"randomised": "randomised", "observational": "not randomised (observational)"}
 
 
 def question(material: Material) -> Section:
@@ -63,7 +72,7 @@ def trust_box(material: Material) -> str:
     return (
         f'<div class="trust {trust.level}"><p class="headline">'
         f'<span class="mark" aria-hidden="true">{_MARK[trust.level]}</span> '
-        f"{_COLOUR[trust.level]}: {text(trust.verdict)}. {text(trust.headline)}</p>"
+        f"{title_case(trust.level)}: {text(trust.verdict)}. {text(trust.headline)}</p>"
         f"{reasons}{warning}</div>"
     )
 
@@ -77,42 +86,32 @@ def _reason(reason: str, checks: Sequence[CheckResult]) -> str:
 
 
 def _answer(material: Material) -> str:
-    if not material.results.healthy:
+    results = material.results
+    if not results.healthy:
         return paragraph(
             "This run gives no answer: its sampling failed the health checks. The sections below "
-            "show what came out only to help find the fault."
+            "show its numbers only to help find the fault."
         )
     unsafe = ""
-    if material.results.trust.level == "red":
+    if results.trust.level == "red":
         unsafe = paragraph(
-            "<strong>The checks say not to trust what follows</strong>; the reasons stand below."
+            "<strong>The checks say not to trust what follows</strong>; the reasons are below."
         )
-    sentences = [_overall(material)]
-    if "tnie" in material.results.effects:
-        sentences.append(_through_mediator(material))
-    else:
-        sentences.append(_person_by_person(material))
-    if material.results.subgroups:
+    sentences = [
+        _overall(material),
+        _through_mediator(material) if "tnie" in results.effects else _person_by_person(material),
+    ]
+    if results.subgroups:
         sentences.append(_between_people(material))
-    if material.results.mixture is not None:
-        sentences.append(_hidden(material, material.results.mixture))
+    if results.mixture is not None:
+        sentences.append(_classes(material, results.mixture))
     return unsafe + '<ol class="answer">' + "".join(f"<li>{s}</li>" for s in sentences) + "</ol>"
-
-
-def _row(material: Material, effect: str, group: str, population: str = "SATE") -> dict[str, Any]:
-    table = material.tables["average_effects"]
-    keep = (
-        (table["effect"] == effect)
-        & (table["group"] == group)
-        & (table["population"] == population)
-    )
-    return table[keep].iloc[0].to_dict()
 
 
 def _overall(material: Material) -> str:
     results = material.results
     reference, other = arm_names(results)
-    row = _row(material, "te", "total")
+    row = material.average("te")
     condition = ""
     if results.spec.propensity.assignment == "observational":
         condition = ", if the listed covariates account for all confounding"
@@ -125,7 +124,7 @@ def _overall(material: Material) -> str:
 
 def _through_mediator(material: Material) -> str:
     results = material.results
-    row = _row(material, "tnie", "first")
+    row = material.average("tnie")
     mediator, outcome = text(results.spec.roles.mediator), text(results.spec.roles.outcome)
     return (
         f"<strong>Through {mediator}.</strong> If nothing unmeasured affects both {mediator} and "
@@ -140,43 +139,64 @@ def _person_by_person(material: Material) -> str:
     return (
         f"<strong>{title_case(one)} by {one}.</strong> The effect is beneficial for an estimated "
         f"<b>{percent(row['mean'])}</b> of the {text(people(material.results))} of the study "
-        f"({interval_phrase(material.results)}: {percent(row['ci_lower'])} to "
-        f"{percent(row['ci_upper'])}), and for {row['n_sure']} of {row['n_units']} of them the "
-        f"posterior probability of benefit is at least {SURE:g}."
+        f"({interval_phrase(material.results)}: "
+        f"{percent_span(row['ci_lower'], row['ci_upper'])}), and for {row['n_sure']} of "
+        f"{row['n_units']} of them the posterior probability of benefit is at least {SURE:g}."
     )
 
 
 def _between_people(material: Material) -> str:
-    several = people(material.results)
+    results, several = material.results, people(material.results)
     findings = []
-    results = material.results
     for name, groups in results.subgroups.items():
         if name in results.honest:
             findings.append(_judged_on_others(material, name))
             continue
-        margin = f"{groups.margin:.3g}"
-        verdict = "subgroups are declared" if groups.declared else "no subgroups are declared"
         reason = (
             f"no division of the {several} by their covariates says enough about it"
             if count(groups) == 1
             else "the in-sample posterior probability that mean effects of subgroups differ by "
-            f"more than {margin} is {probability_words(groups.probability)} "
+            f"more than {groups.margin:.3g} is {probability_words(groups.probability)} "
             f"({groups.required_probability:g} is required)"
         )
-        findings.append(f"{verdict} for the {effect_name(name)}, as {reason}")
+        findings.append(f"{_declared(groups.declared, name)}, as {reason}")
     said = f"<strong>Between {text(several)}.</strong> {text(title_case('; '.join(findings)))}."
     if results.honest:
         return f'{said} <a href="#subgroups">Each half was judged by the other</a>.'
     return f'{said} This probability is <a href="#subgroups">not an error rate</a>.'
 
 
-def _hidden(material: Material, fit: MixtureFit) -> str:
-    """Say what average effect is left if hidden classes confound the treatment."""
-    said = "<strong>Hidden classes.</strong> "
-    more = 'See <a href="#hidden-classes">the section on them</a>.'
+def _declared(declared: bool, name: str) -> str:
+    return f"{'subgroups' if declared else 'no subgroups'} are declared for the {effect_name(name)}"
+
+
+def _judged_on_others(material: Material, name: str) -> str:
+    """Say whether effects that one half puts furthest apart are apart in the other, and how far."""
+    found = material.results.honest[name]
+    reason = (
+        f"the {people(material.results)} with the highest and the lowest effects in one half of "
+        f"the data differ by more than {found.margin:.3g} in the other half with probability "
+        f"{probability_words(found.probability)} ({found.required_probability:g} is required)"
+    )
+    if not any(fold.divides for fold in found.folds):
+        reason = "neither half of the data suggests groups to compare in the other"
+    said = f"{_declared(found.declared, name)}, as {reason}"
+    if found.unshrunk is None:
+        return said
+    table, d = material.tables[f"subgroup_honest_{name}"], material.decimals
+    row = table[table["fold"] == UNSHRUNK].iloc[0]
+    return (
+        f"{said}; the difference between these is {number(row['mean'], d)} ({material.bounds(row)})"
+    )
+
+
+def _classes(material: Material, fit: MixtureFit) -> str:
+    """Say what average effect is left if classes confound the treatment."""
+    said = "<strong>Classes that nobody measured.</strong> "
+    more = 'See <a href="#mixture">the section on them</a>.'
     if not fit.healthy:
         return f"{said}Their fit failed its checks and gives no answer. {more}"
-    frame = material.tables["hidden_classes"]
+    frame = material.tables[ANSWERS]
     row = frame[frame["quantity"] == "ate"].iloc[0]
     d = material.decimals
     return (
@@ -185,38 +205,13 @@ def _hidden(material: Material, fit: MixtureFit) -> str:
         f"{text(unit_phrase(material.results))} (posterior median; "
         f"{interval_phrase(material.results)}: "
         f"{span(row['likelihood_lower'], row['likelihood_upper'], d)}); likelihood and moments: "
-        f"{text(fit.agreement.verdict)}. {more}"
+        f"{text(fit.agreement.answer)}. {more}"
     )
 
 
-def _judged_on_others(material: Material, name: str) -> str:
-    """Say whether effects that one half puts furthest apart are apart in the other, and how far."""
-    found = material.results.honest[name]
-    verdict = "subgroups are declared" if found.declared else "no subgroups are declared"
-    reason = (
-        f"the probability that the {people(material.results)} whom one half of the data puts "
-        f"highest and lowest differ by more than {found.margin:.3g} in the other is "
-        f"{probability_words(found.probability)} ({found.required_probability:g} is required)"
-    )
-    if not any(fold.divides for fold in found.folds):
-        reason = "neither half of the data suggests whom to compare in the other"
-    said = f"{verdict} for the {effect_name(name)}, as {reason}"
-    if found.unshrunk is None:
-        return said
-    table, d = material.tables[f"subgroup_honest_{name}"], material.decimals
-    row = table[table["fold"] == UNSHRUNK].iloc[0]
-    return (
-        f"{said}; the difference between these is {number(row['mean'], d)} "
-        f"({interval_phrase(material.results)}: {span(row['ci_lower'], row['ci_upper'], d)})"
-    )
-
-
-def _estimate(row: dict[str, Any], material: Material) -> str:
-    results, decimals = material.results, material.decimals
-    return (
-        f"<b>{number(row['mean'], decimals)}</b> {text(unit_phrase(results))} "
-        f"({interval_phrase(results)}: {span(row['ci_lower'], row['ci_upper'], decimals)})"
-    )
+def _estimate(row: Row, material: Material) -> str:
+    mean = number(row["mean"], material.decimals)
+    return f"<b>{mean}</b> {text(unit_phrase(material.results))} ({material.bounds(row)})"
 
 
 def _facts(material: Material) -> str:
@@ -224,37 +219,31 @@ def _facts(material: Material) -> str:
     spec, study = results.spec, results.study
     reference, other = arm_names(results)
     n_other, several = int(study.arm_index().sum()), people(results)
-    outcome = f"{spec.roles.outcome}, in {unit_phrase(results)}; {spec.outcome.better} is better"
-    assignment = {"randomised": "randomised", "observational": "not randomised (observational)"}
     pairs = [
-        (title_case(people(results)), f"{study.n_units} in the analysis"),
+        (title_case(several), f"{study.n_units} in the analysis"),
+        ("Treatment", f"{other} ({n_other} {several}), {_ASSIGNED[spec.propensity.assignment]}"),
+        ("Compared with", f"{reference} ({study.n_units - n_other} {several})"),
         (
-            "Treatment",
-            text(f"{other} ({n_other} {several}), {assignment[spec.propensity.assignment]}"),
+            "Outcome",
+            f"{spec.roles.outcome}, in {unit_phrase(results)}; {spec.outcome.better} is better",
         ),
-        ("Compared with", text(f"{reference} ({study.n_units - n_other} {several})")),
-        ("Outcome", text(outcome)),
     ]
     if spec.roles.mediator is not None and spec.mediator is not None:
         unit = f", in {spec.mediator.unit}" if spec.mediator.unit else ""
-        pairs.append(("Mediator", text(spec.roles.mediator + unit)))
+        pairs.append(("Mediator", spec.roles.mediator + unit))
     if important(results) > 0:
-        pairs.append(
-            (
-                "Minimal important difference",
-                text(f"{important(results):g}: {spec.outcome.because}"),
-            )
-        )
+        declared = f"{important(results):g}: {spec.outcome.because}"
+        pairs.append(("Minimal important difference", declared))
     pairs += [
-        ("Covariates", text(", ".join(study.roles.covariates))),
-        ("Estimands", text(_estimands(results))),
-        ("Suitable for", text(spec.about.suitable_for)),
-        ("Not suitable for", text(spec.about.not_suitable_for)),
+        ("Covariates", ", ".join(study.roles.covariates)),
+        ("Estimands", _estimands(results)),
+        ("Suitable for", spec.about.suitable_for),
+        ("Not suitable for", spec.about.not_suitable_for),
     ]
-    return definitions(pairs)
+    return definitions((term, text(said)) for term, said in pairs)
 
 
-def _estimands(results: Any) -> str:
+def _estimands(results: Results) -> str:
     scale = results.effects["te"].attrs.get("scale", "response")
     natural = ", natural direct and indirect effects" if "tnie" in results.effects else ""
     return (

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_modifier
-from bayes_hte.reporting.page.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.page.numbers import MINUS, number, probability, span
+from bayes_hte.reporting.page.fields import counts, effect_fields, numbers
+from bayes_hte.reporting.page.markup import csv_link, field_table, grid, paragraph, text, words
+from bayes_hte.reporting.page.numbers import MINUS, number
 from bayes_hte.reporting.page.section import Material
-from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
     arm_names,
     effect_label,
     effect_name,
-    important,
     interval_phrase,
     mean_and_interval,
     people,
@@ -32,7 +30,7 @@ def risk_view(material: Material) -> str:
     if RISK not in material.tables:
         several = text(people(results))
         reason = (
-            "the saved run holds no predicted outcomes; run the study again to have them"
+            "the saved run holds no predicted outcomes; run the study again to get them"
             if results.reference_outcome is None
             else f"the outcomes predicted for the {several} under the reference arm are too alike"
         )
@@ -51,7 +49,7 @@ def _introduction(material: Material) -> str:
     reference, _ = arm_names(results)
     outcome = text(results.spec.roles.outcome)
     return paragraph(
-        "The plainest question comes first: does the effect depend on the outcome to be expected "
+        "The plainest question comes first: does the effect depend on the outcome that is expected "
         f"without the treatment? Groups of about equal size were formed by the {outcome} that the "
         f"model expects under {text(reference)}, lowest first. Effects are differences, averaged "
         "over each group in every posterior draw. One model predicts both outcome and effect from "
@@ -60,59 +58,32 @@ def _introduction(material: Material) -> str:
     )
 
 
-def _columns(material: Material) -> list[Column]:
-    results = material.results
-    reference, other = arm_names(results)
-    columns = [
-        Column(f"Group: predicted {results.spec.roles.outcome} under {reference}", numeric=False),
-        Column(title_case(people(results))),
-        Column("Mean prediction"),
-        Column(f"Observed mean, {reference}"),
-        Column(f"Observed mean, {other}"),
-        Column("Mean effect"),
-        Column(interval_phrase(results)),
-        Column("Probability of benefit"),
-    ]
-    if important(results) > 0:
-        columns.append(Column(f"Probability of benefit beyond {important(results):g}"))
-    return columns
-
-
 def _table(material: Material) -> str:
+    results, d = material.results, material.decimals
     frame = material.tables[RISK]
+    reference, other = arm_names(results)
+    fields = [
+        words(
+            f"Group: predicted {results.spec.roles.outcome} under {reference}",
+            lambda row: row["group"].replace("-", MINUS),
+        ),
+        counts(title_case(people(results)), "n_units"),
+        numbers("Mean prediction", "position", d),
+        numbers(f"Observed mean, {reference}", "observed_reference", d),
+        numbers(f"Observed mean, {other}", "observed_other", d),
+        *effect_fields(material, "Mean effect"),
+    ]
     groups = [
-        (
-            title_case(effect_name(name)),
-            [_cells(row, material) for row in frame[frame["effect"] == name].to_dict("records")],
-        )
-        for name in focus(material.results)
+        (title_case(effect_name(name)), frame[frame["effect"] == name]) for name in focus(results)
     ]
-    return table("Effect by predicted outcome.", _columns(material), groups, source=RISK)
-
-
-def _cells(row: dict[str, Any], material: Material) -> list[str]:
-    d = material.decimals
-    cells = [
-        row["group"].replace("-", MINUS),
-        str(row["n_units"]),
-        number(row["position"], d),
-        number(row["observed_reference"], d),
-        number(row["observed_other"], d),
-        number(row["mean"], d),
-        span(row["ci_lower"], row["ci_upper"], d),
-        probability(row["prob_benefit"]),
-    ]
-    if important(material.results) > 0:
-        cells.append(probability(row["prob_important"]))
-    return cells
+    return field_table("Effect by predicted outcome.", fields, groups, source=RISK)
 
 
 def _differences(material: Material) -> str:
     d = material.decimals
     changes = [
         f"the {effect_name(row['effect'])} changes by <b>{number(row['mean'], d)}</b> "
-        f"({interval_phrase(material.results)}: {span(row['ci_lower'], row['ci_upper'], d)}), and "
-        "is larger in the last group with posterior probability "
+        f"({material.bounds(row)}), and is larger in the last group with posterior probability "
         f"{probability_words(row['prob_positive'])}"
         for row in material.tables[CONTRAST].to_dict("records")
     ]
@@ -144,4 +115,4 @@ def _figure(material: Material) -> str:
         for row in frame.to_dict("records")
     )
     alt = f"Average effect by predicted outcome, mean and {interval_phrase(results)}. {said}."
-    return figure(inline_svg(drawn, key="fig-risk", alt=alt), caption, source=RISK)
+    return drawing(drawn, caption, key="risk", alt=alt, source=RISK)

@@ -1,12 +1,21 @@
-"""What else is known of found subgroups: judged on other units, explained, who is together."""
+"""Evidence on found subgroups: judged on other units, explained, who is together."""
 
 from __future__ import annotations
 
 from bayes_hte.plots import plot_co_clustering
-from bayes_hte.reporting.page.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.page.numbers import number, percent, probability, span
+from bayes_hte.reporting.page.fields import counts, intervals, numbers, percents
+from bayes_hte.reporting.page.markup import (
+    Field,
+    csv_link,
+    field_table,
+    grid,
+    paragraph,
+    text,
+    words,
+)
+from bayes_hte.reporting.page.numbers import number, percent, percent_span, probability
 from bayes_hte.reporting.page.section import Material
-from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import effect_name, interval_phrase, people
 from bayes_hte.reporting.tables.keys import null_check
 from bayes_hte.subgroups.honest.folds import UNSHRUNK
@@ -23,37 +32,37 @@ def honest_decision(material: Material, name: str) -> str:
     found = material.results.honest[name]
     headline = "Subgroups are declared." if found.declared else "No subgroups are declared."
     key = f"subgroup_honest_{name}"
-    d, several = material.decimals, people(material.results)
-    columns = [
-        Column("Put apart by, compared in", numeric=False),
-        Column("Covariates that tell them apart", numeric=False),
-        Column("Difference"),
-        Column(interval_phrase(material.results)),
-        Column(f"Probability beyond {found.margin:.3g}"),
-    ]
+    several = people(material.results)
     directions = {
         "1": "first half, second half",
         "2": "second half, first half",
         UNSHRUNK: "average of both, size",
     }
-    rows = [
-        [
-            directions.get(str(row["fold"]), "average of both"),
-            row["covariates"] or "none: no division",
-            number(row["mean"], d),
-            span(row["ci_lower"], row["ci_upper"], d),
-            probability(row["prob_above_margin"]),
-        ]
-        for row in material.tables[key].to_dict("records")
+    fields = [
+        words(
+            "Found in, compared in",
+            lambda row: directions.get(str(row["fold"]), "average of both"),
+        ),
+        words(
+            "Covariates that separate them",
+            lambda row: row["covariates"] or "none: no division",
+        ),
+        numbers("Difference", "mean", material.decimals),
+        intervals(material),
+        Field(
+            f"Probability beyond {found.margin:.3g}",
+            lambda row: probability(row["prob_above_margin"]),
+        ),
     ]
     caption = (
-        f"Difference of the {effect_name(name)} between the {several} whom one half puts highest "
-        f"and those it puts lowest (outer leaves of a tree), among {several} of the other half."
+        f"Difference of the {effect_name(name)} between the {several} that one half puts highest "
+        f"and those that it puts lowest (outer leaves of a tree), among {several} of the other "
+        "half."
     )
     if found.unshrunk is not None:
         caption += (
-            " The size is of a further fit in which these groups have means of their own, so that "
-            "it is not pulled towards no difference; it did not decide."
+            " The size comes from a further fit in which these groups have means of their own, so "
+            "that it is not pulled towards no difference; it did not decide."
         )
         if name == "tnie":
             caption += (
@@ -63,7 +72,7 @@ def honest_decision(material: Material, name: str) -> str:
         f"<strong>{headline}</strong> {text(found.reason)}",
         cls="declared" if found.declared else "undeclared",
     )
-    return decided + table(caption, columns, [(None, rows)], source=key)
+    return decided + field_table(caption, fields, material.tables[key], source=key)
 
 
 def error_rate(material: Material, name: str) -> str:
@@ -73,31 +82,24 @@ def error_rate(material: Material, name: str) -> str:
         return ""
     key, _ = tried
     frame = material.tables[key]
-    columns = [
-        Column("How effects were made equal", numeric=False),
-        Column("Studies made"),
-        Column("As clear as this one"),
-        Column("Share, with the study itself"),
-        Column("95% Monte Carlo interval"),
+    fields = [
+        words(
+            "How effects were made equal", lambda row: _EQUAL.get(row["variant"], row["variant"])
+        ),
+        counts("Studies made", "replications"),
+        counts("As clear as this one", "reached"),
+        percents("Share, with the study itself", "p_value"),
+        Field("95% Monte Carlo interval", lambda row: percent_span(row["p_lower"], row["p_upper"])),
     ]
-    rows = [
-        [
-            _EQUAL.get(row["variant"], row["variant"]),
-            str(row["replications"]),
-            str(row["reached"]),
-            percent(row["p_value"]),
-            f"{percent(row['p_lower'])} to {percent(row['p_upper'])}",
-        ]
-        for row in frame[frame["statistic"] == DECIDING].to_dict("records")
-    ]
-    words = paragraph(
-        "The whole search was repeated on studies like this one in which effects are equal. How "
-        "often it then finds groups at least as clear as those of this study is the rate at which "
-        "a rule that accepts them would be wrong: a property of the rule, not the probability "
-        "that the groups are real."
+    said = paragraph(
+        "The whole search was repeated on studies like this one in which effects are equal. The "
+        "share of them with groups at least as clear as those of this study is the error rate of "
+        "a rule that accepts such groups: a property of the rule, not the probability that the "
+        "groups are real."
     )
     caption = f"Search for subgroups of the {effect_name(name)} where there are none."
-    return words + table(caption, columns, [(None, rows)], source=key)
+    deciding = frame[frame["statistic"] == DECIDING]
+    return said + field_table(caption, fields, deciding, source=key)
 
 
 def explained(material: Material, name: str) -> str:
@@ -106,7 +108,7 @@ def explained(material: Material, name: str) -> str:
     return paragraph(
         "The leaves of the profile explain "
         f"<b>{percent(row['mean'])}</b> ({interval_phrase(material.results)}: "
-        f"{percent(row['ci_lower'])} to {percent(row['ci_upper'])}) of the variance of the "
+        f"{percent_span(row['ci_lower'], row['ci_upper'])}) of the variance of the "
         f"individual effects. {csv_link(f'subgroup_explained_{name}')} Differences between leaves: "
         f"{csv_link(f'subgroup_contrasts_{name}')}"
     )
@@ -122,7 +124,7 @@ def together(material: Material, name: str) -> str:
     if len(point.sizes) == 1:
         groups = "puts all in one group"
     moved = ball.edge.loc["horizontal", "moved"]
-    words = (
+    said = (
         f"The partition of the {several} that is closest to the posterior on average (variation of "
         f"information) {groups}; its agreement with the "
         f"profile (adjusted Rand index) is {number(point.agreement, 2)}. Its expected loss is "
@@ -133,7 +135,7 @@ def together(material: Material, name: str) -> str:
         f"{csv_link(f'subgroup_partition_{name}', f'subgroup_ball_{name}')}"
     )
     if len(point.sizes) == 1:
-        words += " Individual effects alone do not tell who belongs together."
+        said += " Individual effects alone do not show who belongs together."
     key = f"subgroup_together_{name}"
     frame = material.tables[key]
     units = frame[["unit", "group", "certainty"]].set_index("unit")
@@ -147,5 +149,5 @@ def together(material: Material, name: str) -> str:
         f"{clear:g}."
     )
     alt = f"Co-clustering heat map of the {effect_name(name)}; the closest partition {groups}."
-    svg = inline_svg(drawn, key=f"fig-together-{name}", alt=alt)
-    return paragraph(words) + grid([figure(svg, caption, source=key)])
+    picture = drawing(drawn, caption, key=f"together-{name}", alt=alt, source=key)
+    return paragraph(said) + grid([picture])

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_membership, plot_profile_tree, plot_subgroup_forest
+from bayes_hte.reporting.page.fields import (
+    counts,
+    effect_fields,
+    numbers,
+    percents,
+    plain_table,
+)
 from bayes_hte.reporting.page.markup import (
-    Column,
+    Field,
     csv_link,
     details,
-    figure,
+    field_table,
     grid,
     paragraph,
-    table,
     text,
+    words,
 )
-from bayes_hte.reporting.page.numbers import number, percent, plain, probability, span
+from bayes_hte.reporting.page.numbers import number, percent
 from bayes_hte.reporting.page.section import Material, Section
-from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
-    effect_label,
+    effect_axis,
     effect_name,
-    important,
     interval_phrase,
     mean_and_interval,
     people,
@@ -49,16 +55,16 @@ _CANDIDATE_WORDS = {
     "tree_fit": "Held-out fit of the tree (R-squared)",
     "price_per_leaf": "Price per leaf",
     "score": "Fit less the price",
-    "agreement": "Share whose cluster their leaf names",
+    "agreement": "Share of units in the cluster of their leaf",
     "chosen": "Chosen",
 }
 
 
 _IN_HALVES = (
     "Whether subgroups are declared is decided on other data than those that suggest them: each "
-    "half of the study is fitted by itself; those whom one half puts highest and lowest are "
+    "half of the study is fitted alone; the groups that one half puts highest and lowest are "
     "compared in the other. These outer groups are smaller and further apart than the groups "
-    "described below, which were found with all data and are meant to be read; probabilities "
+    "described below, which were found with all data and serve as a description; probabilities "
     "about the latter are <strong>in-sample</strong>, and too optimistic."
 )
 _IN_SAMPLE = (
@@ -66,7 +72,7 @@ _IN_SAMPLE = (
     "therefore <strong>in-sample posterior probabilities, not calibrated error rates</strong>: "
     "they are too optimistic{measured}."
 )
-_MEASURED = "; how often such groups are found where effects are equal is shown below"
+_MEASURED = "; the error rate of such groups where effects are equal is shown below"
 _NOT_MEASURED = " by an amount that was not measured here"
 
 
@@ -123,13 +129,13 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
         )
         if _declared(material, name):
             reason += (
-                " What sets the outer groups above apart has no short description; the table names "
-                "the covariates."
+                " The difference between the outer groups above has no short description; the "
+                "table names the covariates."
             )
     else:
         reason = (
             f"The mean effects of the two most different groups differ by {number(row['mean'], d)} "
-            f"({interval_phrase(material.results)}: {span(row['ci_lower'], row['ci_upper'], d)}). "
+            f"({material.bounds(row)}). "
             "The in-sample posterior probability that they differ by more than the margin of "
             f"{groups.margin:.3g} is {probability_words(groups.probability)}; "
             f"{groups.required_probability:g} is required to declare subgroups."
@@ -149,77 +155,44 @@ def _declared(material: Material, name: str) -> bool:
 
 
 def _rules(material: Material, name: str) -> str:
-    key = f"subgroup_profile_{name}"
-    several = people(material.results)
-    columns = [
-        Column("Subgroup", numeric=False),
-        Column("Who", numeric=False),
-        Column(title_case(several)),
-        Column("Share"),
-        Column(f"Mean effect of these {several}"),
-    ]
-    rows = [
-        [
-            f"Subgroup {row['subgroup']}",
-            row["rule"],
-            str(row["n"]),
-            percent(row["share"]),
-            number(row["mean_effect"], material.decimals),
-        ]
-        for row in material.tables[key].to_dict("records")
+    key, several = f"subgroup_profile_{name}", people(material.results)
+    fields = [
+        words("Subgroup", lambda row: f"Subgroup {row['subgroup']}"),
+        words("Who", "rule"),
+        counts(title_case(several), "n"),
+        percents("Share", "share"),
+        numbers(f"Mean effect of these {several}", "mean_effect", material.decimals),
     ]
     caption = f"Profile of the subgroups of the {effect_name(name)}, in words."
-    return table(caption, columns, [(None, rows)], source=key)
+    return field_table(caption, fields, material.tables[key], source=key)
 
 
 def _effects_table(material: Material, name: str) -> str:
-    results, d = material.results, material.decimals
-    key = f"subgroups_{name}"
-    columns = [
-        Column("Group", numeric=False),
-        Column(title_case(people(results))),
-        Column("Mean effect"),
-        Column(interval_phrase(results)),
-        Column("Probability of benefit"),
+    key, several = f"subgroups_{name}", title_case(people(material.results))
+    fields = [
+        words("Group", "group"),
+        Field(several, lambda row: f"{row['n_units']} ({percent(row['share'])})"),
+        *effect_fields(material, "Mean effect"),
     ]
-    if important(results) > 0:
-        columns.append(Column(f"Probability of benefit beyond {important(results):g}"))
-    rows = []
-    for row in material.tables[key].to_dict("records"):
-        cells = [
-            row["group"],
-            f"{row['n_units']} ({percent(row['share'])})",
-            number(row["mean"], d),
-            span(row["ci_lower"], row["ci_upper"], d),
-            probability(row["prob_benefit"]),
-        ]
-        if important(results) > 0:
-            cells.append(probability(row["prob_important"]))
-        rows.append(cells)
-    return table(f"Mean {effect_name(name)} by subgroup.", columns, [(None, rows)], source=key)
+    caption = f"Mean {effect_name(name)} by subgroup."
+    return field_table(caption, fields, material.tables[key], source=key)
 
 
 def _forest(material: Material, name: str) -> str:
-    results, d = material.results, material.decimals
-    key = f"subgroups_{name}"
+    results, key = material.results, f"subgroups_{name}"
     frame = material.tables[key]
-    drawn = plot_subgroup_forest(
-        frame,
-        better=results.spec.outcome.better,
-        important=important(results),
-        xlabel=effect_label(results),
-        units=people(results),
-        title="Mean effect by subgroup",
-    )
+    look = {**effect_axis(results), "units": people(results)}
+    drawn = plot_subgroup_forest(frame, **look, title="Mean effect by subgroup")
     said = "; ".join(
-        f"{row['group']} {mean_and_interval(row, d)}" for row in frame.to_dict("records")
+        f"{row['group']} {mean_and_interval(row, material.decimals)}"
+        for row in frame.to_dict("records")
     )
     caption = (
         f"Forest plot of the {effect_name(name)}. Marker: posterior mean. Line: "
         f"{interval_phrase(results)}."
     )
     alt = f"Forest plot of the {effect_name(name)} by subgroup. {said}."
-    return figure(inline_svg(drawn, key=f"fig-forest-{name}", alt=alt), caption, source=key)
+    return drawing(drawn, caption, key=f"forest-{name}", alt=alt, source=key)
 
 
 def _tree(material: Material, name: str) -> str:
@@ -230,7 +203,7 @@ def _tree(material: Material, name: str) -> str:
     said = "; ".join(f"{row['rule']}: {row['group']}" for row in leaves.to_dict("records"))
     caption = "Profile tree, read from the top: each step to the right adds a condition."
     alt = f"Profile tree of the subgroups of the {effect_name(name)}. {said}."
-    return figure(inline_svg(drawn, key=f"fig-tree-{name}", alt=alt), caption, source=key)
+    return drawing(drawn, caption, key=f"tree-{name}", alt=alt, source=key)
 
 
 def _membership(material: Material, name: str, groups: Subgroups) -> str:
@@ -255,19 +228,13 @@ def _membership(material: Material, name: str, groups: Subgroups) -> str:
         f"For <strong>{share}</strong> of the {text(several)} the membership is uncertain: in "
         f"no subgroup does it reach {groups.clear_membership:g}."
     )
-    drawing = inline_svg(drawn, key=f"fig-membership-{name}", alt=alt)
-    return sentence + grid([figure(drawing, caption, source=key)])
+    picture = drawing(drawn, caption, key=f"membership-{name}", alt=alt, source=key)
+    return sentence + grid([picture])
 
 
 def _candidates(material: Material, name: str) -> str:
     key = f"subgroup_candidates_{name}"
-    frame = material.tables[key]
-    columns = [
-        Column(_CANDIDATE_WORDS.get(str(c), str(c)), numeric=bool(i)) for i, c in enumerate(frame)
-    ]
-    rows: list[list[Any]] = [
-        [plain(value) for value in row] for row in frame.itertuples(index=False)
-    ]
     caption = "Numbers of clusters that were compared, and the tree each gives."
-    inner = table(caption, columns, [(None, rows)], source=key)
+    frame = material.tables[key]
+    inner = plain_table(caption, frame, source=key, headings=_CANDIDATE_WORDS)
     return details("How many groups were considered", inner, is_open=False)

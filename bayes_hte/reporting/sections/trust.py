@@ -1,44 +1,38 @@
-"""Can it be trusted: overlap, every check with its verdict, and what no check can show."""
+"""Can it be trusted: overlap, every check with its state, and what no check can show."""
 
 from __future__ import annotations
 
 import pandas as pd
+from markupsafe import Markup
 
 from bayes_hte.checks import loo_pit
 from bayes_hte.checks.assignment import assumption
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.plots import plot_loo_pit, plot_overlap
-from bayes_hte.reporting.page.markup import (
-    Column,
-    Html,
-    details,
-    figure,
-    grid,
-    paragraph,
-    table,
-    text,
-)
-from bayes_hte.reporting.page.numbers import plain
+from bayes_hte.reporting.page.fields import plain_table
+from bayes_hte.reporting.page.markup import details, field_table, grid, paragraph, text, words
 from bayes_hte.reporting.page.section import Material, Section
-from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import arm_names, people
 from bayes_hte.reporting.sections.confounding import balance_block, hidden_confounding
 from bayes_hte.reporting.tables.keys import check_keys
 
 _MOST_ROWS = 15
+_SIGNS = {"pass": "\N{CHECK MARK}", "FAIL": "\N{MULTIPLICATION SIGN}", "information": "i"}
 
 
 def trust(material: Material) -> Section:
     """Build the section on trust."""
+    keyed = list(zip(check_keys(material.results), material.results.checks, strict=True))
     body = [
         "<h3>Checks</h3>",
-        _verdicts(material),
-        _numbers(material),
+        _states(material),
+        *(_numbers(check, material.tables[k], k) for k, check in keyed if k in material.tables),
         "<h3>Overlap of the arms</h3>",
         _overlap(material),
         "<h3>Balance of the covariates</h3>",
         balance_block(material),
-        _calibration(material),
+        *(_left_out(material, check, k) for k, check in keyed if check.name == loo_pit.NAME),
         "<h3>How much hidden confounding would change the answer</h3>",
         hidden_confounding(material),
         "<h3>What no check of these data can show</h3>",
@@ -47,98 +41,79 @@ def trust(material: Material) -> Section:
     return Section("trust", "Can it be trusted?", "".join(body))
 
 
-def _verdicts(material: Material) -> str:
+def _states(material: Material) -> str:
     if not material.results.checks:
         return paragraph("No checks were run.")
-    columns = [
-        Column("Check", numeric=False),
-        Column("Verdict", numeric=False),
-        Column("What it means", numeric=False),
+    fields = [
+        words("Check", "check"),
+        words("State", lambda row: _mark(row["state"])),
+        words("What it means", "text"),
     ]
-    rows = [
-        [row["check"], _mark(row["verdict"]), row["text"]]
-        for row in material.tables["checks"].to_dict("records")
-    ]
-    return table("Checks and their verdicts.", columns, [(None, rows)], source="checks")
-
-
-def _mark(verdict: str) -> Html:
-    """Return a verdict with a sign and a weight, so that colour is not alone in saying it."""
-    signs = {"pass": "\N{CHECK MARK}", "FAIL": "\N{MULTIPLICATION SIGN}", "information": "i"}
-    return Html(
-        f'<span class="verdict {verdict.lower()}"><span aria-hidden="true">{signs[verdict]}</span> '
-        f"{verdict}</span>"
+    return field_table(
+        "Checks and their states.", fields, material.tables["checks"], source="checks"
     )
 
 
-def _numbers(material: Material) -> str:
-    blocks = [
-        _check_numbers(check, key, material.tables[key])
-        for key, check in zip(check_keys(material.results), material.results.checks, strict=True)
-        if key in material.tables
-    ]
-    return "".join(blocks)
+def _mark(state: str) -> Markup:
+    """Return a state with a sign and a weight, so that colour is not alone in saying it."""
+    return Markup(
+        f'<span class="result {state.lower()}"><span aria-hidden="true">{_SIGNS[state]}</span> '
+        f"{state}</span>"
+    )
 
 
-def _check_numbers(check: CheckResult, key: str, frame: pd.DataFrame) -> str:
+def _numbers(check: CheckResult, frame: pd.DataFrame, key: str) -> str:
     shown = frame.head(_MOST_ROWS)
-    columns = [Column(str(c), numeric=bool(i)) for i, c in enumerate(shown)]
-    rows = [[plain(v) for v in row] for row in shown.itertuples(index=False)]
     more = f" First {len(shown)} of {len(frame)} rows." if len(shown) < len(frame) else ""
-    inner = table(f"{check.name}.{more}", columns, [(None, rows)], source=key)
+    inner = plain_table(f"{check.name}.{more}", shown, source=key)
     return details(
-        f"Numbers behind: {check.name} ({check.verdict})", inner, is_open=check.passed is False
+        f"Numbers behind: {check.name} ({check.state})", inner, is_open=check.passed is False
     )
 
 
 def _overlap(material: Material) -> str:
     reference, other = arm_names(material.results)
+    several = people(material.results)
     frame = material.tables["propensity"]
     drawn = plot_overlap(frame, title="Propensity by arm")
-    words = []
+    ranges = []
     for arm, rows in frame[frame["n_units"] > 0].groupby("arm", sort=False):
         low, high = rows["bin_lower"].min(), rows["bin_upper"].max()
-        words.append(f"{arm} between {low:g} and {high:g}")
+        ranges.append(f"{arm} between {low:g} and {high:g}")
     caption = (
         f"Posterior-mean probability of being given {other}, by the arm received: {other} upwards, "
-        f"{reference} downwards. The arms can be compared where both have "
-        f"{people(material.results)}."
+        f"{reference} downwards. The arms can be compared where both have {several}."
     )
-    alt = f"Mirrored histogram of propensities: {'; '.join(words)}."
+    alt = f"Mirrored histogram of propensities: {'; '.join(ranges)}."
     sentence = paragraph(
-        f"A comparison needs {text(people(material.results))} of both arms at every propensity. "
-        f"Propensities lie, to the width of a bar, for {text('; for '.join(words))}."
+        f"A comparison needs {text(several)} of both arms at every propensity. "
+        f"Propensities lie, to the width of a bar, for {text('; for '.join(ranges))}."
     )
-    drawing = figure(inline_svg(drawn, key="fig-overlap", alt=alt), caption, source="propensity")
-    return sentence + grid([drawing])
+    return sentence + grid([drawing(drawn, caption, key="overlap", alt=alt, source="propensity")])
 
 
-def _calibration(material: Material) -> str:
+def _left_out(material: Material, check: CheckResult, key: str) -> str:
     """Return the figure behind the check of left-out predictions, if the check could run."""
-    checks = {
-        c.name: (k, c)
-        for k, c in zip(check_keys(material.results), material.results.checks, strict=True)
-    }
-    if loo_pit.NAME not in checks or checks[loo_pit.NAME][1].table.empty:
+    if check.table.empty:
         return ""
-    key, check = checks[loo_pit.NAME]
     drawn = plot_loo_pit(check.table, title="Left-out outcomes in their predictions")
     caption = (
         "Share of each arm's outcomes in each tenth of their predictions from all other "
-        f"{people(material.results)}; boxes hold what a calibrated model gives (central 99%)."
+        f"{people(material.results)}; boxes hold the shares that a calibrated model gives (central "
+        "99%)."
     )
     alt = f"Shares of outcomes by tenth of their left-out predictions, by arm. {check.text}"
-    drawing = figure(inline_svg(drawn, key="fig-loo-pit", alt=alt), caption, source=key)
     return (
-        "<h3>Predictions of left-out outcomes</h3>" + paragraph(text(check.text)) + grid([drawing])
+        f"<h3>Predictions of left-out outcomes</h3>{paragraph(text(check.text))}"
+        f"{grid([drawing(drawn, caption, key='loo-pit', alt=alt, source=key)])}"
     )
 
 
 def _assumptions(material: Material) -> str:
     spec = material.results.spec
     outcome = text(spec.roles.outcome)
-    words = text(assumption(spec.propensity.assignment, outcome=spec.roles.outcome))
-    parts = [words.replace("not randomised", "<strong>not</strong> randomised", 1)]
+    said = str(text(assumption(spec.propensity.assignment, outcome=spec.roles.outcome)))
+    parts = [said.replace("not randomised", "<strong>not</strong> randomised", 1)]
     if spec.roles.mediator is not None:
         mediator = text(spec.roles.mediator)
         parts.append(
@@ -154,8 +129,8 @@ def _assumptions(material: Material) -> str:
         found = material.results.sensitivity
         if found is None or found.rho is None:
             parts.append(
-                "No sensitivity analysis for such confounding is worked out for these families; "
-                "how much of it would change the conclusions is unknown."
+                "No sensitivity analysis for such confounding is available for these families; how "
+                "much of it would change the conclusions is unknown."
             )
     parts.append(
         "All effects assume that a person's outcome depends on their own treatment only, and that "

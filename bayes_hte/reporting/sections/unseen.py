@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_calibration, plot_targeting_curve
-from bayes_hte.reporting.page.markup import Column, csv_link, figure, grid, paragraph, table, text
-from bayes_hte.reporting.page.numbers import number, span
+from bayes_hte.reporting.page.fields import intervals, numbers
+from bayes_hte.reporting.page.markup import (
+    Field,
+    csv_link,
+    field_table,
+    grid,
+    paragraph,
+    text,
+    words,
+)
+from bayes_hte.reporting.page.numbers import number
 from bayes_hte.reporting.page.section import Material
-from bayes_hte.reporting.page.svg import inline_svg
+from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import interval_phrase, people, person, title_case, unit_phrase
 
 _HOW = {
@@ -40,9 +49,8 @@ def _slope(material: Material) -> str:
     row = material.tables["areas"].set_index("quantity").loc["calibration_slope"]
     return (
         "The slope of observed on predicted effects is "
-        f"<b>{number(row['mean'], 2)}</b> ({interval_phrase(material.results)}: "
-        f"{span(row['ci_lower'], row['ci_upper'], 2)}; 1 if predicted differences are borne out, "
-        "0 if they are noise); it is above 0 with posterior probability "
+        f"<b>{number(row['mean'], 2)}</b> ({material.bounds(row, 2)}; 1 if predicted differences "
+        "are borne out, 0 if they are noise); it is above 0 with posterior probability "
         f"{probability_words(row['prob_positive'])}."
     )
 
@@ -52,14 +60,13 @@ def _area(material: Material) -> str:
     d = _finer(material)
     return (
         "The Qini coefficient, the area between the curve below and a random choice, is "
-        f"{number(row['mean'], d)} ({interval_phrase(material.results)}: "
-        f"{span(row['ci_lower'], row['ci_upper'], d)}), above 0 with probability "
+        f"{number(row['mean'], d)} ({material.bounds(row, d)}), above 0 with probability "
         f"{probability_words(row['prob_positive'])}. {csv_link('areas')}"
     )
 
 
 def _finer(material: Material) -> int:
-    """Decimals of a gain for each unit of the population, which is smaller than an effect."""
+    """Decimals of a gain per unit of the population, which is smaller than an effect."""
     return material.decimals + 1
 
 
@@ -85,8 +92,7 @@ def _calibration(material: Material) -> str:
         for row in rows.to_dict("records")
     )
     alt = f"Observed average effects by group of predicted effect, lowest first: {said}."
-    svg = inline_svg(drawn, key="fig-effect-calibration", alt=alt)
-    return figure(svg, caption, source="effect_calibration")
+    return drawing(drawn, caption, key="effect-calibration", alt=alt, source="effect_calibration")
 
 
 def _qini(material: Material) -> str:
@@ -94,7 +100,7 @@ def _qini(material: Material) -> str:
     frame = material.tables["qini"]
     drawn = plot_targeting_curve(frame, ylabel=f"gain, {unit}", title="Gain of targeting (Qini)")
     caption = (
-        f"Gain for each {person(material.results)} of the population when the given share is "
+        f"Gain per {person(material.results)} of the population when the given share is "
         "treated in the order of predicted benefit, over treating as many at random. "
         f"Band: pointwise {interval_phrase(material.results)}."
     )
@@ -103,29 +109,21 @@ def _qini(material: Material) -> str:
         f"Qini curve; its highest point is {number(best['mean'], _finer(material))} at a share of "
         f"{100 * best['fraction']:.0f}%."
     )
-    return figure(inline_svg(drawn, key="fig-qini", alt=alt), caption, source="qini")
+    return drawing(drawn, caption, key="qini", alt=alt, source="qini")
 
 
 def _uplift(material: Material) -> str:
-    d, results = material.decimals, material.results
-    columns = [
-        Column(title_case(f"{people(results)} ranked first"), numeric=False),
-        Column("Predicted effect"),
-        Column("Observed effect"),
-        Column(f"{interval_phrase(results)} of the observed effect"),
-    ]
-    frame = material.tables["uplift"]
-    predicted, observed = (
-        frame[frame["quantity"] == name].set_index("fraction") for name in ("predicted", "observed")
-    )
-    rows = [
-        [
-            f"top {100 * share:g}%",
-            number(predicted.loc[share, "mean"], d),
-            number(row["mean"], d),
-            span(row["ci_lower"], row["ci_upper"], d),
-        ]
-        for share, row in observed.iterrows()
+    frame, d = material.tables["uplift"], material.decimals
+    predicted = frame[frame["quantity"] == "predicted"].set_index("fraction")["mean"]
+    fields = [
+        words(
+            title_case(f"{people(material.results)} ranked first"),
+            lambda row: f"top {100 * row['fraction']:g}%",
+        ),
+        Field("Predicted effect", lambda row: number(predicted[row["fraction"]], d)),
+        numbers("Observed effect", "mean", d),
+        intervals(material, of=" of the observed effect"),
     ]
     caption = "Mean effect of those with the largest predicted benefit."
-    return table(caption, columns, [(None, rows)], source="uplift")
+    observed = frame[frame["quantity"] == "observed"]
+    return field_table(caption, fields, observed, source="uplift")

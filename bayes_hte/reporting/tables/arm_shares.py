@@ -25,7 +25,7 @@ def shares_by_arm(
     Returns
     -------
     DataFrame
-        One row an arm and bin: ``arm``, ``bin_lower``, ``bin_upper``, ``n_units``, ``share`` (of
+        One row per arm and bin: ``arm``, ``bin_lower``, ``bin_upper``, ``n_units``, ``share`` (of
         the units counted in the arm).
     """
     tables = []

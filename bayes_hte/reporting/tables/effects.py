@@ -29,14 +29,14 @@ def average_effects(results: Results) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row an effect and population: ``group`` (``total``; ``first`` and ``second``, the two
+        One row per effect and population: ``group`` (``total``; ``first`` and ``second``, the two
         decompositions, with a mediator; ``controlled``), ``effect``, ``name`` (in words),
         ``population`` (SATE, and for the total effect also PATE, ATT and ATC), ``mediator_value``
-        (where the mediator is held, in its units; NaN but for controlled effects), then the columns
-        of :func:`bayes_hte.summarize` in outcome units, ``mcse`` (Monte Carlo standard error of the
-        mean, outcome units), ``prob_benefit`` and ``prob_important`` (posterior probabilities that
-        the average effect is beneficial at all, and by more than the minimal important difference)
-        and ``important_difference`` (that difference, outcome units).
+        (where the mediator is held, in its units; NaN except for controlled effects), then the
+        columns of :func:`bayes_hte.summarize` in outcome units, ``mcse`` (Monte Carlo standard
+        error of the mean, outcome units), ``prob_benefit`` and ``prob_important`` (posterior
+        probabilities that the average effect is beneficial at all, and by more than the minimal
+        important difference) and ``important_difference`` (that difference, outcome units).
     """
     rows = []
     for population, draws in results.populations.data_vars.items():
@@ -60,8 +60,7 @@ def _average(
     population: str,
     mediator_value: float = np.nan,
 ) -> pd.DataFrame:
-    spec = results.spec
-    better, important = spec.outcome.better, spec.outcome.minimal_important_difference
+    better, important = results.direction["better"], results.direction["important"]
     head = pd.DataFrame(
         {
             "group": [group],
@@ -71,7 +70,7 @@ def _average(
             "mediator_value": [mediator_value],
         }
     )
-    numbers = summarize(draws, ci_prob=spec.report.ci_prob, ci_kind=spec.report.ci_kind)
+    numbers = summarize(draws, **results.interval)
     tail = {
         "mcse": monte_carlo_error(draws),
         "prob_benefit": float(probability_of_benefit(draws, better=better)),
@@ -91,7 +90,7 @@ def individual_effects(
     effect : DataArray, dims (chain, draw, unit)
         Unit-level draws, in outcome units.
     better : {"higher", "lower"}
-        Which direction of the outcome is good.
+        Good direction of the outcome.
     important : float
         Minimal important difference, in outcome units.
     ci_prob, ci_kind
@@ -100,16 +99,31 @@ def individual_effects(
     Returns
     -------
     DataFrame
-        One row a unit: ``unit``, ``rank`` (1 is the smallest mean), the columns of `summarize`,
+        One row per unit: ``unit``, ``rank`` (1 is the smallest mean), the columns of `summarize`,
         ``prob_benefit``, ``prob_important``, and ``drawn``: whether the caterpillar figure draws
         it (up to 150 units, evenly spaced in rank).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte import reporting
+    >>> draws = np.random.default_rng(1).normal([2, 0, 1], size=(2, 50, 3))
+    >>> effect = xr.DataArray(draws, {"unit": list("abc")}, dims=("chain", "draw", "unit"))
+    >>> how = {"better": "higher", "important": 0.5, "ci_prob": 0.9, "ci_kind": "eti"}
+    >>> reporting.individual_effects(effect, **how)["unit"].tolist()
+    ['b', 'c', 'a']
     """
+    labels, values = effect[UNIT].to_numpy(), effect.transpose(*SAMPLE, UNIT).to_numpy()
+    # Without its coordinates, of which labels of several levels are more than one.
+    effect = xr.DataArray(values, dims=(*SAMPLE, UNIT))
     numbers = summarize(effect, ci_prob=ci_prob, ci_kind=ci_kind)
+    numbers.insert(0, "unit", list(labels))
     numbers["prob_benefit"] = probability_of_benefit(effect, better=better).to_numpy()
     numbers["prob_important"] = probability_of_benefit(
         effect, better=better, beyond=important
     ).to_numpy()
-    ordered = numbers.sort_values("mean", kind="stable").reset_index(names="unit")
+    ordered = numbers.sort_values("mean", kind="stable", ignore_index=True)
     ordered.insert(1, "rank", np.arange(1, len(ordered) + 1))
     return ordered.assign(drawn=evenly_spaced(len(ordered)))
 
@@ -132,8 +146,19 @@ def effect_distribution(
     Returns
     -------
     DataFrame
-        One row a bin: ``bin_lower``, ``bin_upper``, and the columns of `summarize` for the share
+        One row per bin: ``bin_lower``, ``bin_upper``, and the columns of `summarize` for the share
         of units in the bin.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte import reporting
+    >>> draws = np.random.default_rng(1).normal([2, 0, 1], size=(2, 50, 3))
+    >>> effect = xr.DataArray(draws, dims=("chain", "draw", "unit"))
+    >>> shares = reporting.effect_distribution(effect, ci_prob=0.9, ci_kind="eti", n_bins=5)
+    >>> f"{shares['mean'].sum():.2f}"
+    '0.99'
     """
     values = effect.transpose(*SAMPLE, UNIT).to_numpy()
     low, high = np.quantile(values, [0.005, 0.995])
@@ -159,7 +184,7 @@ def who_benefits(
     effect : DataArray, dims (chain, draw, unit)
         Unit-level draws, in outcome units; its name is repeated in the table.
     better : {"higher", "lower"}
-        Which direction of the outcome is good.
+        Good direction of the outcome.
     important : float
         Minimal important difference, in outcome units and at least 0.
     ci_prob : float
@@ -170,12 +195,12 @@ def who_benefits(
     Returns
     -------
     DataFrame, shape (3, ...)
-        One row a statement: ``effect``, ``statement`` (``benefit``, above 0 in the direction of
+        One row per statement: ``effect``, ``statement`` (``benefit``, above 0 in the direction of
         benefit; ``important_benefit``, more than `important`; ``important_harm``, more than
-        `important` the other way), the columns of :func:`bayes_hte.summarize` but for
-        ``prob_positive`` for the share of the units (0 to 1) of whom the statement is true,
-        ``n_sure``: units of whom it is true with posterior probability 0.95 or more, each taken by
-        itself; ``n_units``.
+        `important` the other way), the columns of :func:`bayes_hte.summarize` without
+        ``prob_positive`` for the share of the units (0 to 1) for which the statement is true,
+        ``n_sure``: units for which, each taken alone, it is true with posterior probability 0.95 or
+        more; ``n_units``.
 
     Raises
     ------
@@ -183,6 +208,20 @@ def who_benefits(
         If `better` is unknown, `important` is negative, or the interval request is not meaningful.
     DataError
         If a draw is NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from bayes_hte import reporting
+    >>> draws = np.random.default_rng(1).normal([4, 0, -4], size=(2, 50, 3))
+    >>> effect = xr.DataArray(draws, dims=("chain", "draw", "unit"))
+    >>> how = {"better": "higher", "important": 0.5, "ci_prob": 0.9, "ci_kind": "eti"}
+    >>> reporting.who_benefits(effect, **how)[["statement", "n_sure", "n_units"]]
+               statement  n_sure  n_units
+    0            benefit       1        3
+    1  important_benefit       1        3
+    2     important_harm       1        3
     """
     worse: Better = "lower" if better == "higher" else "higher"
     statements = {

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayes_hte.store import write_text
 
-# One file name a line; nothing but what stands here is ever removed.
+# One file name per line; no other file is ever removed.
 LIST = ".written.txt"
 
 

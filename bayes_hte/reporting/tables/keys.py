@@ -1,4 +1,4 @@
-"""Keys of the tables, which are the names of the CSV files, and what they are made from."""
+"""Keys of the tables, which are the names of the CSV files, and their sources."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.reporting.results import Results
 
-# How the name of a check starts that tries the rule for subgroups where effects are equal.
+# Start of the names of checks that try the rule for subgroups where effects are equal.
 NULLS = "subgroups where effects are equal"
 
 
@@ -36,7 +36,7 @@ def check_keys(results: Results) -> list[str]:
 
 
 def null_check(results: Results, effect: str) -> tuple[str, CheckResult] | None:
-    """Return what says how often the rule for subgroups errs, and the key of its table, if made."""
+    """Return the key of the table and the check of the subgroup rule's error rate, if made."""
     named = dict(zip((c.name for c in results.checks), check_keys(results), strict=True))
     for check in results.checks:
         if check.name == f"{NULLS}: {effect.upper()}" and not check.table.empty:

@@ -1,13 +1,13 @@
-"""The numbers of the hidden classes, as tidy tables."""
+"""The numbers of a mixture of classes, as tidy tables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from bayes_hte.effects.summaries import CiKind, summarize
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.mixtures.agreement import compare_posteriors
 from bayes_hte.mixtures.identification import IDENTIFIED, Identifiability
 from bayes_hte.names import ARM, CLASS, UNIT
@@ -19,6 +19,13 @@ from bayes_hte.study.datasets import KNOWN_CLASSES
 if TYPE_CHECKING:
     from bayes_hte.mixtures import MixtureFit
 
+# Names of CSV files, which users read: they stay, although the package says "class" elsewhere.
+ANSWERS: Final = "hidden_classes"
+LEVELS: Final = "hidden_levels"
+DIAGNOSTICS: Final = "hidden_diagnostics"
+PROFILE: Final = "hidden_profile"
+MEMBERSHIP: Final = "hidden_membership"
+
 LEVEL_WORDS = {1: "1: class seen", 2: "2: products", 3: "3: effects", 4: "4: average only"}
 QUANTITY_WORDS = {
     "ate": "average effect",
@@ -28,12 +35,14 @@ QUANTITY_WORDS = {
     "unit_class": "class of each {one}",
     "individual_effects": "effect of one {one}",
 }
+_PARTS = ("median", "lower", "upper")
 
 
+@interval_parameters
 def mixture_tables(
     results: Results, names: tuple[str, str], *, ci_prob: float, ci_kind: CiKind
 ) -> dict[str, pd.DataFrame]:
-    """Compute the tables of the hidden classes.
+    """Compute the tables of a mixture.
 
     Parameters
     ----------
@@ -41,29 +50,26 @@ def mixture_tables(
         A finished run.
     names : (str, str)
         Names of the arms, reference first.
-    ci_prob, ci_kind
-        The interval.
 
     Returns
     -------
     dict of str to DataFrame
-        ``hidden_classes`` and ``hidden_levels``; ``hidden_diagnostics`` where there are moments;
-        ``hidden_profile`` and ``hidden_membership`` where the classes are identified. Empty without
-        a mixture.
+        By the name of the CSV file: both answers and the levels; diagnostics where there are
+        moments; profile and membership where the classes are identified. Empty without a mixture.
     """
     fit = results.mixture
     if fit is None:
         return {}
     how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
     tables = {
-        "hidden_classes": side_by_side(fit, results.spec.data.source, **how),
-        "hidden_levels": level_grid(fit.identifiability, one=person(results)),
+        ANSWERS: side_by_side(fit, results.spec.data.source, **how),
+        LEVELS: level_grid(fit.identifiability, one=person(results)),
     }
     if fit.moments is not None:
-        tables["hidden_diagnostics"] = fit.moments.diagnostics.summary().reset_index()
+        tables[DIAGNOSTICS] = fit.moments.diagnostics.summary().reset_index()
     if "membership" in fit.identifiability.identified:
-        tables["hidden_profile"] = class_profile(fit, results.spec.roles.outcome, names, **how)
-        tables["hidden_membership"] = class_membership(fit)
+        tables[PROFILE] = class_profile(fit, results.spec.roles.outcome, names, **how)
+        tables[MEMBERSHIP] = class_membership(fit)
     return tables
 
 
@@ -72,34 +78,30 @@ def class_label(number: int) -> str:
     return f"Class {number}"
 
 
+@interval_parameters
 def side_by_side(fit: MixtureFit, source: str, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFrame:
-    """Put the answers of likelihood and moments beside each other, and the truth if it is known.
+    """Put the answers of likelihood and moments in one row each, with the truth if it is known.
 
     Parameters
     ----------
     fit : MixtureFit
     source : str
         Of the data; simulated ones have known classes.
-    ci_prob, ci_kind
-        The interval.
 
     Returns
     -------
     DataFrame
-        One row a quantity, those the graph identifies: ``quantity``, ``class`` (-1 for the average
+        One row per quantity that the graph identifies: ``quantity``, ``class`` (-1 for the average
         effect), ``label``; ``likelihood_`` and ``moments_`` each with ``median``, ``lower`` and
-        ``upper`` (NaN where there is no answer); ``distance``, ``allowed``,
-        ``overlap``, ``ci_prob``, ``ci_kind``; ``truth`` for simulated data.
+        ``upper`` (NaN where there is no answer); ``distance``, ``allowed``, ``overlap``,
+        ``ci_prob``, ``ci_kind``; ``truth`` for simulated data.
     """
     found = compare_posteriors(fit.derived, fit.moments, ci_prob=ci_prob, ci_kind=ci_kind).table
     if found.empty:
         found = _likelihood_alone(fit, ci_prob=ci_prob, ci_kind=ci_kind)
     table = found.reset_index()
-    table.insert(
-        2,
-        "label",
-        ["all classes" if label < 0 else class_label(label) for label in table[CLASS]],
-    )
+    labels = ["all classes" if label < 0 else class_label(label) for label in table[CLASS]]
+    table.insert(2, "label", labels)
     truth = _truth(source, fit.identifiability.k)
     if truth:
         keys = zip(table["quantity"], table[CLASS], strict=True)
@@ -111,9 +113,8 @@ def _likelihood_alone(fit: MixtureFit, *, ci_prob: float, ci_kind: CiKind) -> pd
     """The same columns where moments have too few levels to answer."""
     summary = fit.summary(ci_prob=ci_prob, ci_kind=ci_kind)
     own = summary[["median", "ci_lower", "ci_upper"]]
-    own.columns = [f"likelihood_{part}" for part in ("median", "lower", "upper")]
-    empty = [f"moments_{part}" for part in ("median", "lower", "upper")]
-    empty += ["distance", "allowed", "overlap"]
+    own.columns = [f"likelihood_{part}" for part in _PARTS]
+    empty = [*(f"moments_{part}" for part in _PARTS), "distance", "allowed", "overlap"]
     return own.assign(**dict.fromkeys(empty, np.nan), ci_prob=ci_prob, ci_kind=ci_kind)
 
 
@@ -131,7 +132,7 @@ def _truth(source: str, k: int) -> dict[tuple[str, int], float]:
 
 
 def level_grid(graph: Identifiability, *, one: str = "person") -> pd.DataFrame:
-    """List what every level identifies, and which one is reached.
+    """List the quantities that every level identifies, and the level that is reached.
 
     Parameters
     ----------
@@ -146,18 +147,14 @@ def level_grid(graph: Identifiability, *, one: str = "person") -> pd.DataFrame:
         words), ``identified``, ``reached``.
     """
     rows = [
-        (
-            words.format(one=one),
-            LEVEL_WORDS[level],
-            quantity in IDENTIFIED[level],
-            level == graph.level,
-        )
+        (words.format(one=one), name, quantity in IDENTIFIED[level], level == graph.level)
         for quantity, words in QUANTITY_WORDS.items()
-        for level in LEVEL_WORDS
+        for level, name in LEVEL_WORDS.items()
     ]
     return pd.DataFrame(rows, columns=["quantity", "level", "identified", "reached"])
 
 
+@interval_parameters
 def class_profile(
     fit: MixtureFit, outcome: str, names: tuple[str, str], *, ci_prob: float, ci_kind: CiKind
 ) -> pd.DataFrame:
@@ -166,7 +163,7 @@ def class_profile(
     Returns
     -------
     DataFrame
-        One row a statement and class: ``group``, ``what``, ``class`` and the columns of
+        One row per statement and class: ``group``, ``what``, ``class`` and the columns of
         `summarize`.
     """
     posterior = fit.posterior["posterior"].to_dataset()
@@ -193,9 +190,9 @@ def class_membership(fit: MixtureFit) -> pd.DataFrame:
     Returns
     -------
     DataFrame, shape (unit, ...)
-        ``unit``; ``drawn`` (whether the figure draws it); a column a class, the probability given
-        proxies, treatment and outcome; ``soft_effect``, the expected class effect given these;
-        ``sure_before``, the largest probability of a class given the proxies alone.
+        ``unit``; ``drawn`` (whether the figure draws it); one column per class, the probability
+        given proxies, treatment and outcome; ``soft_effect``, the expected class effect given
+        these; ``sure_before``, the largest probability of a class given the proxies alone.
     """
     table = membership_strip(fit.membership(), named=class_label)
     before = fit.membership(given="proxies").max(CLASS)

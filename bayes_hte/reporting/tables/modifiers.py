@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -9,9 +11,10 @@ import xarray as xr
 from bayes_hte.effects.summaries import CiKind
 from bayes_hte.errors import DataError
 from bayes_hte.names import UNIT
-from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.results import Interval, Results
 from bayes_hte.reporting.tables.keys import focus, modifier_keys
-from bayes_hte.study.study import Study, is_numeric
+from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.study import Study
 from bayes_hte.targeting import effect_by_bucket
 
 N_BUCKETS = 5
@@ -47,7 +50,7 @@ def modifier_effects(
     Returns
     -------
     DataFrame
-        One row an effect and group, as :func:`bayes_hte.plots.plot_modifier` draws it:
+        One row per effect and group, as :func:`bayes_hte.plots.plot_modifier` draws it:
         ``covariate``, ``effect``, ``group``, ``position`` (mean of the covariate in the group, NaN
         for levels), ``n_units`` and the columns of `summarize`.
 
@@ -55,6 +58,21 @@ def modifier_effects(
     ------
     DataError
         If the covariate has too many levels, or its quantile groups collapse into one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte import reporting
+    >>> rng = np.random.default_rng(1)
+    >>> frame = hte.simulate_mediation(rng, n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1"])
+    >>> draws = rng.normal(size=(2, 50, 60))
+    >>> effects = xr.Dataset({"te": (("chain", "draw", "unit"), draws)}, {"unit": study.units})
+    >>> how = {"ci_prob": 0.9, "ci_kind": "eti"}
+    >>> reporting.modifier_effects(effects, study, "x1", **how)["n_units"].tolist()
+    [12, 12, 12, 12, 12]
     """
     column = study.frame[covariate].loc[effects[UNIT].to_numpy()]
     spread = is_numeric(column) and column.nunique() > FEW_VALUES
@@ -71,18 +89,14 @@ def modifier_effects(
     return pd.concat(tables, ignore_index=True)
 
 
-def modifier_tables(
-    results: Results, *, ci_prob: float, ci_kind: CiKind
-) -> dict[str, pd.DataFrame]:
-    """One table a covariate; ``modifiers_not_shown`` gives the reason for each absent one."""
+def modifier_tables(results: Results, **how: Unpack[Interval]) -> dict[str, pd.DataFrame]:
+    """One table per covariate; ``modifiers_not_shown`` gives the reason for each absent one."""
     shown = results.effects[list(focus(results))]
     tables: dict[str, pd.DataFrame] = {}
     refused: list[dict[str, str]] = []
     for covariate, key in modifier_keys(results).items():
         try:
-            tables[key] = modifier_effects(
-                shown, results.study, covariate, ci_prob=ci_prob, ci_kind=ci_kind
-            )
+            tables[key] = modifier_effects(shown, results.study, covariate, **how)
         except DataError as error:
             refused.append({"covariate": covariate, "reason": str(error)})
     if refused:

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from bayes_hte.components.learners import EFFECT_TERMS, SHARED, learner_terms
+from bayes_hte.components.learners import EFFECT_TERMS, SHARED, get_learner, learner_terms
 from bayes_hte.components.priors import term_priors
 from bayes_hte.study.spec import ComponentName, Spec
 from bayes_hte.surfaces.terms import Term
@@ -31,14 +31,14 @@ def prior_table(spec: Spec) -> pd.DataFrame:
     Parameters
     ----------
     spec : Spec
-        What was declared.
+        The declared analysis.
 
     Returns
     -------
     DataFrame
-        One row a model and kind of term: ``component``, ``term``, ``words``, ``scale`` (prior
-        standard deviation of the function, in units of what is modelled), ``trees`` (NaN unless a
-        sum of trees), ``declared`` (whether the study file sets it), ``because``.
+        One row per model and kind of term: ``component``, ``term``, ``words``, ``scale`` (prior
+        standard deviation of the function, in units of the modelled quantity), ``trees`` (NaN
+        unless a sum of trees), ``declared`` (whether the study file sets it), ``because``.
     """
     rows = []
     for component, surface, terms in _components(spec):
@@ -69,6 +69,6 @@ def _components(spec: Spec) -> list[tuple[ComponentName, str, tuple[Term, ...]]]
     ]
     if spec.mediator is not None:
         parts.append(("mediator", spec.mediator.surface, learner_terms(learner, mediated=False)))
-    if learner == "x":
+    if get_learner(learner).second_stage:
         parts.append(("effect", spec.outcome.surface, EFFECT_TERMS))
     return [*parts, ("propensity", spec.propensity.surface, (SHARED,))]

@@ -8,14 +8,16 @@ effect Heterogeneity (PATH) Statement. Annals of Internal Medicine 172, 35-45. d
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 import pandas as pd
 
 from bayes_hte.effects.contrasts import probability_of_benefit
-from bayes_hte.effects.summaries import CiKind, summarize
+from bayes_hte.effects.summaries import summarize
 from bayes_hte.errors import DataError
 from bayes_hte.names import UNIT
-from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.results import Interval, Results
 from bayes_hte.reporting.tables.keys import focus
 from bayes_hte.targeting import BucketEffects, effect_by_bucket
 
@@ -25,7 +27,7 @@ N_GROUPS = 4
 
 
 def risk_tables(
-    results: Results, *, ci_prob: float, ci_kind: CiKind, n_groups: int = N_GROUPS
+    results: Results, *, n_groups: int = N_GROUPS, **how: Unpack[Interval]
 ) -> dict[str, pd.DataFrame]:
     """Average effects over groups of units with similar predicted outcomes, then summarise.
 
@@ -33,25 +35,24 @@ def risk_tables(
     ----------
     results : Results
         A finished run.
-    ci_prob, ci_kind
-        The interval.
     n_groups : int, default 4
         Groups of about equal size, by the outcome expected under the reference arm.
+    **how
+        The interval.
 
     Returns
     -------
     dict of str to DataFrame
-        ``risk_groups``, one row an effect and group from the lowest prediction up: ``effect``,
+        ``risk_groups``, one row per effect and group from the lowest prediction up: ``effect``,
         ``group``, ``position`` (mean prediction), ``n_units``, ``observed_reference`` and
         ``observed_other`` (mean outcomes in the arms as they are), the columns of `summarize`,
-        ``prob_benefit`` and ``prob_important``; ``risk_contrast``, one row an effect: the effect in
-        the last group minus that in the first. Empty where predictions were not kept, or are too
+        ``prob_benefit`` and ``prob_important``; ``risk_contrast``, one row per effect: the effect
+        in the last group minus that in the first. Empty where predictions were not kept, or are too
         alike to form two groups.
     """
     predicted = results.reference_outcome
     if predicted is None:
         return {}
-    how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
     rows, contrasts = [], []
     for name in focus(results):
         try:
@@ -59,7 +60,10 @@ def risk_tables(
         except DataError:  # one group; the page says so
             return {}
         rows.append(_rows(results, name, groups, **how))
-        contrasts.append(_contrast(name, groups, **how))
+        last, first = (groups.draws.isel(bucket=i, drop=True) for i in (-1, 0))
+        contrast = summarize(last - first, **how).reset_index(drop=True)
+        contrast.insert(0, "effect", name)
+        contrasts.append(contrast)
     return {
         RISK: pd.concat(rows, ignore_index=True),
         CONTRAST: pd.concat(contrasts, ignore_index=True),
@@ -67,19 +71,15 @@ def risk_tables(
 
 
 def _rows(
-    results: Results, name: str, groups: BucketEffects, *, ci_prob: float, ci_kind: CiKind
+    results: Results, name: str, groups: BucketEffects, **how: Unpack[Interval]
 ) -> pd.DataFrame:
-    outcome = results.spec.outcome
-    table = groups.summary(ci_prob=ci_prob, ci_kind=ci_kind).reset_index(names="group")
-    table = table.rename(columns={"n": "n_units"})
+    better, important = results.direction["better"], results.direction["important"]
+    table = groups.summary(**how).reset_index(names="group").rename(columns={"n": "n_units"})
     table.insert(0, "effect", name)
     for place, (column, values) in enumerate(_means(results, groups.codes).items(), start=2):
         table.insert(place, column, values.to_numpy())
-    for column, beyond in (
-        ("prob_benefit", 0.0),
-        ("prob_important", outcome.minimal_important_difference),
-    ):
-        chance = probability_of_benefit(groups.draws, better=outcome.better, beyond=beyond)
+    for column, beyond in (("prob_benefit", 0.0), ("prob_important", important)):
+        chance = probability_of_benefit(groups.draws, better=better, beyond=beyond)
         table[column] = chance.to_numpy()
     return table
 
@@ -99,10 +99,3 @@ def _means(results: Results, codes: np.ndarray) -> dict[str, pd.Series]:
         "observed_reference": observed[0],
         "observed_other": observed[1],
     }
-
-
-def _contrast(name: str, groups: BucketEffects, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFrame:
-    last, first = (groups.draws.isel(bucket=i, drop=True) for i in (-1, 0))
-    table = summarize(last - first, ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
-    table.insert(0, "effect", name)
-    return table

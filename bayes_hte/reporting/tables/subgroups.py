@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.contrasts import Better
-from bayes_hte.effects.summaries import CiKind, summarize
+from bayes_hte.effects.summaries import summarize
 from bayes_hte.names import SUBGROUP, UNIT
 from bayes_hte.reporting.tables.thinning import evenly_spaced
-from bayes_hte.study.study import Study
 from bayes_hte.subgroups.describing.effect_table import subgroup_effects_table, subgroup_label
 
 if TYPE_CHECKING:
-    from bayes_hte.reporting.results import Results
+    from bayes_hte.reporting.results import Interval, Results
     from bayes_hte.subgroups import Evidence, Subgroups
     from bayes_hte.subgroups.finding.profile import Node, Profile
 
@@ -25,33 +23,17 @@ MOST_COLUMNS = 400
 
 
 def subgroup_tables(
-    groups: Subgroups,
-    name: str,
-    *,
-    effect: xr.DataArray,
-    study: Study,
-    better: Better,
-    important: float,
-    ci_prob: float,
-    ci_kind: CiKind,
+    results: Results, name: str, **how: Unpack[Interval]
 ) -> dict[str, pd.DataFrame]:
     """Compute the tables of the subgroups of one effect.
 
     Parameters
     ----------
-    groups : Subgroups
-        What the M-learner returned.
+    results : Results
+        A finished run.
     name : str
         Short name of the effect, the end of every key.
-    effect : DataArray, dims (chain, draw, unit)
-        The draws they were found by.
-    study : Study
-        Their units.
-    better : {"higher", "lower"}
-        Which direction of the outcome is good.
-    important : float
-        Minimal important difference, in outcome units.
-    ci_prob, ci_kind
+    **how
         The interval.
 
     Returns
@@ -61,16 +43,15 @@ def subgroup_tables(
         ``subgroups_``, ``subgroup_profile_``, ``subgroup_tree_`` and ``subgroup_membership_``,
         each followed by `name`.
     """
-    how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
+    groups = results.subgroups[name]
     tables = {
         f"subgroup_decision_{name}": _decision(groups, **how),
         f"subgroup_candidates_{name}": groups.candidates.reset_index(),
     }
     if count(groups) > 1:
+        found_by = (results.effects[name], results.study, groups)
         tables |= {
-            f"subgroups_{name}": subgroup_effects_table(
-                effect, study, groups, better=better, important=important, **how
-            ),
+            f"subgroups_{name}": subgroup_effects_table(*found_by, **results.direction, **how),
             f"subgroup_profile_{name}": groups.profile.leaves.reset_index(),
             f"subgroup_tree_{name}": tree_outline(groups.profile),
             f"subgroup_membership_{name}": membership_strip(groups.membership),
@@ -79,9 +60,9 @@ def subgroup_tables(
 
 
 def evidence_tables(
-    results: Results, name: str, *, ci_prob: float, ci_kind: CiKind
+    results: Results, name: str, **how: Unpack[Interval]
 ) -> dict[str, pd.DataFrame]:
-    """Compute the tables of what else is known of the subgroups of one effect.
+    """Compute the tables of the evidence on the subgroups of one effect.
 
     Parameters
     ----------
@@ -89,7 +70,7 @@ def evidence_tables(
         A finished run.
     name : str
         Short name of the effect, the end of every key.
-    ci_prob, ci_kind
+    **how
         The interval.
 
     Returns
@@ -100,7 +81,6 @@ def evidence_tables(
         ``subgroup_together_`` where there are two subgroups or more, each followed by `name`.
     """
     tables = {}
-    how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
     if name in results.honest:
         tables[f"subgroup_honest_{name}"] = results.honest[name].summary(**how).reset_index()
     if name in results.evidence:
@@ -126,14 +106,15 @@ def pairs(found: Evidence) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a unit that is drawn, in the order of the map: ``unit``, ``group``, ``certainty``,
-        ``mean_effect``, and one column a unit, in the same order: share of draws together.
+        One row per unit that is drawn, in the order of the map: ``unit``, ``group``,
+        ``certainty``, ``mean_effect``, and one column per unit, in the same order: share of draws
+        together.
     """
     from bayes_hte.subgroups import heat_map_tables
 
     similarity, units = heat_map_tables(found.clustered, found.partition)
     shares = similarity.set_axis([f"with {unit}" for unit in units.index], axis=1)
-    return units.reset_index().join(shares.reset_index(drop=True))
+    return units.reset_index(names="unit").join(shares.reset_index(drop=True))
 
 
 def count(groups: Subgroups) -> int:
@@ -141,19 +122,22 @@ def count(groups: Subgroups) -> int:
     return groups.effects.sizes[SUBGROUP]
 
 
-def _decision(groups: Subgroups, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFrame:
-    """One row: the contrast of the extreme subgroups and the verdict on it."""
-    contrast = summarize(groups.contrast, ci_prob=ci_prob, ci_kind=ci_kind)
-    return contrast.reset_index(drop=True).assign(
-        effect=groups.effect_name,
-        n_subgroups=count(groups),
-        margin=groups.margin,
-        probability=groups.probability,
-        required_probability=groups.required_probability,
-        declared=groups.declared,
-        clear_membership=groups.clear_membership,
-        uncertain_share=groups.uncertain_share,
-        reason=groups.reason,
+def _decision(groups: Subgroups, **how: Unpack[Interval]) -> pd.DataFrame:
+    """One row: the contrast of the extreme subgroups and whether it is declared."""
+    return (
+        summarize(groups.contrast, **how)
+        .reset_index(drop=True)
+        .assign(
+            effect=groups.effect_name,
+            n_subgroups=count(groups),
+            margin=groups.margin,
+            probability=groups.probability,
+            required_probability=groups.required_probability,
+            declared=groups.declared,
+            clear_membership=groups.clear_membership,
+            uncertain_share=groups.uncertain_share,
+            reason=groups.reason,
+        )
     )
 
 
@@ -168,7 +152,7 @@ def tree_outline(profile: Profile) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a node, depth first: ``node``, ``depth``, ``condition`` (the step from the parent
+        One row per node, depth first: ``node``, ``depth``, ``condition`` (the step from the parent
         in words), ``rule`` (the whole path), ``n_units``, ``mean_effect``, ``group`` and
         ``group_number`` (of a leaf; None and -1 elsewhere).
     """
@@ -214,14 +198,14 @@ def membership_strip(
     Parameters
     ----------
     membership : DataArray, dims (unit, group)
-        Rows sum to 1; the second dimension is that of subgroups, or of hidden classes.
+        Rows sum to 1; the second dimension is that of subgroups, or of classes.
     named : callable (int) -> str
         From the number of a group to its name, the name of its column.
 
     Returns
     -------
     DataFrame, shape (unit, 2 + group)
-        ``unit``, ``drawn`` (whether the figure draws it) and one column a group; units by their
+        ``unit``, ``drawn`` (whether the figure draws it) and one column per group; units by their
         expected group number: from surely in the first to surely in the last.
     """
     (dim,) = set(membership.dims) - {UNIT}

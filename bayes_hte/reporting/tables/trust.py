@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,9 @@ import xarray as xr
 from scipy import stats
 
 from bayes_hte.checks.heterogeneity import NEGLIGIBLE
-from bayes_hte.effects.summaries import CiKind, interval_words, summarize
-from bayes_hte.reporting.results import Results
+from bayes_hte.effects.summaries import interval_words, summarize
+from bayes_hte.reporting.page.words import arm_names
+from bayes_hte.reporting.results import Interval, Results
 from bayes_hte.reporting.tables.arm_shares import shares_by_arm
 from bayes_hte.study.study import Study
 
@@ -22,32 +23,28 @@ N_WEIGHT_BINS = 30
 MODEL = "model"
 
 
-def trust_tables(
-    results: Results, names: tuple[str, str], *, ci_prob: float, ci_kind: CiKind
-) -> dict[str, pd.DataFrame]:
-    """Compute the tables behind comparisons and checks that are more than a verdict.
+def trust_tables(results: Results, **how: Unpack[Interval]) -> dict[str, pd.DataFrame]:
+    """Compute the tables behind comparisons, unseen outcomes and hidden confounding.
 
     Parameters
     ----------
     results : Results
         A finished run.
-    names : (str, str)
-        Names of the arms, reference first.
-    ci_prob, ci_kind
+    **how
         The interval.
 
     Returns
     -------
     dict of str to DataFrame
         ``side_by_side``, ``balance``, ``weights``; where effects differ ``qini``, ``areas``,
-        ``effect_calibration``, ``uplift``; ``learners`` if some were fitted besides; and what the
-        sensitivity analyses give.
+        ``effect_calibration``, ``uplift``; ``learners`` if some were fitted for comparison; and the
+        results of the sensitivity analyses.
     """
-    how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
+    weights = results.classical.weighted.weights
     tables = {
         "side_by_side": side_by_side(results, **how),
         "balance": _balance(results),
-        "weights": weight_shares(results.classical.weighted.weights, results.study, names),
+        "weights": weight_shares(weights, results.study, arm_names(results)),
     }
     if results.beside:
         tables["learners"] = learners(results, **how)
@@ -62,42 +59,42 @@ def trust_tables(
     return tables | _sensitivity(results, **how)
 
 
-def side_by_side(results: Results, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFrame:
-    """Put the model's average effects beside classical ones.
+def side_by_side(results: Results, **how: Unpack[Interval]) -> pd.DataFrame:
+    """Compare the model's average effects with classical ones.
 
     Returns
     -------
     DataFrame
-        One row an estimate: ``method``, ``population``, ``mean``, ``ci_lower``, ``ci_upper``,
-        ``interval`` (what it is; empty where there is none).
+        One row per estimate: ``method``, ``population``, ``mean``, ``ci_lower``, ``ci_upper``,
+        ``interval`` (its kind; empty where there is none).
     """
-    rows = []
-    words = interval_words(ci_prob, ci_kind)
-    for population in ("SATE", "ATT"):
-        row = summarize(results.populations[population], ci_prob=ci_prob, ci_kind=ci_kind).iloc[0]
-        rows.append((MODEL, population, row["mean"], row["ci_lower"], row["ci_upper"], words))
-    known = results.classical
-    raw, error = known.difference, stats.norm.isf((1 - ci_prob) / 2) * known.standard_error
-    confidence = f"{100 * ci_prob:g}% confidence, normal"
-    rows.append(("raw difference of means", "", raw, raw - error, raw + error, confidence))
-    weighted = summarize(known.weighted.draws, ci_prob=ci_prob, ci_kind=ci_kind).iloc[0]
-    bounds = weighted["ci_lower"], weighted["ci_upper"]
-    rows.append(("inverse-probability weighting", "ATE", weighted["mean"], *bounds, words))
-    rows.append(("nearest-neighbour matching", "ATT", known.matched.att, np.nan, np.nan, ""))
+    words, known = interval_words(**how), results.classical
+
+    def summary(draws: xr.DataArray) -> list[float]:
+        return summarize(draws, **how)[["mean", "ci_lower", "ci_upper"]].iloc[0].tolist()
+
+    rows = [(MODEL, name, *summary(results.populations[name]), words) for name in ("SATE", "ATT")]
+    raw, error = known.difference, stats.norm.isf((1 - how["ci_prob"]) / 2) * known.standard_error
+    confidence = f"{100 * how['ci_prob']:g}% confidence, normal"
+    rows += [
+        ("raw difference of means", "", raw, raw - error, raw + error, confidence),
+        ("inverse-probability weighting", "ATE", *summary(known.weighted.draws), words),
+        ("nearest-neighbour matching", "ATT", known.matched.att, np.nan, np.nan, ""),
+    ]
     columns = ["method", "population", "mean", "ci_lower", "ci_upper", "interval"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def learners(results: Results, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFrame:
+def learners(results: Results, **how: Unpack[Interval]) -> pd.DataFrame:
     """Compare the learners: average effect, spread of individual effects, agreement on the order.
 
     Returns
     -------
     DataFrame
-        One row a learner, that of the study first: ``learner``, the columns of `summarize` for the
-        SATE, ``spread`` (standard deviation over units of posterior-mean effects), ``median_sd``
-        (of a unit's effect) and ``rank_correlation`` with the study's learner (Spearman; NaN
-        where a learner gives everyone the same effect).
+        One row per learner, that of the study first: ``learner``, the columns of `summarize` for
+        the SATE, ``spread`` (standard deviation over units of posterior-mean effects),
+        ``median_sd`` (of a unit's effect) and ``rank_correlation`` with the study's learner
+        (Spearman; NaN where a learner gives everyone the same effect).
     """
     te = results.effects["te"]
     own_mean, own_sd = te.mean(("chain", "draw")), te.std(("chain", "draw"))
@@ -106,7 +103,7 @@ def learners(results: Results, *, ci_prob: float, ci_kind: CiKind) -> pd.DataFra
     smallest = NEGLIGIBLE * float(np.std(results.study.outcome()))
     rows = []
     for name, (sate, mean, sd) in found.items():
-        row = summarize(sate, ci_prob=ci_prob, ci_kind=ci_kind).reset_index(drop=True)
+        row = summarize(sate, **how).reset_index(drop=True)
         row.insert(0, "learner", name)
         row["spread"] = float(mean.std())
         row["median_sd"] = float(sd.median())
@@ -129,7 +126,7 @@ def weight_shares(weights: pd.Series, study: Study, names: tuple[str, str]) -> p
     Returns
     -------
     DataFrame
-        One row an arm and bin: ``arm``, ``bin_lower``, ``bin_upper``, ``n_units``, ``share``.
+        One row per arm and bin: ``arm``, ``bin_lower``, ``bin_upper``, ``n_units``, ``share``.
     """
     values, arm = weights.to_numpy(), study.arm_index()
     low, high = values.min(), values.max()
@@ -141,7 +138,7 @@ def weight_shares(weights: pd.Series, study: Study, names: tuple[str, str]) -> p
 
 
 def _against_observed(found: Targeting, table: pd.DataFrame) -> pd.DataFrame:
-    """Blank what draws of units left out one by one cannot give: intervals of predicted averages.
+    """Blank the intervals of predicted averages of units left out one by one.
 
     Every such unit has a posterior of its own; draws of different units do not belong together, and
     the draws of their average vary far too little. Their mean is right.
@@ -161,11 +158,10 @@ def _balance(results: Results) -> pd.DataFrame:
     return known.balance.join(ratios).rename_axis("covariate").reset_index()
 
 
-def _sensitivity(results: Results, *, ci_prob: float, ci_kind: CiKind) -> dict[str, pd.DataFrame]:
+def _sensitivity(results: Results, **how: Unpack[Interval]) -> dict[str, pd.DataFrame]:
     found = results.sensitivity
     if found is None:
         return {}
-    how = {"ci_prob": ci_prob, "ci_kind": ci_kind}
     tables = {}
     if found.e_values:
         rows = [value.summary(**how).reset_index() for value in found.e_values]

@@ -1,4 +1,4 @@
-"""How uncertain a point partition is: the ball around it that holds most of the posterior.
+"""The uncertainty of a point partition: the ball around it that holds most of the posterior.
 
 References
 ----------
@@ -16,11 +16,11 @@ import xarray as xr
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
 
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.effects.arguments import check_number
+from bayes_hte.errors import DataError
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.subgroups.describing.coclustering import CoClustering
 from bayes_hte.subgroups.describing.partition import PointPartition, group_sizes
-from bayes_hte.subgroups.describing.partition_loss import Loss
 
 BOUND = "bound"
 
@@ -32,18 +32,16 @@ class CredibleBall:
     Attributes
     ----------
     probability : float
-        Share of the draws the ball was asked to hold.
+        Smallest share of the draws that the ball may hold.
     radius : float
-        Largest loss inside, in the unit of `loss`.
+        Largest loss inside, in bits.
     content : float
         Share of the draws inside; above `probability` where many draws are equally far.
-    loss : str
-        ``"vi"`` (bits) or ``"binder"`` (share of pairs).
     independent_loss : float
-        Average loss if draws and point partition had nothing in common: a radius near it says the
-        posterior hardly knows who belongs together.
+        Average loss if draws and point partition had nothing in common: with a radius near it the
+        posterior barely says which units belong together.
     edge : DataFrame
-        What partitions at the edge look like. Index ``bound``: ``horizontal`` (of all inside, the
+        Partitions at the edge. Index ``bound``: ``horizontal`` (of all inside, the
         furthest), ``fewest groups`` and ``most groups`` (of those inside with so few or so many,
         the furthest). Columns: ``loss``, ``groups``, ``sizes`` (units in each group, as text),
         ``moved`` (share of units in another group than in the point partition, after matching
@@ -55,7 +53,6 @@ class CredibleBall:
     probability: float
     radius: float
     content: float
-    loss: Loss
     independent_loss: float
     edge: pd.DataFrame
     partitions: xr.DataArray
@@ -85,9 +82,26 @@ def credible_ball(
         If `probability` is not between 0 and 1.
     DataError
         If the point partition is of other units or draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.subgroups import co_clustering, credible_ball, point_partition
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+    >>> clustered = co_clustering(effect, groups, seed=1)
+    >>> ball = credible_ball(clustered, point_partition(clustered))
+    >>> abs(ball.radius), ball.edge["groups"].tolist()
+    (0.0, [2, 2, 2])
     """
-    if not 0 < probability < 1:
-        raise SpecError(f"probability must be between 0 and 1, got {probability}; try 0.95.")
+    check_number(
+        "probability", probability, "between 0 and 1", lambda p: 0 < p < 1, hint="try 0.95"
+    )
     partitions = clustered.partitions
     same_draws = {d: partitions.sizes[d] for d in SAMPLE} == dict(point.losses.sizes)
     if not same_draws or not point.labels[UNIT].equals(partitions[UNIT]):
@@ -115,7 +129,6 @@ def credible_ball(
         probability=probability,
         radius=radius,
         content=float(inside.mean()),
-        loss=point.loss,
         independent_loss=point.independent_loss,
         edge=edge,
         partitions=xr.DataArray(
@@ -128,7 +141,7 @@ def credible_ball(
 
 
 def _edge_draws(losses: np.ndarray, n_groups: np.ndarray, inside: np.ndarray) -> dict[str, int]:
-    """Positions of the draws that bound the ball; of equally far ones the first."""
+    """Return the positions of the draws that bound the ball; of equally far ones the first."""
 
     def furthest(among: np.ndarray) -> int:
         return int(np.where(among, losses, -1.0).argmax())
@@ -141,7 +154,7 @@ def _edge_draws(losses: np.ndarray, n_groups: np.ndarray, inside: np.ndarray) ->
 
 
 def _moved(first: np.ndarray, second: np.ndarray) -> float:
-    """Share of units in different groups, under the best matching of groups."""
+    """Return the share of units in different groups, under the best matching of groups."""
     counts = contingency_matrix(first, second)
     stayed = counts[linear_sum_assignment(counts, maximize=True)].sum()
     return float(1.0 - stayed / first.size)

@@ -1,11 +1,10 @@
-"""Which units belong together, draw by draw: partitions of the units and their similarity matrix.
+"""Units that belong together, draw by draw: partitions of the units and their similarity matrix.
 
 A draw of the unit effects divides the units: each goes to the subgroup whose average effect *in
-that draw* is nearest to its own. This is the same rule as that of the membership probabilities, so
-the two can be read together; it needs no clustering algorithm in the loop, works for several
-effects clustered jointly, and never has more groups than were discovered. The similarity of two
-units is the share of draws in which they are together; unlike membership it does not depend on
-what the groups are called.
+that draw* is nearest to its own. This is the rule of the membership probabilities, so the two can
+be read together; it needs no clustering algorithm in the loop, works for several effects clustered
+jointly, and never has more groups than were discovered. The similarity of two units is the share of
+draws in which they are together; unlike membership it does not depend on the names of the groups.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.effects.arguments import check_number
+from bayes_hte.errors import DataError
 from bayes_hte.names import SAMPLE, SUBGROUP, UNIT
 from bayes_hte.seeds import check_seed
 from bayes_hte.subgroups.effect_draws import as_effects
@@ -33,14 +33,14 @@ INDICATOR_BLOCK = 8_000_000
 
 @dataclass(frozen=True, eq=False)
 class CoClustering:
-    """Which units are together in how many draws.
+    """The share of draws in which two units are together.
 
     Attributes
     ----------
     similarity : DataArray, dims (unit, other_unit), single precision
         Share of draws in which two units are in the same group; 1 on the diagonal.
     partitions : DataArray, dims (chain, draw, unit), 8-bit integers
-        Subgroup each unit is nearest to in each draw.
+        Nearest subgroup of each unit in each draw.
     discovered : DataArray, dims (unit,)
         Subgroup by the profile.
     membership : DataArray, dims (unit, subgroup)
@@ -50,7 +50,7 @@ class CoClustering:
     n_units : int
         Units of the study.
     text : str
-        How many units were compared, and whether they are a sample.
+        The number of units compared, and whether they are a sample.
     """
 
     similarity: xr.DataArray
@@ -74,9 +74,9 @@ def co_clustering(
     seed: int,
     landmarks: int = LANDMARKS,
 ) -> CoClustering:
-    """Count in how many draws two units are nearest to the same subgroup.
+    """Count the draws in which two units are nearest to the same subgroup.
 
-    Up to 5,000 units all are compared with all. Beyond, a random sample of units (landmarks) is
+    Up to 5,000 units all are compared with all. Of more units a random sample (landmarks) is
     compared, as a matrix of all would not fit in memory; the centres of the subgroups are still
     averages over all units.
 
@@ -85,9 +85,9 @@ def co_clustering(
     effect : DataArray, dims (chain, draw, unit), or Dataset of such
         The draws that were given to the M-learner.
     groups : Subgroups
-        What it returned.
+        The result of the M-learner.
     seed : int
-        Seed of the sample of units; without effect up to 5,000 units.
+        Seed of the sample of units; it does nothing up to 5,000 units.
     landmarks : int, default 2000
         Size of the sample, 2 to 5,000.
 
@@ -98,8 +98,8 @@ def co_clustering(
     Raises
     ------
     DataError
-        If the effect is not one these subgroups can have been found with: other units, or another
-        number of effects.
+        If the subgroups cannot have been found with the effect: it has other units, or there is
+        another number of effects.
     SpecError
         If `landmarks` or the seed is out of range.
 
@@ -107,10 +107,30 @@ def co_clustering(
     ----------
     Binder, D. A. (1978). Bayesian cluster analysis. Biometrika 65, 31-38.
     doi:10.1093/biomet/65.1.31
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.subgroups import co_clustering
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+    >>> clustered = co_clustering(effect, groups, seed=1)
+    >>> clustered.similarity.shape, clustered.text
+    ((100, 100), 'All 100 units were compared with each other.')
     """
     check_seed(seed)
-    if not 2 <= landmarks <= MATRIX_LIMIT:
-        raise SpecError(f"landmarks must be from 2 to {MATRIX_LIMIT}, got {landmarks}.")
+    check_number(
+        "landmarks",
+        landmarks,
+        f"a whole number from 2 to {MATRIX_LIMIT}",
+        lambda n: 2 <= n <= MATRIX_LIMIT,
+        whole=True,
+    )
     effects = as_effects(effect, groups.labels.get_index(UNIT))
     if len(effects) != len(groups.scales):
         raise DataError(
@@ -174,7 +194,7 @@ def indicator_blocks(
 ) -> Iterator[np.ndarray]:
     """Turn partitions into 0/1 indicators, some partitions at a time.
 
-    Products of indicators count units, and matrix products are the fastest counting there is.
+    Products of indicators count units, and matrix products are the fastest way to count.
 
     Parameters
     ----------

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.contrasts import Better, average, probability_of_benefit
+from bayes_hte.effects.arguments import Better
+from bayes_hte.effects.contrasts import average, probability_of_benefit
 from bayes_hte.effects.groups import gate
-from bayes_hte.effects.summaries import CiKind, summarize
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
+from bayes_hte.effects.units import same_labels
 from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.names import SUBGROUP, UNIT
 from bayes_hte.study.study import Study
@@ -23,6 +25,7 @@ EVERYONE = "All"
 GROUP = "group"
 
 
+@interval_parameters
 def subgroup_effects_table(
     effect: xr.DataArray,
     study: Study,
@@ -41,9 +44,9 @@ def subgroup_effects_table(
     effect : DataArray, dims (chain, draw, unit)
         Unit-level draws, in outcome units.
     study : Study
-        The study they are of, its units in the same order.
+        The study of these units, in the same order.
     by : Subgroups, str or sequence of str
-        What :func:`bayes_hte.m_learner` returned, for the same units; or covariates of the study
+        The result of :func:`bayes_hte.m_learner` for the same units; or covariates of the study
         (or its cluster), one or several: each level of each is a group, so the groups of different
         covariates overlap. Subgroups may have been found by another effect than `effect`.
     better : {"higher", "lower"}
@@ -53,20 +56,17 @@ def subgroup_effects_table(
     cuts : mapping of str to sequence of float, optional
         Inner cut points of numeric covariates among `by`, as :func:`bayes_hte.gate` takes them; a
         covariate without cut points is shown level by level.
-    ci_prob : float, default 0.95
-        Posterior probability of the interval.
-    ci_kind : {"eti", "hdi"}
-        Equal-tailed or highest-density.
 
     Returns
     -------
     DataFrame
-        One row a group, then one for all units, as :func:`bayes_hte.plots.plot_subgroup_forest`
+        One row per group, then one for all units, as :func:`bayes_hte.plots.plot_subgroup_forest`
         draws it: ``group`` (its name), ``is_subgroup`` (False for all units), ``n_units``,
-        ``share`` of the units, ``mean_membership`` of these units in their own group (NaN but for
-        Subgroups), the columns of :func:`bayes_hte.summarize` for the average effect of these units
-        (SATE of the group, outcome units), and ``prob_benefit`` and ``prob_important``: posterior
-        probabilities that this average is beneficial at all, and by more than `important`.
+        ``share`` of the units, ``mean_membership`` of these units in their own group (NaN except
+        for Subgroups), the columns of :func:`bayes_hte.summarize` for the average effect of these
+        units (SATE of the group, outcome units), and ``prob_benefit`` and ``prob_important``:
+        posterior probabilities that this average is beneficial at all, and by more than
+        `important`.
 
     Raises
     ------
@@ -81,10 +81,26 @@ def subgroup_effects_table(
     -----
     Groups found by the effect and shown on the same units look more different than they are; see
     :class:`bayes_hte.Subgroups`. Intervals that overlap do not show that effects are equal, nor do
-    intervals that lie apart show how surely they differ: the differences themselves are in
-    :func:`bayes_hte.subgroups.subgroup_contrasts`.
+    intervals that lie apart show how surely they differ: the differences themselves are the
+    contrast of the Subgroups and :func:`bayes_hte.subgroups.leaf_contrasts`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+    >>> table = hte.subgroup_effects_table(effect, study, groups, better="higher", important=1.5)
+    >>> table[["group", "mean", "prob_important"]].round(2).values.tolist()
+    [['Subgroup 0', 1.07, 0.0], ['Subgroup 1', 2.32, 1.0], ['All', 1.77, 1.0]]
     """
-    effect, *others = as_effects(effect, study.units)
+    if cuts is not None and not isinstance(cuts, Mapping):
+        raise SpecError(f"cuts must be a mapping, got {cuts!r}; for instance {{'age': [40, 60]}}.")
+    effect, *others = as_effects(effect, study)
     if others:
         raise DataError(f"a table is about one effect, got {1 + len(others)}; pass effects['te'].")
     if isinstance(by, Subgroups):
@@ -113,7 +129,7 @@ def subgroup_label(number: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """Average effects of groups, dims (chain, draw, group), and what is known of the groups."""
+    """Average effects of groups, dims (chain, draw, group), and facts about the groups."""
 
     draws: xr.DataArray
     names: Sequence[str]
@@ -136,7 +152,7 @@ class _Groups:
 
 
 def _of_subgroups(effect: xr.DataArray, study: Study, groups: Subgroups) -> _Groups:
-    if not pd.Index(groups.labels[UNIT].to_numpy()).equals(study.units):
+    if not same_labels(groups.labels.get_index(UNIT), study.units):
         raise DataError(
             f"the subgroups are of {groups.labels.sizes[UNIT]} units that are not those of the "
             f"study ({study.n_units} units) in the same order; pass the study they were found in."
@@ -169,7 +185,7 @@ def _of_columns(
 
 
 def _as_columns(by: str | Sequence[str], study: Study) -> list[str]:
-    """Check that groups are made of what is known before treatment."""
+    """Return the columns that make groups; all are known before treatment."""
     names = [by] if isinstance(by, str) else by
     if not isinstance(names, Sequence) or not names:
         raise SpecError(

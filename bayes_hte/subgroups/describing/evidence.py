@@ -1,4 +1,4 @@
-"""What the posterior says about found subgroups beyond their mean effects, in one object."""
+"""The evidence of the posterior on subgroups, beyond their mean effects, in one object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bayes_hte.subgroups.finding.result import Subgroups
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """How well found subgroups summarise the individual effects.
+    """Measures of how well subgroups summarise the individual effects.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Evidence:
     contrasts : Contrasts
         Differences between leaves.
     clustered : CoClustering
-        How often two units are in the same subgroup.
+        The share of draws in which two units are in the same subgroup.
     partition : PointPartition
         The partition with the smallest expected variation of information.
     ball : CredibleBall
@@ -44,23 +44,43 @@ class Evidence:
 def evidence(
     effect: xr.DataArray, study: Study, groups: Subgroups, *, seed: int
 ) -> Evidence | None:
-    """Describe found subgroups by the draws of the effect.
+    """Describe subgroups by the draws of the effect.
 
     Parameters
     ----------
     effect : DataArray, dims (chain, draw, unit)
-        The effect they were found in.
+        The effect that they were found with.
     study : Study
         Its units.
     groups : Subgroups
-        What the M-learner found.
+        The result of the M-learner.
     seed : int
-        Of the units compared where there are many.
+        Seed of the sample of units that are compared, where there are many.
 
     Returns
     -------
     Evidence or None
         None if there is one subgroup only.
+
+    Raises
+    ------
+    DataError
+        If the effect, the study and the subgroups do not belong together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.subgroups import evidence
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+    >>> found = evidence(effect, study, groups, seed=1)
+    >>> found.partition.sizes, found.contrasts.table["mean"].round(2).tolist()
+    ((44, 56), [1.26])
     """
     if groups.effects.sizes[SUBGROUP] < 2:
         return None

@@ -1,4 +1,4 @@
-"""How much of the differences between units' effects a description by groups keeps.
+"""The share of the differences between units' effects that a description by groups keeps.
 
 References
 ----------
@@ -10,9 +10,11 @@ doi:10.1080/10618600.2020.1796684
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from bayes_hte.errors import DataError
+from bayes_hte.effects.arguments import check_draws
+from bayes_hte.effects.units import unit_order
 from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.subgroups.membership import draw_blocks
 
@@ -20,21 +22,24 @@ from bayes_hte.subgroups.membership import draw_blocks
 ROUNDING = 1e-6
 
 
-def explained_share(effect: xr.DataArray, labels: xr.DataArray | np.ndarray) -> xr.DataArray:
+def explained_share(
+    effect: xr.DataArray, labels: pd.Series | np.ndarray | xr.DataArray
+) -> xr.DataArray:
     """Return in every draw the share of the variance of unit effects that lies between groups.
 
     The R-squared of the description: the effects of each draw are projected on the groups, whose
     averages are free to differ from draw to draw. It is about the units' effects, not about
-    outcomes, and is low where units' effects are uncertain even if the groups are right: each
+    outcomes. It is low where units' effects are uncertain even if the groups are right: each
     unit's posterior noise is variance within groups.
 
     Parameters
     ----------
     effect : DataArray, dims (chain, draw, unit)
         Unit-level draws.
-    labels : array of int, shape (unit,)
-        Group of each unit, 0 or more: of :meth:`Profile.assign_leaves` for the leaves of the
-        profile tree, of :meth:`Profile.assign` for the subgroups.
+    labels : Series, ndarray or DataArray of int, shape (unit,)
+        Group of each unit: of :meth:`Profile.assign_leaves` for the leaves of the profile tree, of
+        :meth:`Profile.assign` for the subgroups. Values with the unit labels of the effect are
+        matched by label, others by position.
 
     Returns
     -------
@@ -45,14 +50,19 @@ def explained_share(effect: xr.DataArray, labels: xr.DataArray | np.ndarray) -> 
     Raises
     ------
     DataError
-        If there is not one label a unit.
+        If `effect` is no array of draws, or there is not one label per unit.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from bayes_hte.subgroups import explained_share
+    >>> effect = xr.DataArray([[[1.0, 2.0, 6.0, 7.0]]], dims=["chain", "draw", "unit"])
+    >>> explained_share(effect, [0, 0, 1, 1]).round(3).item()
+    0.962
     """
-    groups = np.asarray(labels)
-    if groups.shape != (effect.sizes[UNIT],):
-        raise DataError(
-            f"labels must have shape ({effect.sizes[UNIT]},), one a unit, got {groups.shape}."
-        )
-    _, groups = np.unique(groups, return_inverse=True)
+    check_draws(effect, "effect", (*SAMPLE, UNIT))
+    order = unit_order(labels, effect, "labels")
+    _, groups = np.unique(np.asarray(labels)[order], return_inverse=True)
     sizes = np.bincount(groups)
     indicators = np.eye(len(sizes))[groups]
     share = np.empty((effect.sizes[CHAIN], effect.sizes[DRAW]))

@@ -1,7 +1,7 @@
-"""One partition of the units that is closest to all draws, and how far it may be from the truth.
+"""One partition of the units that is closest to all draws, and its distance from the draws.
 
-The subgroups are described by covariates; the point partition is not: it is what the individual
-effects alone say about who belongs together. Where the two agree, the profile loses little.
+Covariates describe the subgroups, but not the point partition: it puts together the units that the
+individual effects alone put together. Where the two agree, the profile loses little.
 
 References
 ----------
@@ -20,10 +20,10 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
-from bayes_hte.errors import SpecError
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.names import SUBGROUP, UNIT
 from bayes_hte.subgroups.describing.coclustering import CoClustering
-from bayes_hte.subgroups.describing.partition_loss import Loss, independent_losses, partition_losses
+from bayes_hte.subgroups.describing.partition_loss import independent_losses, partition_losses
 
 MOST_GROUPS = 10
 CANDIDATE_DRAWS = 200
@@ -41,25 +41,22 @@ class PointPartition:
         Where the partition came from: ``"discovered"`` (the profile), ``"most probable"``
         (each unit in its most probable subgroup), ``"average linkage"`` or ``"complete linkage"``
         (a cut of the similarity matrix), or ``"draw"``.
-    loss : str
-        ``"vi"`` (variation of information, bits) or ``"binder"`` (share of pairs).
     losses : DataArray, dims (chain, draw)
-        Loss between this partition and each draw's.
+        Variation of information between this partition and each draw's, in bits.
     expected_loss : float
         Their average.
     independent_loss : float
-        What the average would be if the draws had nothing in common with this partition: the
-        yardstick for `expected_loss`.
+        The average if the draws had nothing in common with this partition: the yardstick for
+        `expected_loss`.
     agreement : float
-        Adjusted Rand index with the discovered subgroups; 1 is identity, 0 what chance gives.
+        Adjusted Rand index with the discovered subgroups; 1 is identity, 0 is chance.
     candidates : DataFrame
-        One row a source: number of ``candidates`` from it, ``groups`` and ``expected_loss`` of its
-        best, ``chosen``.
+        One row per source: number of ``candidates`` from it, ``groups`` and ``expected_loss`` of
+        its best, ``chosen``.
     """
 
     labels: xr.DataArray
     source: str
-    loss: Loss
     losses: xr.DataArray
     expected_loss: float
     independent_loss: float
@@ -73,25 +70,20 @@ class PointPartition:
 
 
 def point_partition(
-    clustered: CoClustering,
-    *,
-    loss: Loss = "vi",
-    candidate_draws: int = CANDIDATE_DRAWS,
+    clustered: CoClustering, *, candidate_draws: int = CANDIDATE_DRAWS
 ) -> PointPartition:
     """Choose the partition closest to the posterior on average.
 
     Candidates are the discovered subgroups, the most probable subgroup of each unit, cuts of the
     similarity matrix (average and complete linkage, 1 to 10 groups), and partitions of single
-    draws. Every candidate is compared with *every* draw; which of the draws may be candidates is
-    thinned, as a single draw is rarely near the middle of many.
+    draws. Every candidate is compared with *every* draw by the variation of information, which
+    does not favour small extra groups; only some draws are candidates, as a single draw is rarely
+    near the middle of many.
 
     Parameters
     ----------
     clustered : CoClustering
         Partitions and their similarity matrix.
-    loss : {"vi", "binder"}
-        Variation of information (default), which does not favour small extra groups, or Binder's
-        loss, which does.
     candidate_draws : int, default 200
         Draws, evenly spaced, whose partitions are candidates; 0 for none.
 
@@ -103,15 +95,35 @@ def point_partition(
     Raises
     ------
     SpecError
-        If the loss is unknown or `candidate_draws` negative.
+        If `candidate_draws` is not a whole number, 0 or more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.subgroups import co_clustering, point_partition
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+    >>> point = point_partition(co_clustering(effect, groups, seed=1))
+    >>> point.sizes, point.agreement
+    ((44, 56), 1.0)
     """
-    if candidate_draws < 0:
-        raise SpecError(f"candidate_draws must be 0 or more, got {candidate_draws}.")
+    check_number(
+        "candidate_draws",
+        candidate_draws,
+        "a whole number, 0 or more",
+        lambda n: n >= 0,
+        whole=True,
+    )
     draws = clustered.partitions.to_numpy().reshape(-1, clustered.partitions.sizes[UNIT])
     found = _candidates(clustered, draws, candidate_draws)
     partitions = np.concatenate(list(found.values()))
     # Source by source: tables of counts are as large as the largest number of groups in them.
-    losses = np.concatenate([partition_losses(p, draws, loss=loss) for p in found.values()])
+    losses = np.concatenate([partition_losses(p, draws) for p in found.values()])
     expected = losses.mean(axis=1)
     best = int(expected.argmin())
     labels = _by_mean_effect(partitions[best], clustered.mean_effect.to_numpy())
@@ -120,10 +132,9 @@ def point_partition(
     return PointPartition(
         labels=clustered.discovered.copy(data=labels).rename("group"),
         source=str(table.index[table["chosen"]][0]),
-        loss=loss,
         losses=of_draws.copy(data=losses[best].reshape(of_draws.shape)).rename("loss"),
         expected_loss=float(expected[best]),
-        independent_loss=float(independent_losses(labels, draws, loss=loss).mean()),
+        independent_loss=float(independent_losses(labels, draws).mean()),
         agreement=float(adjusted_rand_score(clustered.discovered.to_numpy(), labels)),
         candidates=table,
     )
@@ -141,7 +152,7 @@ def heat_map_tables(
     point : PointPartition
         The groups.
     most_units : int, default 400
-        Of more units, so many are kept, evenly spaced in that order.
+        Of more units, this number is kept, evenly spaced in that order.
 
     Returns
     -------
@@ -149,12 +160,28 @@ def heat_map_tables(
     units : DataFrame
         In the same order; index ``unit``; ``group``, ``certainty`` (largest membership
         probability) and ``mean_effect``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.subgroups import co_clustering, heat_map_tables, point_partition
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+    >>> clustered = co_clustering(effect, groups, seed=1)
+    >>> similarity, units = heat_map_tables(clustered, point_partition(clustered), most_units=10)
+    >>> similarity.shape, units["group"].is_monotonic_increasing
+    ((10, 10), True)
     """
     labels, means = point.labels.to_numpy(), clustered.mean_effect.to_numpy()
     order = np.lexsort((means, labels))
     if len(order) > most_units:
         order = order[np.linspace(0, len(order) - 1, most_units).round().astype(int)]
-    units = clustered.discovered.get_index(UNIT)[order]
+    units = clustered.discovered.get_index(UNIT)[order].to_flat_index()
     return (
         pd.DataFrame(clustered.similarity.to_numpy()[np.ix_(order, order)], units, units),
         pd.DataFrame(
@@ -163,13 +190,13 @@ def heat_map_tables(
                 "certainty": clustered.membership.max(SUBGROUP).to_numpy()[order],
                 "mean_effect": means[order],
             },
-            index=units.rename("unit"),
+            index=units.rename(UNIT),
         ),
     )
 
 
 def group_sizes(labels: np.ndarray) -> tuple[int, ...]:
-    """Count the units of each group that has any.
+    """Count the units of each group that is not empty.
 
     Parameters
     ----------
@@ -186,8 +213,8 @@ def group_sizes(labels: np.ndarray) -> tuple[int, ...]:
 def _candidates(
     clustered: CoClustering, draws: np.ndarray, candidate_draws: int
 ) -> dict[str, np.ndarray]:
-    """Partitions by source, each shape (partition, unit)."""
-    # The condensed form of the dissimilarities is what linkage works on.
+    """Return the partitions by source, each shape (partition, unit)."""
+    # Linkage works on the condensed form of the dissimilarities.
     apart = squareform(1.0 - clustered.similarity.to_numpy(), checks=False)
     found = {
         "discovered": clustered.discovered.to_numpy()[np.newaxis],

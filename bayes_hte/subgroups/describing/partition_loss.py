@@ -1,33 +1,23 @@
-"""How far apart two partitions of the same units are: variation of information, and Binder's loss.
+"""The distance of two partitions of the same units: variation of information.
 
 References
 ----------
 Meila, M. (2007). Comparing clusterings: an information based distance. Journal of Multivariate
 Analysis 98, 873-895. doi:10.1016/j.jmva.2006.11.013
-Binder, D. A. (1978). Bayesian cluster analysis. Biometrika 65, 31-38. doi:10.1093/biomet/65.1.31
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
-
 import numpy as np
 from scipy.special import rel_entr
 
-from bayes_hte.errors import unknown_name
 from bayes_hte.subgroups.describing.coclustering import indicator_blocks
 
-Loss = Literal["vi", "binder"]
 # Groups of candidates by groups of draws that are counted at once: 16 MB in double precision.
 TABLE_ROWS = 1_400
-LOSS_WORDS: dict[str, str] = {
-    "vi": "variation of information (bits)",
-    "binder": "Binder's loss (share of pairs of units)",
-}
 
 
-def partition_losses(candidates: np.ndarray, draws: np.ndarray, *, loss: Loss) -> np.ndarray:
+def partition_losses(candidates: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Compare every candidate with every draw.
 
     Parameters
@@ -36,26 +26,18 @@ def partition_losses(candidates: np.ndarray, draws: np.ndarray, *, loss: Loss) -
         Labels from 0.
     draws : ndarray of int, shape (draw, unit)
         Labels from 0.
-    loss : {"vi", "binder"}
-        Variation of information in bits: what the two partitions tell beyond each other, from 0
-        to log2 of the number of units. Binder's loss: share of the ordered pairs of units (each
-        unit with itself included) that are together in one partition and apart in the other.
 
     Returns
     -------
     ndarray of float64, shape (candidate, draw)
-
-    Raises
-    ------
-    SpecError
-        If the loss is unknown.
+        Variation of information in bits: the information in each partition that the other lacks,
+        from 0 to log2 of the number of units.
     """
-    measure = _measure(loss)
     n_rows, n_columns = int(candidates.max()) + 1, int(draws.max()) + 1
     parts = []
     for rows in indicator_blocks(candidates, n_rows, most_rows=TABLE_ROWS):
         across = [
-            measure(
+            _variation_of_information(
                 (rows @ columns.T)
                 .astype(np.float64)
                 .reshape(len(rows) // n_rows, n_rows, len(columns) // n_columns, n_columns)
@@ -66,16 +48,17 @@ def partition_losses(candidates: np.ndarray, draws: np.ndarray, *, loss: Loss) -
     return np.concatenate(parts)
 
 
-def independent_losses(candidate: np.ndarray, draws: np.ndarray, *, loss: Loss) -> np.ndarray:
-    """Return the losses there would be if partitions of the same sizes had nothing in common.
+def independent_losses(candidate: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return the losses of partitions of the same sizes that have nothing in common.
 
-    The yardstick for a loss: at this value, the partition says nothing about the draw.
+    They are the yardstick for a loss: at this value, the partition says nothing about the draw.
 
     Parameters
     ----------
     candidate : ndarray of int, shape (unit,)
+        Labels from 0.
     draws : ndarray of int, shape (draw, unit)
-    loss : {"vi", "binder"}
+        Labels from 0.
 
     Returns
     -------
@@ -83,27 +66,13 @@ def independent_losses(candidate: np.ndarray, draws: np.ndarray, *, loss: Loss) 
     """
     inside = np.bincount(candidate)
     shares = np.stack([(draws == g).mean(axis=1) for g in range(int(draws.max()) + 1)], axis=1)
-    return _measure(loss)(inside[np.newaxis, :, np.newaxis, np.newaxis] * shares)[0]
-
-
-def _measure(loss: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from counts, shape (a, group, b, group), to losses, shape (a, b)."""
-    if loss not in LOSS_WORDS:
-        raise unknown_name("loss", loss, LOSS_WORDS)
-    return {"vi": _variation_of_information, "binder": _binder}[loss]
+    return _variation_of_information(inside[np.newaxis, :, np.newaxis, np.newaxis] * shares)[0]
 
 
 def _variation_of_information(counts: np.ndarray) -> np.ndarray:
+    """Turn counts of units, shape (a, group, b, group), into losses, shape (a, b)."""
     # Minus the two conditional entropies, so that equal partitions are at exactly zero.
     known = rel_entr(counts, counts.sum(axis=3, keepdims=True))
     known += rel_entr(counts, counts.sum(axis=1, keepdims=True))
-    return -known.sum(axis=(1, 3)) / (np.log(2) * _n_units(counts))
-
-
-def _binder(counts: np.ndarray) -> np.ndarray:
-    together = (counts.sum(axis=3) ** 2).sum(axis=1) + (counts.sum(axis=1) ** 2).sum(axis=-1)
-    return (together - 2 * (counts**2).sum(axis=(1, 3))) / _n_units(counts) ** 2
-
-
-def _n_units(counts: np.ndarray) -> float:
-    return float(counts[0, :, 0].sum())
+    n_units = float(counts[0, :, 0].sum())
+    return -known.sum(axis=(1, 3)) / (np.log(2) * n_units)

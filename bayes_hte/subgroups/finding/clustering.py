@@ -61,7 +61,7 @@ def mixture_of_units(features: np.ndarray, k: int, *, seed: int) -> np.ndarray:
     -------
     ndarray of int, shape (unit,)
         Most probable component of each unit, 0 to k - 1, in no meaningful order; components that
-        are nobody's most probable one are absent.
+        are the most probable one of no unit are absent.
     """
     centred = features - features.mean(axis=0)
     # The least variance of a component is an absolute number in scikit-learn.

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError
-from bayes_hte.study.study import numeric_column
+from bayes_hte.study.frames import check_table, column
+from bayes_hte.study.kinds import numeric_column
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,11 @@ class Condition:
     Attributes
     ----------
     covariate : str
-        Column asked about.
+        Column of the question.
     threshold : float or None
         For a number: the answer is yes at or below it.
     levels, others : tuple
-        For a covariate with levels: those that answer yes, and those that answer no.
+        For a covariate with levels: those with the answer yes, and those with the answer no.
     """
 
     covariate: str
@@ -43,10 +44,10 @@ class Condition:
 
         Parameters
         ----------
-        frame : DataFrame
-            Must hold the covariate.
+        frame : DataFrame, shape (unit, ...)
+            With the covariate.
         unknown_is_no : bool, default False
-            Whether a level that was not there when the profile was made counts as none of `levels`.
+            Whether a level that the units of the profile did not have counts as none of `levels`.
 
         Returns
         -------
@@ -55,24 +56,28 @@ class Condition:
         Raises
         ------
         DataError
-            If the covariate is absent or missing in a row, is not numeric where a number is asked
-            for, or has a level that was not there when the profile was made and that does not
-            count as a no.
+            If the covariate is absent, doubled or missing in a row, is not numeric where the
+            question is about a number, or has a level that the units of the profile did not have
+            and that does not count as a no.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from bayes_hte.subgroups import Condition
+        >>> adult = Condition("age", threshold=60.0)
+        >>> adult.text, adult.holds(pd.DataFrame({"age": [40, 60, 80]})).tolist()
+        ('age at most 60', [True, True, False])
         """
+        check_table(frame, "frame")
         if self.covariate not in frame.columns:
             raise DataError(f"the profile needs covariate {self.covariate!r}; add the column.")
-        values = frame[self.covariate]
-        if values.isna().any():
-            raise DataError(
-                f"covariate {self.covariate!r} is missing in {int(values.isna().sum())} rows; "
-                "impute or drop them before assigning subgroups."
-            )
+        values = column(frame, self.covariate, "covariate")
         if self.threshold is not None:
             return numeric_column(values, "covariate") <= self.threshold
         unseen = values[~values.isin([*self.levels, *self.others])].unique()
         if len(unseen) and not unknown_is_no:
             raise DataError(
-                f"covariate {self.covariate!r} has levels the profile does not know: "
+                f"covariate {self.covariate!r} has levels that the profile does not know: "
                 f"{', '.join(map(str, unseen[:5]))}. Known: "
                 f"{', '.join(map(str, (*self.levels, *self.others)))}."
             )
@@ -80,7 +85,7 @@ class Condition:
 
 
 def rule_text(path: Sequence[tuple[Condition, bool]]) -> str:
-    """Say in words what a sequence of answers amounts to.
+    """Write the answers to several questions as one rule.
 
     Several answers on one covariate are merged: two thresholds to a range, exclusions to the
     levels that remain.
@@ -136,8 +141,8 @@ def _number(value: float) -> str:
 def round_between(low: float, high: float) -> float:
     """Return the shortest decimal number t with low <= t < high.
 
-    A threshold rounded this way divides the units exactly as the unrounded one did, so what is
-    said in words is what was done.
+    A threshold that is rounded in this way divides the units exactly as the unrounded one did, so
+    that the words describe the tree.
 
     Parameters
     ----------
@@ -147,7 +152,7 @@ def round_between(low: float, high: float) -> float:
     Returns
     -------
     float
-        Among equally short numbers the one nearest the middle.
+        Among equally short numbers the nearest to the middle.
     """
     middle = low + (high - low) / 2
     magnitude = math.ceil(math.log10(max(abs(low), abs(high)))) + 1

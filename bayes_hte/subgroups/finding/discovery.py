@@ -1,8 +1,8 @@
 """The M-learner: subgroups of units from posterior draws of their effects.
 
 Four steps, after Li et al.: distances between units' effects, a t-SNE map, K-means, and a profile
-tree on the covariates. Around them stand the parts that make the answer a posterior statement: the
-subgroups' effects in every draw, a verdict against a margin, and membership probabilities.
+tree on the covariates. Further parts make the answer a posterior statement: the subgroups' effects
+in every draw, a decision against a margin, and membership probabilities.
 
 The name is also used elsewhere for a modified-outcome learner, which is unrelated.
 
@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.effects.arguments import check_number
+from bayes_hte.errors import unknown_name
 from bayes_hte.names import SUBGROUP, UNIT
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.study import Study
@@ -56,21 +57,22 @@ def m_learner(
     Units are clustered by their posterior-mean effects with K = 2 to `largest_k`. For each K a
     classification tree of the clusters on the covariates is pruned by cross-validation, at a price
     of `leaf_price` of its held-out R-squared for the posterior-mean effects for every leaf beyond
-    the first. The groups it names are put together, those most alike first and down to two, for as
+    the first. The groups that it names are merged, the most similar first and down to two, for as
     long as that costs less than twice `leaf_price` in all. The K and the tree with the best score
     become the profile (scores within 0.01 are equal, and the fewest subgroups win), and its groups
     are the subgroups. If no tree that splits scores above 0.01, all units are one subgroup. Then
     every draw is averaged within subgroups, and re-assigned unit by unit.
 
-    The same units and draws suggest the subgroups and judge them, so a positive verdict is evidence
-    to be confirmed, not a confirmation. A seed gives the same result however the rows are ordered.
+    The same units and draws suggest the subgroups and judge them, so declared subgroups are
+    evidence to be confirmed, not a confirmation. A seed gives the same result in any order of the
+    rows.
 
     Parameters
     ----------
     effect : DataArray, dims (chain, draw, unit), or Dataset of such
         Posterior draws of unit-level effects, in outcome units. The variables of a Dataset are
         clustered jointly, each divided by its standard deviation over units; order, contrast and
-        verdict are about the first.
+        decision are about the first.
     study : Study
         The units of `effect`, in the same order, with their covariates and outcome.
     seed : int
@@ -81,9 +83,9 @@ def m_learner(
         K-means, as published, or a mixture of normal distributions of different spread, which sets
         units with nearly the same effect apart from units whose effects differ widely (Notes).
     embed : {"none", "tsne"} or Tsne, default "none"
-        Cluster the effects themselves, or the published way: their positions on a two-dimensional
-        t-SNE map. The map bends the line on which a single effect lives and is cut where it bends,
-        so clusters agree less with the truth (Notes); it is limited to 200,000 units, and needs
+        Cluster the effects themselves, or, as published, their positions on a two-dimensional
+        t-SNE map. The map bends the line of a single effect and the clusters are cut where it
+        bends, so they agree less with the truth (Notes); it is limited to 200,000 units, and needs
         openTSNE above 20,000.
     margin : float, optional
         Region of practical equivalence in outcome units, 0 or more: the smallest difference between
@@ -95,7 +97,7 @@ def m_learner(
     leaf_share : float, default 0.1
         Smallest share of the units in a leaf of the profile; above 0, at most 0.5.
     leaf_price : float, default 0.05
-        Held-out R-squared a leaf must add to be worth reading; telling subgroups apart must add
+        Held-out R-squared that a leaf must add to be worth reading; one more subgroup must add
         twice as much. 0 or more.
     clear_membership : float, default 0.8
         A unit whose largest membership probability is below this is reported as uncertain.
@@ -110,9 +112,9 @@ def m_learner(
         If `effect` lacks a dimension or has another one, its units are not those of the study, a
         draw is NaN or infinite, or the outcome is not numeric.
     SpecError
-        If an option is out of range, or t-SNE is asked for more units than it is offered for.
+        If an option is out of range, or there are too many units for t-SNE.
     MissingDependencyError
-        If t-SNE of more than 20,000 units is asked for without openTSNE.
+        If t-SNE of more than 20,000 units lacks openTSNE.
 
     Notes
     -----
@@ -120,23 +122,39 @@ def m_learner(
     effect in a quarter of them, the adjusted Rand index of two clusters with the truth was .60, .53
     and .39 (outcome noise .01, .5 and 1) on the effects, and .18, .09 and .20 on the map.
 
-    Which clusters: where the effect was x1 + x2 if both are above 0 and nought elsewhere, the
+    Which clusters: where the effect was x1 + x2 if both are above 0 and 0 elsewhere, the
     adjusted Rand index of the subgroups with the truth was .79, .60 and .69 with K-means and .87,
     .63 and .70 with the mixture (1,000 units; outcome noise .5, 1, and 1 with a logistic outcome;
     means of six trials each, by the closed-form stand-in for the model). In six others, with an
-    earlier stand-in, it was .82, .74, .55 and .81, .69, .52: no difference that lasts, so the
+    earlier stand-in, it was .82, .74, .55 and .81, .69, .52: no lasting difference, so the
     published way is the default.
 
-    Up to 20,000 units take part in growing the trees; beyond, a random 20,000 grow them and all are
-    assigned and averaged. No unit-by-unit array is formed except the distances of the t-SNE route,
-    up to 5,000 units.
+    Up to 20,000 units grow the trees; of more, a random 20,000 grow them and all are assigned and
+    averaged. No unit-by-unit array is formed except the distances of the t-SNE route, up to 5,000
+    units.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+    >>> groups.declared, groups.profile.leaves["rule"].tolist()
+    (True, ['x1 at most 0', 'x1 above 0'])
     """
-    effects = as_effects(effect, study.units)
+    effects = as_effects(effect, study)
     check_probability(probability)
-    if not 0 < clear_membership < 1:
-        raise SpecError(
-            f"clear_membership must be between 0 and 1, got {clear_membership}; try 0.8."
-        )
+    check_number(
+        "clear_membership",
+        clear_membership,
+        "between 0 and 1",
+        lambda share: 0 < share < 1,
+        hint="try 0.8",
+    )
     margin = margin_of(study.outcome(), margin)
     found = find_profile(
         effect,
@@ -151,22 +169,23 @@ def m_learner(
     name, words = effect_names(effects[0])
     labels = found.profile.assign(study.covariate_frame())
     averages = [subgroup_effects(e, labels) for e in effects]
-    verdict = judge(averages[0], margin=margin, required=probability, effect_words=words)
+    decision = judge(averages[0], margin=margin, required=probability, effect_words=words)
     membership = membership_probabilities(effects, averages, found.scales)
+    embedding = found.embedding
+    if embedding is not None:
+        embedding = _by_unit(embedding, study.units, "embedding", AXIS)
     return Subgroups(
-        declared=verdict.declared,
-        probability=verdict.probability,
+        declared=decision.declared,
+        probability=decision.probability,
         required_probability=probability,
         margin=margin,
-        reason=verdict.reason,
+        reason=decision.reason,
         labels=_by_unit(labels, study.units, "label"),
         membership=_by_unit(membership, study.units, "membership", SUBGROUP),
         effects=averages[0],
-        contrast=verdict.contrast,
+        contrast=decision.contrast,
         profile=found.profile,
-        embedding=None
-        if found.embedding is None
-        else _by_unit(found.embedding, study.units, "embedding", AXIS),
+        embedding=embedding,
         candidates=found.candidates,
         clear_membership=clear_membership,
         uncertain_share=float((membership.max(axis=1) < clear_membership).mean()),
@@ -186,7 +205,7 @@ def find_profile(
     leaf_share: float = 0.1,
     leaf_price: float = 0.05,
 ) -> Discovery:
-    """Search for subgroups without judging them: of the draws only the posterior means are used.
+    """Search for subgroups without a decision on them; only posterior means are used.
 
     Parameters
     ----------
@@ -202,12 +221,17 @@ def find_profile(
     DataError, SpecError
         As in :func:`m_learner`.
     """
-    effects = as_effects(effect, study.units)
+    effects = as_effects(effect, study)
     tsne = _as_tsne(embed, study.n_units)
-    _check_ranges(seed, largest_k, leaf_share, leaf_price)
-    negligible = SAME_EFFECT * float(study.outcome().std(ddof=1))
+    check_seed(seed)
+    check_leaf_share(leaf_share)
+    check_number(
+        "largest_k", largest_k, "a whole number from 2 to 10", lambda k: 2 <= k <= 10, whole=True
+    )
+    check_number("leaf_price", leaf_price, "0 or more", lambda p: p >= 0, hint="try 0.05")
     if clusters not in CLUSTERINGS:
         raise unknown_name("clusters", str(clusters), CLUSTERINGS)
+    negligible = SAME_EFFECT * float(study.outcome().std(ddof=1))
     search = Search(seed, clusters, largest_k, tsne, TreeRules(leaf_share, leaf_price), negligible)
     _, words = effect_names(effects[0])
     return discover(
@@ -225,39 +249,24 @@ def _as_tsne(embed: str | Tsne, n_units: int) -> Tsne | None:
     return options
 
 
-def _check_ranges(seed: int, largest_k: int, leaf_share: float, leaf_price: float) -> None:
-    check_seed(seed)
-    check_leaf_share(leaf_share)
-    ranges = {
-        f"largest_k must be a whole number from 2 to 10, got {largest_k!r}": (
-            _is_whole(largest_k) and 2 <= largest_k <= 10
-        ),
-        f"leaf_price must be 0 or more, got {leaf_price}; try 0.05": leaf_price >= 0,
-    }
-    for what, fine in ranges.items():
-        if not fine:
-            raise SpecError(f"{what}.")
-
-
 def check_leaf_share(leaf_share: float) -> None:
-    """Raise unless leaves can hold a share of the units.
-
-    Raises
-    ------
-    SpecError
-        If it is not above 0 and at most 0.5.
-    """
-    if not 0 < leaf_share <= 0.5:
-        raise SpecError(f"leaf_share must be above 0 and at most 0.5, got {leaf_share}; try 0.1.")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    """Raise unless the smallest leaf may hold a share of the units above 0 and at most 0.5."""
+    check_number(
+        "leaf_share",
+        leaf_share,
+        "above 0 and at most 0.5",
+        lambda share: 0 < share <= 0.5,
+        hint="try 0.1",
+    )
 
 
 def _by_unit(
     values: np.ndarray, units: pd.Index, name: str, second: str | None = None
 ) -> xr.DataArray:
-    dims = (UNIT,) if second is None else (UNIT, second)
-    coords = {UNIT: units} | ({} if second is None else {second: np.arange(values.shape[1])})
-    return xr.DataArray(values, dims=dims, coords=coords, name=name)
+    # The name of an index would be one of a dimension.
+    coords = {UNIT: units.to_flat_index().rename(UNIT)}
+    if second is None:
+        return xr.DataArray(values, coords, (UNIT,), name=name)
+    return xr.DataArray(
+        values, coords | {second: np.arange(values.shape[1])}, (UNIT, second), name=name
+    )

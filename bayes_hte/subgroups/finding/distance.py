@@ -1,4 +1,4 @@
-"""Step 1 of the M-learner: how far apart units are in their posterior-mean effects."""
+"""Step 1 of the M-learner: distances of units in their posterior-mean effects."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ MATRIX_LIMIT = 5_000
 
 
 def feature_scales(points: np.ndarray, *, negligible: float) -> np.ndarray:
-    """Return what each effect is divided by before units are compared.
+    """Return the divisor of each effect in distances of units.
 
     Parameters
     ----------
     points : ndarray, shape (unit, effect)
         Posterior-mean effects, in outcome units.
     negligible : float
-        An effect whose values lie within this of each other does not vary.
+        An effect whose values differ by at most this does not vary.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Step 2 of the M-learner: a two-dimensional map of the units by t-SNE.
 
 The published step. For a single effect it adds nothing that K-means on the effect itself lacks,
-and it cuts the line of effects where the map happens to bend; it is offered because it is the
+and it cuts the line of effects where the map happens to bend. It is here because it is the
 published route, as a picture, and for several effects clustered jointly.
 
 scikit-learn makes the map up to 20,000 units, openTSNE (an optional dependency) beyond. At 1,500 to
@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.manifold import TSNE
 
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.errors import MissingDependencyError, SpecError
 from bayes_hte.subgroups.finding.clustering import single_threaded
 from bayes_hte.subgroups.finding.distance import MATRIX_LIMIT, effect_distances
@@ -48,9 +49,9 @@ class Tsne:
         Effective number of neighbours of a unit. None means 30, or a third of the other units
         where that is fewer.
     max_iter : int
-        Iterations of the optimiser, at least 251. The default keeps 1,000 units within about 3
-        seconds; the map starts from the effects themselves, not from noise, so it is settled in
-        its large structure from the beginning.
+        Iterations of the optimiser, at least 251. With the default 1,000 units take about 3
+        seconds; the map starts from the effects themselves, not from noise, so its large structure
+        is there from the beginning.
     """
 
     perplexity: float | None = None
@@ -58,7 +59,7 @@ class Tsne:
 
 
 def check_tsne(options: Tsne, n_units: int) -> None:
-    """Raise unless a t-SNE map of so many units can be made with these options.
+    """Raise unless a t-SNE map of this number of units can be made with these options.
 
     Parameters
     ----------
@@ -80,15 +81,22 @@ def check_tsne(options: Tsne, n_units: int) -> None:
             f"t-SNE is offered for 4 to {TSNE_LIMIT} units, got {n_units}; use embed='none', "
             "which clusters the effects themselves."
         )
-    if options.perplexity is not None and not 1 <= options.perplexity < n_units - 1:
-        raise SpecError(
-            f"perplexity must be at least 1 and below the {n_units - 1} other units, got "
-            f"{options.perplexity}; try {_perplexity(Tsne(), n_units):.3g}."
+    if options.perplexity is not None:
+        check_number(
+            "perplexity",
+            options.perplexity,
+            f"at least 1 and below the {n_units - 1} other units",
+            lambda p: 1 <= p < n_units - 1,
+            hint=f"try {_perplexity(Tsne(), n_units):.3g}",
         )
-    if options.max_iter < MIN_ITERATIONS:
-        raise SpecError(
-            f"max_iter must be at least {MIN_ITERATIONS}, got {options.max_iter}; try 500."
-        )
+    check_number(
+        "max_iter",
+        options.max_iter,
+        f"a whole number, at least {MIN_ITERATIONS}",
+        lambda n: n >= MIN_ITERATIONS,
+        whole=True,
+        hint="try 500",
+    )
     if n_units > SKLEARN_LIMIT and importlib.util.find_spec("openTSNE") is None:
         raise MissingDependencyError(
             f"a t-SNE map of {n_units} units (more than {SKLEARN_LIMIT}) needs openTSNE: pip "
@@ -101,7 +109,7 @@ def embed_units(features: np.ndarray, options: Tsne, *, seed: int) -> np.ndarray
 
     Up to 5,000 units t-SNE receives the matrix of distances, as published. From there to 20,000
     it receives the features, from which it finds the same neighbours without any unit-by-unit
-    matrix. Beyond that openTSNE takes over, with approximate neighbours.
+    matrix. Of more units openTSNE makes the map, with approximate neighbours.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Step 4 of the M-learner, second half: the profile, which says who is in which subgroup."""
+"""Step 4 of the M-learner, second half: the profile, a tree that defines the subgroups."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import BaseDecisionTree
 
+from bayes_hte.study.frames import check_table
 from bayes_hte.subgroups.finding.conditions import Condition, round_between, rule_text
 from bayes_hte.subgroups.finding.selection import merged_leaves
 from bayes_hte.subgroups.finding.tree_columns import TreeColumn
@@ -27,13 +28,13 @@ class Node:
     parent : int or None
         Number of the parent; None for the root.
     condition : Condition or None
-        The question asked here; None at a leaf.
+        The question of the node; None at a leaf.
     yes, no : int or None
         Children for either answer; None at a leaf.
     subgroup : int or None
-        Subgroup of a leaf; None where a question is asked.
+        Subgroup of a leaf; None at a node with a question.
     n : int
-        Number of units that come here.
+        Number of units that reach the node.
     mean_effect : float
         Average over these units of the posterior-mean effect, in outcome units.
     rule : str
@@ -53,16 +54,16 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """Who is in which subgroup, as a tree on the original covariates.
+    """The subgroup of every unit, as a tree on the original covariates.
 
     Attributes
     ----------
     text : str
-        The profile in words; the numbers in it are the ones used, not approximations.
+        The profile in words; its numbers are those of the tree, not approximations.
     covariates : tuple of str
-        Covariates the tree asks about, from the root down.
+        Covariates in the questions of the tree, from the root down.
     leaves : DataFrame
-        One row a leaf, by subgroup and then mean effect: ``rule``, ``subgroup``, ``n``, ``share``
+        One row per leaf, by subgroup and then mean effect: ``rule``, ``subgroup``, ``n``, ``share``
         of the units, ``mean_effect``. The index ``node`` is the number of the leaf in `nodes`.
     nodes : tuple of Node
         The tree itself, for plotting and for assigning units.
@@ -78,12 +79,12 @@ class Profile:
 
         Parameters
         ----------
-        frame : DataFrame
-            Holds at least the covariates of the profile, as in the study; other units than those
-            of the study are welcome.
+        frame : DataFrame, shape (unit, ...)
+            With at least the covariates of the profile, as in the study; the units may be others
+            than those of the study.
         unknown_is_no : bool, default False
-            Whether a level that the units of the profile did not have counts as none of those a
-            rule names, or is refused.
+            Whether a level that the units of the profile did not have counts as none of those that
+            a rule names, or is refused.
 
         Returns
         -------
@@ -92,14 +93,27 @@ class Profile:
         Raises
         ------
         DataError
-            If a covariate of the profile is absent, incomplete, or has an unknown level that
-            is refused.
+            If a covariate of the profile is absent, doubled, incomplete, or has an unknown level
+            that is refused.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(trial.frame, **roles)
+        >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+        >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+        >>> groups.profile.assign(study.frame.iloc[:4]).tolist()
+        [1, 0, 0, 1]
         """
         subgroup_of = np.array([-1 if n.subgroup is None else n.subgroup for n in self.nodes])
         return subgroup_of[self.assign_leaves(frame, unknown_is_no=unknown_is_no)]
 
     def assign_leaves(self, frame: pd.DataFrame, *, unknown_is_no: bool = False) -> np.ndarray:
-        """Return the leaf that units come to: subgroups may consist of several leaves.
+        """Return the leaf of units: subgroups may consist of several leaves.
 
         Parameters
         ----------
@@ -116,6 +130,7 @@ class Profile:
         DataError
             As in :meth:`assign`.
         """
+        check_table(frame, "frame")
         numbers = np.empty(len(frame), dtype=np.int64)
         pending = [(self.nodes[0], np.arange(len(frame)))]
         while pending:
@@ -131,14 +146,14 @@ class Profile:
 
 @dataclass(frozen=True)
 class Units:
-    """The units a profile describes: who they are, and their effects.
+    """The units of a profile: their covariates and their effects.
 
     Attributes
     ----------
     matrix : ndarray, shape (unit, column)
         Their covariates, encoded for the tree.
     columns : tuple of TreeColumn
-        What the columns of `matrix` hold.
+        The meaning of the columns of `matrix`.
     points : ndarray, shape (unit,)
         Posterior-mean effect of each unit, in outcome units.
     """
@@ -153,9 +168,9 @@ def build_profile(
 ) -> Profile:
     """Turn a tree whose leaves name classes of units into a profile of subgroups.
 
-    Leaves side by side that name the same class are merged, thresholds are rounded to the
-    shortest number that divides the units in the same way, and subgroups are numbered 0, 1, ... by
-    their mean effect.
+    Neighbouring leaves that name the same class are merged, thresholds are rounded to the shortest
+    number that divides the units in the same way, and subgroups are numbered 0, 1, ... by their
+    mean effect.
 
     Parameters
     ----------
@@ -168,7 +183,7 @@ def build_profile(
     effect_words : str
         The effect in words, for the text.
     why_one : str
-        What the text says if the tree does not split.
+        The reason in the text if the tree does not split.
 
     Returns
     -------
@@ -196,7 +211,7 @@ def _nodes(tree: BaseDecisionTree, said: np.ndarray, units: Units) -> list[Node]
     """Walk the tree breadth first."""
     class_of = merged_leaves(tree, said)
     subgroup_of = _subgroup_of_class(tree, said, units)
-    # What a node is made from: its place in the sklearn tree, parent, units, path from the root.
+    # The parts of a node: its place in the sklearn tree, parent, units, path from the root.
     waiting: deque[tuple[int, int | None, np.ndarray, list[tuple[Condition, bool]]]]
     waiting = deque([(0, None, np.arange(len(units.matrix)), [])])
     nodes: list[Node] = []

@@ -1,7 +1,7 @@
-"""Cost-complexity pruning of a tree that is grown already, for every strength at once.
+"""Cost-complexity pruning of a grown tree, for every strength at once.
 
-scikit-learn grows a tree anew for each strength of pruning. Cross-validation wants many strengths
-of each of many small trees, which are all cuts of the same one.
+scikit-learn grows a tree anew for each strength of pruning. Cross-validation needs many strengths
+of each of many small trees, and all of them are cuts of the same tree.
 
 References
 ----------
@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 
 def collapse_strengths(tree: DecisionTreeClassifier) -> np.ndarray:
-    """Return the strength of pruning from which on each node is a leaf.
+    """Return the smallest strength of pruning at which each node is a leaf.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def node_classes(tree: DecisionTreeClassifier) -> np.ndarray:
 
 
 def pruned_classes(tree: DecisionTreeClassifier, strengths: np.ndarray, alpha: float) -> np.ndarray:
-    """Return what the tree says of the units of each node when it is pruned.
+    """Return the class of the units of each node when the tree is pruned.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def pruned_classes(tree: DecisionTreeClassifier, strengths: np.ndarray, alpha: f
     Returns
     -------
     ndarray, shape (node,)
-        At the node where a unit ends in the unpruned tree (its ``apply``), the class that a tree
-        grown with this ``ccp_alpha`` predicts for it.
+        At the leaf of a unit in the unpruned tree (its ``apply``), the class that a tree grown with
+        this ``ccp_alpha`` predicts for the unit.
     """
     inner = tree.tree_
     said = node_classes(tree)

@@ -1,4 +1,4 @@
-"""What the M-learner returns."""
+"""The result of the M-learner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.summaries import CiKind, summarize
+from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.names import SUBGROUP
 from bayes_hte.subgroups.finding.profile import Profile
 
@@ -17,9 +17,9 @@ from bayes_hte.subgroups.finding.profile import Profile
 class Subgroups:
     """Subgroups of units with similar effects, and whether the data support them.
 
-    Subgroups are defined by the profile: two units with the same covariates are in the same
-    subgroup. They are found and judged on the same units and draws, so the verdict is optimistic:
-    more often positive than it would be for the same subgroups in new patients.
+    The profile defines the subgroups: two units with the same covariates are in the same subgroup.
+    They are found and judged on the same units and draws, so the decision is optimistic: subgroups
+    are declared more often than the same subgroups would be in new patients.
 
     Attributes
     ----------
@@ -29,12 +29,12 @@ class Subgroups:
         Posterior probability that `contrast` exceeds `margin`, given the data. Draws are averaged
         within subgroups first.
     required_probability : float
-        What `probability` must reach for subgroups to be declared.
+        The smallest `probability` with which subgroups are declared.
     margin : float
         Region of practical equivalence, in outcome units: smaller differences between subgroups do
         not matter.
     reason : str
-        The verdict in a sentence.
+        The decision in a sentence.
     labels : DataArray, dims (unit,)
         Subgroup of each unit, 0 to K - 1, ordered by mean effect.
     membership : DataArray, dims (unit, subgroup)
@@ -50,7 +50,7 @@ class Subgroups:
     embedding : DataArray, dims (unit, axis), or None
         The t-SNE map that was clustered, if one was.
     candidates : DataFrame
-        One row a number of clusters `k`: ``subgroups`` and ``leaves`` of its best tree,
+        One row per number of clusters `k`: ``subgroups`` and ``leaves`` of its best tree,
         ``tree_fit`` (held-out R-squared), ``price_per_leaf``, ``score``, ``agreement`` (share of
         units whose cluster is the one their leaf names), ``chosen``.
     clear_membership : float
@@ -60,7 +60,7 @@ class Subgroups:
     effect_name : str
         Short name of the effect, e.g. ``"tnie"``.
     scales : ndarray, shape (effect,)
-        What each clustered effect is divided by when distances are taken; 1 for a single effect.
+        The divisor of each clustered effect in distances; 1 for a single effect.
     """
 
     declared: bool
@@ -80,27 +80,29 @@ class Subgroups:
     effect_name: str
     scales: np.ndarray
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a subgroup.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
+        """Return one row per subgroup.
 
         Returns
         -------
         DataFrame
             Index ``subgroup``; ``n``, ``share`` of the units, ``mean_membership`` of these units in
-            their own subgroup, and the columns of :func:`~bayes_hte.effects.summaries.summarize` for the
-            average effect of the subgroup.
+            their own subgroup, and the columns of :func:`bayes_hte.summarize` for the average
+            effect of the subgroup.
 
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(trial.frame, **roles)
+        >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+        >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+        >>> groups.summary()[["n", "mean"]].round(2).to_dict("list")
+        {'n': [44, 56], 'mean': [1.07, 2.32]}
         """
         table = summarize(self.effects, ci_prob=ci_prob, ci_kind=ci_kind)
         labels = self.labels.to_numpy()

@@ -1,6 +1,6 @@
 """The search for subgroups: from posterior-mean effects to a profile, in four steps.
 
-Nothing here sees a draw or an outcome, so a profile can be found on some units and judged on
+Nothing here uses a draw or an outcome, so a profile can be found on some units and judged on
 others.
 """
 
@@ -40,22 +40,22 @@ NO_SPLIT = "no split of the covariates says enough about the posterior-mean effe
 
 @dataclass(frozen=True)
 class Search:
-    """How subgroups are searched for.
+    """Options of the search for subgroups.
 
     Attributes
     ----------
     seed : int
-        Seed of every random step; each step gets its own child.
+        Seed of every random step; each step gets a seed of its own.
     clusters : {"kmeans", "mixture"}
-        How units are clustered.
+        Method of clustering the units.
     largest_k : int
-        Units are put in 2 to this many clusters.
+        Largest number of clusters; the smallest is 2.
     tsne : Tsne or None
         Cluster positions on a t-SNE map made with these options; None: the effects themselves.
     rules : TreeRules
         Size and price of the leaves of the profile.
     negligible : float
-        Posterior-mean effects that lie within this of each other are the same, in outcome units.
+        Posterior-mean effects that differ by at most this are the same, in outcome units.
     """
 
     seed: int
@@ -68,18 +68,18 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Discovery:
-    """What the search found, before anything is said about uncertainty.
+    """The result of the search, without uncertainty.
 
     Attributes
     ----------
     profile : Profile
         The subgroups.
     candidates : DataFrame
-        One row a number of clusters; see :class:`~bayes_hte.subgroups.finding.result.Subgroups`.
+        One row per number of clusters; see :class:`~bayes_hte.subgroups.finding.result.Subgroups`.
     embedding : ndarray, shape (unit, 2), or None
         The t-SNE map, if one was made.
     scales : ndarray, shape (effect,)
-        What each effect is divided by when distances are taken.
+        The divisor of each effect in distances.
     """
 
     profile: Profile
@@ -145,7 +145,7 @@ def discover(
 
 
 def row_order(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return one order for any order of the rows: how a file was sorted must not matter.
+    """Return one order for any order of the rows: the order of a file must not matter.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def _trees(
     search: Search,
     seed: int,
 ) -> list[Candidate]:
-    """Best tree for each number of clusters, grown on a sample where units are very many."""
+    """Return the best tree for each number of clusters; a sample of very many units grows it."""
     kept = slice(None)
     if len(matrix) > TREE_UNITS:
         rng = np.random.default_rng(seed)

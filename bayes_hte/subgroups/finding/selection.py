@@ -1,8 +1,8 @@
-"""Step 4 of the M-learner, first half: how many clusters, and how large a tree to describe them.
+"""Step 4 of the M-learner, first half: the number of clusters and the size of their tree.
 
 The clusters are an exact function of the posterior-mean effects, hence nearly one of the
-covariates: a tree that may grow will chase every bend of it. So a tree is judged by what its groups
-tell about the effects of *held-out* units, and pays for every leaf a reader has to take in.
+covariates: a tree without limits follows every bend of it. So the score of a tree is the fit of its
+groups to the effects of *held-out* units, less a price for every leaf that a reader must take in.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from sklearn.tree import BaseDecisionTree, DecisionTreeClassifier
 from bayes_hte.subgroups.finding.pruning import collapse_strengths, node_classes, pruned_classes
 
 FOLDS = 5
-# Units are divided into folds this many times and the fits averaged: after a single division the
-# number of subgroups hung on it.
+# Units are divided into folds this many times and the fits averaged: with a single division the
+# number of subgroups depended on it.
 REPEATS = 5
-# Trees are grown on at most this many units, drawn at random: a handful of leaves needs no more.
+# At most this many units, drawn at random, grow the trees: a few leaves need no more.
 TREE_UNITS = 20_000
 # Scores this close are equal, and the simpler description wins: without this, noise in the last
-# digits decides whether a subgroup is split into two with the same effect.
+# digits decides whether a subgroup is divided into two with the same effect.
 EQUAL_SCORE = 0.01
 
 
 @dataclass(frozen=True)
 class TreeRules:
-    """What a profile tree may look like.
+    """Limits of a profile tree.
 
     Attributes
     ----------
     leaf_share : float
         Smallest share of the units in a leaf.
     leaf_price : float
-        What a leaf beyond the first must add to the held-out R-squared to be worth reading.
+        Held-out R-squared that a leaf beyond the first must add to be worth reading.
     """
 
     leaf_share: float
@@ -48,10 +48,9 @@ class TreeRules:
 
     @property
     def subgroup_price(self) -> float:
-        """Held-out R-squared that telling subgroups apart must add: as much as two leaves.
+        """Held-out R-squared that one more subgroup must add: as much as two leaves.
 
-        A leaf says more exactly who is in a subgroup; one more subgroup is one more effect to act
-        on.
+        A leaf describes a subgroup more exactly; one more subgroup is one more effect to act on.
         """
         return max(2 * self.leaf_price, EQUAL_SCORE)
 
@@ -80,16 +79,16 @@ class Candidate:
     k : int
         Number of clusters.
     subgroups, leaves : int
-        Number of different subgroups the tree names, and of its leaves, after leaves side by side
-        that name the same subgroup are merged.
+        Number of different subgroups that the tree names, and of its leaves, after neighbouring
+        leaves that name the same subgroup are merged.
     tree_fit : float
         Held-out R-squared of the subgroup means for the posterior-mean effects.
     score : float
         `tree_fit` less the price of the leaves beyond the first; 0 for a tree that does not split.
     tree : DecisionTreeClassifier
-        The pruned tree. Clusters that were put together have the same name in its ``classes_``.
+        The pruned tree. Merged clusters have the same name in its ``classes_``.
     same : mapping of int to int
-        Clusters that were put together with another one, and the name they share.
+        Clusters that were merged with another one, and the name that they share.
     """
 
     k: int
@@ -118,10 +117,10 @@ def best_tree(
 
     Every tree on the pruning path is scored by the held-out R-squared of its subgroup means minus
     ``leaf_price`` for each leaf beyond the first. From the smallest tree up, a larger one is taken
-    if it scores more than 0.01 higher. A tree without a split scores 0. Then subgroups are put
-    together, the most similar first, down to two, for as long as that costs less than twice
-    ``leaf_price`` (at least 0.01) of the held-out R-squared in all: a subgroup of its own must be
-    worth as much as two leaves.
+    if it scores more than 0.01 higher. A tree without a split scores 0. Then subgroups are merged,
+    the most similar first, down to two, for as long as that costs less than twice ``leaf_price``
+    (at least 0.01) of the held-out R-squared in all: a separate subgroup must be worth as much as
+    two leaves.
 
     Parameters
     ----------
@@ -176,7 +175,7 @@ def _without_equals(
     rules: TreeRules,
     alpha: float,
 ) -> Candidate:
-    """Put together subgroups that tell too little about the effects by being apart."""
+    """Merge subgroups whose separation says too little about the effects."""
     same: dict[int, int] = {}
     fit = found.tree_fit
     named = sorted(set(merged_leaves(found.tree, node_classes(found.tree)).values()))
@@ -189,7 +188,7 @@ def _without_equals(
         if trials[kept, dropped] < found.tree_fit - rules.subgroup_price:
             break
         fit = trials[kept, dropped]
-        # Clusters that already share the name that goes follow it.
+        # Clusters that already share the dropped name follow it.
         same = {a: kept if b == dropped else b for a, b in same.items()} | {dropped: kept}
         named.remove(dropped)
     if not same:
@@ -232,7 +231,7 @@ def simplest_of_the_best(candidates: Sequence[Candidate]) -> Candidate | None:
 def merged_leaves(tree: BaseDecisionTree, said: np.ndarray) -> Mapping[int, int]:
     """Return node number and class of every leaf, after merging.
 
-    A split all of whose leaves name the same class says nothing and becomes a leaf itself.
+    A split whose leaves all name the same class says nothing and becomes a leaf itself.
 
     Parameters
     ----------
@@ -269,19 +268,19 @@ def _pruning_alphas(
 
 @dataclass(frozen=True, eq=False)
 class _Fold:
-    """A tree grown on most units, and the effects of those and of the others at its nodes.
+    """A tree that most units grew, and the effects of those and of the others at its nodes.
 
-    Pruned trees and subgroups put together are unions of the leaves, so sums by leaf are all that
-    their fits need.
+    Pruned trees and merged subgroups are unions of the leaves, so their fits need only sums by
+    leaf.
 
     Attributes
     ----------
     tree : DecisionTreeClassifier
         Grown without pruning.
     strengths : ndarray, shape (node,)
-        When each node becomes a leaf.
+        Strength of pruning at which each node becomes a leaf.
     grown, held_out : _Sums
-        Effects of the units it was grown on, and of the others, less the mean of the former.
+        Effects of the units that grew it, and of the others, less the mean of the former.
     total : float
         Sum of squares of the latter.
     """
@@ -293,7 +292,7 @@ class _Fold:
     total: float
 
     def unexplained(self, *, alpha: float, same: Mapping[int, int]) -> float:
-        """Sum of squares of the held-out effects around the means of their subgroups."""
+        """Return the sum of squares of the held-out effects around their subgroups' means."""
         said = _renamed(pruned_classes(self.tree, self.strengths, alpha), same)
         groups, inside = np.unique(said, return_inverse=True)
         in_group = inside == np.arange(len(groups))[:, np.newaxis]
@@ -312,7 +311,7 @@ class _Sums(NamedTuple):
 
     @classmethod
     def of(cls, nodes: np.ndarray, effects: np.ndarray, *, n_nodes: int) -> _Sums:
-        """Add up the effects of units by the node where they end."""
+        """Add up the effects of units by their leaf."""
         columns = [np.bincount(nodes, weights=e, minlength=n_nodes) for e in effects.T]
         return cls(np.bincount(nodes, minlength=n_nodes), np.column_stack(columns))
 
@@ -344,6 +343,6 @@ def _folds(
 def _held_out_fit(
     folds: Sequence[_Fold], *, alpha: float, same: Mapping[int, int] | None = None
 ) -> float:
-    """R-squared of subgroup means for the effects of units that grew neither."""
+    """Return the R-squared of subgroup means for the effects of held-out units."""
     unexplained = sum(fold.unexplained(alpha=alpha, same=same or {}) for fold in folds)
     return 1.0 - unexplained / sum(fold.total for fold in folds)

@@ -1,4 +1,4 @@
-"""Whether the discovery depends on its seed: the same effects, other random starts."""
+"""The dependence of the discovery on its seed: the same effects, other random starts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import xarray as xr
 from joblib import Parallel, delayed
 from sklearn.metrics import adjusted_rand_score
 
-from bayes_hte.errors import SpecError
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.seeds import several_seeds
+from bayes_hte.seeds import check_seed, several_seeds
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.effect_draws import as_effects
 from bayes_hte.subgroups.finding.discovery import find_profile
@@ -26,14 +26,14 @@ from bayes_hte.subgroups.membership import posterior_mean
 
 @dataclass(frozen=True, eq=False)
 class Stability:
-    """What other seeds would have found.
+    """The discoveries of several seeds, compared.
 
     Attributes
     ----------
     runs : DataFrame
-        One row a seed; the first is the analysis's own. Index ``seed``; ``subgroups``, ``leaves``,
-        ``covariates`` of the profile (sorted, as text), ``agreement`` (adjusted Rand index of the
-        units' subgroups with those of the first row).
+        One row per seed; the first is that of the analysis. Index ``seed``; ``subgroups``,
+        ``leaves``, ``covariates`` of the profile (sorted, as text), ``agreement`` (adjusted Rand
+        index of the units' subgroups with those of the first row).
     pairwise : DataFrame, shape (seed, seed)
         Adjusted Rand index of every two runs.
     mean_agreement, least_agreement : float
@@ -41,7 +41,7 @@ class Stability:
     same_number : float
         Share of the other seeds that find as many subgroups as the first.
     same_covariates : float
-        Share of the other seeds whose profile asks about the same covariates.
+        Share of the other seeds whose profile has the same covariates.
     """
 
     runs: pd.DataFrame
@@ -67,9 +67,9 @@ def discovery_stability(
 ) -> Stability:
     """Repeat the discovery with other seeds.
 
-    The seed decides the starts of K-means, the folds that prune the tree, and the t-SNE map. This
-    is about the algorithm alone, on the same posterior means: a discovery may be perfectly stable
-    and yet be noise.
+    The seed decides the starts of K-means, the folds that prune the tree, and the t-SNE map. The
+    comparison is about the algorithm alone, on the same posterior means: a discovery may be
+    perfectly stable and yet be noise.
 
     Parameters
     ----------
@@ -94,12 +94,31 @@ def discovery_stability(
     ----------
     Hubert, L., Arabie, P. (1985). Comparing partitions. Journal of Classification 2, 193-218.
     doi:10.1007/BF01908075
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.subgroups import discovery_stability
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> found = discovery_stability(effect, study, seed=1, n_seeds=2, largest_k=2)
+    >>> found.mean_agreement, found.runs["covariates"].tolist()
+    (1.0, ['x1', 'x1'])
     """
-    if n_seeds < 2:
-        raise SpecError(f"n_seeds must be at least 2 to compare anything, got {n_seeds}; try 20.")
-    means = xr.Dataset(
-        {str(i): _mean_alone(e) for i, e in enumerate(as_effects(effect, study.units))}
+    check_seed(seed)
+    check_number(
+        "n_seeds",
+        n_seeds,
+        "a whole number, at least 2",
+        lambda n: n >= 2,
+        whole=True,
+        hint="try 20",
     )
+    means = xr.Dataset({str(i): _mean_alone(e) for i, e in enumerate(as_effects(effect, study))})
     options = {
         "largest_k": largest_k,
         "clusters": clusters,
@@ -116,7 +135,7 @@ def discovery_stability(
 
 
 def _mean_alone(effect: xr.DataArray) -> xr.DataArray:
-    """Return the posterior means as if they were one draw: all the discovery looks at."""
+    """Return the posterior means as if they were one draw: the discovery uses nothing else."""
     return (
         effect.isel({d: [0] for d in SAMPLE})
         .transpose(*SAMPLE, UNIT)

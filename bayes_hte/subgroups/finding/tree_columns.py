@@ -1,4 +1,4 @@
-"""Covariates as the numeric matrix a tree needs, with what every column of it means."""
+"""Covariates as the numeric matrix that a tree needs, with the meaning of its columns."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_hte.study.study import is_numeric
+from bayes_hte.study.kinds import is_numeric
 
 
 @dataclass(frozen=True)
 class TreeColumn:
-    """What one column of the matrix holds.
+    """The meaning of one column of the matrix.
 
     Attributes
     ----------
     covariate : str
-        The covariate it was made from.
+        The covariate that it was made from.
     levels : tuple or None
         All levels of a covariate with levels, in order; None for a number.
     indicator : int or None
-        Position in `levels` of the level this 0/1 column marks. None for a number, and for an
+        Position in `levels` of the level that this 0/1 column marks. None for a number, and for an
         ordered covariate, whose column holds the position of the level.
     """
 
@@ -36,7 +36,7 @@ def encode_covariates(frame: pd.DataFrame) -> tuple[np.ndarray, tuple[TreeColumn
 
     Numbers with more than two values stay as they are. An ordered categorical becomes the position
     of its level. Everything else (text, unordered categories, yes/no, a number with two values)
-    becomes one 0/1 column a level, or a single one for two levels. Levels that no unit has are left
+    becomes one 0/1 column per level, or a single one for two levels. Levels without a unit are left
     out.
 
     Parameters
@@ -71,7 +71,7 @@ def _encode(values: pd.Series) -> list[tuple[np.ndarray, TreeColumn]]:
 
 
 def _levels(values: pd.Series) -> tuple[Any, ...]:
-    """Levels in use: in the order of the categories, otherwise sorted."""
+    """Return the levels in use: in the order of the categories, otherwise sorted."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         return tuple(values.cat.remove_unused_categories().cat.categories.tolist())
     seen = values.unique().tolist()

@@ -79,7 +79,7 @@ def find_extremes(
     """
     check_seed(seed)
     check_leaf_share(leaf_share)
-    effects = as_effects(effect, study.units)[:1]
+    effects = as_effects(effect, study)[:1]
     points = posterior_means(effects)[:, 0]
     matrix, columns = encode_covariates(study.covariate_frame())
     order = row_order(matrix, points)

@@ -236,7 +236,7 @@ def honest_subgroups(
         np.concatenate([groups_of(study, fold.profile) for study in (study_a, study_b)])
         for fold in folds
     ]
-    name, words = effect_names(as_effects(effect_a, study_a.units)[0])
+    name, words = effect_names(as_effects(effect_a, study_a)[0])
     return HonestSubgroups(
         declared=reached >= probability,
         probability=reached,
@@ -309,7 +309,7 @@ def groups_of(study: Study, profile: Profile) -> np.ndarray:
 def fold_averages(effect: Draws, study: Study, labels: np.ndarray) -> xr.DataArray:
     """Average an effect over the units of each group that occurs."""
     present, compact = np.unique(labels, return_inverse=True)
-    averages = subgroup_effects(as_effects(effect, study.units)[0], compact)
+    averages = subgroup_effects(as_effects(effect, study)[0], compact)
     return averages.assign_coords({SUBGROUP: present})
 
 
@@ -326,7 +326,7 @@ def _check_halves(effect_a: Draws, study_a: Study, effect_b: Draws, study_b: Stu
             "subgroup must not judge it."
         )
     sizes = [
-        tuple(as_effects(effect, study.units)[0].sizes[d] for d in SAMPLE)
+        tuple(as_effects(effect, study)[0].sizes[d] for d in SAMPLE)
         for effect, study in ((effect_a, study_a), (effect_b, study_b))
     ]
     if sizes[0] != sizes[1]:

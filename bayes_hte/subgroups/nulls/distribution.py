@@ -169,7 +169,7 @@ class _Procedure:
 
         def recorded(part: Study, part_seed: int) -> Draws:
             effect = self.refit(part, part_seed)
-            spreads.append(float(posterior_mean(as_effects(effect, part.units)[0]).std()))
+            spreads.append(float(posterior_mean(as_effects(effect, part)[0]).std()))
             return effect
 
         if self.rule == "honest":
@@ -184,7 +184,7 @@ class _Procedure:
         }
 
 
-def calibrate(
+def null_distribution(
     study: Study,
     *,
     refit: Refit,
@@ -211,10 +211,10 @@ def calibrate(
         From a study and a seed to draws of the effect of its units. The same is used on the study
         itself and on every replication, so it may be a stand-in for the model that is reported, if
         the text says so; for instance
-        :func:`~bayes_hte.subgroups.nulls.surrogate.surrogate_refit`.
+        :func:`~bayes_hte.subgroups.nulls.stand_in.stand_in_refit`.
     nulls : mapping of str to callable (Study, Generator) -> Study
         By name, what turns the study into one in which effects are equal; for instance
-        :func:`~bayes_hte.subgroups.nulls.surrogate.surrogate_null` (new outcomes under the same
+        :func:`~bayes_hte.subgroups.nulls.stand_in.stand_in_null` (new outcomes under the same
         effect for everybody) or a shuffled treatment (no effect on anybody).
     estimator : str
         What `refit` is, in words.

@@ -14,7 +14,8 @@ import pandas as pd
 
 from bayes_hte.errors import SpecError
 from bayes_hte.study.encoding import ColumnEncoding
-from bayes_hte.study.study import Study, is_numeric
+from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.study import Study
 
 # About ten matrices of n x n numbers are held at once; time grows with the cube of n.
 LARGEST = 3_000

@@ -1,7 +1,7 @@
 """A mean that is a sum of functions with normal priors, fitted in closed form.
 
 Each function is a constant, with next to no shrinkage, plus functions with the prior covariances of
-:mod:`bayes_hte.subgroups.nulls.surrogate_kernels`, each with a variance of its own. The variances are at
+:mod:`bayes_hte.subgroups.nulls.stand_in_kernels`, each with a variance of its own. The variances are at
 their most probable values; given them the posterior is normal, and draws of it are exact.
 
 References
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, lapack, solve_triangular
 
-from bayes_hte.subgroups.nulls.surrogate_kernels import LEVELS, TRENDS
+from bayes_hte.subgroups.nulls.stand_in_kernels import LEVELS, TRENDS
 
 # Prior variance of constants, in variances of the outcome: next to no shrinkage.
 WIDE = 10.0

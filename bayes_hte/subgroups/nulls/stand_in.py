@@ -38,9 +38,10 @@ import xarray as xr
 
 from bayes_hte.errors import unknown_name
 from bayes_hte.names import CHAIN, DRAW, EFFECTS, SAMPLE, UNIT
+from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
-from bayes_hte.subgroups.nulls.surrogate_kernels import kernels_at_units
-from bayes_hte.subgroups.nulls.surrogate_mean import (
+from bayes_hte.subgroups.nulls.stand_in_kernels import kernels_at_units
+from bayes_hte.subgroups.nulls.stand_in_mean import (
     OF_MEDIATOR,
     Mean,
     SplitMediator,
@@ -48,12 +49,12 @@ from bayes_hte.subgroups.nulls.surrogate_mean import (
     times,
 )
 
-SurrogateEffect = Literal["te", "tnie"]
+StandInEffect = Literal["te", "tnie"]
 EFFECT_NAMES = ("te", "tnie")
 
 
-def surrogate_refit(
-    effect: SurrogateEffect, *, draws: int = 400, means_by: str | None = None
+def stand_in_refit(
+    effect: StandInEffect, *, draws: int = 400, means_by: str | None = None
 ) -> Callable[[Study, int], xr.DataArray]:
     """Return what fits the surrogate to a study and draws an effect of its units.
 
@@ -111,7 +112,7 @@ def _effect_draws(
 
 
 @dataclass(frozen=True, eq=False)
-class SurrogateNull:
+class StandInNull:
     """Posterior-predictive studies under an effect that is the same for everybody.
 
     Attributes
@@ -134,10 +135,10 @@ class SurrogateNull:
             expected = self.mediator.center + self.mediator.mean(self.mediator.times)
             columns[roles.mediator], split = drawn, SplitMediator.split(drawn, expected, w)
         columns[roles.outcome] = _predict(self.outcome, w, split, rng)
-        return study.alike(study.frame.assign(**columns))
+        return study.alike(with_columns(study.frame, columns))
 
 
-def surrogate_null(study: Study) -> SurrogateNull:
+def stand_in_null(study: Study) -> StandInNull:
     """Fit the surrogate without effect modification, to draw studies from.
 
     Parameters
@@ -147,20 +148,20 @@ def surrogate_null(study: Study) -> SurrogateNull:
 
     Returns
     -------
-    SurrogateNull
+    StandInNull
         Outcome and mediator are normal in the studies it draws, whatever they are in the study.
     """
     kernels, w = kernels_at_units(study), study.arm_index() - 0.5
     options = {"constants_only": ("effect", *OF_MEDIATOR)}
     if study.roles.mediator is None:
         outcome = fit_mean(study.outcome(), kernels, w, functions=("shared", "effect"), **options)
-        return SurrogateNull(outcome, None)
+        return StandInNull(outcome, None)
     m = study.mediator()
     mediator = fit_mean(m, kernels, w, functions=("shared", "effect"), **options)
     split = SplitMediator.split(m, mediator.without_each(m), w)
     functions = ("shared", "effect", "expected", "slope")
     outcome = fit_mean(study.outcome(), kernels, w, split, functions=functions, **options)
-    return SurrogateNull(outcome, mediator)
+    return StandInNull(outcome, mediator)
 
 
 def _predict(

@@ -28,26 +28,25 @@ from bayes_hte.mixtures import (
     solve_mixture,
     starting_values,
 )
-from bayes_hte.mixtures.class_counts import compare_class_counts, maximum_likelihood
+from bayes_hte.mixtures.class_counts import compare_class_counts
 from bayes_hte.mixtures.likelihood import fitting
 from bayes_hte.mixtures.likelihood import membership as membership_module
 from bayes_hte.mixtures.likelihood.labels import label_classes
+from bayes_hte.mixtures.likelihood.law import (
+    ClassLaw,
+    Patterns,
+    class_law,
+    class_means,
+    collapse,
+)
+from bayes_hte.mixtures.likelihood.maximum import maximum_likelihood
 from bayes_hte.mixtures.likelihood.membership import (
     class_shares,
     log_likelihood,
     mean_membership,
     membership_draws,
 )
-from bayes_hte.mixtures.likelihood.model import (
-    ClassLaw,
-    LatentClassPriors,
-    Patterns,
-    build_latent_class,
-    class_law,
-    class_means,
-    collapse,
-    start_point,
-)
+from bayes_hte.mixtures.likelihood.model import MixturePriors, build_mixture, start_point
 
 DESIGN = paper_design(0.5, 0.5)
 COLUMNS = {"outcome": "y", "treatment": "t", "x_proxies": ["x"], "z_proxies": ["z"]}
@@ -156,8 +155,8 @@ def test_model_density_is_the_sum_over_rows_and_classes(family, level, covariate
     z, x, t, y = some_rows(family)
     data = mixture_arrays(z, x, t, y)
     patterns = collapse(data, covariates)
-    priors = LatentClassPriors()
-    model = build_latent_class(data, patterns, k=2, level=level, family=family, priors=priors)
+    priors = MixturePriors()
+    model = build_mixture(data, patterns, k=2, level=level, family=family, priors=priors)
     rng = np.random.default_rng(9)
     point = {
         name: value + rng.normal(scale=0.7, size=np.shape(value))
@@ -204,7 +203,7 @@ def test_start_is_the_moment_solution_in_the_parameters_of_the_model(frame, leve
     data = arrays(frame)
     moments = empirical_moments(data)
     start = starting_values(solve_mixture(moments, k=2), moments)
-    priors = LatentClassPriors()
+    priors = MixturePriors()
     point = start_point(start, data, level=level, family="bernoulli", priors=priors)
     y = data.outcome
     centre = np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5))
@@ -223,7 +222,7 @@ def test_a_gaussian_start_is_on_the_scale_of_its_prior(frame):
     data = arrays(frame, score)
     moments = empirical_moments(data)
     start = starting_values(solve_mixture(moments, k=2), moments)
-    priors = LatentClassPriors(outcome_scale=3.0)
+    priors = MixturePriors(outcome_scale=3.0)
     point = start_point(start, data, level=3, family="gaussian", priors=priors)
     means = score.mean() + 3 * 2 * score.std() * point["outcome_raw"][:, 0]
     np.testing.assert_allclose(means, start.baseline)
@@ -272,7 +271,7 @@ def test_paper_design_is_recovered_and_the_moments_agree(fit):
     for u in (0, 1):
         row = table.loc[("probabilities", u)]
         assert row["ci_lower"] < 0.5 < row["ci_upper"]
-    assert fit.agreement.verdict == "agree"
+    assert fit.agreement.answer == "agree"
     assert (fit.agreement.table["overlap"] > 0.5).all()
 
 
@@ -322,8 +321,9 @@ def test_equal_seeds_give_equal_draws(fit, frame, compiled, monkeypatch):
     assert again.agreement.table.equals(fit.agreement.table)
 
 
+@pytest.mark.slow
 def test_an_undeclared_x_y_edge_makes_the_posteriors_disagree(edge_fit):
-    assert edge_fit.agreement.verdict == "disagree"
+    assert edge_fit.agreement.answer == "disagree"
     assert any("X-Y edge" in reason for reason in edge_fit.agreement.reasons)
 
 
@@ -437,13 +437,13 @@ def test_every_model_runs_through_to_its_summary(frame, monkeypatch, options, le
     assert quantities == ({"ate"} if level == 4 else {"ate", "effects", "probabilities"})
     if level != 4:  # labels cannot be settled by the prior, and the fit says so
         assert not fit.healthy
-        assert fit.agreement.verdict == "not identifiable here"
+        assert fit.agreement.answer == "not identifiable here"
         assert "too close" in fit.summary()["note"].iloc[0]
 
 
 def test_priors_must_be_positive():
     with pytest.raises(SpecError, match="treatment_sd"):
-        LatentClassPriors(treatment_sd=0)
+        MixturePriors(treatment_sd=0)
 
 
 def switching_draws(effects, baseline, rng, noise=0.05):
@@ -501,6 +501,7 @@ def test_bic_and_rank_find_the_two_classes(frame):
     )
 
 
+@pytest.mark.slow
 def test_one_class_is_named_when_there_is_one():
     rng = np.random.default_rng(13)
     z, x, t, y = rng.integers(2, size=(4, 3000))
@@ -510,6 +511,7 @@ def test_one_class_is_named_when_there_is_one():
         count_classes(mixture_arrays(z, x, t, y), rng=rng, max_k=3)
 
 
+@pytest.mark.slow
 def test_gaussian_likelihood_recovers_the_classes():
     rng = np.random.default_rng(14)
     frame = draw_frame(DESIGN, 20_000, rng=rng)
@@ -522,6 +524,7 @@ def test_gaussian_likelihood_recovers_the_classes():
     assert float(law.noise["sigma"]) == pytest.approx(3, rel=0.02)
 
 
+@pytest.mark.slow
 def test_poisson_likelihood_recovers_the_classes():
     rng = np.random.default_rng(16)
     frame = draw_frame(DESIGN, 20_000, rng=rng)
@@ -556,6 +559,7 @@ def severe_frame():
     return pool.assign(severity=severity)[rng.random(len(pool)) < odds].head(4000)
 
 
+@pytest.mark.slow
 def test_a_covariate_of_the_class_is_recovered(severe_frame):
     fit = fit_mixture(severe_frame, **COLUMNS, k=2, seed=5, class_covariates=["severity"], **SHORT)
     assert fit.healthy, [check.text for check in fit.health if not check.passed]
@@ -574,7 +578,7 @@ def test_a_covariate_of_the_class_is_recovered(severe_frame):
     high = given[severe_frame["severity"] == 1].mean()
     low = given[severe_frame["severity"] == -1].mean()
     assert high - low > 0.2
-    assert fit.agreement.verdict == "agree"
+    assert fit.agreement.answer == "agree"
 
 
 def test_without_covariates_there_are_no_slopes(fit):
@@ -582,6 +586,7 @@ def test_without_covariates_there_are_no_slopes(fit):
         _ = fit.class_slopes
 
 
+@pytest.mark.slow
 def test_left_out_rows_tell_two_classes_from_three(frame):
     """Two three-level proxies a side could carry three classes; the data have two."""
     rng = np.random.default_rng(19)

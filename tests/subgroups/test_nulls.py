@@ -1,4 +1,4 @@
-"""Null calibration: what equal effects look like, exactly repeatable and honestly counted."""
+"""The null distribution: what equal effects look like, exactly repeatable and honestly counted."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scipy.optimize import approx_fprime
 from bayes_hte.errors import SavedResultError, SpecError
 from bayes_hte.study.simulation import simulate_scenario
 from bayes_hte.study.study import Study
-from bayes_hte.subgroups.nulls import surrogate_kernels, surrogate_mean
-from bayes_hte.subgroups.nulls.distribution import NullDistribution, _compare, calibrate
-from bayes_hte.subgroups.nulls.surrogate import surrogate_null, surrogate_refit
+from bayes_hte.subgroups.nulls import stand_in_kernels, stand_in_mean
+from bayes_hte.subgroups.nulls.distribution import NullDistribution, _compare, null_distribution
+from bayes_hte.subgroups.nulls.stand_in import stand_in_null, stand_in_refit
 
 OPTIONS = {"estimator": "straight lines", "alpha": 0.2}
 
@@ -66,10 +66,10 @@ def broken_sometimes(study: Study, rng: np.random.Generator) -> Study:
     return equal_effects(study, rng)
 
 
-def calibrated(study: Study, *, nulls=None, **options) -> NullDistribution:
+def nulls_of(study: Study, *, nulls=None, **options) -> NullDistribution:
     nulls = nulls or {"equal": equal_effects}
     given = {"seed": 3, "replications": 4, "rule": "in_sample", **OPTIONS, **options}
-    return calibrate(study, refit=lines, nulls=nulls, **given)
+    return null_distribution(study, refit=lines, nulls=nulls, **given)
 
 
 # ---------------------------------------------------------------- the comparison
@@ -120,7 +120,7 @@ def test_the_interval_of_the_threshold_covers_the_true_quantile():
 
 
 def test_a_real_difference_is_beyond_equal_effects_and_no_difference_is_not():
-    found = calibrated(trial(effect=1.5), replications=5)
+    found = nulls_of(trial(effect=1.5), replications=5)
     assert found.shown
     table = found.summary()
     assert list(table.index.names) == ["variant", "statistic"]
@@ -130,7 +130,7 @@ def test_a_real_difference_is_beyond_equal_effects_and_no_difference_is_not():
     assert "in 0 of 5 studies: with effects made equal in this way, it does so with" in found.text
     assert "with probability 0.17 (the study itself counted;" in found.text
     assert "what a study shows if effects are equal, not that they are" in found.text
-    nothing = calibrated(trial(effect=0.0))
+    nothing = nulls_of(trial(effect=0.0))
     assert not nothing.shown
     assert "no credible differences" in nothing.text
 
@@ -138,11 +138,11 @@ def test_a_real_difference_is_beyond_equal_effects_and_no_difference_is_not():
 def test_nothing_but_its_own_number_decides_a_replication():
     study = trial()
     both = {"equal": equal_effects, "same again": equal_effects}
-    few = calibrated(study).replications
+    few = nulls_of(study).replications
     with parallel_config(backend="threading"):
-        parallel = calibrated(study, n_jobs=2).replications
+        parallel = nulls_of(study, n_jobs=2).replications
     pd.testing.assert_frame_equal(few, parallel)
-    more = calibrated(study, nulls=both, replications=5).replications
+    more = nulls_of(study, nulls=both, replications=5).replications
     pd.testing.assert_frame_equal(few, more.loc[few.index])
     assert more["seed"].is_unique
 
@@ -151,7 +151,7 @@ def test_the_study_is_analysed_as_by_the_honest_learner():
     from bayes_hte.subgroups import honest_m_learner
 
     study = trial(effect=1.5)
-    found = calibrated(study, rule="honest")
+    found = nulls_of(study, rule="honest")
     same = honest_m_learner(study, fit_half=lines, seed=3)
     assert found.observed["probability"] == same.probability
     assert found.observed["contrast"] == float(same.contrast.mean())
@@ -160,11 +160,11 @@ def test_the_study_is_analysed_as_by_the_honest_learner():
 
 def test_a_stopped_run_carried_on_gives_what_an_uninterrupted_one_gives(tmp_path):
     study = trial()
-    whole = calibrated(study, folder=tmp_path / "a").replications
+    whole = nulls_of(study, folder=tmp_path / "a").replications
     lines_written = (tmp_path / "a" / "replications.csv").read_text().splitlines(keepends=True)
     assert len(lines_written) == 5
     # Killed while the third replication was written.
-    calibrated(study, folder=tmp_path / "b", progress=True)
+    nulls_of(study, folder=tmp_path / "b", progress=True)
     (tmp_path / "b" / "replications.csv").write_text("".join(lines_written[:3]) + "equal,2,77")
     seen = []
 
@@ -172,14 +172,14 @@ def test_a_stopped_run_carried_on_gives_what_an_uninterrupted_one_gives(tmp_path
         seen.append(1)
         return equal_effects(part, rng)
 
-    again = calibrated(study, nulls={"equal": watched}, folder=tmp_path / "b").replications
+    again = nulls_of(study, nulls={"equal": watched}, folder=tmp_path / "b").replications
     pd.testing.assert_frame_equal(whole, again)
     assert len(seen) == 2
 
 
 def test_failures_are_counted_reported_and_held_against_the_claim(tmp_path):
     nulls = {"equal": broken_sometimes}
-    found = calibrated(trial(effect=1.5), nulls=nulls, replications=6, folder=tmp_path)
+    found = nulls_of(trial(effect=1.5), nulls=nulls, replications=6, folder=tmp_path)
     failed = found.replications["problem"] != ""
     assert 0 < failed.sum() < 6
     assert "ValueError: cannot be drawn" in found.replications["problem"][failed].iloc[0]
@@ -188,19 +188,19 @@ def test_failures_are_counted_reported_and_held_against_the_claim(tmp_path):
     assert row["p_value"] == pytest.approx((1 + failed.sum()) / 7)
     assert f"{failed.sum()} of these 6 could not be analysed" in found.text
     # A problem of two lines is one line in the file, and is not tried again.
-    again = calibrated(trial(effect=1.5), nulls=nulls, replications=6, folder=tmp_path)
+    again = nulls_of(trial(effect=1.5), nulls=nulls, replications=6, folder=tmp_path)
     assert again.summary().equals(found.summary())
 
 
 def test_replications_of_another_study_are_refused(tmp_path):
-    calibrated(trial(), folder=tmp_path)
+    nulls_of(trial(), folder=tmp_path)
     with pytest.raises(SavedResultError, match="another margin, study"):
-        calibrated(trial(seed=1), folder=tmp_path)
+        nulls_of(trial(seed=1), folder=tmp_path)
     with pytest.raises(SavedResultError, match="another seed"):
-        calibrated(trial(), folder=tmp_path, seed=5)
+        nulls_of(trial(), folder=tmp_path, seed=5)
     (tmp_path / "replications.csv").write_text("variant,replication\nequal,none\n")
     with pytest.raises(SavedResultError, match="cannot be read"):
-        calibrated(trial(), folder=tmp_path)
+        nulls_of(trial(), folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -217,10 +217,10 @@ def test_replications_of_another_study_are_refused(tmp_path):
 def test_options_out_of_range_are_refused(options, message):
     given = {"seed": 3, "nulls": {"equal": equal_effects}, "refit": lines, **OPTIONS, **options}
     with pytest.raises(SpecError, match=message):
-        calibrate(trial(), **given)
+        null_distribution(trial(), **given)
 
 
-# ---------------------------------------------------------------- the surrogate
+# ---------------------------------------------------------------- the stand-in
 
 
 def test_slopes_of_the_likelihood_agree_with_differences():
@@ -229,25 +229,25 @@ def test_slopes_of_the_likelihood_agree_with_differences():
     covariances = [r @ r.T / 30 for r in roots]
     y, fixed = rng.normal(size=30), np.ones((30, 30))
     logs = np.log([0.3, 0.7, 0.5])
-    value, slopes, information = surrogate_mean.curvature(np.exp(logs), y, fixed, covariances)
+    value, slopes, information = stand_in_mean.curvature(np.exp(logs), y, fixed, covariances)
 
     def deviance(at: np.ndarray) -> float:
-        return surrogate_mean.curvature(np.exp(at), y, fixed, covariances)[0]
+        return stand_in_mean.curvature(np.exp(at), y, fixed, covariances)[0]
 
     np.testing.assert_allclose(slopes, approx_fprime(logs, deviance, 1e-6), atol=1e-4)
     total = fixed + 0.3 * covariances[0] + 0.7 * covariances[1] + 0.5 * np.eye(30)
     expected = 0.5 * y @ np.linalg.solve(total, y) + 0.5 * np.linalg.slogdet(total)[1]
     assert value == pytest.approx(expected)
     assert (np.linalg.eigvalsh(information) > 0).all()
-    best = surrogate_mean.most_probable(y, fixed, covariances, [0.3, 0.7, 0.5])
+    best = stand_in_mean.most_probable(y, fixed, covariances, [0.3, 0.7, 0.5])
     for nearby in (0.9, 1.1):
         assert deviance(np.log(best)) <= deviance(np.log(best * nearby)) + 0.01
 
 
 def test_the_posterior_agrees_with_conditioning_written_out():
     _, study = scenario("total_simple", n=40)
-    kernels, w = surrogate_kernels.kernels_at_units(study), study.arm_index() - 0.5
-    mean = surrogate_mean.fit_mean(study.outcome(), kernels, w, functions=("shared", "effect"))
+    kernels, w = stand_in_kernels.kernels_at_units(study), study.arm_index() - 0.5
+    mean = stand_in_mean.fit_mean(study.outcome(), kernels, w, functions=("shared", "effect"))
     ones = np.ones(40)
     prior = {of: sum(k for name, k in mean.parts if name == of) for of in ("shared", "effect")}
     y = (study.outcome() - mean.center) / mean.unit
@@ -272,14 +272,14 @@ def test_the_posterior_agrees_with_conditioning_written_out():
 @pytest.mark.parametrize(("name", "effect"), [("simple_all", "tnie"), ("total_simple", "te")])
 def test_individual_effects_are_recovered(name, effect):
     simulated, study = scenario(name, n=300)
-    draws = surrogate_refit(effect, draws=200)(study, 1)
+    draws = stand_in_refit(effect, draws=200)(study, 1)
     truth = simulated.effects[effect].to_numpy()
     error = draws.mean(("chain", "draw")).to_numpy() - truth
     assert np.sqrt((error**2).mean()) < 0.65 * truth.std()
     low, high = draws.quantile([0.05, 0.95], dim=("chain", "draw")).to_numpy()
     assert ((low <= truth) & (truth <= high)).mean() > 0.8
     assert draws.attrs["effect"] == effect
-    xr.testing.assert_identical(draws, surrogate_refit(effect, draws=200)(study, 1))
+    xr.testing.assert_identical(draws, stand_in_refit(effect, draws=200)(study, 1))
 
 
 def test_clusters_and_categories_take_part():
@@ -292,8 +292,8 @@ def test_clusters_and_categories_take_part():
         x3=rng.choice(list("abc"), 120),
     )
     roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2", "x3"]}
-    without = surrogate_refit("te")(Study.from_frame(frame, **roles), 0)
-    clustered = surrogate_refit("te")(Study.from_frame(frame, cluster="site", **roles), 0)
+    without = stand_in_refit("te")(Study.from_frame(frame, **roles), 0)
+    clustered = stand_in_refit("te")(Study.from_frame(frame, cluster="site", **roles), 0)
     # What the sites explain is no longer noise.
     assert float(clustered.std("draw").mean()) < 0.8 * float(without.std("draw").mean())
 
@@ -301,7 +301,7 @@ def test_clusters_and_categories_take_part():
 @pytest.mark.parametrize("name", ["simple_part", "total_simple"])
 def test_null_studies_look_like_the_study_but_have_equal_effects(name):
     simulated, study = scenario(name, n=300)
-    null = surrogate_null(study)
+    null = stand_in_null(study)
     drawn = [null(study, np.random.default_rng(s)) for s in range(8)]
     arm, inside = study.arm_index() == 1, simulated.in_subgroup
 
@@ -332,9 +332,9 @@ def test_null_studies_look_like_the_study_but_have_equal_effects(name):
         assert np.mean(relation[1:]) == pytest.approx(relation[0], abs=0.15)
 
 
-def test_what_the_surrogate_cannot_do_is_refused(monkeypatch):
+def test_what_the_stand_in_cannot_do_is_refused(monkeypatch):
     with pytest.raises(SpecError, match="unknown effect 'tni'"):
-        surrogate_refit("tni")
-    monkeypatch.setattr(surrogate_kernels, "LARGEST", 50)
+        stand_in_refit("tni")
+    monkeypatch.setattr(stand_in_kernels, "LARGEST", 50)
     with pytest.raises(SpecError, match="up to 50 units, got 60"):
-        surrogate_refit("te")(trial(), 0)
+        stand_in_refit("te")(trial(), 0)

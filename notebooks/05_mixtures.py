@@ -9,15 +9,16 @@
 # ---
 
 # %% [markdown]
-# # Hidden classes: effects of groups that nobody can see
+# # Mixtures: effects of classes that nobody measured
 #
 # **Question.** An infection is of a susceptible or a resistant strain, and nobody measures which.
-# The strain decides whom a new antibiotic helps, and doctors who guess it give the new drug to
-# those who would fare badly anyway. Can we still say how much the drug helps in each strain, how
-# common each strain is, and how much it helps on average?
+# The strain decides which patients a new antibiotic helps, and doctors who guess it give the new
+# drug to patients with a poor prognosis. Can we still estimate how much the drug helps in each
+# strain, how common each strain is, and how much it helps on average? A class that nobody measured
+# is elsewhere called a latent or hidden class.
 #
-# **All data in this lesson are simulated**, so that every answer can be held against the truth. The
-# study is also one command, `bayes-hte run resistance`.
+# **All data in this lesson are simulated**, so that every answer can be compared with the truth.
+# The study is also one command, `bayes-hte run resistance`.
 
 # %% tags=["parameters"]
 RUNS = 10  # small: 2
@@ -44,8 +45,8 @@ from bayes_hte.mixtures import (
     solve_mixture,
     solve_moments_pencil,
 )
-from bayes_hte.mixtures.class_counts import maximum_likelihood
-from bayes_hte.mixtures.likelihood.model import class_means, collapse
+from bayes_hte.mixtures.likelihood.law import class_means, collapse
+from bayes_hte.mixtures.likelihood.maximum import maximum_likelihood
 from bayes_hte.plots.style import Drawing  # a figure that shows itself
 from bayes_hte.reporting.tables.mixtures import level_grid
 from bayes_hte.study.datasets import load_resistance, resistance_classes
@@ -66,13 +67,13 @@ print(f"average effect {average:+.2f}")
 truth
 
 # %% [markdown]
-# ## 1. What lets a hidden class be found
+# ## 1. Proxies of a class on two sides
 #
-# Traces of it on two sides. **Z**, on the side of the treatment: past antibiotic courses and ward
-# stays, which doctors know. **X**, on the side of the outcome: a rapid screen, unblinded only at
-# the end. Each is tied to the class; neither may be tied to what lies on the other side except
-# through the class. Which further edges are possible is *declared*, never read off the data, and
-# decides how much can be known. There are four levels.
+# A class leaves traces on two sides. **Z**, on the side of the treatment: past antibiotic courses
+# and ward stays, which doctors know. **X**, on the side of the outcome: a rapid screen, unblinded
+# only at the end. Each is tied to the class; neither may be tied to the columns of the other side
+# except through the class. Further edges are *declared*, never read off the data, and decide how
+# much can be estimated. There are four levels.
 
 # %%
 levels = {"z_levels": [2], "x_levels": [2], "k": 2}
@@ -97,9 +98,9 @@ plots.plot_identifiability(
 
 # %% [markdown]
 # The lowest row has no disc at any level: a class effect is a *mean*. How patients vary within a
-# class cannot be known, by any design.
+# class cannot be estimated, by any design.
 #
-# Asking for what the graph does not identify is an error that says what would mend it:
+# A quantity that the graph does not identify raises an error, which names the remedy:
 
 # %%
 try:
@@ -111,7 +112,7 @@ except hte.NotIdentifiedError as error:
 # ## 2. The four levels, one after the other
 #
 # The design of the paper behind this method: two classes of equal size, everything binary, class
-# effects of -.75 and +.75. First with a great many rows, so that only bias is left.
+# effects of -.75 and +.75. First with very many rows, so that only bias is left.
 
 
 # %%
@@ -138,7 +139,7 @@ def likelihood(rows, level, rng):
 
 
 def operator(rows):
-    # Without the strength of the proxies weak ones are not refused, as the pencil does not either.
+    # Without their strength, weak proxies are not refused; nor does the pencil refuse them.
     moments = replace(empirical_moments(data_of(rows)), canonical=None)
     found = solve_mixture(moments, k=2, method="operator")
     return np.concatenate([found.effects, found.probabilities])
@@ -170,9 +171,9 @@ pd.DataFrame(
 
 # %% [markdown]
 # Here Z is tied to the treatment (a Z-T edge of weight .5), so the level-2 likelihood, which rules
-# that edge out, is off: more rows do not help it. Level 3 is right, by likelihood and by moments.
+# that edge out, is biased, with any number of rows. Level 3 is right, by likelihood and by moments.
 #
-# The solvers need nothing but averages. From the exact tables of the design they return the classes
+# The solvers need only averages. From the exact tables of the design they return the classes
 # exactly:
 
 # %%
@@ -181,8 +182,8 @@ found = solve_mixture(exact, k=2)
 print(found.effects, found.probabilities)
 
 # %% [markdown]
-# And level 4: with an X-Y edge the class effects are wrong, the average effect is not, and nothing
-# in the data says so.
+# And level 4: with an X-Y edge the class effects are wrong and the average effect is right, and
+# nothing in the data shows it.
 
 # %%
 edge = paper_design(0.5, 1.0, 0.6)
@@ -195,9 +196,9 @@ pd.DataFrame(
 # %% [markdown]
 # ## 3. Error against the weight of each edge
 #
-# The two figures of the poster, which has 1000 rows and 100 runs a weight; more rows and fewer
-# runs show the same sooner. The error of a run is the sum of squared errors of the class effects
-# and class probabilities; a line is its mean over the runs that have a solution.
+# The two figures of the poster, which has 1000 rows and 100 runs per weight; more rows and fewer
+# runs show the same in less time. The error of a run is the sum of squared errors of the class
+# effects and class probabilities; a line is its mean over the runs that have a solution.
 
 
 # %%
@@ -263,19 +264,19 @@ pd.concat({"Z-T": z_t, "X-Y": x_y}, names=["edge"]).assign(
 )
 
 # %% [markdown]
-# First figure: a strong Z-T edge ruins the level-2 likelihood, while level 3 is unharmed; the
-# operator solver and the pencil lie on each other, since with as many levels as classes they are
-# the same estimator. Likelihood and moments at level 3 hardly differ.
+# First figure: a strong Z-T edge ruins the level-2 likelihood, and level 3 is unharmed; the lines
+# of the operator solver and the pencil coincide, since with as many levels as classes they are the
+# same estimator. Likelihood and moments at level 3 barely differ.
 #
-# Second figure: an X-Y edge ruins the class effects for every method alike, and the average effect
-# for none. No method warns. That is why edges are declared, with reasons, and why a study file
-# must say so in words.
+# Second figure: an X-Y edge ruins the class effects for every method, and the average effect for
+# none. No method warns. That is why edges are declared, and why a study file must give the reason
+# in words.
 #
 # ## 4. The antibiotic
 #
 # Doctors knew the past courses, so a Z-T edge is possible; the screen was unblinded at the end, so
 # an X-T or X-Y edge is not. That is level 3. The Bayesian model gives the classes with their
-# uncertainty, and the moments answer the same question by a different route.
+# uncertainty, and the moments answer the same question in another way.
 
 # %%
 fit = hte.fit_mixture(
@@ -294,7 +295,7 @@ fit = hte.fit_mixture(
 fit.summary()[["mean", "ci_lower", "ci_upper"]].round(3)
 
 # %%
-print(fit.agreement.verdict.upper(), *fit.agreement.reasons)
+print(fit.agreement.answer.upper(), *fit.agreement.reasons)
 table = fit.agreement.table.reset_index()
 table["label"] = ["all classes", *truth["name"], *truth["name"]]
 table["truth"] = [average, *truth["effect"], *truth["probability"]]
@@ -304,8 +305,8 @@ plots.plot_agreement(
 )
 
 # %% [markdown]
-# Who has which strain? With proxies, drug and outcome known, and with the proxies alone, which is
-# what could be known of a new patient:
+# How surely is the strain of a patient known? Given proxies, drug and outcome, and given the
+# proxies alone, as for a new patient:
 
 # %%
 pd.Series(
@@ -315,10 +316,10 @@ pd.Series(
 
 # %% [markdown]
 # **Answer.** The new drug helps in the resistant strain, does some harm in the susceptible one, and
-# helps on average, although the raw comparison says the opposite. Likelihood and moments agree, and
-# both cover the truth.
+# helps on average, although the raw comparison shows the opposite. Likelihood and moments agree,
+# and both cover the truth.
 #
-# **Caveat.** All of it rests on the declared graph. Had the screen been tied to recovery beyond the
-# strain, both answers would have moved, possibly together, and nothing here would have shown it.
-# A class effect is a mean and says nothing about one patient; a membership that uses the outcome
+# **Caveat.** The answer rests on the declared graph. Had the screen been tied to recovery beyond
+# the strain, both answers would have moved, possibly together, and nothing here would have shown
+# it. A class effect is a mean and does not describe one patient; a membership that uses the outcome
 # must not guide treatment.

@@ -1,22 +1,24 @@
-"""Classes of a treatment effect from averages alone: the front door of the moment solver.
+"""Classes of a treatment effect from averages alone: the entry points of the moment solver.
 
-:func:`solve_moments` takes plain arrays, :func:`solve_mixture` takes the :class:`Moments` that
-:mod:`bayes_hte.mixtures.moments.data` forms from rows. Both return the same frozen solution, in which a
-failure is a value with its reasons.
+:func:`solve_moments` takes plain arrays, :func:`solve_mixture` takes the
+:class:`~bayes_hte.mixtures.moments.tables.Moments` that :mod:`bayes_hte.mixtures.moments.data`
+forms from rows. Both return the same frozen solution, in which a failure is a value with its
+reasons.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayes_hte.errors import DataError, NotIdentifiedError, SpecError, unknown_name
-from bayes_hte.mixtures.arrays import Array, Bounds
+from bayes_hte.errors import DataError, SpecError, unknown_name
+from bayes_hte.mixtures.arrays import Array, Bounds, unit_range
 from bayes_hte.mixtures.moments.solver import FLAGS, Method, StackSolution, solve_stack
 from bayes_hte.mixtures.moments.strength import one_hot_correlations, weakness
+from bayes_hte.mixtures.moments.tables import Moments, check_moments, number_of_classes
 
 METHODS: Final[dict[str, str]] = {
     "joint": "eigenvectors of the best separated combination of the two arms",
@@ -25,55 +27,12 @@ METHODS: Final[dict[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Moments:
-    """Averages of features and outcome by arm; any leading axes are a stack of problems.
-
-    Attributes
-    ----------
-    M : ndarray, shape (..., 2, dz, dx)
-        E[psi phi' | T=t], control arm first.
-    N : ndarray, shape (..., 2, dz, dx)
-        E[psi phi' Y | T=t], in outcome units.
-    mu : ndarray, shape (..., dx)
-        E[phi] over both arms.
-    q : ndarray, shape (..., 2, dx)
-        E[phi | T=t].
-    c : ndarray, shape (dx,)
-        The constant: phi'c = 1 for every unit.
-    arm_share : ndarray, shape (..., 2), or None
-        P(T=t); not needed to solve, needed for the joint law of treatment and class.
-    n_arm : ndarray, shape (2,), or None
-        Rows behind the averages of each arm; None for population tables.
-    canonical : ndarray, shape (2, min(dz, dx)), or None
-        Canonical correlations of psi and phi within each arm, the constant's 1 first; the k-th
-        says how well k classes are told apart. None when not known.
-    bounds : Bounds
-        Ranges of features and outcome.
-    """
-
-    M: Array
-    N: Array
-    mu: Array
-    q: Array
-    c: Array
-    arm_share: Array | None = None
-    n_arm: Array | None = None
-    canonical: Array | None = None
-    bounds: Bounds = field(default_factory=Bounds)
-
-    @property
-    def n_features(self) -> tuple[int, int]:
-        """Number of treatment-side and outcome-side features, ``(dz, dx)``."""
-        return int(self.M.shape[-2]), int(self.M.shape[-1])
-
-
-@dataclass(frozen=True)
 class MixtureSolution:
-    """Latent classes read from one set of moments, in ascending order of their effect.
+    """Classes found from one set of moments, in ascending order of their effect.
 
     The numbers of a class are means: individual variation within a class is not identified.
     Where there is no solution, or the proxies are too weak to report one, the class quantities are
-    NaN; where a solution leaves its ranges, they are given as computed and `failed` says so.
+    NaN; where a solution leaves its ranges, they are given as computed, with a reason in `failed`.
 
     Attributes
     ----------
@@ -149,7 +108,7 @@ def solve_moments(
     n_arm: ArrayLike | None = None,
     y_range: tuple[float, float] | None = None,
 ) -> MixtureSolution:
-    """Find latent classes of a treatment effect from moment tables.
+    """Find classes of a treatment effect from moment tables.
 
     Parameters
     ----------
@@ -168,7 +127,8 @@ def solve_moments(
     method : {"joint", "operator"}, default "joint"
         ``"operator"`` takes eigenvectors from the difference of the arms and is the published
         estimator when ``dz == dx == k``; ``"joint"`` takes them from the combination of the arms
-        that separates the classes best, so equal effects with different baselines do no harm.
+        that separates the classes best, so classes of equal effects and different baselines are
+        found too.
     n_arm : array_like, shape (2,), optional
         Rows in each arm. With it, and one-hot features on both sides (no `c`, no `q`), proxies too
         weak to report class effects are refused.
@@ -201,6 +161,7 @@ def solve_moments(
 
     Examples
     --------
+    >>> from bayes_hte.mixtures import solve_moments
     >>> M = [[[.171875, .140625], [.234375, .453125]], [[.453125, .234375], [.140625, .171875]]]
     >>> N = [[[.126953125, .052734375], [.099609375, .080078125]],
     ...      [[.080078125, .099609375], [.052734375, .126953125]]]
@@ -228,8 +189,8 @@ def solve_moments(
         n_arm=None if n_arm is None else np.asarray(n_arm, dtype=float),
         canonical=one_hot_correlations(tables) if countable else None,
         bounds=Bounds(
-            phi=np.stack([np.zeros(dx), np.ones(dx)]) if one_hot else None,
-            psi=np.stack([np.zeros(dz), np.ones(dz)]) if q is None else None,
+            phi=unit_range(dx) if one_hot else None,
+            psi=unit_range(dz) if q is None else None,
             y=y_range,
         ),
     )
@@ -243,7 +204,7 @@ def solve_mixture(
     method: Method = "joint",
     ate_rank: int | None = None,
 ) -> MixtureSolution:
-    """Find latent classes from one set of moments.
+    """Find the classes of one set of moments.
 
     Parameters
     ----------
@@ -265,6 +226,13 @@ def solve_mixture(
     ------
     DataError, SpecError, NotIdentifiedError
         As :func:`solve_moments`.
+
+    Examples
+    --------
+    >>> from bayes_hte.mixtures import paper_design, population_moments, solve_mixture
+    >>> found = solve_mixture(population_moments(paper_design(mu_zt=0.5)))
+    >>> found.effects.round(6).tolist(), found.probabilities.round(6).tolist()
+    ([-0.75, 0.75], [0.5, 0.5])
     """
     if moments.M.ndim != 3:
         raise DataError(
@@ -294,69 +262,6 @@ def solve_mixture(
     return refuse_classes(solution, weakness(solution.strength, n_classes))
 
 
-def check_moments(moments: Moments) -> None:
-    """Raise unless the arrays of a `Moments` fit together.
-
-    Raises
-    ------
-    DataError
-        If shapes disagree, numbers are missing or infinite, or the constant does not fit.
-    """
-    dz, dx = moments.n_features
-    stack = moments.M.shape[:-3]
-    wanted = {"M": (2, dz, dx), "N": (2, dz, dx), "mu": (dx,), "q": (2, dx)}
-    for name, tail in wanted.items():
-        array = getattr(moments, name)
-        if array.shape != (*stack, *tail):
-            raise DataError(
-                f"{name} must have shape {(*stack, *tail)} to fit M of shape "
-                f"{moments.M.shape}; got {array.shape}."
-            )
-        if not np.isfinite(array).all():
-            raise DataError(
-                f"{name} holds missing or infinite numbers; drop or impute rows with missing "
-                "values before forming moments."
-            )
-    if moments.c.shape != (dx,) or not np.isfinite(moments.c).all():
-        raise DataError(f"c must hold {dx} finite numbers; got shape {moments.c.shape}.")
-    for name, array in (("mu", moments.mu), ("q", moments.q)):
-        totals = array @ moments.c
-        if np.abs(totals - 1).max() > 1e-6:
-            raise DataError(
-                f"{name} @ c must be 1, as phi'c = 1 for every unit; got "
-                f"{np.ravel(totals)[0]:.6g}. One-hot features have c = ones; for others give the "
-                "constant c, and q = E[phi | T=t] when psi does not add up to one."
-            )
-
-
-def number_of_classes(moments: Moments, k: int | None) -> int:
-    """Return the number of classes to solve for, checked against the features.
-
-    Raises
-    ------
-    SpecError
-        If k is not given for tables that are not square, or is not a positive whole number.
-    NotIdentifiedError
-        If k exceeds the number of features on one side.
-    """
-    dz, dx = moments.n_features
-    if k is None:
-        if dz != dx:
-            raise SpecError(
-                f"the number of classes k must be given when dz={dz} and dx={dx} differ; it is at "
-                f"most {min(dz, dx)}."
-            )
-        return dz
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise SpecError(f"k must be a whole number from 1 to {min(dz, dx)}; got {k!r}.")
-    if k > min(dz, dx):
-        raise NotIdentifiedError(
-            f"{k} classes need at least {k} features on each side; got dz={dz} and dx={dx}. "
-            "Add proxies or levels, or lower k."
-        )
-    return int(k)
-
-
 def refuse_classes(solution: MixtureSolution, reasons: tuple[str, ...]) -> MixtureSolution:
     """Blank the class quantities of a solution that must not be reported.
 
@@ -364,7 +269,7 @@ def refuse_classes(solution: MixtureSolution, reasons: tuple[str, ...]) -> Mixtu
     ----------
     solution : MixtureSolution
     reasons : tuple of str
-        Why; added to ``failed``. Without any the solution is returned as it is.
+        Why; added to ``failed``. Without reasons the solution is returned as it is.
 
     Returns
     -------

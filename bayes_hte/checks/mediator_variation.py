@@ -1,0 +1,66 @@
+"""Whether the mediator varies enough among units that agree in arm and covariates.
+
+Direct and indirect effects are separated by such units alone; where arm and covariates all but
+determine the mediator, draws of these effects are draws of the priors. (Where they determine it
+exactly, nothing is fitted at all.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayes_hte.checks.base import CheckResult
+from bayes_hte.fitting.own_variation import SMALL, OwnVariation, own_variation
+from bayes_hte.study.study import Study
+
+if TYPE_CHECKING:
+    from bayes_hte.checks.subject import Subject
+
+NAME = "own variation of the mediator"
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Judge the mediator of a fit, if it has one; see :func:`mediator_variation`."""
+    outcome = subject.fit.components["outcome"]
+    if subject.study.roles.mediator is None:
+        return ()
+    return (mediator_variation(subject.study, outcome.design.expected_mediator),)
+
+
+def mediator_variation(study: Study, expected: np.ndarray) -> CheckResult:
+    """Judge how much of the mediator arm and covariates leave undetermined.
+
+    Parameters
+    ----------
+    study : Study
+        A study with a mediator.
+    expected : ndarray, shape (unit,)
+        Expectation of each unit's mediator under the fitted mediator model, without the unit.
+
+    Returns
+    -------
+    CheckResult
+        Fails if less than one part in 100,000 of the mediator's variance is left by the best of
+        several predictions, among them that of the mediator model.
+    """
+    mediator = study.mediator()
+    modelled = float((mediator - expected).var() / mediator.var())
+    found = min(
+        own_variation(study), OwnVariation(modelled, "the mediator model"), key=lambda v: v.share
+    )
+    passed = found.share >= SMALL
+    sd = np.sqrt(found.share)
+    name = study.roles.mediator
+    text = f"Arm and covariates leave {sd:.2g} of the standard deviation of {name!r} open."
+    if not passed:
+        text = (
+            f"Arm and covariates all but determine {name!r}: {found.source} leaves "
+            f"{sd:.1g} of its standard deviation open. Nothing separates its effect from theirs, "
+            "so direct and indirect effects must not be used; leave the mediator out to estimate "
+            "the total effect."
+        )
+    table = pd.DataFrame({"share of variance left": {found.source: found.share}})
+    return CheckResult(NAME, passed, table.rename_axis("prediction"), text)

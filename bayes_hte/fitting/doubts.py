@@ -1,0 +1,119 @@
+"""Options that are allowed and probably not meant: each is a warning before anything is sampled.
+
+A gaussian model of a 0/1 or count column is a choice that some make on purpose, so the family is
+doubted only where nobody chose it: where it was left at its default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Iterator
+
+import numpy as np
+from scipy import stats
+
+from bayes_hte.errors import DoubtfulOptionWarning, SpecError, warn
+from bayes_hte.fitting.plan import Plan
+from bayes_hte.study.spec import Spec
+from bayes_hte.study.study import Study
+
+# Whole numbers look like events counted where 0 occurs, the mean is small and the right tail long.
+LARGEST_MEAN, LEAST_SKEWNESS = 5.0, 0.5
+
+
+class Unstated(str):
+    """A default of an option of text, distinct from the same text given by a user."""
+
+    __slots__ = ()
+
+
+def warn_of_families(study: Study, plan: Plan, *, stated: Collection[str]) -> None:
+    """Warn of gaussian models of columns that another family suits better.
+
+    Parameters
+    ----------
+    study : Study
+        The data.
+    plan : Plan
+        The models.
+    stated : collection of {"outcome", "mediator"}
+        Roles whose family the user named; they are not doubted.
+
+    Warns
+    -----
+    DoubtfulOptionWarning
+    """
+    families = {"outcome": plan.family, "mediator": plan.mediator_family}
+    for role, family in families.items():
+        column = getattr(study.roles, role)
+        if column is None or family != "gaussian" or role in stated:
+            continue
+        values = study.outcome() if role == "outcome" else study.mediator()
+        for better in _better_families(values):
+            option = "family" if role == "outcome" else "mediator_family"
+            warn(
+                f"{role} {column!r} {better}, or say {option}='gaussian' (in a study file family = "
+                f"in [{role}]) to keep the gaussian model on purpose.",
+                DoubtfulOptionWarning,
+            )
+
+
+def check_declaration(spec: Spec, study: Study) -> None:
+    """Refuse what a study file cannot mean for its data, and warn of what it probably does not.
+
+    Parameters
+    ----------
+    spec : Spec
+        The study file.
+    study : Study
+        Its data.
+
+    Raises
+    ------
+    SpecError
+        If the minimal important difference of a probability is 1 or more.
+
+    Warns
+    -----
+    DoubtfulOptionWarning
+        If that of another outcome exceeds the range of the outcome, or a family was left at
+        gaussian where another one suits the column better.
+    """
+    least = spec.outcome.minimal_important_difference
+    if spec.outcome.family == "bernoulli" and least >= 1:
+        raise SpecError(
+            f"outcome.minimal_important_difference = {least:g} of a probability: no two "
+            "probabilities differ by 1 or more. For 10 percentage points write 0.1."
+        )
+    width = float(np.ptp(study.outcome()))
+    if least > width:
+        warn(
+            f"outcome.minimal_important_difference = {least:g} exceeds the range of the outcome "
+            f"({width:g}), so no effect can be important; it is in the units of "
+            f"{study.roles.outcome!r}.",
+            DoubtfulOptionWarning,
+        )
+    declared = tomllib.loads(spec.text)
+    stated = [role for role in ("outcome", "mediator") if "family" in declared.get(role, {})]
+    warn_of_families(study, Plan.from_spec(spec), stated=stated)
+
+
+def _better_families(values: np.ndarray) -> Iterator[str]:
+    """Yield what a gaussian model misses of a column, and the family that does not."""
+    distinct = np.unique(values)
+    if distinct.size == 2:
+        code = "" if set(distinct) == {0, 1} else "code it as 0 and 1, and "
+        yield (
+            f"has the values {distinct[0]:g} and {distinct[1]:g} only, and its family was left at "
+            f"gaussian: {code}use 'bernoulli', which models a probability"
+        )
+    elif (
+        (values == np.round(values)).all()
+        and distinct[0] == 0
+        and values.mean() <= LARGEST_MEAN
+        and stats.skew(values) >= LEAST_SKEWNESS
+    ):
+        yield (
+            "looks like a count of events, and its family was left at gaussian: use 'poisson' or "
+            "'negative_binomial'"
+        )

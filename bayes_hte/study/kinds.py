@@ -1,0 +1,201 @@
+"""The kind of a column: numbers, booleans, categories, dates, or none that a model can use.
+
+One place decides, whatever a column is stored as (NumPy, nullable, Arrow, sparse, Python objects),
+so that a column that one part of the package accepts is the same thing to all others.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from bayes_hte.errors import DataError
+
+
+class Kind(StrEnum):
+    """What the values of a column are, in words for messages."""
+
+    NUMBER = "numbers"
+    BOOLEAN = "true/false values"
+    CATEGORY = "categories"
+    DATE = "dates, times or durations"
+    UNUSABLE = "values of a type that models cannot use"
+
+
+# What pandas infers from values of columns whose dtype does not say; all else is unusable.
+_INFERRED = {
+    **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), Kind.NUMBER),
+    "boolean": Kind.BOOLEAN,
+    **dict.fromkeys(("string", "categorical", "empty"), Kind.CATEGORY),
+    **dict.fromkeys(
+        ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period"), Kind.DATE
+    ),
+}
+_SHOWN = 3
+
+
+def kind_of(column: pd.Series) -> Kind:
+    """Return the kind of a column; missing values do not count.
+
+    Parameters
+    ----------
+    column : pandas.Series, shape (row,)
+        The values.
+
+    Returns
+    -------
+    Kind
+        A categorical is a category, also of numbers.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return Kind.CATEGORY
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return Kind.BOOLEAN
+    if pd.api.types.is_complex_dtype(column.dtype):
+        return Kind.UNUSABLE
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return Kind.NUMBER
+    inferred = pd.api.types.infer_dtype(column, skipna=True)
+    if inferred == "unknown-array" and all(isinstance(v, str) for v in column.dropna()):
+        return Kind.CATEGORY
+    return _INFERRED.get(inferred, Kind.UNUSABLE)
+
+
+def is_numeric(column: pd.Series) -> bool:
+    """Whether a column holds numbers (booleans count: False is 0, True is 1)."""
+    return kind_of(column) in (Kind.NUMBER, Kind.BOOLEAN)
+
+
+def plain(column: pd.Series) -> pd.Series:
+    """Return numbers and booleans that pandas takes for objects as numbers and booleans.
+
+    Parameters
+    ----------
+    column : pandas.Series, shape (row,)
+        Any column. Those that pandas knows to be numeric, and those that are not, stay as they are.
+
+    Returns
+    -------
+    pandas.Series, shape (row,)
+        Of ``bool``, ``int64`` or ``float64`` where it was of objects or of Arrow booleans.
+    """
+    if pd.api.types.is_numeric_dtype(column.dtype) or not is_numeric(column) or column.isna().any():
+        return column
+    if kind_of(column) is Kind.BOOLEAN:
+        return column.astype(bool)
+    inferred = column.infer_objects()
+    return inferred if pd.api.types.is_numeric_dtype(inferred.dtype) else column.astype(np.float64)
+
+
+def numeric_column(column: pd.Series, role: str) -> np.ndarray:
+    """Return a column as float64.
+
+    Parameters
+    ----------
+    column : pandas.Series, shape (unit,)
+        The values.
+    role : str
+        What the column is, for the message.
+
+    Returns
+    -------
+    ndarray of float64, shape (unit,)
+
+    Raises
+    ------
+    DataError
+        If the column does not hold numbers.
+    """
+    if not is_numeric(column):
+        seen = ", ".join(list(dict.fromkeys(map(repr, column)))[:_SHOWN])
+        raise DataError(
+            f"{role} {column.name!r} must be numeric, got {described(column)} (e.g. {seen}). "
+            "Recode it as numbers, for a yes/no column as 0 and 1."
+        )
+    return column.to_numpy(dtype=np.float64)
+
+
+def check_usable(column: pd.Series, role: str) -> None:
+    """Refuse dates, mixed objects and other columns that hold neither numbers nor categories.
+
+    Parameters
+    ----------
+    column : pandas.Series, shape (unit,)
+        Complete values.
+    role : str
+        What the column is, for the message.
+
+    Raises
+    ------
+    DataError
+        With the kind of the column, and how to make it one that can be used.
+    """
+    name, kind = column.name, kind_of(column)
+    if kind not in (Kind.DATE, Kind.UNUSABLE):
+        return
+    remedy = (
+        "Turn it into a number, a date for instance into days since a fixed day."
+        if kind is Kind.DATE
+        else f"Make all its values numbers, pd.to_numeric(df[{name!r}]), or text, "
+        f"df[{name!r}].astype(str)."
+    )
+    raise DataError(
+        f"{role} {name!r} holds {described(column)}: {role}s are numbers, true/false, "
+        f"text or categories. {remedy}"
+    )
+
+
+def check_covariate(column: pd.Series) -> None:
+    """Refuse a column that no model can use as a covariate.
+
+    Parameters
+    ----------
+    column : pandas.Series, shape (unit,)
+        Complete values.
+
+    Raises
+    ------
+    DataError
+        If it holds neither numbers nor categories, has a level for most units, or has different
+        levels that read the same.
+    """
+    check_usable(column, "covariate")
+    if kind_of(column) is not Kind.CATEGORY:
+        return
+    name = column.name
+    n_levels = column.nunique()
+    if n_levels > len(column) / 2:
+        raise DataError(
+            f"covariate {name!r} has {n_levels} levels in {len(column)} units: it "
+            "looks like an identifier. Remove it, or group its levels."
+        )
+    check_levels(column.unique(), f"covariate {name!r}")
+
+
+def check_levels(levels: np.ndarray | list, what: str) -> None:
+    """Refuse levels that are different values and the same text, such as 1 and "1"."""
+    text = pd.Series([str(level) for level in levels])
+    same = text[text.duplicated()]
+    if len(same):
+        raise DataError(
+            f"{what} has different levels that read the same, {same.iloc[0]!r}; make them one "
+            "level with .astype(str), or give them names of their own."
+        )
+
+
+def label_text(column: pd.Series) -> np.ndarray:
+    """Return labels as text, shape (row,); a whole number reads the same as int and as float."""
+    if is_numeric(column) and (column == column.round()).all():
+        column = column.astype(np.int64)
+    return column.astype(str).to_numpy(dtype=object)
+
+
+def described(column: pd.Series) -> str:
+    """Return the kind and the type of a column in words, of mixed objects each type."""
+    kind = kind_of(column)
+    if kind is Kind.UNUSABLE and column.dtype == object:
+        types = sorted({type(value).__name__ for value in column.dropna()})
+        return f"values of type {' and '.join(types)}"
+    return f"{kind} ({column.dtype})"
