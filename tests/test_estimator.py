@@ -165,9 +165,9 @@ def test_a_table_of_one_column_is_a_column(fake, data):
 
 def test_rows_that_are_labelled_differently_are_refused(fake, data):
     X, y, treatment = data
-    with pytest.raises(DataError, match=r"outcome and X are labelled differently.*loc\[X.index\]"):
+    with pytest.raises(DataError, match=r"outcome and X have different row labels.*loc\[X.index\]"):
         EffectEstimator().fit(X, y.iloc[::-1], treatment=treatment)
-    with pytest.raises(DataError, match="treatment and X are labelled differently"):
+    with pytest.raises(DataError, match="treatment and X have different row labels"):
         EffectEstimator().fit(X, y, treatment=treatment.reset_index(drop=True))
     by_position = EffectEstimator().fit(X, y.to_numpy(), treatment=treatment.tolist())
     np.testing.assert_array_equal(by_position.fit_.study.outcome(), y)
@@ -211,8 +211,8 @@ def test_values_that_cannot_be_encoded_are_refused(estimator, data):
     ("y", "treatment", "said"),
     [
         (np.arange(79.0), None, "X has 80 rows, and outcome 79 values"),
-        (np.ones((80, 2)), None, r"outcome must have one value a row, got shape \(80, 2\)"),
-        (None, None, r"outcome must have one value a row, got shape \(\)"),
+        (np.ones((80, 2)), None, r"outcome must have one value per row, got shape \(80, 2\)"),
+        (None, None, r"outcome must have one value per row, got shape \(\)"),
         (np.arange(80.0), np.arange(80) % 3, "exactly two levels, got 3"),
         (np.full(80, np.nan), None, r"missing values in outcome \(80\)"),
     ],
