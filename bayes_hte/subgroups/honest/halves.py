@@ -60,7 +60,7 @@ def honest_m_learner(
         If a half alone is no study (an arm or a covariate that no longer varies, one cluster only),
         the draws of a half do not fit it, or the study has a column ``"(subgroup)"`` already.
     SpecError
-        If an option is out of range, or what should fit cannot be called.
+        If an option is out of range, or `fit_half` or `fit_subgroups` is no function.
 
     Notes
     -----
@@ -106,7 +106,7 @@ def honest_m_learner(
 
 
 def _check_fits(study: Study, fit_half: object, fit_subgroups: object) -> None:
-    """Refuse before any fit what would end the analysis after the last one."""
+    """Refuse before any fit the arguments that would end the analysis after the last one."""
     if not isinstance(study, Study):
         raise DataError(f"study must be a Study, got {type(study).__name__}.")
     for name, fit in (("fit_half", fit_half), ("fit_subgroups", fit_subgroups)):

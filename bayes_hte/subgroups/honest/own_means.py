@@ -43,7 +43,7 @@ def can_be_fitted(honest: HonestSubgroups, studies: tuple[Study, Study]) -> bool
     Parameters
     ----------
     honest : HonestSubgroups
-        What was found with the halves.
+        The result of the halves.
     studies : tuple of two Study
         The units judged in each fold.
 
@@ -92,7 +92,7 @@ def without_shrinkage(
     Parameters
     ----------
     honest : HonestSubgroups
-        What was found with the halves.
+        The result of the halves.
     studies : tuple of two Study
         The units judged in each fold of `honest`: the second half, then the first.
     refitted : tuple of two DataArray, dims (chain, draw, unit), or None
@@ -136,7 +136,7 @@ def fit_subgroups_again(
     Parameters
     ----------
     honest : HonestSubgroups
-        What was found with the halves.
+        The result of the halves.
     studies : tuple of two Study
         The units judged in each fold.
     fit : callable

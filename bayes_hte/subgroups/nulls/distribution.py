@@ -145,12 +145,12 @@ class NullDistribution:
         lines.append(
             "These are probabilities of what a study shows if effects are equal, not that they are."
         )
-        verdict = (
-            "Differences between people's effects are beyond what equal effects explain."
+        conclusion = (
+            "Equal effects cannot explain the differences between people's effects."
             if self.shown
-            else "Equal effects explain what was found; no credible differences between people."
+            else "Equal effects explain the result; no credible differences between people."
         )
-        return " ".join([*lines, verdict, f"Refitted: {self.estimator}; rule: {self.rule}."])
+        return " ".join([*lines, conclusion, f"Refitted: {self.estimator}; rule: {self.rule}."])
 
 
 @dataclass(frozen=True)
@@ -357,7 +357,7 @@ def _compare(observed: pd.Series, null: pd.DataFrame, name: str, alpha: float) -
 
 
 def _reached(observed: pd.Series, null: pd.DataFrame, name: str) -> int:
-    """Count the replications that reach what was observed."""
+    """Count the replications that reach the observed value."""
     values, own = null[name], observed[name]
     if name != DECIDING:
         return int((values >= own).sum())
