@@ -20,8 +20,9 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from bayes_hte.effects.summaries import CiKind, check_interval, summarize
 from bayes_hte.errors import DataError
+from bayes_hte.fitting.doubts import GAUSSIAN
 from bayes_hte.fitting.fitted import BATCH
-from bayes_hte.fitting.stages import GAUSSIAN, fit
+from bayes_hte.fitting.stages import fit
 from bayes_hte.names import SAMPLE
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import sklearn
 import xarray as xr
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score, train_test_split
@@ -141,6 +142,17 @@ def test_an_array_of_mixed_values_keeps_its_categories(fake):
     frame = made.fit_.study.frame
     assert frame["x0"].dtype == float
     assert set(frame["x1"]) == {"a", "b"}
+
+
+def test_matrices_and_columns_that_no_model_can_use_are_refused(fake, data):
+    y, treatment = data[1].to_numpy(), data[2].to_numpy()
+    numbers = np.column_stack([y, y])
+    with pytest.raises(DataError, match=r"Sparse data was passed.*toarray"):
+        EffectEstimator().fit(csr_array(numbers), y, treatment=treatment)
+    mixed = pd.DataFrame({"a": y, "b": [1, "two"] * 40})
+    for X in (mixed, mixed.to_numpy()):
+        with pytest.raises(DataError, match=r"values of type int and str.*to_numeric"):
+            EffectEstimator().fit(X, y, treatment=treatment)
 
 
 def test_names_and_labels_are_kept(fake, data):

@@ -27,9 +27,6 @@ from bayes_hte.errors import SamplingError
 from bayes_hte.names import ARM, DRAW, SAMPLE
 from bayes_hte.study.design import Design
 
-# Above this share of units with an unreliable importance weight, weights are only a rough guide.
-MAX_BAD_SHARE = 0.1
-
 
 @dataclass(frozen=True)
 class StackedComponent:
@@ -70,11 +67,6 @@ class StackedComponent:
     def weights(self) -> pd.Series:
         """Weight of each candidate; they sum to 1."""
         return self.table["weight"]
-
-    @property
-    def reliable(self) -> bool:
-        """Whether few enough units have an unreliable importance weight in every candidate."""
-        return bool((self.table["bad_pareto_k"] <= MAX_BAD_SHARE).all())
 
     @property
     def posterior(self) -> xr.Dataset:

@@ -17,14 +17,11 @@ from bayes_hte.fitting.plan import Plan
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 
+# The default family, an object of its own: `is` distinguishes it from the same text of a user.
+# (scikit-learn allows no subclass of text as the default of an estimator's option.)
+GAUSSIAN = str(b"gaussian", "ascii")
 # Whole numbers look like events counted where 0 occurs, the mean is small and the right tail long.
 LARGEST_MEAN, LEAST_SKEWNESS = 5.0, 0.5
-
-
-class Unstated(str):
-    """A default of an option of text, distinct from the same text given by a user."""
-
-    __slots__ = ()
 
 
 def warn_of_families(study: Study, plan: Plan, *, stated: Collection[str]) -> None:

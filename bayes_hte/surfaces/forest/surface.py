@@ -1,4 +1,4 @@
-"""Sums of trees as PyMC variables: what the model holds, the step that samples it, prediction."""
+"""Sums of trees as PyMC variables, their data, and predictions from their draws."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def forest_data(
     trees: int,
     basis: np.ndarray | None,
 ) -> ForestData:
-    """Collect what a term's forest stands for.
+    """Collect prior, columns and basis of a term's forest.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def forest_data(
     trees : int
         Number of trees.
     basis : ndarray, shape (unit,), or None
-        What multiplies the forest.
+        Factor of the forest.
 
     Returns
     -------
