@@ -255,10 +255,10 @@ for name, of in honest.items():
     print(f"{name}: {of.reason} Agreement of the two trees: {of.agreement:.2f}.", end="\n\n")
 
 # %% [markdown]
-# **Answer.** No subgroup can be defended. The whole sample suggests a split for the total effect. It
-# does not reach the required probability in-sample, where it had every advantage, most memberships
-# are uncertain, and the halves of the trial do not confirm it. For the indirect effect there is
-# even less. The published four-leaf profile rests on a rule that finds subgroups in many
+# **Answer.** No subgroup can be defended. The whole sample suggests a split for the total effect.
+# It does not reach the required probability in-sample, where it had every advantage, most
+# memberships are uncertain, and the halves of the trial do not confirm it. For the indirect effect
+# there is even less. The published four-leaf profile rests on a rule that finds subgroups in many
 # shuffled trials.
 #
 # The data do not *exclude* differences between people as large as the published ones either. 899
