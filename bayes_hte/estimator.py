@@ -1,8 +1,8 @@
-"""The front door for those who come from scikit-learn, EconML or CausalML.
+"""The estimator for users of scikit-learn, EconML or CausalML.
 
 It is no regressor in scikit-learn's sense, and so has neither that mixin nor a ``score``: `predict`
-returns effects, which nobody observes, not guesses of ``y``. Whether effects may be read is asked
-of ``hte.verdict(estimator.fit_)``.
+returns effects, which nobody observes, not predictions of ``y``. ``hte.verdict(estimator.fit_)``
+says whether the effects can be trusted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from bayes_hte.effects.summaries import CiKind, check_interval, summarize
 from bayes_hte.errors import DataError
+from bayes_hte.fitting.doubts import GAUSSIAN
 from bayes_hte.fitting.fitted import BATCH
 from bayes_hte.fitting.stages import fit
 from bayes_hte.names import SAMPLE
@@ -40,20 +41,31 @@ class EffectEstimator(BaseEstimator):
     reference : optional
         The level of the treatment that effects are taken against; default the smaller one.
     seed : int, optional
-        Same seed, same numbers. If omitted one is drawn, and kept as ``fit_.seed``.
+        Same seed, same numbers. By default one is drawn, and kept as ``fit_.seed``.
     draws, tune, chains, cores, progress : optional
         The sampling, as in :func:`bayes_hte.fit`.
 
     Attributes
     ----------
     fit_ : Fit
-        The fitted study, which everything else of the package works on.
+        The fitted study; all other functions of the package take it.
     n_features_in_ : int
         Number of columns of ``X``.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
         Their names, if ``X`` was a table whose names are all text. Columns without names are
         called ``x0``, ``x1``, ... in the study.
-    """
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> rng = np.random.default_rng(1)
+    >>> X, treatment = rng.normal(size=(40, 2)), np.arange(40) % 2
+    >>> y = X[:, 0] + treatment + rng.normal(size=40)
+    >>> estimator = hte.EffectEstimator(stack_with=(), seed=1, draws=20, tune=20, chains=2, progress=False)
+    >>> estimator.fit(X, y, treatment=treatment).predict(X[:3]).shape
+    (3,)
+    """  # noqa: E501
 
     # Read by scikit-learn's metadata routing: `fit` takes `treatment` unless told otherwise.
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"treatment": True}
@@ -64,7 +76,7 @@ class EffectEstimator(BaseEstimator):
         learner: str = "hierarchical",
         surface: str = "forest",
         stack_with: Iterable[str] | None = None,
-        family: str = "gaussian",
+        family: str = GAUSSIAN,
         noise: str = "constant",
         propensity_covariate: bool = True,
         means_by: str | None = None,
@@ -99,23 +111,28 @@ class EffectEstimator(BaseEstimator):
         Parameters
         ----------
         X : DataFrame or array-like, shape (row, column)
-            Covariates measured before treatment.
+            Covariates measured before treatment; no sparse matrix.
         y : Series or array-like, shape (row,)
             The outcome.
         treatment : Series or array-like, shape (row,)
-            The arm each row received, one of two values.
+            The arm of each row, one of two values.
 
         Returns
         -------
         EffectEstimator
-            Itself.
+            This object.
 
         Raises
         ------
         DataError
-            If rows of the three do not belong together, or the data do not suit the models.
+            If the rows of the three do not match, or the data do not suit the models.
         SpecError
             If an option is unknown, or a combination is not supported.
+
+        Warns
+        -----
+        UnhealthySamplingWarning, DoubtfulOptionWarning
+            As :func:`bayes_hte.fit`.
         """
         frame = self._frame(X, reset=True)
         labelled = isinstance(X, pd.DataFrame)
@@ -146,15 +163,15 @@ class EffectEstimator(BaseEstimator):
         Returns
         -------
         Series (with the index of `X`) if `X` is a DataFrame, else ndarray, shape (row,)
-            Expected outcome under the treatment less that under the reference, in outcome units
-            (of a binary outcome, a difference of probabilities).
+            Expected outcome under the treatment minus that under the reference, in outcome units
+            (for a binary outcome, a difference of probabilities).
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         DataError
-            If the columns are not those of `fit`, or hold missing values or unseen levels.
+            If the columns are not those of `fit`, or hold missing values or new levels.
         """
         parts = self._of_batches(X, lambda draws: draws.mean(SAMPLE).to_series())
         means = pd.concat(parts).to_numpy()
@@ -180,7 +197,7 @@ class EffectEstimator(BaseEstimator):
 
         Returns
         -------
-        DataFrame, one row a row of `X`, with its index if it has one
+        DataFrame, one row per row of `X`, with its index if it has one
             ``mean``, ``median``, ``sd``, ``ci_lower``, ``ci_upper``, ``prob_positive``,
             ``ci_prob``, ``ci_kind``.
 
@@ -209,8 +226,8 @@ class EffectEstimator(BaseEstimator):
         Returns
         -------
         DataArray, dims (chain, draw, unit)
-            In outcome units. Averages over rows are taken of these, draw by draw, and summarised
-            last: an average of the intervals of rows is no interval of the average.
+            In outcome units. Average these over rows, draw by draw, and summarise last: the
+            average of the rows' intervals is no interval of the average.
 
         Raises
         ------
@@ -244,7 +261,7 @@ class EffectEstimator(BaseEstimator):
     def _of_batches[T](
         self, X: pd.DataFrame | ArrayLike, summarise: Callable[[xr.DataArray], T]
     ) -> list[T]:
-        """Summarise effects some rows at a time, as draws of many rows fill the memory."""
+        """Summarise effects in batches of rows, as draws of many rows fill the memory."""
         check_is_fitted(self)
         frame = self._frame(X, reset=False).reset_index(drop=True)
         starts = range(0, len(frame), BATCH)
@@ -256,21 +273,21 @@ def _is_frame(X: Any) -> bool:
 
 
 def _column(values: Any, frame: pd.DataFrame, role: str, *, labelled: bool) -> pd.Series:
-    """Return one value a row of the frame, with its index; refuse rows that do not match."""
+    """Return one value per row of the frame, with its index; refuse rows that do not match."""
     if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
         values = values.iloc[:, 0]
     if not isinstance(values, pd.Series):
         values, labelled = np.asarray(values), False
         values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
         if values.ndim != 1:
-            raise DataError(f"{role} must have one value a row, got shape {values.shape}.")
+            raise DataError(f"{role} must have one value per row, got shape {values.shape}.")
         values = pd.Series(values)
     if len(values) != len(frame):
         raise DataError(f"X has {len(frame)} rows, and {role} {len(values)} values.")
     if labelled and not values.index.equals(frame.index):
         raise DataError(
-            f"{role} and X are labelled differently; align them, for instance with "
-            f"{role}.loc[X.index], or pass {role}.to_numpy() to go by position."
+            f"{role} and X have different row labels; align them, for instance with "
+            f"{role}.loc[X.index], or pass {role}.to_numpy() to match rows by position."
         )
     return values.set_axis(frame.index)
 

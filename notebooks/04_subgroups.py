@@ -15,8 +15,8 @@
 # II, the leaves of a profile tree of the total effect, and analyses mediation within each. Are
 # there subgroups in these data that one could defend before a sceptical colleague?
 #
-# We look for them in the published way and in ours, say how sure the groups, and the people in
-# them, are, and let each half of the trial judge what the other half suggests.
+# We look for them in the published way and in ours, measure the certainty of the groups and of each
+# person's membership, and let each half of the trial judge the suggestion of the other half.
 
 # %% tags=["parameters"]
 UNITS = 899  # small: 240
@@ -69,7 +69,7 @@ size = {"draws": DRAWS, "tune": TUNE, "progress": False}
 # A sketch of the published procedure for the total effect: a forest of the change in depression for
 # each arm, differences of their predictions, K-means, a tree with four leaves that describes the
 # clusters, an F-test of the interaction of leaf and treatment, and of several numbers of clusters
-# the one with the smallest p-value. All of it on the same people.
+# the one with the smallest p-value. All steps use the same people.
 
 
 # %%
@@ -108,8 +108,8 @@ observed = published_p(study.frame, study.arm_index())
 print(f"leaf by treatment interaction: p = {observed:.1g}")
 
 # %% [markdown]
-# Impressive, until the same is done after shuffling the treatment. Then nobody has any effect, and
-# whatever is found is false:
+# Impressive, until the same procedure runs after shuffling the treatment. Then nobody has any
+# effect, and every finding is false:
 
 # %%
 rng = np.random.default_rng(SEED)
@@ -121,15 +121,15 @@ print(f"as small as the observed one, or smaller, in {np.mean(null_p <= observed
 
 # %% [markdown]
 # The groups were chosen because they differ in these outcomes, and then tested with the same
-# outcomes. Of what looked like one chance in hundreds, shuffling makes something unremarkable. The
-# authors calibrate the p-value against a simulated null; that helps only as far as the null
-# resembles the data at hand.
+# outcomes. The p-value looked like one chance in hundreds; among shuffled trials it is
+# unremarkable. The authors compare the p-value with a simulated null distribution; that helps only
+# as far as the simulation resembles the data.
 #
 # ## 2. Subgroups from a posterior
 #
 # One fit gives draws of everybody's total and indirect effect. `m_learner` clusters the posterior
-# means, finds a tree that names the clusters by covariates, and asks of every draw how far the
-# groups differ. Subgroups are *declared* if they differ by more than a margin that matters, here a
+# means, finds a tree that names the clusters by covariates, and takes the difference of the groups
+# in every draw. Subgroups are *declared* if they differ by more than a margin that matters, here a
 # fifth of a standard deviation (0.13 points), with probability .95.
 
 # %%
@@ -161,8 +161,8 @@ pd.DataFrame.from_dict(
 # `tsne` clusters positions on a t-SNE map, as published; `none` clusters the effects themselves. A
 # map of one effect adds nothing: the profiles are the same. No subgroup is declared, and none would
 # be at the much smaller margin of .05 standard deviations, which matters for the indirect effect:
-# that one is so small that two groups could not differ by 0.13. These probabilities are in-sample,
-# and so optimistic.
+# it is so small that two groups could not differ by 0.13. These probabilities are in-sample, and so
+# optimistic.
 #
 # The most suggestive candidate, the total effect, in words and as a picture:
 
@@ -184,10 +184,10 @@ plots.plot_subgroup_forest(
 )
 
 # %% [markdown]
-# ## 3. Who belongs where?
+# ## 3. Membership
 #
-# The profile puts everybody somewhere. Membership asks each draw again: to which subgroup's mean is
-# this person's effect nearest? Below .8 in every subgroup counts as uncertain.
+# The profile puts everybody into a subgroup. Membership asks every draw: which subgroup's mean is
+# nearest to this person's effect? A person below .8 in every subgroup counts as uncertain.
 
 # %%
 print(f"membership uncertain for {groups.uncertain_share:.0%} of the people")
@@ -198,7 +198,7 @@ plots.plot_membership(strip, title="Membership")
 
 # %% [markdown]
 # The heat map shows the same pair by pair: the share of draws in which two people are in the same
-# group. Clear subgroups would be dark blocks on a pale ground.
+# group. Clear subgroups would be dark blocks on a pale background.
 
 # %%
 clustered = co_clustering(effects["te"], groups, seed=SEED)
@@ -222,10 +222,11 @@ hte.summarize(explained_share(effects["te"], leaves), ci_prob=0.95).round(2)
 # %% [markdown]
 # ## 4. Honest halves
 #
-# Each half of the trial gets its own fit. A tree says whose effects one half puts highest and whose
-# lowest (its outer leaves: further apart, and smaller, than groups made to be read); the fit of the
-# *other* half says how far such people differ there; then they change places. What follows the
-# noise of one half does not survive in the other. The same two fits serve both effects.
+# Each half of the trial gets its own fit. A tree names the people with the highest and the lowest
+# effects in one half (its outer leaves: further apart, and smaller, than groups made to be read);
+# the fit of the *other* half gives the difference between such people there; then the halves change
+# places. A difference that follows the noise of one half does not survive in the other. The same
+# two fits serve both effects.
 
 # %%
 fitted = {}
@@ -254,18 +255,18 @@ for name, of in honest.items():
     print(f"{name}: {of.reason} Agreement of the two trees: {of.agreement:.2f}.", end="\n\n")
 
 # %% [markdown]
-# **Answer.** No subgroup can be defended. In the whole sample a split suggests itself for the total
-# effect; it does not reach the required probability in-sample, where it had every advantage, most
+# **Answer.** No subgroup can be defended. The whole sample suggests a split for the total effect.
+# It does not reach the required probability in-sample, where it had every advantage, most
 # memberships are uncertain, and the halves of the trial do not confirm it. For the indirect effect
 # there is even less. The published four-leaf profile rests on a rule that finds subgroups in many
 # shuffled trials.
 #
-# What the data can say: differences between people as large as those claimed are not *excluded*
-# either. With 899 people and a small average effect, the trial cannot tell. That is a reason to
-# treat everybody alike, and to write down a subgroup before the next trial, not after it.
+# The data do not *exclude* differences between people as large as the published ones either. 899
+# people and a small average effect are too few to decide. That is a reason to treat everybody
+# alike, and to write down a subgroup before the next trial, not after it.
 #
 # **Caveat.** The first part is a sketch of the published procedure: without the t-SNE map, with the
-# public education levels, with trees of at most four leaves, and without the calibration of the
-# p-value. Halving costs power: a moderate difference can be missed. Another seed
-# halves otherwise, and is chosen before looking. The indirect effect rests on the assumption
-# discussed in the lesson on mediation.
+# public education levels, with trees of at most four leaves, and without the simulated null
+# distribution of the p-value. Halving costs power: a moderate difference can be missed. Another
+# seed halves the trial differently; choose it before looking. The indirect effect rests on the
+# assumption that the lesson on mediation discusses.

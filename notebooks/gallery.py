@@ -21,7 +21,7 @@
 # | effects | densities, distribution, caterpillar, modifier importance, modifier |
 # | subgroups | subgroup forest, profile tree, membership, co-clustering |
 # | whether the arms can be compared | overlap, love plot, weights |
-# | whom to treat | targeting curve, calibration |
+# | who to treat | targeting curve, calibration |
 # | whether to believe it | left-out predictions, tipping, rho |
 # | mixtures of classes | agreement, identifiability |
 
@@ -102,7 +102,7 @@ labels = {"te": "total", "tnie": "through\nconfidence", "pnde": "around it"}
 #
 # ### Densities
 #
-# `plot_densities`: the height of a hill says how plausible each size of an average effect is, and
+# `plot_densities`: the height of a hill shows how plausible each size of an average effect is, and
 # the line below it holds 95% of the probability; right of the dotted line the gain matters.
 
 # %%
@@ -118,8 +118,9 @@ plots.plot_densities(
 # %% [markdown]
 # ### Distribution
 #
-# `plot_distribution`: a bar is the share of people whose effect lies there, and its whisker how
-# unsure that share is; a wide spread is variation between people only if the whiskers are short.
+# `plot_distribution`: a bar is the share of people whose effect lies there, and its whisker shows
+# the uncertainty of that share; a wide spread is variation between people only if whiskers are
+# short.
 
 # %%
 plots.plot_distribution(
@@ -132,8 +133,8 @@ plots.plot_distribution(
 # %% [markdown]
 # ### Caterpillar
 #
-# `plot_caterpillar`: a line a person, in the order of their mean effect; if one vertical line
-# crosses nearly all of them, the data do not tell people apart.
+# `plot_caterpillar`: one line per person, in the order of their mean effects; if one vertical line
+# crosses nearly all of them, the data do not distinguish between people.
 
 # %%
 ranked = reporting.individual_effects(effects["te"], **DIRECTION, **INTERVAL)
@@ -141,7 +142,7 @@ plots.plot_caterpillar(
     ranked[ranked["drawn"]],
     **DIRECTION,
     xlabel="individual effect on function (points)",
-    title="One line a person",
+    title="One line per person",
 )
 
 # %% [markdown]
@@ -181,8 +182,8 @@ plots.plot_modifier(
 )
 
 # %% [markdown]
-# `plot_modifier` draws a covariate with levels one level a row, the number of its people below the
-# name.
+# `plot_modifier` draws a covariate with levels one level per row, the number of its people below
+# the name.
 
 # %%
 plots.plot_modifier(
@@ -198,8 +199,8 @@ plots.plot_modifier(
 #
 # ### Subgroup forest
 #
-# `plot_subgroup_forest`: a row a subgroup and one for all people; subgroups whose lines lie apart
-# differ in their mean effect.
+# `plot_subgroup_forest`: one row per subgroup and one for all people; subgroups whose lines lie
+# apart differ in their mean effects.
 
 # %%
 groups = hte.m_learner(effects["te"], study, seed=SEED, margin=5.0)
@@ -213,8 +214,8 @@ plots.plot_subgroup_forest(
 # %% [markdown]
 # ### Profile tree
 #
-# `plot_profile_tree`: who is in which subgroup, in words; each step to the right is one more
-# condition, and markers are those of the subgroups in the forest.
+# `plot_profile_tree`: the subgroups in words; each step to the right is one more condition, and
+# markers are those of the subgroups in the forest.
 
 # %%
 plots.plot_profile_tree(tree_outline(groups.profile), title="Who is in which subgroup")
@@ -222,7 +223,7 @@ plots.plot_profile_tree(tree_outline(groups.profile), title="Who is in which sub
 # %% [markdown]
 # ### Membership
 #
-# `plot_membership`: a thin column a person, divided by the probability of belonging to each
+# `plot_membership`: one thin column per person, divided by the probability of belonging to each
 # subgroup; people in the slope between the flat ends could be in either.
 
 # %%
@@ -249,8 +250,8 @@ plots.plot_co_clustering(
 #
 # ### Overlap
 #
-# `plot_overlap`: how likely the people of each arm were to be given the treatment; where only one
-# side has bars, there is nobody to compare with.
+# `plot_overlap`: the probability of being given the treatment, for the people of each arm; where
+# only one side has bars, there is nobody to compare with.
 
 # %%
 columns = pd.get_dummies(frame[["age", "pain", "work"]], dtype=float)
@@ -282,20 +283,20 @@ plots.plot_love(balance, title="Balance before and after weighting")
 # %% [markdown]
 # ### Weights
 #
-# `plot_weights`: how much single people count after weighting; a long tail to the right means that
+# `plot_weights`: the weights of single people after weighting; a long tail to the right means that
 # a few speak for many.
 
 # %%
 plots.plot_weights(weight_shares(weighted.weights, study, ARMS), title="Weights by arm")
 
 # %% [markdown]
-# ## Whom to treat
+# ## Who to treat
 #
 # ### Targeting curves
 #
-# `plot_targeting_curve`: what is gained by treating the most promising share of people rather than
-# as many at random; a curve whose band stays above zero means that the ranking can be used. Qini is
-# the gain for each person of the population,
+# `plot_targeting_curve`: the gain of treating the most promising share of people rather than as
+# many at random; a curve whose band stays above zero means that the ranking can be used. Qini is
+# the gain per person of the population,
 
 # %%
 of_study = {
@@ -312,7 +313,7 @@ plots.plot_targeting_curve(
         curve.curve_summary(**INTERVAL).assign(curve=name).reset_index()
         for name, curve in curves.items()
     ),
-    ylabel="gain (points a person)",
+    ylabel="gain (points per person)",
     title="Qini: gain over a random choice",
 )
 
@@ -351,9 +352,9 @@ plots.plot_calibration(
 #
 # ### Left-out predictions
 #
-# `plot_loo_pit`: where outcomes fall in predictions made without them; markers within the boxes are
-# as they should be, and too many in the outer tenths (here in one arm) mean predictions that are
-# too narrow.
+# `plot_loo_pit`: the places of outcomes in predictions made without them; markers within the boxes
+# are as they should be, and too many in the outer tenths (here in one arm) mean predictions that
+# are too narrow.
 
 # %%
 places = np.where(arm == 1, rng.beta(0.45, 0.45, size=N), rng.random(N))

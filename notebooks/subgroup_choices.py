@@ -14,11 +14,11 @@
 # **Question.** Reviewers of subgroup methods ask the same things: who chose the number of clusters
 # and the perplexity of t-SNE, what if the outcome is not normal, can anybody read the result, does
 # it run on a large study, and where does the threshold come from? Each section takes one of these
-# choices and shows what it does, on simulated trials whose subgroups are known.
+# choices and shows its consequences, on simulated trials whose subgroups are known.
 #
 # In a quarter of the units (S: `x1` and `x2` positive) the effect through the mediator is
-# `x1 + x2`; elsewhere it is nought. Eight further covariates do nothing to it. To repeat everything
-# many times the models are the closed-form stand-in that also calibrates studies; the figures of
+# `x1 + x2`; elsewhere it is 0. Eight further covariates do not change it. To repeat everything many
+# times the models are the closed-form stand-in that also gives null distributions; the figures of
 # the full model are in the benchmark of subgroups.
 
 # %% tags=["parameters"]
@@ -76,9 +76,9 @@ first = "simple_all", 0
 # %% [markdown]
 # ## 1. The number of clusters
 #
-# K is not chosen by hand. For each K a tree describes the clusters and is scored by what its groups
-# tell about the effects of *held-out* units, minus a price for each leaf a reader has to take in;
-# the best score wins. Thin lines are trials, the thick one their mean.
+# K is not chosen by hand. For each K a tree describes the clusters. Its score is the fit of its
+# groups to the effects of *held-out* units, minus a price for each leaf that a reader must take in;
+# the best score wins. Thin lines are trials, the thick one is their mean.
 
 # %%
 found = {key: hte.m_learner(draws[key], studies[key], seed=SEED) for key in studies}
@@ -105,13 +105,13 @@ pd.DataFrame(
 
 # %% [markdown]
 # The curve is nearly flat: K matters little, because leaves that name clusters with equal effects
-# are put together again, and what a reader gets is the tree.
+# are merged again, and the reader gets the tree.
 #
 # ## 2. The clustering: K-means or a mixture, with or without t-SNE
 #
 # The published route clusters positions on a t-SNE map by K-means; the default clusters the effects
 # themselves. K-means cuts the line of effects half-way between two centres; a mixture of normal
-# distributions, each with a spread of its own, sets units with nearly one effect apart from units
+# distributions, each with a spread of its own, separates units with nearly one effect from units
 # whose effects differ. A point is a trial; the agreement is that of the final subgroups with S.
 
 # %%
@@ -140,19 +140,19 @@ figure
 
 # %% [markdown]
 # Trials differ far more than routes do. A mixture is as good as K-means, and with the profile tree
-# behind it the map does no harm; whatever it gains is within the noise of six trials: nothing that
-# would justify a perplexity to choose. (Without the tree it does harm: it bends a line of effects
-# and is cut where it bends, and two raw clusters of it agreed with S by .09 to .20 where two
-# clusters of the effects agreed by .39 to .60.) It stays available as the published step, as a
-# picture, and for several effects at once.
+# after it the map does no harm; its gains are within the noise of six trials, and do not justify
+# the choice of a perplexity. (Without the tree it does harm: it bends a line of effects and is cut
+# where it bends. Two raw clusters of it agreed with S by .09 to .20 where two clusters of the
+# effects agreed by .39 to .60.) It stays available as the published step, as a picture, and for
+# several effects at once.
 #
 # ## 3. Outcomes that are not normal
 #
-# The published test is an F-test. Here a tree says whom one half puts highest and whom lowest, and
-# the posterior of the *other* half says how far their average effects differ. The stand-in takes
-# noise to be normal; here it is not. (For binary outcomes, counts and outliers the full model has
-# families of its own.) Bars are 90% equal-tailed intervals of the contrast minus its true value,
-# one a trial with an effect of 1 in S.
+# The published test is an F-test. Here a tree names the units with the highest and the lowest
+# effects in one half, and the posterior of the *other* half gives the difference of their average
+# effects. The stand-in assumes normal noise; here it is not normal. (For binary outcomes, counts
+# and outliers the full model has families of its own.) Bars are 90% equal-tailed intervals of the
+# contrast minus its true value, one per trial with an effect of 1 in S.
 
 # %%
 NOISE = {
@@ -173,7 +173,7 @@ def skewed_trial(rng, noise):
 
 
 def contrast_errors(frame, effect):
-    """The honest contrasts minus what they should be, for the groups they are about."""
+    """Return the honest contrasts minus their true values, for their own groups."""
     halves = []
 
     def fit_half(half, seed):
@@ -221,19 +221,17 @@ by_noise = errors.groupby(["contrast", "noise"], sort=False)
 by_noise.agg(trials=("covered", "size"), covered=("covered", "mean"), median=("middle", "mean"))
 
 # %% [markdown]
-# The shape of the noise changes little. What shows in every row is something else: most blue
-# intervals lie below nought. With half the units a model shrinks differences it is not sure of, so
-# the contrast that decides is *understated*: claims become harder, not easier. For its size,
-# groups declared to differ are fitted once more with means of their own, which nothing shrinks
-# (orange): 15 of these 18 intervals hold the truth. They lie to the right, as a trial in which
-# chance made the difference large is declared more easily: read the size of a declared difference
-# with that in mind.
+# The shape of the noise changes little. Every row shows something else: most blue intervals lie
+# below 0. With half the units a model shrinks uncertain differences, so the contrast that decides
+# is *understated*: claims become harder, not easier. For its size, groups that are declared to
+# differ are fitted once more with means of their own, which nothing shrinks (orange): 15 of these
+# 18 intervals hold the truth. They lie to the right, as a trial in which chance made the difference
+# large is declared more easily: read the size of a declared difference with that in mind.
 #
 # ## 4. Can it be read?
 #
-# Each leaf must pay for itself. Raising the price of a leaf shortens the story; the share of the
-# effects' variance that the story explains, in every draw, says what is lost. Bars are 95%
-# equal-tailed intervals.
+# Each leaf has a price. A higher price shortens the story; the share of the effects' variance that
+# the story explains, in every draw, measures the loss. Bars are 95% equal-tailed intervals.
 
 # %%
 PRICES = (0.0, 0.02, 0.05, 0.2)
@@ -275,8 +273,8 @@ print(found[first].profile.text)
 # %% [markdown]
 # ## 5. Large studies
 #
-# The default route sorts effects on a line; nothing of the size units by units is formed. The map
-# compares every unit with its neighbours many times over.
+# The default route sorts effects on a line; no array of the size units by units is formed. The map
+# compares every unit with its neighbours many times.
 
 
 # %%
@@ -314,8 +312,8 @@ figure
 # ## 6. The threshold
 #
 # Subgroups are declared if their effects differ by more than a margin with posterior probability
-# .95. The margin is a judgement about medicine, the smallest difference that would change what is
-# done, and belongs in the study file. The probability is not a matter of taste as long as it is
+# .95. The margin is a judgement about medicine, the smallest difference that would change the
+# treatment, and belongs in the study file. The probability is not a matter of taste if it is
 # honest: judged on the half that did not suggest the groups.
 
 # %%
@@ -345,22 +343,22 @@ figure
 
 # %% [markdown]
 # Where effects are equal the other half declares nothing, for any margin. Nor do the same units,
-# but for one of twelve trials without a margin: the stand-in shrinks equal effects to nearly
-# nought. Models that do not shrink declare more. With exact posteriors of a linear model under
-# flat priors, and equal effects (200 trials of 120 units, margins from 0 to 0.2), the same units
-# declared subgroups in 41 to 11% of the trials, and the other half in 11 to 6%: each direction by
-# itself errs in 5%, but where nothing is there the two err together. The price of the other half
-# is the distance between the blue lines: it knows less, and understates.
+# except in one of twelve trials without a margin: the stand-in shrinks equal effects to nearly 0.
+# Models that do not shrink declare more. With exact posteriors of a linear model under flat priors,
+# and equal effects (200 trials of 120 units, margins from 0 to 0.2), the same units declared
+# subgroups in 41 to 11% of the trials, and the other half in 11 to 6%: each direction alone errs in
+# 5%, but where effects are equal the two err together. The price of the other half is the distance
+# between the blue lines: it has less information, and understates.
 #
-# How often a study like *yours* would declare something where nothing is, is a number the package
-# computes: `hte.calibrate_subgroups` refits studies drawn under equal effects with your covariates,
-# your arms and your units, and states how many there were and the Monte Carlo error of the rate.
+# The package computes how often a study like *yours* would declare subgroups where effects are
+# equal: `hte.calibrate_subgroups` refits studies drawn under equal effects with your covariates,
+# your arms and your units, and states their number and the Monte Carlo error of the rate.
 #
-# **Answer.** K and the perplexity hardly matter, since the profile tree, priced by the leaf and
-# judged on held-out units, decides what is reported. Shapes of noise hardly matter, since averages
-# are judged. Size does not matter without the map. What matters is that the units that suggest
-# subgroups do not judge them, and a margin that somebody can defend.
+# **Answer.** K and the perplexity barely matter, since the profile tree, which pays for each leaf
+# and is judged on held-out units, decides on the report. Shapes of noise barely matter, since
+# averages are judged. Size does not matter without the map. Two things matter: the units that
+# suggest subgroups do not judge them, and the margin is one that somebody can defend.
 #
-# **Caveat.** One scenario, one size, a stand-in for the model, and few trials a figure: the
+# **Caveat.** One scenario, one size, a stand-in for the model, and few trials per figure: the
 # benchmark of subgroups has the others. Where the effect changes smoothly, no number of groups is
 # right, and an honest "no subgroups" does not mean that effects are equal.

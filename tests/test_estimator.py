@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import sklearn
 import xarray as xr
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score, train_test_split
@@ -143,6 +144,17 @@ def test_an_array_of_mixed_values_keeps_its_categories(fake):
     assert set(frame["x1"]) == {"a", "b"}
 
 
+def test_matrices_and_columns_that_no_model_can_use_are_refused(fake, data):
+    y, treatment = data[1].to_numpy(), data[2].to_numpy()
+    numbers = np.column_stack([y, y])
+    with pytest.raises(DataError, match=r"Sparse data was passed.*toarray"):
+        EffectEstimator().fit(csr_array(numbers), y, treatment=treatment)
+    mixed = pd.DataFrame({"a": y, "b": [1, "two"] * 40})
+    for X in (mixed, mixed.to_numpy()):
+        with pytest.raises(DataError, match=r"values of type int and str.*to_numeric"):
+            EffectEstimator().fit(X, y, treatment=treatment)
+
+
 def test_names_and_labels_are_kept(fake, data):
     X, y, treatment = data
     made = EffectEstimator(reference=1).fit(X, y, treatment=treatment)
@@ -165,9 +177,9 @@ def test_a_table_of_one_column_is_a_column(fake, data):
 
 def test_rows_that_are_labelled_differently_are_refused(fake, data):
     X, y, treatment = data
-    with pytest.raises(DataError, match=r"outcome and X are labelled differently.*loc\[X.index\]"):
+    with pytest.raises(DataError, match=r"outcome and X have different row labels.*loc\[X.index\]"):
         EffectEstimator().fit(X, y.iloc[::-1], treatment=treatment)
-    with pytest.raises(DataError, match="treatment and X are labelled differently"):
+    with pytest.raises(DataError, match="treatment and X have different row labels"):
         EffectEstimator().fit(X, y, treatment=treatment.reset_index(drop=True))
     by_position = EffectEstimator().fit(X, y.to_numpy(), treatment=treatment.tolist())
     np.testing.assert_array_equal(by_position.fit_.study.outcome(), y)
@@ -211,8 +223,8 @@ def test_values_that_cannot_be_encoded_are_refused(estimator, data):
     ("y", "treatment", "said"),
     [
         (np.arange(79.0), None, "X has 80 rows, and outcome 79 values"),
-        (np.ones((80, 2)), None, r"outcome must have one value a row, got shape \(80, 2\)"),
-        (None, None, r"outcome must have one value a row, got shape \(\)"),
+        (np.ones((80, 2)), None, r"outcome must have one value per row, got shape \(80, 2\)"),
+        (None, None, r"outcome must have one value per row, got shape \(\)"),
         (np.arange(80.0), np.arange(80) % 3, "exactly two levels, got 3"),
         (np.full(80, np.nan), None, r"missing values in outcome \(80\)"),
     ],

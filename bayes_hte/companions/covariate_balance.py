@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from bayes_hte.companions.inputs import ARMS, UnitValues, column, treated, unit_values
+from bayes_hte.companions.inputs import ARMS, UnitValues, treated, unit_values
 from bayes_hte.errors import DataError
-from bayes_hte.study.frames import free_name, names_given
+from bayes_hte.study.frames import column, free_name, names_given
 from bayes_hte.study.kinds import check_usable, is_numeric, numeric_column
 
 RAW = "raw"

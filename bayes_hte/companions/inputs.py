@@ -12,41 +12,13 @@ import xarray as xr
 
 from bayes_hte.errors import DataError
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.study import frames
-from bayes_hte.study.frames import check_table, unit_labels
-from bayes_hte.study.kinds import Kind, described, kind_of, numeric_column, plain
+from bayes_hte.study.frames import column, unit_labels
+from bayes_hte.study.kinds import Kind, described, kind_of, numeric_column
 
 type UnitValues = str | pd.Series | np.ndarray | xr.DataArray
 """One number a unit: the name of a column, or values in the order or with the labels of units."""
 
 ARMS = ("control", "treated")
-
-
-def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
-    """Return one complete column of a frame.
-
-    Parameters
-    ----------
-    frame : DataFrame, shape (unit, ...)
-        The data.
-    name : str
-        Column name.
-    role : str
-        What the column is, for the messages.
-
-    Returns
-    -------
-    Series, shape (unit,)
-
-    Raises
-    ------
-    DataError
-        If `frame` is not a frame with rows, or the column is absent, doubled or incomplete.
-    """
-    check_table(frame, "frame")
-    if not len(frame):
-        raise DataError("the frame has no rows.")
-    return plain(frames.column(frame, name, role))
 
 
 def numbers(frame: pd.DataFrame, name: str, role: str) -> np.ndarray:

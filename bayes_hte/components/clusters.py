@@ -26,7 +26,7 @@ def cluster_intercepts(role: str, design: Design, *, scale: float) -> TensorVari
     design : Design
         Rows with clusters.
     scale : float
-        Latent sd of what is modelled.
+        Latent sd of the modelled column.
 
     Returns
     -------
@@ -41,8 +41,8 @@ def cluster_intercepts(role: str, design: Design, *, scale: float) -> TensorVari
 def predict_clusters(posterior: xr.Dataset, role: str, rows: Design) -> np.ndarray:
     """Evaluate the intercepts at rows, draw by draw.
 
-    A cluster the study never saw is drawn from the distribution of clusters, the same for all its
-    rows and from a seed made of its label, so that predictions repeat.
+    A cluster that the study never saw is drawn from the distribution of clusters, once for all its
+    rows and with a seed made of its label, so that predictions repeat.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ class PlacedTerm:
     sparse : bool
         Whether the probabilities of its columns are sampled if it is a forest.
     basis : ndarray, shape (unit,), or None
-        What multiplies it at the rows of the study; None is 1.
+        The factor of the function at the rows of the study; None is 1.
     """
 
     term: Term
@@ -59,9 +59,9 @@ class Imputations:
     Attributes
     ----------
     table : ndarray, shape (chain * draw, unit)
-        One imputed column a draw, chain by chain.
+        One imputed column per draw, chain by chain.
     draws : int
-        Draws of a chain.
+        Draws per chain.
     """
 
     table: np.ndarray = field(repr=False)
@@ -70,7 +70,7 @@ class Imputations:
 
 @dataclass(frozen=True)
 class Component:
-    """One PyMC model with what is needed to sample it and to predict from it.
+    """One PyMC model with the parts that sampling and prediction need.
 
     Attributes
     ----------
@@ -98,13 +98,13 @@ class Component:
     noise : mapping of str to TensorVariable
         The family's other parameters.
     observed : ndarray or TensorVariable, shape (unit,)
-        What the likelihood sees: `y`, or the imputation of the moment.
+        Column in the likelihood: `y`, or the current imputation.
     forests : mapping of str to ForestData
         The forest variables by name; empty for another surface.
     clustered : bool
         Whether clusters have intercepts.
     imputations : Imputations or None
-        Of a second stage.
+        Outcomes of a second stage.
     """
 
     role: str
@@ -179,7 +179,7 @@ def check_column(
     y : ndarray, shape (unit,)
         The column.
     role : str
-        What it is, for the message.
+        Role of the column, for the message.
     family, surface, noise : str
         Names.
 
@@ -231,8 +231,8 @@ def build_component(
     priors : mapping of term kind to TermPrior
         Prior of each kind of term.
     mediator : ndarray, shape (unit,), optional
-        The mediator, for terms that multiply what differs from the design's expectation of it, or
-        that expectation.
+        The mediator, for terms that multiply its deviation from the design's expectation, or that
+        expectation.
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale differs between units.
     clustered : bool, default False
@@ -321,7 +321,7 @@ def _place(
 def _observe(
     role: str, distribution: TensorVariable, y: np.ndarray, imputations: Imputations | None
 ) -> np.ndarray | TensorVariable:
-    """Add the likelihood to the PyMC model in context; return what it sees."""
+    """Add the likelihood to the PyMC model in context; return its column."""
     name = f"{role}_observed"
     if imputations is None:
         values = y.astype(np.int64) if "int" in distribution.dtype else y

@@ -1,4 +1,4 @@
-"""The second stage of the X-learner: effects modelled themselves, the other arm imputed.
+"""The second stage of the X-learner: a model of effects, with the other arm imputed.
 
 Stage one is a T-learner, ``f_0`` and ``f_1``. Stage two models the imputed effects
 
@@ -32,12 +32,12 @@ from bayes_hte.study.spec import PriorSpec
 
 
 def imputed_effects(mu: xr.DataArray, y: np.ndarray, arm: np.ndarray) -> Imputations:
-    """Impute each unit's effect from every draw of stage one.
+    """Impute each unit's effect from every draw of the first stage.
 
     Parameters
     ----------
     mu : DataArray, dims (chain, draw, unit, arm)
-        Expected outcomes of stage one.
+        Expected outcomes of the first stage.
     y : ndarray, shape (unit,)
         Observed outcome.
     arm : ndarray of int, shape (unit,)

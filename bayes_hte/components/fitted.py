@@ -149,7 +149,7 @@ class FittedComponent:
         )
 
     def mean(self, design: Design | None = None) -> xr.DataArray:
-        """Expected value of a component without mediator, dims (chain, draw, unit, arm)."""
+        """Return the expectation of a column without mediator, dims (chain, draw, unit, arm)."""
         base = self.linear_predictor(design).base
         return base.copy(data=self.family.inverse_link(base.to_numpy()))
 

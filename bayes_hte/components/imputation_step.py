@@ -1,9 +1,9 @@
 """A PyMC step method that walks through imputed outcomes: one stage feeding the next.
 
 The index of the imputation is a variable of the model that no likelihood may move: each iteration
-takes the next draw of the stage before, whatever the present stage thinks of it (a *cut* between
-the two). Consecutive draws of one chain differ little, so the present stage keeps up with them, and
-its draws spread over both stages' uncertainty.
+takes the next draw of the previous stage, however improbable it is in this stage (a *cut* between
+the two). Consecutive draws of one chain differ little, so this stage keeps up with them, and its
+draws spread over the uncertainty of both stages.
 
 References
 ----------
@@ -21,14 +21,14 @@ from pytensor.tensor.variable import TensorVariable
 
 
 class ImputationStep(BlockedStep):
-    """Move an index through the draws of one chain of the stage before.
+    """Move an index through the draws of one chain of the previous stage.
 
     Parameters
     ----------
     variable : TensorVariable
         Value variable of the index; its start value in each chain is that chain's first draw.
     draws : int
-        Draws of a chain of the stage before; the walk starts again after the last.
+        Draws per chain of the previous stage; the walk starts again after the last.
     """
 
     name = "imputation"

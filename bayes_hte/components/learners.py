@@ -12,19 +12,19 @@ homogeneous               shared g(x) plus a constant effect: the model of no he
 ========================  ==========================================================================
 
 All but s have a mean for each arm, so that an effect is shrunk towards the average effect and not
-towards zero. With a mediator each learner adds slopes of the mediator less what is expected of it
-given covariates and arm, in the same pattern; the outcome model is then linear in the mediator on
-the link scale, with slopes that vary with the covariates. The expectation has a coefficient of its
-own. Surfaces that shrink miss part of what covariates do to the outcome; covariates that move the
-outcome often move the mediator, and without that coefficient the slope takes over what was missed,
-so that a direct effect is taken for an indirect one (regularisation-induced confounding, here of
-the mediator). To separate the two is Mundlak's device for the effects of groups.
+towards zero. With a mediator each learner adds, in the same pattern, slopes of the mediator minus
+its expectation given covariates and arm; the outcome model is then linear in the mediator on the
+link scale, with slopes that vary with the covariates. The expectation has a coefficient of its own.
+Surfaces that shrink miss part of the effect of the covariates on the outcome; covariates that move
+the outcome often move the mediator, and without that coefficient the slope absorbs the part that
+was missed, so that a direct effect passes for an indirect one (regularisation-induced confounding,
+here of the mediator). Separating the two is Mundlak's device for the effects of groups.
 
-Where a covariate's levels have means of their own (``means_by``), what is the same for all units is
-the same within a level instead: differences between its levels are then not shrunk towards none.
-Each level also has a linear trend of its own in each arm, shrunk but little. Without it, what the
-strongly shrunk deviations miss of a direct effect that varies within a level would go into that
-level's slope of the mediator, and so into its indirect effect.
+Where a covariate's levels have means of their own (``means_by``), terms that are the same for all
+units are the same within a level instead: differences between levels are then not shrunk towards 0.
+Each level also has a linear trend of its own in each arm, with little shrinkage. Without it, the
+part of a direct effect that varies within a level, and that the strongly shrunk deviations miss,
+would go into that level's slope of the mediator, and so into its indirect effect.
 
 References
 ----------
@@ -42,10 +42,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bayes_hte.errors import UnsupportedError, unknown_name
+from bayes_hte.study.design import Design
+from bayes_hte.surfaces.registry import GP
 from bayes_hte.surfaces.terms import Term
 
 ARMS = (0, 1)
-# What is the same for all units has terms of its own, so that deviations can shrink to nothing.
+# Parts that are the same for all units have terms of their own, so that deviations can shrink to 0.
 ARM_MEANS = tuple(Term(f"mean_{a}", "arm_mean", "none", arm=a) for a in ARMS)
 MEAN_SLOPE = Term("mediator", "mediator", "none", on_mediator=True)
 # The shared part may use the estimated propensity (against regularisation-induced confounding).
@@ -204,8 +206,19 @@ def learner_terms(
     return (*own, *_trends(means_by, levels)) if trends and found.varies else own
 
 
+def design_terms(
+    design: Design, *, learner: str, surface: str, mediated: bool, means_by: str | None
+) -> tuple[Term, ...]:
+    """Return the terms of a component for the rows of a study; see :func:`learner_terms`."""
+    levels = () if means_by is None else design.levels(means_by)
+    # Trends on Gaussian processes would be further processes to integrate out.
+    return learner_terms(
+        learner, mediated=mediated, means_by=means_by, levels=levels, trends=surface != GP
+    )
+
+
 def _by_level(term: Term, column: str, levels: tuple[str, ...]) -> tuple[Term, ...]:
-    """Return one term a level in place of one that is the same for all units."""
+    """Return one term per level in place of one that is the same for all units."""
     if term.features != "none":
         return (term,)
     return tuple(

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 
 from bayes_hte.components.component import Component, build_component
 from bayes_hte.components.families import get_family
-from bayes_hte.components.learners import learner_terms
+from bayes_hte.components.learners import design_terms
 from bayes_hte.components.priors import term_priors
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
-from bayes_hte.surfaces.registry import GP
 
 
 def build_mediator(
@@ -48,13 +47,8 @@ def build_mediator(
         design=design,
         family=get_family(family),
         surface=surface,
-        terms=learner_terms(
-            learner,
-            mediated=False,
-            means_by=means_by,
-            levels=() if means_by is None else design.levels(means_by),
-            # A Gaussian process of a level and arm would be another to integrate out.
-            trends=surface != GP,
+        terms=design_terms(
+            design, learner=learner, surface=surface, mediated=False, means_by=means_by
         ),
         priors=term_priors("mediator", priors),
         clustered=True,

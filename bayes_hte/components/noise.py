@@ -29,7 +29,7 @@ ARM_SD, COVARIATE_SD = 0.5, 0.25
 
 
 def check_noise(noise: str, family: Family, role: str) -> None:
-    """Check that a family can have the noise that is asked for.
+    """Check that a family can have a noise model.
 
     Raises
     ------

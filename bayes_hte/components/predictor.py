@@ -1,4 +1,4 @@
-"""Draws of a linear predictor: what the g-formula needs of a component, and nothing of PyMC."""
+"""Draws of a linear predictor: the input of the g-formula, free of PyMC."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LinearPredictor:
         arm : ndarray of int, shape (unit,)
             Arm of each unit.
         mediator : ndarray, shape (unit,), or None
-            Its mediator less what is expected of it in its own arm, if the component sees one.
+            Its mediator minus the expectation in its own arm, if the component sees one.
 
         Returns
         -------
@@ -52,7 +52,7 @@ class LinearPredictor:
             return eta
         if mediator is None:
             raise DataError(
-                "this component sees a mediator; give each unit's deviation from what is expected."
+                "this component sees a mediator; give each unit's deviation from its expectation."
             )
         return eta + _own_arm(self.slope, arm) * mediator
 

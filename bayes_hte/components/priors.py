@@ -15,10 +15,10 @@ class TermPrior:
     Attributes
     ----------
     scale : float
-        Prior standard deviation of the function at any x, in units of the latent sd of what is
-        modelled (gaussian: the sd of the column; bernoulli 1.5 on the logit and poisson 1 on the
-        log scale), for slopes of the mediator and of its expectation divided by the sd of the
-        mediator about its expectation.
+        Prior standard deviation of the function at any x, in units of the latent sd of the column
+        (gaussian: its sd; bernoulli 1.5 on the logit and poisson 1 on the log scale), for slopes of
+        the mediator and of its expectation divided by the sd of the mediator about its
+        expectation.
     trees : int
         Number of trees if the surface is a forest.
     because : str

@@ -17,12 +17,12 @@ from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.study import Study
 from bayes_hte.surfaces.terms import Term
 
-# What `Design.learn` is given beside the study, and the column that keeps it.
+# Arguments of `Design.learn` next to the study, and the columns that keep them.
 ESTIMATED = {"propensity": PROPENSITY_COLUMN, "expected_mediator": EXPECTED_COLUMN}
 
 
 def to_tree(component: FittedComponent | StackedComponent) -> xr.DataTree:
-    """Return everything a component needs to predict again.
+    """Return everything that a component needs to predict again.
 
     Parameters
     ----------
@@ -32,10 +32,9 @@ def to_tree(component: FittedComponent | StackedComponent) -> xr.DataTree:
     -------
     DataTree
         Groups ``posterior``, ``sample_stats``, ``trees/<term>``; the rest as JSON in the attribute
-        ``component``. The rows of the study are not stored, but the propensity and the
-        expected mediator they were given are.
-        Stacked candidates are groups ``candidate_0``, ..., with their table in the attribute
-        ``stacking``.
+        ``component``. The rows of the study are not stored, except their estimated propensity and
+        expected mediator. Stacked candidates are groups ``candidate_0``, ..., with their table in
+        the attribute ``stacking``.
     """
     if isinstance(component, FittedComponent):
         return _fitted_tree(component)

@@ -1,8 +1,8 @@
-"""Several models of one column, mixed by how well they predict left-out units.
+"""Several models of one column, weighted by their predictions of left-out units.
 
 The weights maximise the leave-one-out predictive score of the mixture, estimated by Pareto-smoothed
 importance sampling. They score predictions of the observed outcome, not effects, which nobody
-observes; where the candidates' effects differ, show them side by side.
+observes; where the effects of the candidates differ, both should be shown.
 
 References
 ----------
@@ -27,9 +27,6 @@ from bayes_hte.errors import SamplingError
 from bayes_hte.names import ARM, DRAW, SAMPLE
 from bayes_hte.study.design import Design
 
-# Above this share of units with an unreliable importance weight, weights are only a rough guide.
-MAX_BAD_SHARE = 0.1
-
 
 @dataclass(frozen=True)
 class StackedComponent:
@@ -40,7 +37,7 @@ class StackedComponent:
     candidates : mapping of str to FittedComponent
         By label (``"forest"``, ``"gp"``), with all their draws.
     table : DataFrame
-        One row a candidate: ``elpd``, ``se``, ``weight``, ``bad_pareto_k`` (share of units).
+        One row per candidate: ``elpd``, ``se``, ``weight``, ``bad_pareto_k`` (share of units).
     """
 
     candidates: Mapping[str, FittedComponent]
@@ -48,7 +45,7 @@ class StackedComponent:
 
     @property
     def first(self) -> FittedComponent:
-        """The candidate whose encoding, family and names stand for all."""
+        """The candidate that provides encoding, family and names for all."""
         return next(iter(self.candidates.values()))
 
     @property
@@ -72,13 +69,8 @@ class StackedComponent:
         return self.table["weight"]
 
     @property
-    def reliable(self) -> bool:
-        """Whether few enough units have an unreliable importance weight in every candidate."""
-        return bool((self.table["bad_pareto_k"] <= MAX_BAD_SHARE).all())
-
-    @property
     def posterior(self) -> xr.Dataset:
-        """Which candidate each draw comes from, dims (chain, draw)."""
+        """The candidate of each draw, dims (chain, draw)."""
         chains = self.first.posterior.sizes["chain"]
         values = np.broadcast_to(self._assignment(), (chains, self._assignment().size))
         name = f"{self.role}_candidate"
@@ -112,7 +104,7 @@ class StackedComponent:
         }
 
     def mean(self, design: Design | None = None) -> xr.DataArray:
-        """Expected value without mediator, dims (chain, draw, unit, arm)."""
+        """Return the expectation of a column without mediator, dims (chain, draw, unit, arm)."""
         base = self.linear_predictor(design).base
         return base.copy(data=self.family.inverse_link(base.to_numpy()))
 

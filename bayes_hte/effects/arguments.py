@@ -1,4 +1,4 @@
-"""Checks of what a user passes: numbers, generators, draws, and the direction that is better."""
+"""Checks of arguments: numbers, generators, draws, and the direction that is better."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_number(
     name : str
         Name of the argument.
     value : object
-        What was passed.
+        The argument.
     allowed : str
         The range in words, after "must be".
     fits : callable
@@ -37,7 +37,7 @@ def check_number(
     whole : bool, default False
         Whether it must be a whole number.
     hint : str
-        What to try.
+        A value to try, or the reason.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def check_draws(draws: object, what: str, dims: tuple[str, ...]) -> None:
     Parameters
     ----------
     draws : object
-        What was passed.
+        The argument.
     what : str
         Name of the argument.
     dims : tuple of str

@@ -1,4 +1,4 @@
-"""Options that are allowed and probably not meant: each is a warning before anything is sampled.
+"""Options that contradict the data or are probably not meant, found before anything is sampled.
 
 A gaussian model of a 0/1 or count column is a choice that some make on purpose, so the family is
 doubted only where nobody chose it: where it was left at its default.
@@ -7,24 +7,21 @@ doubted only where nobody chose it: where it was left at its default.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from scipy import stats
 
-from bayes_hte.errors import DoubtfulOptionWarning, SpecError, warn
+from bayes_hte.errors import DataError, DoubtfulOptionWarning, SpecError, warn
 from bayes_hte.fitting.plan import Plan
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 
+# The default family, an object of its own: `is` distinguishes it from the same text of a user.
+# (scikit-learn allows no subclass of text as the default of an estimator's option.)
+GAUSSIAN = str(b"gaussian", "ascii")
 # Whole numbers look like events counted where 0 occurs, the mean is small and the right tail long.
 LARGEST_MEAN, LEAST_SKEWNESS = 5.0, 0.5
-
-
-class Unstated(str):
-    """A default of an option of text, distinct from the same text given by a user."""
-
-    __slots__ = ()
 
 
 def warn_of_families(study: Study, plan: Plan, *, stated: Collection[str]) -> None:
@@ -59,7 +56,7 @@ def warn_of_families(study: Study, plan: Plan, *, stated: Collection[str]) -> No
 
 
 def check_declaration(spec: Spec, study: Study) -> None:
-    """Refuse what a study file cannot mean for its data, and warn of what it probably does not.
+    """Refuse declarations that are impossible for the data, and warn of improbable ones.
 
     Parameters
     ----------
@@ -72,6 +69,8 @@ def check_declaration(spec: Spec, study: Study) -> None:
     ------
     SpecError
         If the minimal important difference of a probability is 1 or more.
+    DataError
+        If the mediator is to be held at a value outside its observed range.
 
     Warns
     -----
@@ -85,6 +84,8 @@ def check_declaration(spec: Spec, study: Study) -> None:
             f"outcome.minimal_important_difference = {least:g} of a probability: no two "
             "probabilities differ by 1 or more. For 10 percentage points write 0.1."
         )
+    if spec.mediator is not None:
+        check_controlled_values(study, spec.mediator.controlled_at)
     width = float(np.ptp(study.outcome()))
     if least > width:
         warn(
@@ -98,8 +99,32 @@ def check_declaration(spec: Spec, study: Study) -> None:
     warn_of_families(study, Plan.from_spec(spec), stated=stated)
 
 
+def check_controlled_values(study: Study, values: Sequence[float]) -> None:
+    """Refuse values of controlled direct effects that the mediator never takes.
+
+    Parameters
+    ----------
+    study : Study
+        A study with a mediator.
+    values : sequence of float
+        Values that the mediator is held at.
+
+    Raises
+    ------
+    DataError
+        If one lies outside the observed range.
+    """
+    observed = study.mediator()
+    outside = [v for v in values if not observed.min() <= v <= observed.max()]
+    if outside:
+        raise DataError(
+            f"mediator.controlled_at {outside} lies outside the observed mediator "
+            f"({observed.min():g} to {observed.max():g}); the model says nothing there."
+        )
+
+
 def _better_families(values: np.ndarray) -> Iterator[str]:
-    """Yield what a gaussian model misses of a column, and the family that does not."""
+    """Yield the reason against a gaussian model of a column, and the family to use instead."""
     distinct = np.unique(values)
     if distinct.size == 2:
         code = "" if set(distinct) == {0, 1} else "code it as 0 and 1, and "

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte import effects
-from bayes_hte.errors import DataError
+from bayes_hte.fitting.doubts import check_controlled_values
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.names import ARM, POPULATIONS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
@@ -23,19 +23,9 @@ def controlled_effects(fit: Fit, values: tuple[float, ...]) -> xr.DataArray | No
     """
     if not values:
         return None
-    observed = fit.study.mediator()
-    outside = [v for v in values if not observed.min() <= v <= observed.max()]
-    if outside:
-        raise DataError(
-            f"mediator.controlled_at {outside} lies outside the observed mediator "
-            f"({observed.min():g} to {observed.max():g}); the model says nothing there."
-        )
-    draws = [
-        effects.average(
-            effects.controlled_direct_effect(fit.potential_outcomes(mediator_value=value))
-        )
-        for value in values
-    ]
+    check_controlled_values(fit.study, values)
+    held = (fit.potential_outcomes(mediator_value=value) for value in values)
+    draws = [effects.average(effects.controlled_direct_effect(mu)) for mu in held]
     dimension = xr.DataArray(list(values), dims="mediator_value", name="mediator_value")
     return xr.concat(draws, dimension, combine_attrs="drop_conflicts").transpose(
         *SAMPLE, "mediator_value"
@@ -59,7 +49,7 @@ def learner_summary(fit: Fit, held_out: Study | None) -> xr.Dataset:
     Parameters
     ----------
     fit : Fit
-        Its fit.
+        The learner's fit.
     held_out : Study, optional
         Units that were not fitted.
 
@@ -80,8 +70,8 @@ def learner_summary(fit: Fit, held_out: Study | None) -> xr.Dataset:
 def arm_means(fit: Fit, mu: xr.DataArray) -> xr.DataArray:
     """Average expected outcomes over the units of the study, dims (chain, draw, arm)."""
     mu = mu.mean(UNIT)
-    if "effect" not in fit.components:
+    if not fit.plan.second_stage:
         return mu
-    # The second stage of learner "x" replaces the difference of the arms.
+    # The second stage replaces the difference of the arms.
     moved = mu.isel({ARM: 0}) + fit.cate().mean(UNIT)
     return mu.where(mu[ARM] == mu[ARM][0], moved)

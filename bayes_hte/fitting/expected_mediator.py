@@ -1,11 +1,11 @@
-"""What is expected of each unit's mediator: the part of it that covariates and arm account for.
+"""The expectation of each unit's mediator: the part of it that covariates and arm account for.
 
-The outcome model is linear in what differs from this expectation, and in the expectation itself,
+The outcome model is linear in the deviation from this expectation, and in the expectation itself,
 each with a coefficient of its own (:mod:`bayes_hte.components.learners` says why). Predictions use
 the posterior mean. For the units that the outcome model is fitted to, the posterior mean has seen
-their own mediators: part of a unit's noise is in it, what is left differs less than it should, and
-the slope of the mediator would be biased. They get the posterior mean of all the others, by
-weighting the draws; that is cross-fitting without refitting.
+their own mediators: part of a unit's noise is in it, the deviations vary less than they should, and
+the slope of the mediator would be biased. These units get the posterior mean given all the others,
+by weighting the draws; that is cross-fitting without refitting.
 
 References
 ----------
@@ -25,7 +25,7 @@ from scipy.special import softmax
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.study.study import Study
 
-# Fewer draws have no tail whose shape could be estimated; such fits are for trying things out.
+# With fewer draws the shape of the tail cannot be estimated; such fits are trials.
 FEWEST_DRAWS = 25
 
 
@@ -37,7 +37,7 @@ def expected_mediator(mediator: FittedComponent, eta: xr.DataArray) -> np.ndarra
     mediator : FittedComponent
         The mediator model.
     eta : DataArray, dims (chain, draw, unit, arm)
-        Its linear predictor at the wanted rows.
+        Its linear predictor at the rows.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def expected_mediator(mediator: FittedComponent, eta: xr.DataArray) -> np.ndarra
 
 
 def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
-    """Return what the other units say of each unit's mediator in its own arm.
+    """Return the expectation of each unit's mediator in its own arm, given the other units.
 
     Parameters
     ----------

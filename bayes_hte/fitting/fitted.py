@@ -1,4 +1,4 @@
-"""A fitted study: every component, and what they say about outcomes and effects."""
+"""A fitted study: every component, and their outcomes and effects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bayes_hte.study.frames import check_table, unit_labels
 from bayes_hte.study.study import Study
 
 AnyComponent = FittedComponent | StackedComponent
-# Rows predicted at once: bounds the memory of what lies between parameters and outcomes.
+# Rows predicted at once: bounds the memory of the arrays between parameters and outcomes.
 BATCH = 4000
 
 
@@ -41,13 +41,27 @@ class Fit:
     study : Study
         The data.
     plan : Plan
-        What was fitted.
+        The models.
     seed : int
-        The seed at the front door.
+        The user's seed.
     components : mapping of str to FittedComponent or StackedComponent
         ``"propensity"``, ``"outcome"``, with a mediator ``"mediator"``, and for learner ``"x"``
         the second stage ``"effect"``.
-    """
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+    >>> fit.study.contrast
+    '1 vs 0'
+    >>> list(fit.components)
+    ['propensity', 'mediator', 'outcome']
+    >>> fit.cate().sizes["unit"]
+    60
+    """  # noqa: E501
 
     study: Study
     plan: Plan
@@ -86,6 +100,11 @@ class Fit:
             groups[group] = array.assign_attrs(column=column).to_dataset(name=name)
         return xr.DataTree.from_dict(groups)
 
+    @property
+    def is_prior(self) -> bool:
+        """Whether the draws are those of the priors, from :func:`bayes_hte.fit_prior`."""
+        return "propensity" not in self.components
+
     def propensity(self, newdata: pd.DataFrame | None = None) -> xr.DataArray:
         """Return the probability of the non-reference arm.
 
@@ -101,8 +120,21 @@ class Fit:
         Raises
         ------
         DataError
-            If new data lack a covariate, or hold a level the study does not.
-        """
+            If new data lack a covariate, or hold a level the study does not; or if the draws are
+            those of the priors.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+        >>> bool(((fit.propensity() > 0) & (fit.propensity() < 1)).all())
+        True
+        """  # noqa: E501
+        if self.is_prior:
+            raise DataError("draws of the priors have no propensity; take it from hte.fit.")
         component = self.components["propensity"]
         design = None if newdata is None else component.design.replay(newdata)
         return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
@@ -121,7 +153,7 @@ class Fit:
         newdata : DataFrame, optional
             Rows with every covariate; default the study's units.
         mediator_value : float, optional
-            Hold the mediator at this value for everybody (for controlled direct effects).
+            Hold the mediator at this value for all units (for controlled direct effects).
         batch : int, default 4000
             New rows predicted at once; the result does not depend on it, the memory does.
 
@@ -138,18 +170,28 @@ class Fit:
             value is given for a study without mediator.
         UnsupportedError
             If the learner models the effect itself (``"x"``).
-        """
-        if "effect" in self.components:
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+        >>> dict(fit.potential_outcomes(frame.head(3)).sizes)
+        {'chain': 2, 'draw': 20, 'unit': 3, 'arm': 2, 'mediator_arm': 2}
+        """  # noqa: E501
+        if self.plan.second_stage:
             raise UnsupportedError(
-                "learner 'x' models the effect, not the outcomes under both arms; use fit.cate(), "
-                "or learner='t' for both."
+                f"learner {self.plan.learner!r} models the effect, not the outcomes under both "
+                f"arms; use fit.cate(), or learner={self.plan.first_stage().learner!r} for both."
             )
         if "mediator" not in self.components and mediator_value is not None:
             raise DataError("this study has no mediator to hold at a value.")
         return _in_batches(lambda rows: self._outcomes(rows, mediator_value), newdata, batch)
 
     def cate(self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH) -> xr.DataArray:
-        """Conditional average treatment effect (total effect), dims (chain, draw, unit).
+        """Return the conditional average treatment effect of each unit: its total effect.
 
         Parameters
         ----------
@@ -160,8 +202,20 @@ class Fit:
         -------
         DataArray, dims (chain, draw, unit)
             In outcome units.
-        """
-        if "effect" not in self.components:
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+        >>> fit.cate().dims
+        ('chain', 'draw', 'unit')
+        >>> fit.cate(frame.head(3)).sizes["unit"]
+        3
+        """  # noqa: E501
+        if not self.plan.second_stage:
             return effects.cate(self.potential_outcomes(newdata, batch=batch))
         tau = _in_batches(self._blended, newdata, batch)
         words = {"scale": "response", "effect": "cate", "contrast": self.study.contrast}
@@ -169,7 +223,7 @@ class Fit:
         return tau.rename("cate").assign_attrs(long_name=long_name, **words)
 
     def effects(self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH) -> xr.Dataset:
-        """Every effect of each unit: total and, with a mediator, direct and indirect.
+        """Return every effect of each unit: total and, with a mediator, direct and indirect.
 
         Parameters
         ----------
@@ -181,14 +235,27 @@ class Fit:
         Dataset, dims (chain, draw, unit)
             In outcome units: ``te`` and, with a mediator, ``tnie``, ``pnde``, ``pnie`` and
             ``tnde``.
-        """
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+        >>> effects = fit.effects()
+        >>> list(effects)
+        ['te', 'tnie', 'pnde', 'pnie', 'tnde']
+        >>> np.allclose(effects["te"], effects["tnie"] + effects["pnde"])
+        True
+        """  # noqa: E501
         if "mediator" in self.components:
             return effects.decompose(self.potential_outcomes(newdata, batch=batch))
         te = self.cate(newdata, batch=batch).rename("te")
         return te.assign_attrs(effect="te", long_name="total effect").to_dataset()
 
     def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
-        """Average effects over the units of the study (SATE), one row each.
+        """Summarise the average effects over the units of the study (SATE), one row each.
 
         Parameters
         ----------
@@ -219,7 +286,9 @@ class Fit:
         """  # noqa: E501
         draws = self.effects() if "mediator" in self.components else self.cate().to_dataset()
         table = summarize(effects.average(draws), ci_prob=ci_prob)
-        return table.assign(note=health_note(self._health_of(draws)))
+        # Draws of the priors are independent, in one chain.
+        note = "" if self.is_prior else health_note(self._health_of(draws))
+        return table.assign(note=note)
 
     def health(self) -> tuple[CheckResult, ...]:
         """Judge the draws by the check of sampling health: averages, single units, divergences.
@@ -267,7 +336,7 @@ class Fit:
         return modifier_table(self.components, ci_prob=ci_prob, ci_kind=ci_kind)
 
     def observed_predictor(self) -> xr.DataArray:
-        """Linear predictor of the outcome at each unit's own arm and mediator.
+        """Return the linear predictor of the outcome at each unit's own arm and mediator.
 
         Returns
         -------
@@ -277,7 +346,7 @@ class Fit:
         if "mediator" in self.components:
             own = outcome.design.expected_mediator
             deviation = self.study.mediator() - own
-            # Of the two arms only the unit's own is looked at.
+            # Of the two arms only the unit's own is used.
             expected = np.column_stack([own, own])
         predictor = outcome.linear_predictor(expected=expected)
         eta = predictor.as_observed(self.study.arm_index(), deviation)
@@ -315,10 +384,8 @@ class Fit:
 
     def first_stage(self) -> Fit:
         """Return the fit without its second stage (learner ``"x"``); itself if there is none."""
-        if "effect" not in self.components:
-            return self
         first = {role: c for role, c in self.components.items() if role != "effect"}
-        return replace(self, plan=replace(self.plan, learner="t"), components=first)
+        return replace(self, plan=self.plan.first_stage(), components=first)
 
     def unit_log_likelihood(self) -> xr.DataArray:
         """Log-likelihood of each unit's outcome and mediator together, dims (chain, draw, unit)."""
@@ -407,7 +474,7 @@ def _in_batches(
     newdata: pd.DataFrame | None,
     batch: int,
 ) -> xr.DataArray:
-    """Predict new rows some at a time, and join along the units."""
+    """Predict new rows in batches, and join along the units."""
     if batch < 1:
         raise DataError(f"batch must be at least 1 row, got {batch}.")
     if newdata is None:

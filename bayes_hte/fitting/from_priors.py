@@ -1,7 +1,7 @@
-"""What the priors say before the data do: a fit whose draws come from the prior.
+"""A fit whose draws come from the priors, to see what they say before the data do.
 
-The result has the form of any fit, so every effect, average and plot can be taken of it. Scales,
-offsets and encodings of the priors are those the data set; no likelihood enters.
+The result has the form of any fit, so its effects, averages and plots are taken in the same way.
+The data set the scales, offsets and encodings of the priors; no likelihood enters.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import xarray as xr
 
 from bayes_hte.components.component import Component
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.errors import UnsupportedError
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.fitting.expected_mediator import expected_seen
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.fitting.plan import Plan, check_plan
 from bayes_hte.fitting.sampling import quiet
 from bayes_hte.fitting.stages import Sampler, fit_stage, stages
 from bayes_hte.names import SAMPLE
-from bayes_hte.seeds import stage_seed
+from bayes_hte.seeds import check_seed, stage_seed
 from bayes_hte.study.study import Study
 from bayes_hte.surfaces.forest.core import prior_forests
 from bayes_hte.surfaces.forest.draws import stack
@@ -35,7 +35,7 @@ def fit_prior(study: Study, plan: Plan, *, seed: int, draws: int = 500) -> Fit:
     study : Study
         The data; only their scales and covariates are used.
     plan : Plan
-        The models. The propensity is left out: as an estimate it is not a matter of the prior.
+        The models. The propensity is left out: as an estimate it has no place in the prior.
     seed : int
         Same seed, same draws.
     draws : int, default 500
@@ -47,16 +47,28 @@ def fit_prior(study: Study, plan: Plan, *, seed: int, draws: int = 500) -> Fit:
 
     Raises
     ------
+    DataError
+        If a column does not suit its family, or arm and covariates determine the mediator.
+    SpecError
+        If an option is unknown or out of its range.
     UnsupportedError
         For stacked candidates, whose weights have no prior, and for learner ``"x"``, whose second
         stage is defined by the draws of the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1", "x2"])
+    >>> prior = hte.fit_prior(study, hte.Plan(), seed=1, draws=20)
+    >>> dict(prior.cate().sizes)
+    {'chain': 1, 'draw': 20, 'unit': 60}
     """
-    if plan.stack_with or plan.learner == "x":
-        what = "stacked candidates have" if plan.stack_with else "learner 'x' has"
-        raise UnsupportedError(
-            f"{what} no prior of its own; look at one candidate, or at learner 't', at a time."
-        )
-    plan, sample = replace(plan, propensity_covariate=False), prior_sampler(seed=seed, draws=draws)
+    plan.check_has_prior()
+    check_number("draws", draws, "a whole number, 1 or more", lambda n: n >= 1, whole=True)
+    plan, seed = replace(plan, propensity_covariate=False), check_seed(seed)
+    sample = prior_sampler(seed=seed, draws=draws)
     check_plan(study, plan)
     done: dict[str, FittedComponent] = {}
     for stage in stages(study, plan):
@@ -66,7 +78,7 @@ def fit_prior(study: Study, plan: Plan, *, seed: int, draws: int = 500) -> Fit:
 
 
 def prior_sampler(*, seed: int, draws: int) -> Sampler:
-    """Return what draws a component's parameters from its prior."""
+    """Return the function that draws a component's parameters from its prior."""
     return lambda component: _draw(component, stage_seed(seed, component.role), draws)
 
 

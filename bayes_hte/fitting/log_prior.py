@@ -1,16 +1,16 @@
-"""Log prior density of the parameters that say how large effects are and how much they may vary.
+"""Log prior density of the parameters that set the size of effects and their variation.
 
-Those of the terms that differ between the arms (or multiply a mediator that does):
+These are parameters of the terms that differ between the arms (or multiply a mediator that does):
 
 - forest: the standard deviation of the leaf values, half-normal;
 - other surfaces: the constant, and the scales of the functions (``tau``, of curves ``curve_tau``,
   of a Gaussian process ``amplitude``); of a function that sees the arm as a column also the arm's
   own coefficient.
 
-What lies between those scales and the function is left out, as it is drawn given them: leaf values
-and trees, coefficients and local scales, process weights. So are lengthscales, which say how fast a
-function bends and not how far. The density is that of the parameters as the models declare them; of
-transformed ones it would differ.
+Parameters between those scales and the function are left out, as they are drawn given the scales:
+leaf values and trees, coefficients and local scales, process weights. So are lengthscales, which
+say how fast a function bends and not how far. The density is that of the parameters as the models
+declare them; transformed parameters would have another one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from scipy import stats
 
 from bayes_hte.components.component import Component, PlacedTerm
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.errors import UnsupportedError
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.fitting.stages import build_stage, stages
 from bayes_hte.names import SAMPLE
@@ -46,7 +45,7 @@ def effect_log_prior(fit: Fit) -> xr.Dataset:
     Returns
     -------
     Dataset, dims (chain, draw)
-        One variable a parameter, of the mediator model (if any) and the outcome model.
+        One variable per parameter, of the mediator model (if any) and the outcome model.
 
     Raises
     ------
@@ -54,11 +53,7 @@ def effect_log_prior(fit: Fit) -> xr.Dataset:
         For learner ``"x"``, whose second stage models imputed effects, and for stacked candidates,
         which have a prior each.
     """
-    if fit.plan.learner == "x" or fit.plan.stack_with:
-        what = "learner 'x'" if fit.plan.learner == "x" else "a mixture of candidates"
-        raise UnsupportedError(
-            f"{what} has no prior of its own; look at one candidate, or at learner 't', at a time."
-        )
+    fit.plan.check_has_prior()
     found: dict[str, xr.DataArray] = {}
     for role in stages(fit.study, fit.plan):
         if role != "propensity":

@@ -5,8 +5,8 @@
 for each posterior draw of the outcome and the mediator model. The predicted mean of the mediator is
 plugged in only where that is exact (an outcome whose mean is linear in the mediator). Otherwise the
 mediator is integrated out: in closed form for an outcome with a log link, else by Gauss-Hermite for
-a gaussian and an exact sum for binary and count mediators. The two models share no parameters, so
-their posteriors are independent and draws are paired by index.
+gaussian mediators and by an exact sum for binary and count mediators. The two models share no
+parameters, so their posteriors are independent and draws are paired by index.
 
 References
 ----------
@@ -35,7 +35,7 @@ def potential_outcomes(
     expected: np.ndarray,
     noise: Noise,
 ) -> xr.DataArray:
-    """Fill the contract array of a mediated study.
+    """Return the potential outcomes of a mediated study.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _expected_outcome(
 def outcomes_at(
     outcome: LinearPredictor, outcome_family: Family, value: float, *, expected: np.ndarray
 ) -> xr.DataArray:
-    """Potential outcomes with the mediator held at one value for everybody.
+    """Return potential outcomes with the mediator held at one value for all units.
 
     Parameters
     ----------
@@ -134,6 +134,6 @@ def outcomes_at(
 
 
 def arm_coords(mu: xr.DataArray, arms: tuple) -> xr.DataArray:
-    """Label the arm dimensions with the study's arms."""
-    dims = [d for d in (ARM, MEDIATOR_ARM) if d in mu.dims]
-    return mu.assign_coords({d: list(arms) for d in dims})
+    """Label the arm dimensions with the study's arms; a tuple is no label, its text is."""
+    labels = [str(arm) if isinstance(arm, tuple) else arm for arm in arms]
+    return mu.assign_coords({d: labels for d in (ARM, MEDIATOR_ARM) if d in mu.dims})

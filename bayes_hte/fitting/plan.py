@@ -155,6 +155,21 @@ class Plan:
         """Return the plan without its second stage; itself if there is none."""
         return replace(self, learner=get_learner(self.learner).first_stage or self.learner)
 
+    def check_has_prior(self) -> None:
+        """Refuse plans of which effects have no prior.
+
+        Raises
+        ------
+        UnsupportedError
+            For stacked candidates, which have a prior each, and for learners with a second stage.
+        """
+        if self.second_stage or self.stack_with:
+            what = "a mixture of candidates" if self.stack_with else f"learner {self.learner!r}"
+            raise UnsupportedError(
+                f"{what} has no prior of its own; look at one candidate, or at learner "
+                f"{self.first_stage().learner!r}, at a time."
+            )
+
     def candidates(self) -> dict[str, Plan]:
         """Return one plan per candidate of the outcome, by label, the main one first.
 

@@ -1,6 +1,6 @@
 """A whole fit on disk, and back: the reloaded fit predicts the same numbers.
 
-A folder holds the study (its frame and roles), the plan, and every component as a saved stage.
+A folder holds the plan, the fingerprint of the study, and every component as a saved stage.
 """
 
 from __future__ import annotations
@@ -31,10 +31,24 @@ def save_fit(fit: Fit, folder: str | Path) -> None:
     Parameters
     ----------
     fit : Fit
-        What to save.
+        The fit.
     folder : str or Path
         Created if needed; a fit that is already there is replaced.
-    """
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     hte.save_fit(fit, folder)
+    ...     again = hte.load_fit(folder, study)
+    >>> np.allclose(again.cate(), fit.cate())
+    True
+    """  # noqa: E501
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(fit)
@@ -60,8 +74,21 @@ def load_fit(folder: str | Path, study: Study) -> Fit:
     Raises
     ------
     SavedResultError
-        If there is no whole fit, its files are damaged, or `study` is another study.
-    """
+        If there is no complete fit, its files are damaged, or `study` is another study.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     hte.save_fit(fit, folder)
+    ...     hte.load_fit(folder, study).seed
+    1
+    """  # noqa: E501
     folder = Path(folder)
     path = folder / FIT_FILE
     if not path.exists():
@@ -69,8 +96,8 @@ def load_fit(folder: str | Path, study: Study) -> Fit:
     settings, plan = _read(path)
     if settings["data"] != study.fingerprint():
         raise SavedResultError(
-            f"the fit in {folder} belongs to other data or roles than this study; bind the frame "
-            "with the roles it was fitted with."
+            f"the fit in {folder} belongs to other data or roles than this study; build the study "
+            "from the same frame with the same roles."
         )
     components = {}
     # A fit of the priors has no propensity. Fits of earlier versions do not list their components.

@@ -14,7 +14,7 @@ from bayes_hte.components.outcome import build_outcome
 from bayes_hte.components.propensity import build_propensity
 from bayes_hte.components.stacked import stack_candidates
 from bayes_hte.errors import DataError, UnhealthySamplingWarning, warn
-from bayes_hte.fitting.doubts import Unstated, warn_of_families
+from bayes_hte.fitting.doubts import GAUSSIAN, warn_of_families
 from bayes_hte.fitting.expected_mediator import expected_unseen
 from bayes_hte.fitting.fitted import AnyComponent, Fit, as_covariate, health_note
 from bayes_hte.fitting.plan import Plan, check_plan
@@ -25,7 +25,6 @@ from bayes_hte.study.design import Design
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
 
-GAUSSIAN = Unstated("gaussian")
 Sampler = Callable[[Component], FittedComponent]
 Expectation = Callable[[FittedComponent, Study], np.ndarray]
 
@@ -131,6 +130,10 @@ def fit_plan(study: Study, plan: Plan, *, seed: int, sample: Sampler) -> Fit:
     Fit
     """
     check_plan(study, plan)
+    return _fit_stages(study, plan, seed, sample)
+
+
+def _fit_stages(study: Study, plan: Plan, seed: int, sample: Sampler) -> Fit:
     done: dict[str, AnyComponent] = {}
     for stage in stages(study, plan):
         done[stage] = fit_stage(stage, study, plan, done, sample)
@@ -248,9 +251,10 @@ def fit(
         priors=priors,
     )
     families = {"outcome": family, "mediator": mediator_family}
-    stated = [role for role, name in families.items() if not isinstance(name, Unstated)]
+    stated = [role for role, name in families.items() if name is not GAUSSIAN]
+    check_plan(study, plan)
     warn_of_families(study, plan, stated=stated)
-    fitted = fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
+    fitted = _fit_stages(study, plan, seed, posterior_sampler(seed=seed, size=size))
     _warn_if_unhealthy(fitted)
     return fitted
 

@@ -1,4 +1,4 @@
-"""Propensities of the two arms, mirrored, so that missing overlap is seen at once."""
+"""Propensities of the two arms, mirrored, so that missing overlap shows at once."""
 
 from __future__ import annotations
 

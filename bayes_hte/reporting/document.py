@@ -61,6 +61,23 @@ def report(results: Results, *, to: str | Path) -> Path:
     ------
     SpecError
         If `to` does not end in ``.html``.
+
+    Examples
+    --------
+    A run writes its report; its results can be reported again elsewhere.
+
+    >>> import bayes_hte as hte
+    >>> run = hte.run_study(hte.load_spec("jobs2.toml"), "jobs2")  # doctest: +SKIP
+    >>> hte.report(run.results, to="elsewhere/jobs2.html")  # doctest: +SKIP
+    PosixPath('elsewhere/jobs2.html')
+
+    Whatever the results, the report is a page:
+
+    >>> try:
+    ...     hte.report(None, to="jobs2.pdf")
+    ... except hte.SpecError as error:
+    ...     print(error)
+    the report is an HTML file, got 'jobs2.pdf'; use jobs2.html.
     """
     path = Path(to)
     if path.suffix.lower() not in (".html", ".htm"):

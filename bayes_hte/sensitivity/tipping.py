@@ -28,7 +28,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.companions.inputs import column, numbers, treated
+from bayes_hte.companions.inputs import numbers, treated
 from bayes_hte.effects.arguments import Better, benefit_sign
 from bayes_hte.effects.contrasts import probability_of_benefit
 from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
@@ -36,7 +36,7 @@ from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE
 from bayes_hte.sensitivity.arguments import check_average, finite_list
 from bayes_hte.study.encoding import Encoding
-from bayes_hte.study.frames import names_given
+from bayes_hte.study.frames import column, names_given
 
 LEVELS = (0.95, 0.5)
 

@@ -1,6 +1,6 @@
-"""A user's table before anything reads it: names of columns, doubled columns, labels of units.
+"""A user's table before anything reads it: its type, names of columns, labels of units.
 
-Data enter the package as the frame of a study, as new rows of a fit, as the frame of a companion
+Data enter the package as the frame of a study, as new rows for a fit, as the frame of a companion
 and as the columns of a mixture. All of them are checked here, in the same words.
 """
 
@@ -14,27 +14,14 @@ import pandas as pd
 
 from bayes_hte.errors import DataError, unknown_name
 from bayes_hte.names import UNIT
-from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.kinds import is_numeric, plain
 
-# Texts that readers of files take for missing values, and that are sometimes names of levels.
+# Texts that pandas reads as missing values, and that are sometimes names of levels.
 READ_AS_MISSING = ("NA", "N/A", "None", "null", "nan")
 
 
 def check_table(frame: object, what: str) -> None:
-    """Refuse anything but a frame.
-
-    Parameters
-    ----------
-    frame : object
-        What the user gave.
-    what : str
-        What it is called, for the message.
-
-    Raises
-    ------
-    DataError
-        If it is no pandas DataFrame.
-    """
+    """Raise a DataError unless a table, called `what`, is a pandas DataFrame."""
     if not isinstance(frame, pd.DataFrame):
         raise DataError(
             f"{what} must be a pandas DataFrame, got {type(frame).__name__}; make one with "
@@ -43,22 +30,10 @@ def check_table(frame: object, what: str) -> None:
 
 
 def check_names(names: Iterable[object], role: str) -> None:
-    """Refuse names of columns that are not text.
+    """Raise a DataError unless the names of columns that play a role are text.
 
-    Parts of pandas, of xarray and of this package take names apart, sort them and save them. Names
-    of other types would be other names there, and their columns would be lost.
-
-    Parameters
-    ----------
-    names : iterable of object
-        Names that the user gave.
-    role : str
-        What the columns are, for the message.
-
-    Raises
-    ------
-    DataError
-        If a name is not text.
+    pandas, xarray and saved files take names apart, sort them and write them. A name of another
+    type would become another name on the way, and its column would be lost.
     """
     for name in names:
         if not isinstance(name, str):
@@ -70,14 +45,14 @@ def check_names(names: Iterable[object], role: str) -> None:
 
 
 def names_given(names: Any, role: str) -> tuple[str, ...]:
-    """Return a list of column names as a tuple.
+    """Return the columns that a user named for a role, checked.
 
     Parameters
     ----------
     names : sequence of str
-        What the user gave.
+        The argument of the user.
     role : str
-        What each column is, for the message.
+        The role of each column, for the message.
 
     Returns
     -------
@@ -94,32 +69,45 @@ def names_given(names: Any, role: str) -> tuple[str, ...]:
         raise DataError(
             f"{role}s must be a non-empty list of column names, got {names!r}; write {example}."
         )
-    names = listed
-    check_names(names, role)
-    return names
+    check_names(listed, role)
+    return listed
+
+
+def check_present(frame: pd.DataFrame, names: Sequence[str], what: str = "column") -> None:
+    """Raise a DataError if a frame lacks a column, called `what`, or has it more than once."""
+    have = list(frame.columns)
+    for name in names:
+        if name not in have:
+            raise unknown_name(what, name, have, DataError)
+        if (n := have.count(name)) > 1:
+            raise DataError(f"{what} {name!r} occurs {n} times; rename or drop the others.")
 
 
 def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
-    """Return one complete column of a frame.
+    """Return one complete column of a user's frame.
 
     Parameters
     ----------
-    frame : DataFrame, shape (row, ...)
+    frame : DataFrame, shape (unit, ...)
         The data.
     name : str
         Column name.
     role : str
-        What the column is, for the messages.
+        The role of the column, for the messages.
 
     Returns
     -------
-    Series, shape (row,)
+    Series, shape (unit,)
 
     Raises
     ------
     DataError
-        If the name is not text, or the column is absent, doubled or incomplete.
+        If `frame` is no frame or has no rows, the name is not text, or the column is absent,
+        doubled or incomplete.
     """
+    check_table(frame, "frame")
+    if not len(frame):
+        raise DataError("the frame has no rows.")
     check_names([name], f"{role} column")
     check_present(frame, [name], f"{role} column")
     values = frame[name]
@@ -130,36 +118,11 @@ def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
             f"drop those rows with frame.dropna(subset=[{name!r}]) if that is defensible."
             + missing_hint([values])
         )
-    return values
-
-
-def check_present(frame: pd.DataFrame, names: Sequence[str], what: str = "column") -> None:
-    """Refuse a frame that lacks a column, or has it more than once.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The data.
-    names : sequence of str
-        Columns that are needed.
-    what : str, default "column"
-        What a column is called, for the message.
-
-    Raises
-    ------
-    DataError
-        If a column is absent or doubled.
-    """
-    have = list(frame.columns)
-    for name in names:
-        if name not in have:
-            raise unknown_name(what, name, have, DataError)
-        if (n := have.count(name)) > 1:
-            raise DataError(f"{what} {name!r} occurs {n} times; rename or drop the others.")
+    return plain(values)
 
 
 def missing_hint(columns: Iterable[pd.Series]) -> str:
-    """Return what to do if a missing value was a level that a reader of files took for one."""
+    """Return the remedy for missing values that were levels in a file, empty for numbers."""
     named = [repr(c.name) for c in columns if c.isna().any() and not is_numeric(c)]
     if not named:
         return ""
@@ -172,7 +135,7 @@ def missing_hint(columns: Iterable[pd.Series]) -> str:
 
 
 def free_name(name: str, taken: Container[str]) -> str:
-    """Return the name of the indicator of a level, another one if something else is called so.
+    """Return a name for the indicator of a level that no other column has.
 
     Level b of column g is called ``g=b``, which may be the name of a column too.
     """
@@ -197,13 +160,14 @@ def unit_labels(index: pd.Index, taken: Iterable[str] = ()) -> pd.Index:
     index : Index, shape (unit,)
         The index of a user's table.
     taken : iterable of str, optional
-        Columns of the table, none of which may be called as the index is.
+        Columns of the table. The index gets none of their names.
 
     Returns
     -------
     Index, shape (unit,)
-        Numbers, times and text as they are, of plain types. Anything else (several levels, times
-        with a zone, tuples) as text: ``"3, b"`` for 3 and "b". Named ``"unit"`` or not at all.
+        Numbers, times and text stay as they are, of plain types. Anything else (several levels,
+        times with a zone, tuples) becomes text: ``"3, b"`` for 3 and "b". Its name is ``"unit"``,
+        or it has none.
     """
     name = UNIT if index.name == UNIT and UNIT not in taken else None
     return _plain_labels(index).rename(name)

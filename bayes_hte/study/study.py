@@ -28,6 +28,7 @@ from bayes_hte.study.frames import (
 from bayes_hte.study.kinds import (
     check_covariate,
     check_levels,
+    described,
     is_numeric,
     label_text,
     numeric_column,
@@ -391,7 +392,13 @@ def _levels(treatment: pd.Series) -> list[Any]:
     """Return the observed levels: in an ordered categorical's order, else sorted."""
     if isinstance(treatment.dtype, pd.CategoricalDtype) and treatment.cat.ordered:
         return treatment.cat.remove_unused_categories().cat.categories.tolist()
-    levels = treatment.unique().tolist()
+    try:
+        levels = treatment.unique().tolist()
+    except TypeError as error:
+        raise DataError(
+            f"treatment {treatment.name!r} holds {described(treatment)}, which are no levels; "
+            "recode it as numbers or text."
+        ) from error
     try:
         return sorted(levels)
     except TypeError:

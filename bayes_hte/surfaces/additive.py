@@ -1,4 +1,4 @@
-"""Additive functions: one smooth curve a covariate, which the reader can look at.
+"""Additive functions: one smooth curve per covariate.
 
     ``f(x) = c + z(x)' beta + sum_j a_j h_j(x_j),   h_j = sum_k w_jk phi_jk(x_j) / v_j``
 
@@ -15,9 +15,9 @@ with the u_j of a horseshoe of their own: curves the data do not need vanish tog
 lengthscale of a curve, in half ranges, is ``l_j ~ LogNormal(log 0.5, 0.5)``; ten eigenfunctions
 show no detail finer than about 0.4.
 
-Beyond the observed range a curve keeps its value at the end, and the linear part goes on: the data
-say nothing of the shape out there, and the basis would bend back to zero, an artefact. A
-categorical covariate has a coefficient for each level but the first.
+Beyond the observed range a curve keeps its last value, and the linear part continues: the data have
+no information on the shape there, and the basis would bend back to zero, an artefact. A categorical
+covariate has a coefficient for each level but the first.
 
 References
 ----------
@@ -37,8 +37,7 @@ import pytensor.tensor as pt
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.errors import DataError, UnsupportedError, unknown_name
-from bayes_hte.names import SAMPLE
+from bayes_hte.errors import UnsupportedError
 from bayes_hte.study.design import Design
 from bayes_hte.study.encoding import MAX_KNOTS, ColumnEncoding
 from bayes_hte.surfaces.linear import (
@@ -51,10 +50,10 @@ from bayes_hte.surfaces.linear import (
 )
 from bayes_hte.surfaces.terms import Term
 
-# Basis functions of a curve, and the interval they live on in units of the observed range.
+# Basis functions of a curve, and the length of their interval in units of the observed range.
 BASIS = 10
 BOUNDARY = 1.5
-# Fewer distinct values than this leave nothing to bend: the covariate is linear.
+# A covariate with fewer distinct values has no room for a bend: it is linear.
 FEWEST_VALUES = 6
 MEDIAN_LENGTHSCALE, SD_LOG_LENGTHSCALE = 0.5, 0.5
 # Square roots of the eigenvalues, on a range from -1 to 1.
@@ -71,7 +70,7 @@ def additive_function(prefix: str, term: Term, design: Design, *, scale: float) 
         curve, ``<prefix>_curve`` (dims ``<prefix>_curved``, ``<prefix>_basis``) with
         ``<prefix>_amplitude``, ``<prefix>_lengthscale`` and the horseshoe of the amplitudes.
     term : Term
-        What the function stands for.
+        The term of the function.
     design : Design
         The rows.
     scale : float
@@ -124,65 +123,8 @@ def predict_additive(posterior: xr.Dataset, prefix: str, term: Term, design: Des
     return linear + weights.reshape(*weights.shape[:2], -1) @ basis.T
 
 
-def modifier_curves(
-    posterior: xr.Dataset,
-    prefix: str,
-    term: Term,
-    design: Design,
-    column: str,
-    grid: Sequence[float] | Sequence[str] | np.ndarray,
-) -> xr.DataArray:
-    """Return what one covariate adds to the function, draw by draw.
-
-    The curve of an effect is the difference of the curves of two terms, e.g. of ``arm_1`` and
-    ``arm_0``.
-
-    Parameters
-    ----------
-    posterior : Dataset
-        Draws of the variables of :func:`additive_function`.
-    prefix, term, design
-        As there.
-    column : str
-        The covariate.
-    grid : sequence of float or of str, or ndarray, shape (point,)
-        Values of a numeric covariate, in its units, or levels of a categorical one.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, column)
-        In the units of f; the last dimension is named for the covariate and holds the grid. For a
-        numeric covariate it averages zero over the study's rows (nearly so for the curve of one
-        with more than 2,000 distinct values); a level is compared with the first level.
-
-    Raises
-    ------
-    SpecError
-        If the function does not see the column.
-    DataError
-        If the grid holds an unknown level, or values that are missing or not numbers.
-    """
-    seen = {c.name: c for c in _columns(term, design)}
-    if column not in seen:
-        raise unknown_name("modifier", column, seen)
-    encoding = seen[column]
-    points = pd.Series(grid, name=column)
-    if points.empty:
-        raise DataError(f"a curve of {column!r} needs at least one value, got an empty grid.")
-    z = pd.DataFrame(encoding.standardized(points.astype(str) if encoding.levels else points))
-    coef = posterior[f"{prefix}_coef"].sel({f"{prefix}_feature": list(z.columns)}).to_numpy()
-    values = coef @ z.to_numpy().T
-    if is_curved(encoding):
-        weights = posterior[f"{prefix}_curve"].sel({f"{prefix}_curved": column}).to_numpy()
-        values = values + weights @ _basis(encoding, z[column].to_numpy()).T
-    coords = {dim: posterior[dim].to_numpy() for dim in SAMPLE if dim in posterior.coords}
-    return xr.DataArray(
-        values, dims=(*SAMPLE, column), coords={**coords, column: points.to_numpy()}
-    )
-
-
 def is_curved(column: ColumnEncoding) -> bool:
-    """Whether a column has a curve besides its linear part."""
+    """Whether a column has a curve in addition to its linear part."""
     return len(column.knots) >= FEWEST_VALUES
 
 
@@ -280,5 +222,5 @@ def _distribution(column: ColumnEncoding) -> tuple[np.ndarray, np.ndarray]:
         sign = (-1.0) ** np.arange(ranks.size)
         below = 2 * sign * np.cumsum(sign * ranks)
         return knots, np.diff(below, prepend=0.0)
-    # Values were left out; those kept stand for the rows up to half way to their neighbours.
+    # Not all values were kept; each stands for the rows up to half way to its neighbours.
     return knots, np.diff((ranks[:-1] + ranks[1:]) / 2, prepend=0.0, append=1.0)

@@ -5,15 +5,16 @@
     ``lambda_j ~ HalfCauchy(1),   tau ~ HalfStudentT(3, tau0)``
 
 with z the standardised columns (categories as indicators), s the prior scale of the term, and k 2.5
-for the shared term and 1 for the others. Most coefficients are pulled to zero by the common tau;
-one the data insist on escapes through its lambda, and then has the prior Normal(0, s). With p
+for the shared term and 1 for the others. The common tau pulls most coefficients to zero; one for
+which the data are strong escapes through its lambda, and then has the prior Normal(0, s). With p
 columns
 
     ``tau0 = 4 s / sqrt(n) * p0 / (p - p0),   p0 = min(5, p / 2)``
 
-n being the rows the term acts on: Piironen and Vehtari's guess for p0 effects that matter, with 4 s
-for the noise scale. The 4 is there because arm terms have half the scale of the outcome and each
-holds half of a difference between the arms; at 1 the intervals of effects that vary under-cover.
+n being the number of rows the term acts on: Piironen and Vehtari's guess for p0 effects that
+matter, with 4 s for the noise scale. The factor is 4 because arm terms have half the scale of the
+outcome and each holds half of a difference between the arms; at 1 the intervals of effects that
+vary under-cover.
 
 As an arm's deviation the function is the treatment-by-covariate interaction, as a mediator's
 coefficient a slope that varies with the covariates. A function that sees the arm as a column (the
@@ -63,7 +64,7 @@ def linear_function(prefix: str, term: Term, design: Design, *, scale: float) ->
         ``<prefix>_feature``), and those of the horseshoe: ``<prefix>_tau``, ``<prefix>_local`` and
         ``<prefix>_raw``.
     term : Term
-        What the function stands for.
+        The term of the function.
     design : Design
         The rows.
     scale : float
@@ -179,7 +180,7 @@ def horseshoe(prefix: str, size: int, *, scale: float, rows: int) -> TensorVaria
     prefix : str
         Start of the names: ``<prefix>_tau`` (scalar) and ``<prefix>_local``, shape (size,).
     size : int
-        How many are shrunk together.
+        Number of coefficients that are shrunk together.
     scale : float
         Slab: no standard deviation is larger.
     rows : int

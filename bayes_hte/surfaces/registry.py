@@ -3,7 +3,7 @@
 A surface is two functions. ``function(prefix, term, design, *, scale)`` adds a function of the
 design's rows to the PyMC model in context; ``predict(posterior, prefix, term, learned, rows)``
 evaluates it at other rows, draw by draw, shape (chain, draw, row), where `learned` is the design
-the model was built with. Forests stand apart: their step method carries its own draws
+the model was built with. Forests are an exception: their step method carries its own draws
 (:mod:`bayes_hte.surfaces.forest.surface`).
 """
 
@@ -26,14 +26,14 @@ from bayes_hte.surfaces.trend import predict_trend, trend_function
 
 @dataclass(frozen=True)
 class Surface:
-    """How functions of one form enter a PyMC model and are evaluated afterwards."""
+    """Functions of one form: how a PyMC model holds them, and how draws are evaluated."""
 
     function: Callable[..., TensorVariable]
     predict: Callable[[xr.Dataset, str, Term, Design, Design], np.ndarray]
 
 
 def _without_rows(predict: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-    """Adapt a surface that needs the study's encoding, but not its rows."""
+    """Adapt a surface that needs the study's encoding but not its rows."""
 
     def adapted(
         posterior: xr.Dataset, prefix: str, term: Term, learned: Design, rows: Design
@@ -63,7 +63,8 @@ def is_forest(name: str, term: Term) -> bool:
 def surface_of(name: str, term: Term) -> Surface:
     """Return the surface that draws a term that is no forest.
 
-    Trends are linear on every surface, and so are constants (terms without features) but on `gp`.
+    Trends are linear on every surface, and so are constants (terms without features) except on
+    `gp`.
     """
     if term.kind == "trend":
         return TREND

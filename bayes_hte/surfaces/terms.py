@@ -1,9 +1,9 @@
 """Terms: the pieces of a linear predictor, whatever surface draws them.
 
 A linear predictor is ``eta_i = offset + sum_k b_k(arm_i, m_i) f_k(x_i)``: each term k is a function
-of covariates (a surface) times a basis that is 1, an arm's indicator, the mediator less what is
-expected of it, that expectation, or their product. Learners are lists of terms; potential outcomes
-follow by setting the arm and the mediator in the bases.
+of covariates (a surface) times a basis that is 1, an arm's indicator, the mediator minus its
+expectation, that expectation, or a product of these. Learners are lists of terms; potential
+outcomes follow by setting the arm and the mediator in the bases.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Term:
     name : str
         Unique within a component, e.g. ``"arm_1"``.
     kind : str
-        Which prior it takes.
+        Name of its prior.
     features : FeatureSet
-        What the function sees; ``"none"`` makes it a constant.
+        Columns of the function; ``"none"`` makes it a constant.
     arm : int or None
         The arm it belongs to (0 or 1); None is both.
     on_mediator : bool
-        Whether it multiplies the mediator less its expectation.
+        Whether it multiplies the mediator minus its expectation.
     on_expected : bool
         Whether it multiplies the expectation of the mediator.
     group : (str, str) or None
@@ -58,14 +58,14 @@ class Term:
         *,
         expected: np.ndarray | None = None,
     ) -> np.ndarray | None:
-        """Return what multiplies the function at observed rows; None is 1 everywhere.
+        """Return the factor of the function at observed rows; None is 1 everywhere.
 
         Parameters
         ----------
         arm : ndarray of int, shape (row,)
             Arm of each row.
         mediator : ndarray, shape (row,), or None
-            Mediator of each row less its expectation.
+            Mediator of each row minus its expectation.
         member : ndarray of bool, shape (row,), or None
             Whether each row is in the term's group.
         expected : ndarray, shape (row,), or None
@@ -89,7 +89,7 @@ class Term:
             basis = basis * expected
         if self.group is not None:
             if member is None:
-                raise ValueError(f"term {self.name!r} needs to know who is in {self.group}")
+                raise ValueError(f"term {self.name!r} needs the members of {self.group}")
             basis = basis * member
         return basis
 

@@ -1,10 +1,10 @@
-"""Trends: what is linear in the covariates among the units of one group, hardly shrunk.
+"""Trends: linear functions of the covariates among the units of one group, barely shrunk.
 
     ``f(x) = (z(x) - z_bar)' beta,   beta_j ~ Normal(0, s / sqrt(p))``
 
-with z the standardised columns but those of the covariate that makes the groups, z_bar their
-average over the units of the group, p their number and s the prior scale. A trend stands beside the
-mean of its group, and being centred leaves that mean alone.
+with z the standardised columns except those of the covariate that makes the groups, z_bar their
+average over the units of the group, p their number and s the prior scale. A trend is added to the
+mean of its group, and as it is centred it leaves that mean unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def trend_function(prefix: str, term: Term, design: Design, *, scale: float) -> 
     prefix : str
         Start of the variable's name, ``<prefix>_coef`` (dims ``<prefix>_feature``).
     term : Term
-        What the function stands for; it has a group.
+        The term of the function; it has a group.
     design : Design
         The rows.
     scale : float

@@ -73,7 +73,7 @@ def effect_by_bucket(
     effect : DataArray, dims (chain, draw, unit)
         Unit-level effects.
     by : Series, ndarray or DataArray, shape (unit,)
-        What the buckets are made of; labelled values are matched by label.
+        The values that make the buckets; labelled values are matched by label.
     n_buckets : int or None
         Number of quantile buckets of a numeric `by`; None makes one bucket per distinct value.
         Equal values are never split, so heavy ties give fewer (and unequal) buckets than asked for.

@@ -329,7 +329,7 @@ def _observed(
     fractions: Sequence[float],
     **seen: LabelledValues | None,
 ) -> TargetingCurve:
-    """Evaluate a ranking by the scores of what was `seen`, as :func:`effect_scores` takes it."""
+    """Evaluate a ranking by the scores of the data `seen`, arguments of :func:`effect_scores`."""
     rows, sign = effect_rows(effect), benefit_sign(better)
     scores = sign * effect_scores(units_of(effect), **seen)
     check_generator(rng)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import importlib
 import pkgutil
 from itertools import permutations
@@ -13,7 +12,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import bayes_hte as hte
 from bayes_hte import checks
 from bayes_hte.checks import CheckResult, Subject, not_judged, refutations, sampling_health
 from bayes_hte.errors import SamplingError
@@ -136,13 +134,3 @@ def test_units_may_be_called_like_dimensions(plain_fit):
     expected = sampling_health.individual_effects(effects)
     found = sampling_health.individual_effects(effects.assign_coords(unit=labels))
     pd.testing.assert_frame_equal(found.table, expected.table)
-
-
-def test_the_examples_of_the_page_show_what_they_say(fitted, monkeypatch):
-    monkeypatch.setattr(hte, "fit", fitted)
-    text = PAGE.read_text(encoding="utf-8")
-    test = doctest.DocTestParser().get_doctest(text, {}, PAGE.name, str(PAGE), 0)
-    assert len(test.examples) > 10
-    said: list[str] = []
-    doctest.DocTestRunner(verbose=False).run(test, out=said.append)
-    assert not said, "".join(said)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import bayes_hte as hte
+from bayes_hte.components.learners import LEARNERS
 from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.fitting.plan import SMALL_STUDY, Plan, check_plan, recommended_candidates, settled
+from bayes_hte.fitting.sampling import SamplerSize
 from bayes_hte.fitting.stages import stages
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.spec_file import parse_spec
@@ -103,6 +108,37 @@ def test_noise_of_its_own_needs_a_family_with_a_scale(plain, family, noise):
         check_plan(study, Plan(family=family, noise=noise))
     for scaled in ("gaussian", "student_t"):
         check_plan(study, Plan(family=scaled, noise=noise))
+
+
+def test_a_second_stage_is_a_property_of_the_learner():
+    assert [name for name, learner in LEARNERS.items() if learner.second_stage] == ["x"]
+    for name in LEARNERS:
+        plan = Plan(learner=name)
+        assert plan.second_stage == (name == "x")
+        assert plan.first_stage() == (Plan(learner="t") if name == "x" else plan)
+
+
+def test_the_options_of_fit_have_one_default(plain):
+    of_fit = {name: p.default for name, p in inspect.signature(hte.fit).parameters.items()}
+    size, spec = SamplerSize(), parse_spec(TOML, name="trial", folder=Path())
+    for name in ("chains", "draws", "tune", "cores", "progress"):
+        assert of_fit[name] == getattr(size, name), name
+    models = {f.name for f in fields(Plan)} - {"mediator_surface", "propensity_surface"}
+    for name in models - {"stack_with"}:
+        assert of_fit[name] == getattr(Plan(), name), name
+    assert set(of_fit) == models | {"study", "seed", "chains", "draws", "tune", "cores", "progress"}
+    for name in ("learner", "surface", "family", "noise", "mediator_family", "means_by"):
+        assert getattr(Plan.from_spec(spec), name) == getattr(Plan(), name), name
+    assert Plan.of(plain) == Plan(stack_with=("gp",))
+    assert Plan.of(plain, surface="gp").propensity_surface == "forest"
+    assert Plan.of(plain, surface="linear", stack_with=()) == Plan(
+        surface="linear", mediator_surface="linear", propensity_surface="linear"
+    )
+
+
+def test_a_prior_of_an_unknown_component_is_refused(plain):
+    with pytest.raises(SpecError, match="unknown component of a prior 'outcom'"):
+        check_plan(plain, Plan(priors=(PriorSpec("outcom", "arm", "x", scale=1.0),)))
 
 
 # ---------------------------------------------------------------- what is recommended

@@ -1,13 +1,18 @@
-"""Seeds by stage, and draws that must not be used at all."""
+"""Seeds by stage, sizes of samples, and draws that must not be used."""
 
 from __future__ import annotations
+
+import warnings
 
 import numpy as np
 import pymc as pm
 import pytest
 
 import bayes_hte as hte
-from bayes_hte.errors import SamplingError
+from bayes_hte.checks.refitting import refit_plan
+from bayes_hte.errors import SamplingError, SpecError, UnhealthySamplingWarning
+from bayes_hte.fitting.plan import Plan
+from bayes_hte.fitting.sampling import SamplerSize
 from bayes_hte.seeds import stage_seed
 from tests.fakes import fake_study
 
@@ -73,3 +78,104 @@ def test_a_fit_without_seed_keeps_the_one_it_drew(study):
     fit = hte.fit(study, **{**TINY, "seed": None})
     again = hte.fit(study, **{**TINY, "seed": fit.seed})
     np.testing.assert_array_equal(fit.cate(), again.cate())
+
+
+# ---------------------------------------------------------------- sizes and seeds
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("seed", -1, "a whole number, 0 or more"),
+        ("seed", 1.0, "a whole number, 0 or more"),
+        ("draws", 0, "a whole number, 1 or more"),
+        ("draws", 20.0, "a whole number, 1 or more"),
+        ("chains", 0, "a whole number, 1 or more"),
+        ("chains", True, "a whole number, 1 or more"),
+        ("tune", -1, "a whole number, 0 or more"),
+        ("cores", 0, "a whole number, 1 or more"),
+    ],
+)
+def test_sizes_and_seeds_out_of_range_are_refused(study, option, value, allowed):
+    said = f"{option} must be {allowed}, got {value!r}"
+    with pytest.raises(SpecError, match=said):
+        hte.fit(study, **{**TINY, option: value})
+    with pytest.raises(SpecError, match=said):
+        hte.EffectEstimator(**{**TINY, option: value}).fit(
+            study.covariate_frame(), study.frame["y"], treatment=study.frame["treat"]
+        )
+
+
+def test_whole_numbers_of_numpy_are_sizes():
+    size = SamplerSize(chains=np.int64(2), draws=np.int32(3), cores=np.int64(8))
+    assert size.processes == 2
+
+
+def test_a_prior_is_drawn_with_a_seed_and_a_number_of_draws(study):
+    for options in ({"seed": -1}, {"seed": 1, "draws": 0}):
+        with pytest.raises(SpecError, match="must be a whole number"):
+            hte.fit_prior(study, Plan(), **options)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("stack_with", "gp", r"must be a list, got 'gp'; write \['gp'\]"),
+        ("stack_with", [1], "must hold str objects only, got 1"),
+        ("priors", "small", r"must be a list, got 'small'"),
+        ("family", ["gaussian"], "unknown family"),
+        ("learner", None, "unknown learner None"),
+    ],
+)
+def test_options_of_another_type_are_refused(study, option, value, said):
+    with pytest.raises(SpecError, match=said):
+        hte.fit(study, **{**TINY, option: value})
+
+
+def test_only_a_study_is_fitted(study):
+    with pytest.raises(hte.DataError, match=r"fit takes a Study, got DataFrame; see Study\."):
+        hte.fit(study.frame, seed=1)
+
+
+# ---------------------------------------------------------------- sampling that is not healthy
+
+
+def test_a_fit_that_is_not_healthy_warns_once_at_the_users_line_and_its_summary_says_it(study):
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        fit = hte.fit(study, **TINY)
+    (said,) = caught
+    assert said.category is UnhealthySamplingWarning
+    assert said.filename == __file__
+    assert "effective sample size" in str(said.message)
+    assert "run longer" in str(said.message)
+    table = fit.summary()
+    assert str(said.message).endswith(table["note"].iloc[0])
+    assert not all(check.passed for check in fit.health())
+
+
+def test_a_fit_that_is_healthy_says_nothing(study):
+    many = {"draws": 400, "tune": 300, "surface": "linear", "learner": "homogeneous"}
+    with warnings.catch_warnings(action="error"):
+        fit = hte.fit(study, **{**TINY, **many})
+    assert (fit.summary()["note"] == "").all()
+    assert all(check.passed for check in fit.health())
+
+
+@pytest.mark.parametrize("few", [{"chains": 1}, {"draws": 1}, {"draws": 3}])
+def test_draws_too_few_to_judge_are_not_healthy(study, few):
+    with pytest.warns(UnhealthySamplingWarning, match="nan"):
+        fit = hte.fit(study, **{**TINY, "surface": "linear", **few})
+    assert "nan" in fit.summary()["note"].iloc[0]
+
+
+def test_fits_within_checks_say_nothing(study):
+    with warnings.catch_warnings(action="error"):
+        refit_plan(study, Plan(surface="linear"), seed=1, draws=5, tune=5, chains=2)
+
+
+def test_draws_of_the_priors_are_not_judged(study):
+    prior = hte.fit_prior(study, Plan(), seed=1, draws=5)
+    assert prior.is_prior
+    assert (prior.summary()["note"] == "").all()
+    with pytest.raises(hte.DataError, match="have no propensity"):
+        prior.propensity()

@@ -83,7 +83,7 @@ def test_the_text_states_sizes_interval_sampler_and_versions(results):
         "linear in the mediator, with slopes that vary",
         "pymc 6.4, numpy 2.5",
         "randomising the treatment does not provide",
-        "not a calibrated error rate",
+        "this probability is not an error rate",
     ):
         assert words in text
 

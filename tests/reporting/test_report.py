@@ -164,7 +164,7 @@ def test_no_word_invites_a_significance_reading(written, unmediated):
 def test_randomisation_is_not_said_to_free_the_mediator_of_confounding(written):
     _, page = written
     assert "Randomising the treatment does not make the mediator ignorable." in page.text
-    assert "not calibrated error rates" in page.text
+    assert "in-sample posterior probabilities, not error rates" in page.text
 
 
 def test_same_results_same_bytes(written, build, tmp_path):

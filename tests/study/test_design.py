@@ -216,3 +216,30 @@ def test_new_rows_with_an_unseen_level_are_refused(study):
     new = study.covariate_frame().assign(x3="z")
     with pytest.raises(DataError, match=r"levels the model never saw: z\. Known: a, b, c"):
         Design.learn(study).replay(new).split_columns("covariates")
+
+
+@pytest.mark.parametrize("kind", ["Series", "dict", "list", "array"])
+def test_new_rows_are_a_frame(study, kind):
+    rows = {
+        "Series": study.frame["x1"],
+        "dict": study.frame.to_dict("list"),
+        "list": study.frame.to_numpy().tolist(),
+        "array": study.frame.to_numpy(),
+    }[kind]
+    with pytest.raises(
+        DataError, match=r"new rows must be a pandas DataFrame, got .*make one"
+    ):
+        Design.learn(study).replay(rows)
+
+
+def test_new_rows_with_a_doubled_covariate_are_refused(study):
+    rows = pd.concat([study.frame, study.frame[["x1"]] + 1], axis=1)
+    with pytest.raises(DataError, match="column of the new rows 'x1' occurs 2 times"):
+        Design.learn(study).replay(rows)
+
+
+def test_new_rows_may_double_columns_that_nobody_reads(study):
+    rows = pd.concat([study.frame, study.frame[["y"]]], axis=1)
+    design = Design.learn(study)
+    expected = design.standardized("covariates")
+    pd.testing.assert_frame_equal(design.replay(rows).standardized("covariates"), expected)

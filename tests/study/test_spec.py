@@ -228,6 +228,7 @@ def test_a_word_outside_a_closed_list_is_refused_and_the_list_shown(old, new, me
         ("[sampler]", "[subgroups]\nlargest_k = 11\n[sampler]", "subgroups.largest_k"),
         ("[sampler]", "[subgroups]\nmargin = -0.1\n[sampler]", "subgroups.margin"),
         ('["age", "sex"]', '["age", "sex"]\narm_names = ["only one"]', "roles.arm_names"),
+        ('["age", "sex"]', '["age", "sex"]\narm_names = ["new", "new"]', "roles.arm_names"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(old, new, message):

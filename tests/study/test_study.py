@@ -161,16 +161,6 @@ def test_more_covariates_than_the_rows_allow_are_refused():
     assert build(frame, covariates=list(wide.columns[:10])).n_units == 12
 
 
-def test_covariates_as_one_string_are_refused_with_the_list_to_write():
-    with pytest.raises(DataError, match=r"got 'age'; write \['age'\]"):
-        build(covariates="age")
-
-
-def test_no_covariates_are_refused():
-    with pytest.raises(DataError, match=r"non-empty list of column names, got \[\]"):
-        build(covariates=[])
-
-
 @pytest.mark.parametrize(
     "roles",
     [
@@ -395,3 +385,71 @@ def test_a_label_of_single_units_is_refused():
     frame = good_frame().assign(name=[f"person {i}" for i in range(N)])
     with pytest.raises(DataError, match="looks like an identifier"):
         build(frame, covariates=["name"])
+
+
+# ---------------------------------------------------------------- tables of every sort
+
+
+@pytest.mark.parametrize("covariates", [None, 3, "age", [], ()])
+def test_covariates_are_a_list_of_names(covariates):
+    said = r"covariates must be a non-empty list of column names, got .*; write \['age'\]"
+    with pytest.raises(DataError, match=said):
+        build(covariates=covariates)
+
+
+@pytest.mark.parametrize("df", [{"score": [1.0]}, np.zeros((9, 3)), good_frame()["score"], None])
+def test_a_study_is_built_from_a_frame(df):
+    with pytest.raises(DataError, match=r"df must be a pandas DataFrame, got .*pd\.DataFrame\("):
+        Study.from_frame(df, outcome="score", treatment="treat", covariates=["age"])
+
+
+def test_a_treatment_of_values_that_cannot_be_compared_is_refused():
+    frame = good_frame()
+    frame["treat"] = [[i % 2] for i in range(N)]
+    with pytest.raises(DataError, match="treatment 'treat' holds values of type list"):
+        build(frame)
+
+
+@pytest.mark.parametrize("spelled", ["None", "NA", "null"])
+def test_a_level_that_a_reader_took_for_missing_is_named_as_such(spelled, tmp_path):
+    frame = good_frame().drop(columns="unused")
+    frame.loc[frame["region"] == "south", "region"] = spelled
+    frame.to_csv(tmp_path / "trial.csv", index=False)
+    said = (
+        r"missing values in region .*If 'region' has a level spelled like one of .*keep_default_na"
+    )
+    with pytest.raises(DataError, match=said):
+        build(load_frame("trial.csv", tmp_path))
+
+
+def test_numbers_that_are_missing_are_no_levels():
+    with pytest.raises(DataError, match="missing values in age") as refused:
+        build(with_values("age", [1], np.nan))
+    assert "spelled" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "doubled"),
+    [("x,x,arm,y", "'x'"), ('"a,b",arm,"a,b",y', "'a,b'"), ("x,arm,x,arm", "'arm', 'x'")],
+)
+def test_a_file_with_two_columns_of_a_name_is_refused(header, doubled, tmp_path):
+    (tmp_path / "trial.csv").write_text(f"{header}\n1,2,3,4\n5,6,7,8\n")
+    with pytest.raises(DataError, match=f"several columns called {doubled}; rename all but one"):
+        load_frame("trial.csv", tmp_path)
+
+
+def test_a_file_may_have_columns_without_a_name_and_names_with_a_number(tmp_path):
+    (tmp_path / "trial.csv").write_text("x,x.1,,\n1,2,3,4\n")
+    assert load_frame("trial.csv", tmp_path)["x.1"].tolist() == [2]
+
+
+@pytest.mark.parametrize("n_units", [0, N + 1, 10.5, "10"])
+def test_a_part_of_a_study_has_a_whole_number_of_units(n_units):
+    with pytest.raises(DataError, match=f"cannot sample .* of {N} units; give a whole number"):
+        build().sample(n_units, seed=1)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.0, None])
+def test_a_part_of_a_study_needs_a_seed(seed):
+    with pytest.raises(SpecError, match="seed must be a whole number"):
+        build().sample(20, seed=seed)

@@ -326,7 +326,7 @@ def test_a_half_that_is_no_study_says_so():
     study, _ = fake_study(np.random.default_rng(11), n_units=40)
     rare = study.frame.assign(rare=(np.arange(40) == 0).astype(float))
     roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "rare"]}
-    with pytest.raises(DataError, match="half of the study cannot be analysed by itself: constant"):
+    with pytest.raises(DataError, match="half of the study cannot be analysed alone: constant"):
         honest_m_learner(Study.from_frame(rare, **roles), fit_half=true_effect, seed=0)
     one = Study.from_frame(
         study.frame.assign(clinic=study.frame["x3"]),
@@ -368,3 +368,29 @@ def test_options_out_of_range_are_refused(options, message):
         honest_subgroups(effects[0], halves[0], effects[1], halves[1], **options)
     with pytest.raises(SpecError, match=message):
         honest_m_learner(study, fit_half=true_effect, **options)
+
+
+def not_called(half: Study, seed: int) -> xr.DataArray:
+    raise AssertionError("no fit may begin")
+
+
+def test_what_would_end_the_analysis_after_the_fits_is_refused_before_them():
+    study, _ = fake_study(np.random.default_rng(13), n_units=40)
+    options = {"fit_half": not_called, "seed": 0}
+    for leaf_share in (0.6, "0.1"):
+        with pytest.raises(SpecError, match="leaf_share must be above 0"):
+            honest_m_learner(study, **options, leaf_share=leaf_share)
+    for name in ("fit_half", "fit_subgroups"):
+        with pytest.raises(SpecError, match=f"{name} must be a function of a half and a seed"):
+            honest_m_learner(study, **{**options, name: 3})
+    with pytest.raises(DataError, match="study must be a Study, got DataFrame"):
+        honest_m_learner(study.frame, **options)
+    named = study.with_covariate("(subgroup)", study.frame["x1"].to_numpy() > 0)
+    with pytest.raises(DataError, match=r"a covariate is called '\(subgroup\)'.*rename it"):
+        honest_m_learner(named, **options, fit_subgroups=not_called)
+
+
+def test_a_covariate_may_be_called_like_that_of_the_groups_where_none_is_made():
+    study, _ = fake_study(np.random.default_rng(13), n_units=80)
+    named = study.with_covariate("(subgroup)", study.frame["x1"].to_numpy() > 0)
+    assert honest_m_learner(named, fit_half=true_effect, seed=0).summary().shape[0] == 3

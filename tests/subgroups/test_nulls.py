@@ -126,7 +126,7 @@ def test_a_real_difference_is_beyond_equal_effects_and_no_difference_is_not():
     assert list(table.index.names) == ["variant", "statistic"]
     assert table.loc[("equal", "spread"), "p_value"] == pytest.approx(1 / 6)
     assert found.observed["contrast"] > table.loc[("equal", "contrast"), "threshold"]
-    assert "beyond what equal effects explain" in found.text
+    assert "Equal effects cannot explain the differences" in found.text
     assert "in 0 of 5 studies: with effects made equal in this way, it does so with" in found.text
     assert "with probability 0.17 (the study itself counted;" in found.text
     assert "what a study shows if effects are equal, not that they are" in found.text
@@ -208,6 +208,8 @@ def test_replications_of_another_study_are_refused(tmp_path):
     [
         ({"replications": 18, "alpha": 0.05}, "at least 19 for alpha = 0.05"),
         ({"alpha": 0.6}, "alpha must be above 0"),
+        ({"alpha": "0.05"}, "alpha must be above 0 and below 0.5, got '0.05'"),
+        ({"replications": 50.0}, "replications must be a whole number, at least"),
         ({"rule": "insample"}, "Did you mean 'in_sample'"),
         ({"nulls": {}, "refit": lines}, "nulls is empty"),
         ({"seed": -1}, "seed must be a whole number"),

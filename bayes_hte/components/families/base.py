@@ -1,4 +1,4 @@
-"""What every outcome family offers: allowed values, link, likelihood, expectations.
+"""The form of every outcome family: allowed values, link, likelihood, expectations.
 
 Each family models ``E[Y | eta] = inverse_link(eta)``; its `offset` and `latent_sd` put the linear
 predictor and its priors on the scale of the data. Parameters besides the linear predictor travel as
@@ -126,7 +126,7 @@ def check_counts(y: np.ndarray, what: str) -> None:
     if (y < 0).any():
         raise DataError(
             f"{what}: a count cannot be negative, got {int((y < 0).sum())} negative values "
-            f"(smallest {y.min():g}). Use family='gaussian', or mend the column."
+            f"(smallest {y.min():g}). Use family='gaussian', or correct the column."
         )
     if (y != np.round(y)).any():
         bad = y[y != np.round(y)]

@@ -93,7 +93,7 @@ class Gaussian(Continuous):
 
 
 class StudentT(Continuous):
-    """``Y ~ eta + sigma t_nu``: a gaussian that forgives outliers."""
+    """``Y ~ eta + sigma t_nu``: like a gaussian, but robust to outliers."""
 
     name = "student_t"
     noise = ("sigma", "nu")

@@ -283,8 +283,8 @@ def _subgroups(results: Results) -> str:
 def _where_judged(results: Results) -> str:
     if not results.honest:
         return (
-            "Subgroups were found and judged on the same data, so this probability is not a "
-            "calibrated error rate."
+            "Subgroups were found and judged on the same data, so this probability is not an "
+            "error rate."
         )
     return (
         "To declare them, each half of the study was fitted alone. A regression tree of the "

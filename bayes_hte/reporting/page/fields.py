@@ -28,7 +28,7 @@ def percents(heading: str, key: str) -> Field:
 
 
 def intervals(material: Material, decimals: int | None = None, *, of: str = "") -> Field:
-    """Return the column of intervals; `of` says of which quantity where that needs saying."""
+    """Return the column of intervals; `of` names their quantity where the heading needs it."""
     d = material.decimals if decimals is None else decimals
     heading = interval_phrase(material.results) + of
     return Field(heading, lambda row: span(row["ci_lower"], row["ci_upper"], d))

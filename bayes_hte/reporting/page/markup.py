@@ -63,7 +63,7 @@ def table(
     source : str
         Key of the CSV file that holds the numbers.
     stacks : bool, default False
-        Put the cells of a row below each other where the page is narrow, for tables of sentences.
+        Put the cells of a row below one another where the page is narrow, for tables of sentences.
 
     Returns
     -------

@@ -57,7 +57,7 @@ def effect_label(results: Results) -> str:
 
 
 def effect_axis(results: Results) -> dict[str, Any]:
-    """Return what figures are told of an axis that carries an effect on the outcome."""
+    """Return the arguments of a figure with an axis of effects on the outcome."""
     return {**results.direction, "xlabel": effect_label(results)}
 
 

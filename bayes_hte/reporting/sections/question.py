@@ -171,7 +171,7 @@ def _declared(declared: bool, name: str) -> str:
 
 
 def _judged_on_others(material: Material, name: str) -> str:
-    """Say whether effects that one half puts furthest apart are apart in the other, and how far."""
+    """Say whether the outer groups of one half differ in the other, and by how much."""
     found = material.results.honest[name]
     reason = (
         f"the {people(material.results)} with the highest and the lowest effects in one half of "
@@ -191,7 +191,7 @@ def _judged_on_others(material: Material, name: str) -> str:
 
 
 def _classes(material: Material, fit: MixtureFit) -> str:
-    """Say what average effect is left if classes confound the treatment."""
+    """Say the average effect if classes confound the treatment."""
     said = "<strong>Classes that nobody measured.</strong> "
     more = 'See <a href="#mixture">the section on them</a>.'
     if not fit.healthy:

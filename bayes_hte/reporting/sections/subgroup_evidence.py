@@ -76,7 +76,7 @@ def honest_decision(material: Material, name: str) -> str:
 
 
 def error_rate(material: Material, name: str) -> str:
-    """Return how often groups as clear are found where effects are equal; nothing if not tried."""
+    """Return the error rate of groups as clear as these; nothing if the rule was not tried."""
     tried = null_check(material.results, name)
     if tried is None:
         return ""

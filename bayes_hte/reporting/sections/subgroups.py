@@ -69,7 +69,7 @@ _IN_HALVES = (
 )
 _IN_SAMPLE = (
     "The same data are used to find the groups and to judge them. The probabilities below are "
-    "therefore <strong>in-sample posterior probabilities, not calibrated error rates</strong>: "
+    "therefore <strong>in-sample posterior probabilities, not error rates</strong>: "
     "they are too optimistic{measured}."
 )
 _MEASURED = "; the error rate of such groups where effects are equal is shown below"

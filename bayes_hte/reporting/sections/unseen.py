@@ -1,4 +1,4 @@
-"""Effects against outcomes they have not seen: calibration in bins, the gain of targeting."""
+"""Predicted effects and unseen outcomes: calibration in bins, and the gain of targeting."""
 
 from __future__ import annotations
 

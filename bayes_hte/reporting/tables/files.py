@@ -1,4 +1,4 @@
-"""The tables as CSV files: written whole, and taken away when a later report has no such table."""
+"""The tables as CSV files: written whole, and removed when a later report has no such table."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def evidence_tables(
 
 
 def pairs(found: Evidence) -> pd.DataFrame:
-    """List how often units are together, as the heat map draws it.
+    """List the shares of draws in which units are together, as the heat map draws them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which of many rows of a study a figure draws; the files always have all of them."""
+"""The rows of a large study that a figure draws; the files always have all of them."""
 
 from __future__ import annotations
 

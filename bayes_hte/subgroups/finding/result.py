@@ -46,13 +46,13 @@ class Subgroups:
         Effect of the subgroup with the highest posterior-mean effect minus that of the lowest.
         Signed: a draw in which they change places counts against the claim.
     profile : Profile
-        Who is in each subgroup, in words and as a tree.
+        The definition of each subgroup, in words and as a tree.
     embedding : DataArray, dims (unit, axis), or None
         The t-SNE map that was clustered, if one was.
     candidates : DataFrame
         One row per number of clusters `k`: ``subgroups`` and ``leaves`` of its best tree,
         ``tree_fit`` (held-out R-squared), ``price_per_leaf``, ``score``, ``agreement`` (share of
-        units whose cluster is the one their leaf names), ``chosen``.
+        units whose cluster is that of their leaf), ``chosen``.
     clear_membership : float
         A unit whose largest membership is below this counts as uncertain.
     uncertain_share : float

@@ -326,7 +326,7 @@ def _folds(
 ) -> Iterator[_Fold]:
     """Grow a tree without pruning on every training part."""
     splits = RepeatedKFold(n_splits=FOLDS, n_repeats=REPEATS, random_state=seed)
-    single = matrix.astype(np.float32)  # what scikit-learn compares in
+    single = matrix.astype(np.float32)  # scikit-learn compares in single precision
     for train, held_out in splits.split(matrix):
         tree = rules.grow(matrix[train], clusters[train], alpha=0.0, seed=seed)
         nodes, n_nodes = tree.tree_.apply(single), tree.tree_.node_count

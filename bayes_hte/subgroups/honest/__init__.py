@@ -1,1 +1,1 @@
-"""Subgroups suggested by one half of the units and judged by the other."""
+"""Subgroups that one half of the units suggests and the other half judges."""

@@ -1,9 +1,9 @@
-"""Whose effects look highest and lowest: the outer leaves of a regression tree.
+"""The units with the highest and the lowest effects: the outer leaves of a regression tree.
 
-Subgroups to act on are few and easy to say, so their borders are drawn with a coarse pen, and the
-effects on either side are mixed. To find out *whether* effects differ, it is better to compare the
-units that seem furthest apart. Here a regression tree divides posterior-mean effects, and its
-highest and its lowest leaf are set against each other; what is between them is a third group.
+Subgroups to act on are few and easy to say, so their borders are coarse, and the effects on either
+side are mixed. To find out *whether* effects differ, it is better to compare the units that seem
+furthest apart. Here a regression tree divides posterior-mean effects, and its highest leaf is
+compared with its lowest; all units in between are a third group.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ LOWEST, BETWEEN, HIGHEST = 0, 1, 2
 def find_extremes(
     effect: xr.DataArray | xr.Dataset, study: Study, *, seed: int, leaf_share: float = 0.1
 ) -> Profile:
-    """Find who seems to have the highest and who the lowest effects.
+    """Find the units that seem to have the highest and the lowest effects.
 
     A regression tree of the posterior-mean effects on the covariates grows best split first. It may
-    have six leaves; it has as many as explain most of held-out units, where another leaf must add
-    0.01 to the R-squared. The posterior means are nearly a function of the covariates, so a tree
-    that follows their noise is not to be feared; one that goes on where they are flat is.
+    have six leaves; it has the number that explains most of held-out units, where another leaf must
+    add 0.01 to the R-squared. The posterior means are nearly a function of the covariates, so the
+    danger is not a tree that follows their noise, but one that goes on where they are flat.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def find_extremes(
     Returns
     -------
     Profile
-        Three groups: 0, the leaf with the lowest mean; 1, the others; 2, that with the highest. Two
-        if the tree has two leaves, one if it does not split.
+        Three groups: 0, the leaf with the lowest mean; 1, the others; 2, the leaf with the highest.
+        Two if the tree has two leaves, one if it does not split.
 
     Raises
     ------
@@ -70,12 +70,25 @@ def find_extremes(
 
     Notes
     -----
-    Up to 20,000 units, drawn at random, grow the tree; all are counted.
+    Up to 20,000 units, drawn at random, grow the tree; all units count in the profile.
 
     References
     ----------
     Breiman, L., Friedman, J. H., Olshen, R. A., Stone, C. J. (1984). Classification and Regression
     Trees. Wadsworth.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.subgroups import find_extremes
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> find_extremes(effect, study, seed=1).leaves["rule"].tolist()
+    ['x1 at most 0', 'x1 above 0']
     """
     check_seed(seed)
     check_leaf_share(leaf_share)
@@ -143,7 +156,7 @@ def _predictions(
 
 
 def _outer(tree: DecisionTreeRegressor) -> np.ndarray:
-    """Say of every leaf whether it is the lowest, the highest or between, shape (node,)."""
+    """Return whether each leaf is the lowest, the highest or in between, shape (node,)."""
     means = tree.tree_.value[:, 0, 0]
     leaves = np.flatnonzero(tree.tree_.children_left < 0)
     said = np.full(tree.tree_.node_count, BETWEEN)

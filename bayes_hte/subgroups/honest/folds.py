@@ -1,11 +1,11 @@
-"""Whether effects differ, judged on other units than those that suggested for whom.
+"""Whether effects differ, judged on other units than those that suggested the groups.
 
-A profile found and judged on the same units flatters itself: it follows the noise of these units.
-Here each half of the study gets its own fit. One half says whose effects it puts highest and whose
-lowest; the other half, with its own fit, says whether those units of its own really differ; then
+A profile that is found and judged on the same units flatters: it follows the noise of these units.
+Here each half of the study gets its own fit. One half names the units with the highest and the
+lowest effects; the other half, with its own fit, decides whether such units of its own differ; then
 the halves change places. The groups are the outer leaves of a tree
-(:mod:`bayes_hte.subgroups.honest.extremes`), not the few subgroups that are reported: these are made to
-be read, and mix units whose effects lie apart. How large a declared difference is, is the matter of
+(:mod:`bayes_hte.subgroups.honest.extremes`), not the few subgroups of the report, which are made to
+be read and mix units with different effects. The size of a declared difference comes from
 :mod:`bayes_hte.subgroups.honest.own_means`.
 """
 
@@ -18,7 +18,12 @@ import pandas as pd
 import xarray as xr
 from sklearn.metrics import adjusted_rand_score
 
-from bayes_hte.effects.summaries import CiKind, probability_words, summarize
+from bayes_hte.effects.summaries import (
+    CiKind,
+    interval_parameters,
+    probability_words,
+    summarize,
+)
 from bayes_hte.errors import DataError
 from bayes_hte.names import SAMPLE, SUBGROUP
 from bayes_hte.seeds import check_seed, several_seeds
@@ -36,16 +41,16 @@ UNSHRUNK = "average, unshrunk"
 
 @dataclass(frozen=True, eq=False)
 class HonestFold:
-    """Whom one half of the study puts highest and lowest, and what the other half says about it.
+    """The highest and lowest groups of one half of the study, judged by the other half.
 
     Attributes
     ----------
     profile : Profile
-        Found with the discovery half, by :func:`~bayes_hte.subgroups.honest.extremes.find_extremes`; its
-        counts and means are of that half.
+        Found with the discovery half, by :func:`~bayes_hte.subgroups.find_extremes`; its counts and
+        means are of that half.
     effects : DataArray, dims (chain, draw, subgroup)
         Average effects of the groups among the units of the other half, from that half's own fit,
-        in the order the discovery half gave them. Groups without a unit there are left out.
+        in the order of the discovery half. Groups without a unit there are left out.
     contrast : DataArray, dims (chain, draw)
         Last group minus first. Zero in every draw if the profile does not divide these units:
         it then claims no difference.
@@ -69,7 +74,7 @@ class HonestFold:
 
 @dataclass(frozen=True, eq=False)
 class HonestSubgroups:
-    """Whether effects that one half of the study puts apart are apart in the other.
+    """Whether effects that differ in one half of the study also differ in the other.
 
     Attributes
     ----------
@@ -78,24 +83,24 @@ class HonestSubgroups:
     probability : float
         Posterior probability that `contrast` exceeds `margin`.
     required_probability : float
-        What `probability` must reach.
+        The smallest `probability` with which subgroups are declared.
     margin : float
         Smallest difference that matters, in outcome units.
     reason : str
-        The verdict in a sentence.
+        The decision in a sentence.
     contrast : DataArray, dims (chain, draw)
         Average over the two folds, draw by draw, of the effect of the units that the other half's
         profile puts highest minus that of the units it puts lowest.
     folds : tuple of HonestFold, length 2
-        Each direction by itself.
+        Each direction alone.
     agreement : float
-        Adjusted Rand index of the two profiles over all units: whether the halves put the same
-        units highest and lowest. 1 also if neither divides the units.
+        Adjusted Rand index of the two profiles over all units: whether the halves agree on the
+        units with the highest and the lowest effects. 1 also if neither divides the units.
     effect_name : str
         Short name of the effect.
     unshrunk : DataArray, dims (chain, draw), or None
-        As `contrast`, where the groups have means of their own: its size, not pulled towards none.
-        None where it was not fitted; it is for declared differences only.
+        As `contrast`, where the groups have means of their own: its size, without the pull towards
+        0. None where it was not fitted; only declared differences are.
     """
 
     declared: bool
@@ -109,28 +114,31 @@ class HonestSubgroups:
     effect_name: str
     unshrunk: xr.DataArray | None = None
 
+    @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row a fold, and one for their average.
-
-        Parameters
-        ----------
-        ci_prob : float, default 0.95
-            Posterior probability of the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density.
+        """Return one row per fold, and one for their average.
 
         Returns
         -------
         DataFrame
             Index ``fold``: ``1``, ``2``, ``average`` and, if it was fitted, ``average, unshrunk``.
-            ``covariates`` that tell the groups apart, ``n_discovery`` and ``n_judged`` units, the
-            columns of :func:`~bayes_hte.effects.summaries.summarize` for the contrast, and
-            ``prob_above_margin``.
+            ``covariates`` that distinguish the groups, ``n_discovery`` and ``n_judged`` units, the
+            columns of :func:`bayes_hte.summarize` for the contrast, and ``prob_above_margin``.
 
-        Raises
-        ------
-        SpecError
-            If the interval request is not meaningful.
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(trial.frame, **roles)
+        >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+        >>> def fit_half(half, seed):
+        ...     return effect.sel(unit=half.units)  # in earnest: fit the half and take its effect
+        >>> found = hte.honest_m_learner(study, fit_half=fit_half, seed=1)
+        >>> found.summary()[["n_discovery", "n_judged"]].loc["average"].tolist()
+        [100, 100]
         """
         parts = {"1": self.folds[0].contrast, "2": self.folds[1].contrast, "average": self.contrast}
         if self.unshrunk is not None:
@@ -165,19 +173,19 @@ def honest_subgroups(
     probability: float = 0.95,
     leaf_share: float = 0.1,
 ) -> HonestSubgroups:
-    """Judge on each half of the units whom the other half puts highest and lowest.
+    """Judge the highest and lowest groups of each half on the units of the other half.
 
-    A regression tree divides the posterior means of half A; it divides the units of half B, and
-    their own draws, from a fit that saw half B alone, give the difference between the leaf that A
-    calls highest and the one it calls lowest. The halves change places, the two differences are
-    averaged draw by draw, and subgroups are declared if the average exceeds the margin with the
-    probability required.
+    A regression tree divides the posterior means of half A. The same tree divides the units of half
+    B, and their own draws, from a fit that saw half B alone, give the difference between the leaf
+    that A calls highest and the one that A calls lowest. The halves change places, the two
+    differences are averaged draw by draw, and subgroups are declared if the average exceeds the
+    margin with the required probability.
 
     Parameters
     ----------
     effect_a, effect_b : DataArray, dims (chain, draw, unit), or Dataset of such
-        Draws of the unit-level effect of the units of a half, from a fit to that half alone; as
-        many chains and draws in both. Of a Dataset the first variable is judged.
+        Draws of the unit-level effect of the units of a half, from a fit to that half alone; both
+        with the same numbers of chains and draws. Of a Dataset the first variable is judged.
     study_a, study_b : Study
         The halves. No unit is in both.
     seed : int
@@ -188,7 +196,7 @@ def honest_subgroups(
     probability : float, default 0.95
         Posterior probability needed to declare subgroups.
     leaf_share : float, default 0.1
-        Smallest share of a half in the groups that are compared; above 0, at most 0.5.
+        Smallest share of a half in each group that is compared; above 0, at most 0.5.
 
     Returns
     -------
@@ -206,10 +214,10 @@ def honest_subgroups(
     -----
     The two posteriors are of disjoint data, so pairing their draws in any order gives draws of the
     average. Their errors are independent where effects differ. Where they do not, each half follows
-    its own noise, and how alike the two noises are enters both directions (correlation .65 in 200
-    trials with flat priors): each alone exceeded nought with probability .95 in 5% of trials, their
-    average in 11%, and the default margin in 9%. Priors that expect effects to be alike keep false
-    claims rarer (the benchmark of subgroups counts them); without such priors, ask for .99, or see
+    its own noise, and the similarity of the two noises enters both directions (correlation .65 in
+    200 trials with flat priors): each alone exceeded 0 with probability .95 in 5% of trials, their
+    average in 11%, and the default margin in 9%. Priors that expect similar effects keep false
+    claims rarer (the benchmark of subgroups counts them); without such priors, require .99, or see
     :func:`~bayes_hte.calibrate_subgroups`.
 
     A half whose tree does not divide the units claims a difference of zero, which halves the
@@ -219,6 +227,23 @@ def honest_subgroups(
     indirect effect differed (outcome noise 1, logistic outcomes), subgroups of the halves were
     declared in 13 of 16 trials each of two scenarios, and outer leaves in 16 and 15 of the same
     trials; neither in any of 32 trials with equal effects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.subgroups import honest_subgroups, split_in_halves
+    >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+    >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+    >>> study = hte.Study.from_frame(trial.frame, **roles)
+    >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+    >>> first, second = (study.subset(rows) for rows in split_in_halves(study, seed=1))
+    >>> found = honest_subgroups(
+    ...     effect.sel(unit=first.units), first, effect.sel(unit=second.units), second, seed=1
+    ... )
+    >>> found.declared, [fold.divides for fold in found.folds]
+    (True, [True, True])
     """
     check_seed(seed)
     check_probability(probability)
@@ -260,14 +285,14 @@ def honest_fold(
     margin: float,
     leaf_share: float = 0.1,
 ) -> HonestFold:
-    """Find with some units who seems furthest apart, and take the contrast on others.
+    """Find with some units the groups that seem furthest apart, and contrast them on others.
 
     Parameters
     ----------
     discovery_effect, discovery_study
         Draws and units that suggest the groups; of the draws only the posterior means are used.
     effect, study
-        Draws and units that judge it; of a Dataset the first variable.
+        Draws and units that judge them; of a Dataset the first variable.
     seed : int
         Seed of the discovery.
     margin : float
@@ -300,8 +325,8 @@ def honest_fold(
 def groups_of(study: Study, profile: Profile) -> np.ndarray:
     """Return the group of every unit of a half by the other half's profile, shape (unit,).
 
-    A level that the other half does not have is none of those its profile names: a rare one must
-    not end the analysis.
+    A level that the other half does not have is none of those that its profile names: a rare level
+    must not end the analysis.
     """
     return profile.assign(study.covariate_frame(), unknown_is_no=True)
 
@@ -323,7 +348,7 @@ def _check_halves(effect_a: Draws, study_a: Study, effect_b: Draws, study_b: Stu
     if len(shared):
         raise DataError(
             f"the halves share {len(shared)} units, e.g. {shared[0]!r}; units that suggest a "
-            "subgroup must not judge it."
+            "subgroup must not judge it. Take halves from split_in_halves."
         )
     sizes = [
         tuple(as_effects(effect, study)[0].sizes[d] for d in SAMPLE)
@@ -332,7 +357,7 @@ def _check_halves(effect_a: Draws, study_a: Study, effect_b: Draws, study_b: Stu
     if sizes[0] != sizes[1]:
         raise DataError(
             f"the halves have {sizes[0]} and {sizes[1]} chains and draws; they are averaged draw "
-            "by draw, so sample as many of each."
+            "by draw, so sample the same number of each."
         )
 
 
@@ -346,9 +371,9 @@ def _reason(
     dividing = sum(fold.divides for fold in folds)
     if not dividing:
         return "No subgroups: neither half's tree divides the units of the other."
-    verdict = "are" if reached >= required else "are not"
+    declared = "are" if reached >= required else "are not"
     reason = (
-        f"Subgroups {verdict} declared: with posterior probability {probability_words(reached)} "
+        f"Subgroups {declared} declared: with posterior probability {probability_words(reached)} "
         f"({required:g} needed) the {effect_words} of the units that one half puts highest is "
         f"above that of those it puts lowest by more than {margin:.3g} in the other half, on "
         "average over both directions."

@@ -1,14 +1,14 @@
-"""How large a declared difference is: groups with means of their own.
+"""The size of a declared difference: groups with means of their own.
 
-A model that expects effects to be alike is a good judge of *whether* groups differ and a poor one
-of *by how much*: it pulls their difference towards none. The size therefore comes from another fit
-of each half, to a study in which the other half's groups are a covariate whose levels have means of
+A model that expects similar effects is a good judge of *whether* groups differ and a poor one of
+*by how much*: it pulls their difference towards 0. The size therefore comes from another fit of
+each half, to a study in which the other half's groups are a covariate whose levels have means of
 their own (`means_by` of :func:`bayes_hte.fit`).
 
-Groups have linear trends of their own as well, without which what is missed of a direct effect
+Groups have linear trends of their own as well. Without them, the missed part of a direct effect
 that differs between the same groups goes into the slope of the mediator, and so into the size of an
-indirect difference. The benchmark of subgroups has figures of how well that works. A difference
-that was declared is more often one that chance made large.
+indirect difference. The benchmark of subgroups measures how well that works. A declared difference
+is more often one that chance made large.
 """
 
 from __future__ import annotations
@@ -31,21 +31,25 @@ from bayes_hte.subgroups.honest.folds import (
     groups_of,
 )
 
-# The covariate that holds the other half's groups; no column of a user's is called that.
+# The covariate that holds the other half's groups.
 SUBGROUP_COLUMN = "(subgroup)"
 
 
 def can_be_fitted(honest: HonestSubgroups, studies: tuple[Study, Study]) -> bool:
     """Whether every group has units of both arms in the half that judges it.
 
-    A mean that no unit tells about is not to be reported; small halves may have such.
+    A mean without a unit must not be reported; small halves may have such groups.
 
     Parameters
     ----------
     honest : HonestSubgroups
-        What was found with the halves.
+        The result of the halves.
     studies : tuple of two Study
         The units judged in each fold.
+
+    Returns
+    -------
+    bool
     """
     for fold, study in zip(honest.folds, studies, strict=True):
         labels = groups_of(study, fold.profile)
@@ -67,7 +71,7 @@ def with_subgroups(study: Study, profile: Profile) -> Study:
     Returns
     -------
     Study
-        With the covariate `SUBGROUP_COLUMN`, to be fitted with means of their own for its levels.
+        With the covariate `SUBGROUP_COLUMN`, to be fitted with separate means for its levels.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def without_shrinkage(
     Parameters
     ----------
     honest : HonestSubgroups
-        What was found with the halves.
+        The result of the halves.
     studies : tuple of two Study
         The units judged in each fold of `honest`: the second half, then the first.
     refitted : tuple of two DataArray, dims (chain, draw, unit), or None
@@ -132,13 +136,14 @@ def fit_subgroups_again(
     Parameters
     ----------
     honest : HonestSubgroups
-        What was found with the halves.
+        The result of the halves.
     studies : tuple of two Study
         The units judged in each fold.
     fit : callable
         Given :func:`with_subgroups` of a half and a seed, returns draws of its units' effects, dims
         (chain, draw, unit).
     seeds : sequence of two int
+        One seed per fold.
 
     Returns
     -------

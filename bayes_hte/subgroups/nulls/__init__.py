@@ -1,1 +1,1 @@
-"""How often subgroups are found where effects are equal."""
+"""The null distribution of the rule for subgroups: its false claims where effects are equal."""

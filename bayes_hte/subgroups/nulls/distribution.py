@@ -1,9 +1,9 @@
-"""How often the search for subgroups finds some where nobody's effect differs: on one's own design.
+"""The null distribution of the rule for subgroups: its results where effects are equal.
 
-A posterior probability that two subgroups differ is about the model. Whether a rule based on it
-cries wolf depends on the design as well: how many units, covariates and draws, how noisy the
+A posterior probability that two subgroups differ is about the model. The error rate of a rule based
+on it depends on the design as well: the numbers of units, covariates and draws, the noise of the
 outcome. So the whole procedure is repeated on studies like the user's own in which effects do not
-differ, and what it says about the real one is compared with what it says about those.
+differ, and its result on the real study is compared with its results on those.
 
 References
 ----------
@@ -28,6 +28,7 @@ from joblib import Parallel, delayed
 from scipy.stats import beta, binom
 from threadpoolctl import threadpool_limits
 
+from bayes_hte.effects.arguments import check_number
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.seeds import check_seed, children, number_of, several_seeds, text_key
 from bayes_hte.store import FORMAT
@@ -57,7 +58,7 @@ MC_PROB = 0.95
 
 @dataclass(frozen=True, eq=False)
 class NullDistribution:
-    """What the search for subgroups says of the study, and of studies in which effects are equal.
+    """The search for subgroups on the study, and on studies in which effects are equal.
 
     Attributes
     ----------
@@ -68,12 +69,12 @@ class NullDistribution:
         units of the posterior-mean effects, outcome units; under the honest rule the mean of the
         two halves).
     replications : DataFrame
-        One row a replication. Index ``variant`` and ``replication`` (from 0); ``seed``, the
+        One row per replication. Index ``variant`` and ``replication`` (from 0); ``seed``, the
         statistics, and ``problem``, empty unless the replication failed.
     rule : {"honest", "in_sample"}
-        How subgroups were judged.
+        The rule that judged subgroups.
     estimator : str
-        What was refitted, in words.
+        The refitted estimator, in words.
     margin : float
         The margin of ``probability``, outcome units.
     alpha : float
@@ -89,13 +90,13 @@ class NullDistribution:
 
     @property
     def shown(self) -> bool:
-        """Whether ``probability`` is beyond what equal effects explain, in every variant."""
+        """Whether equal effects cannot explain ``probability``, in every variant."""
         return bool((self.summary().xs(DECIDING, level="statistic")["p_value"] <= self.alpha).all())
 
     def summary(self) -> pd.DataFrame:
         """Compare the study with the replications.
 
-        A failed replication counts as one that reached whatever was observed: leaving it out would
+        A failed replication counts as one that reached the observed value: leaving it out would
         make the claim easier. Of two equal probabilities (many are exactly 0 or 1) the one with the
         larger contrast is the higher.
 
@@ -106,8 +107,8 @@ class NullDistribution:
             that reach it; ``p_value``, their share, the study itself counted among them (the Monte
             Carlo p-value of the hypothesis that effects are equal in the way of the variant; not
             the posterior probability of anything), with its Monte Carlo interval ``p_lower``,
-            ``p_upper`` (95%, exact binomial); ``threshold``, what at most a share `alpha` of the
-            replications exceeds, with ``threshold_lower``, ``threshold_upper`` (95%, order
+            ``p_upper`` (95%, exact binomial); ``threshold``, the value that at most a share `alpha`
+            of the replications exceeds, with ``threshold_lower``, ``threshold_upper`` (95%, order
             statistics; infinite where there are too few replications to bound it);
             ``replications``, ``failures``.
         """
@@ -144,17 +145,17 @@ class NullDistribution:
         lines.append(
             "These are probabilities of what a study shows if effects are equal, not that they are."
         )
-        verdict = (
-            "Differences between people's effects are beyond what equal effects explain."
+        conclusion = (
+            "Equal effects cannot explain the differences between people's effects."
             if self.shown
-            else "Equal effects explain what was found; no credible differences between people."
+            else "Equal effects explain the result; no credible differences between people."
         )
-        return " ".join([*lines, verdict, f"Refitted: {self.estimator}; rule: {self.rule}."])
+        return " ".join([*lines, conclusion, f"Refitted: {self.estimator}; rule: {self.rule}."])
 
 
 @dataclass(frozen=True)
 class _Procedure:
-    """The whole procedure from a study to its statistics; sent to workers."""
+    """The whole procedure from a study to its statistics; workers receive it."""
 
     refit: Refit
     rule: Rule
@@ -208,26 +209,26 @@ def null_distribution(
     study : Study
         The user's own study.
     refit : callable (Study, int) -> DataArray or Dataset, dims (chain, draw, unit)
-        From a study and a seed to draws of the effect of its units. The same is used on the study
-        itself and on every replication, so it may be a stand-in for the model that is reported, if
+        From a study and a seed to draws of the effect of its units. The study itself and every
+        replication are fitted in this way, so it may be a stand-in for the model of the report, if
         the text says so; for instance
         :func:`~bayes_hte.subgroups.nulls.stand_in.stand_in_refit`.
     nulls : mapping of str to callable (Study, Generator) -> Study
-        By name, what turns the study into one in which effects are equal; for instance
+        By name, functions that turn the study into one in which effects are equal; for instance
         :func:`~bayes_hte.subgroups.nulls.stand_in.stand_in_null` (new outcomes under the same
         effect for everybody) or a shuffled treatment (no effect on anybody).
     estimator : str
-        What `refit` is, in words.
+        The estimator that `refit` fits, in words.
     seed : int
-        Every replication has a child of it that depends on the variant's name and the number of the
-        replication alone: more replications, or another variant, change none. The study itself is
-        analysed with `seed`, as by ``honest_m_learner(study, fit_half=refit, seed=seed)``.
+        Every replication has a child of it that depends only on the variant's name and the number
+        of the replication: more replications, or another variant, change none. The analysis of the
+        study itself uses `seed`, as ``honest_m_learner(study, fit_half=refit, seed=seed)`` does.
     rule : {"honest", "in_sample"}
         Judge differences on the half that did not suggest them, or subgroups on the same units.
     replications : int, default 200
-        For each variant; at least ``1 / alpha - 1``, so that a threshold exists.
+        Number for each variant; at least ``1 / alpha - 1``, so that a threshold exists.
     alpha : float, default 0.05
-        Share of false claims allowed; above 0 and below 0.5.
+        Share of false claims that is allowed; above 0 and below 0.5.
     margin, probability
         As in :func:`~bayes_hte.subgroups.m_learner`; a default margin is that of the study.
     **search
@@ -236,8 +237,8 @@ def null_distribution(
     n_jobs : int, default 1
         Processes (joblib); the result does not depend on it.
     folder : Path, optional
-        Where every finished replication is written down. A later call with the same study and
-        options carries on from there, and gives what an uninterrupted one would have given.
+        A folder for the finished replications. A later call with the same study and options
+        continues from there, and gives the result of an uninterrupted call.
     progress : bool, default False
         Whether to show a progress bar.
 
@@ -252,7 +253,7 @@ def null_distribution(
     SavedResultError
         If the folder holds replications of another study or of other options.
     BayesHTEError
-        Of any kind, if the study itself cannot be analysed. A replication that cannot is reported
+        Of any kind, if the study itself cannot be analysed. A replication that fails is reported
         and counts against the claim.
     """
     _check(nulls, rule, replications, alpha, seed)
@@ -299,20 +300,24 @@ def _check(
         raise unknown_name("rule", rule, RULES)
     if not nulls:
         raise SpecError("nulls is empty: name at least one way to make effects equal.")
-    if not 0 < alpha < 0.5:
-        raise SpecError(f"alpha must be above 0 and below 0.5, got {alpha}; try 0.05.")
+    check_number(
+        "alpha", alpha, "above 0 and below 0.5", lambda share: 0 < share < 0.5, hint="try 0.05"
+    )
     needed = math.ceil(1 / alpha - 1e-9) - 1
-    if replications < needed:
-        raise SpecError(
-            f"replications must be at least {needed} for alpha = {alpha:g}, got {replications}: "
-            f"with fewer no result could be beyond all but {alpha:.0%} of them."
-        )
+    check_number(
+        "replications",
+        replications,
+        f"a whole number, at least {needed} for alpha = {alpha:g}",
+        lambda n: n >= needed,
+        whole=True,
+        hint=f"with fewer no result could be beyond all but {alpha:.0%} of them",
+    )
 
 
 def _replicate(
     study: Study, procedure: _Procedure, null: Null, variant: str, replication: int, seed: int
 ) -> Row:
-    """Draw a study in which effects are equal and analyse it; a failure is a row too."""
+    """Draw a study in which effects are equal and analyse it; a failure gives a row as well."""
     drawing, fitting = children(seed, 2, key=(text_key(variant), replication))
     own = number_of(fitting)
     try:
@@ -352,7 +357,7 @@ def _compare(observed: pd.Series, null: pd.DataFrame, name: str, alpha: float) -
 
 
 def _reached(observed: pd.Series, null: pd.DataFrame, name: str) -> int:
-    """Count the replications that reach what was observed."""
+    """Count the replications that reach the observed value."""
     values, own = null[name], observed[name]
     if name != DECIDING:
         return int((values >= own).sum())

@@ -1,4 +1,4 @@
-"""Replications as they finish: one line each in a file, so that a stopped run can be carried on."""
+"""Finished replications, one line each in a file, so that a stopped run can continue."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ROWS_FILE, IDENTITY_FILE = "replications.csv", "replications.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One replication: its statistics, or what went wrong.
+    """One replication: its statistics, or its failure.
 
     Attributes
     ----------
     variant : str
-        How effects were made equal.
+        The way of making effects equal.
     replication, seed : int
         Number of the replication, from 0, and the seed of its analysis.
     probability, contrast, spread : float
@@ -46,21 +46,21 @@ class Row:
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> Row:
-        """Read a row back from texts; numbers come back to the last digit."""
+        """Read a row from texts; numbers are exact to the last digit."""
         kinds = {"replication": int, "seed": int, "variant": str, "problem": str}
         return cls(**{name: kinds.get(name, float)(text) for name, text in texts.items()})
 
 
 @dataclass(frozen=True, eq=False)
 class NullLog:
-    """The finished replications, and where they are written down.
+    """The finished replications, and their file.
 
     Attributes
     ----------
     file : Path or None
-        None: nowhere.
+        None if they are not written to a file.
     rows : dict of (str, int) to Row
-        By variant and number. The one mutable thing here: the run adds to it.
+        By variant and number. This is mutable: the run adds to it.
     """
 
     file: Path | None
@@ -68,19 +68,24 @@ class NullLog:
 
     @classmethod
     def open(cls, folder: Path | None, identity: Mapping[str, Any]) -> NullLog:
-        """Read what is there, or begin.
+        """Read the replications of a folder, or begin.
 
         Parameters
         ----------
         folder : Path or None
-            Made if need be.
+            Made if it does not exist.
         identity : mapping
-            What the replications depend on, as JSON; they are of use to the same alone.
+            Everything that the replications depend on, as JSON; only an equal identity may use
+            them.
+
+        Returns
+        -------
+        NullLog
 
         Raises
         ------
         SavedResultError
-            If the folder holds replications of something else, or they cannot be read.
+            If the folder holds replications with another identity, or they cannot be read.
         """
         if folder is None:
             return cls(None, {})
@@ -93,7 +98,7 @@ class NullLog:
         return cls(file, _read(file))
 
     def add(self, row: Row) -> None:
-        """Keep a replication, and write it down at once."""
+        """Keep a replication, and write it to the file at once."""
         self.rows[row.variant, row.replication] = row
         if self.file is None:
             return
@@ -102,7 +107,7 @@ class NullLog:
             writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
             if new:
                 writer.writeheader()
-            # A line of its own: a line that was cut off could not be told from the next one.
+            # One line only: a line that was cut off could not be distinguished from the next one.
             writer.writerow(row.as_dict() | {"problem": " ".join(row.problem.split())})
 
 
@@ -122,7 +127,7 @@ def _read(file: Path) -> dict[tuple[str, int], Row]:
         return {}
     text = file.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
-    if whole != text:  # a run that was killed while writing: that replication is done again
+    if whole != text:  # a run that was killed while writing: that replication is repeated
         file.write_text(whole, encoding="utf-8")
     try:
         rows = [Row.parse(line) for line in csv.DictReader(whole.splitlines())]
@@ -135,14 +140,19 @@ def _read(file: Path) -> dict[tuple[str, int], Row]:
 
 @contextmanager
 def shown_progress(total: int, *, shown: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar of replications done; yields what to call after each.
+    """Show a bar of finished replications.
 
     Parameters
     ----------
     total : int
         Replications to do.
     shown : bool
-        Whether there is a bar at all.
+        Whether there is a bar.
+
+    Yields
+    ------
+    callable
+        To be called after each replication.
     """
     if not shown:
         yield lambda: None

@@ -1,13 +1,14 @@
-"""A stand-in for the full model that is refitted in about a second: Gaussian processes, conjugate.
+"""A stand-in for the full model, refitted in about a second: conjugate Gaussian processes.
 
 Outcome and mediator are normal with a mean of functions of the covariates,
 
     ``M = mu_M(x) + (w - 1/2) a(x) + e``,
     ``Y = mu_Y(x) + (w - 1/2) zeta(x) + g c + (M - c) (b(x) + (w - 1/2) k) + e``,
 
-with c what all other units say of a unit's mediator in its own arm. Every function is a constant
-plus Gaussian processes: one linear in the covariates, one bent along each covariate (Brownian
-motion on ranks) and, except for b, one of all pairs of covariates; each has a variance of its own.
+with c the expectation of a unit's mediator in its own arm from all other units. Every function is a
+constant plus Gaussian processes: one linear in the covariates, one bent along each covariate
+(Brownian motion on ranks) and, except for b, one of all pairs of covariates; each has a variance of
+its own.
 Variances are at their most probable values and given them the posterior is normal, so draws are
 exact: no chains, no tuning. Where the levels of a covariate have means of their own (`means_by`),
 each has its own wide constants (g among them), and linear trends of its own in mu and in a (or
@@ -15,8 +16,9 @@ zeta). The indirect effect is ``a(x) (b(x) + k / 2)`` in every draw. The total e
 second line without mediator.
 
 It models *means*: a 0/1 outcome gets a linear probability model, a skewed one normal noise.
-Variances at their most probable values make it surer than the full model. It is a stand-in to find
-out how often a procedure claims differences where there are none, not a model to report.
+Variances at their most probable values make its posterior narrower than that of the full model. It
+serves to estimate how often a rule claims differences where there are none; it is not a model to
+report.
 
 References
 ----------
@@ -56,7 +58,7 @@ EFFECT_NAMES = ("te", "tnie")
 def stand_in_refit(
     effect: StandInEffect, *, draws: int = 400, means_by: str | None = None
 ) -> Callable[[Study, int], xr.DataArray]:
-    """Return what fits the surrogate to a study and draws an effect of its units.
+    """Return a function that fits the stand-in to a study and draws an effect of its units.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ def stand_in_refit(
     Returns
     -------
     callable (Study, int) -> DataArray, dims (chain, draw, unit)
-        In outcome units; the seed decides the draws alone. It can be sent to other processes.
+        In outcome units; the seed decides only the draws. Other processes can receive it.
 
     Raises
     ------
@@ -139,7 +141,7 @@ class StandInNull:
 
 
 def stand_in_null(study: Study) -> StandInNull:
-    """Fit the surrogate without effect modification, to draw studies from.
+    """Fit the stand-in without effect modification, to draw studies from it.
 
     Parameters
     ----------
@@ -149,7 +151,8 @@ def stand_in_null(study: Study) -> StandInNull:
     Returns
     -------
     StandInNull
-        Outcome and mediator are normal in the studies it draws, whatever they are in the study.
+        Outcome and mediator are normal in the studies that it draws, whatever they are in the
+        study.
     """
     kernels, w = kernels_at_units(study), study.arm_index() - 0.5
     options = {"constants_only": ("effect", *OF_MEDIATOR)}
@@ -167,7 +170,7 @@ def stand_in_null(study: Study) -> StandInNull:
 def _predict(
     mean: Mean, w: np.ndarray, mediator: SplitMediator | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw one outcome a unit."""
+    """Draw one outcome per unit."""
     at = times(mean.times, w, mediator)
     noise = mean.unit * np.sqrt(mean.noise) * rng.normal(size=w.size)
     return mean.center + mean.draws(at, 1, rng)[0] + noise

@@ -37,17 +37,18 @@ def kernels_at_units(study: Study, means_by: str | None = None) -> dict[str, np.
     Returns
     -------
     dict of str to ndarray, shape (unit, unit)
-        ``"linear"``, ``"bent"``, ``"pairs"`` and what the study asks for, each of mean variance 1.
+        ``"linear"``, ``"bent"``, ``"pairs"``, and those of clusters and of `means_by` if there are
+        any, each of mean variance 1.
 
     Raises
     ------
     SpecError
-        If there are more units than this is made for.
+        If there are more than 3,000 units.
     """
     if study.n_units > LARGEST:
         raise SpecError(
-            f"the surrogate is made for up to {LARGEST} units, got {study.n_units}; calibrate on "
-            f"study.sample({LARGEST}, seed=...), or with the full model."
+            f"the stand-in is made for up to {LARGEST} units, got {study.n_units}; pass "
+            f"study.sample({LARGEST}, seed=...), or refit the full model, estimator='full'."
         )
     pairs = [_of_column(study.frame[name]) for name in study.roles.covariates if name != means_by]
     linear = [straight for straight, _ in pairs]
@@ -73,7 +74,7 @@ def kernels_at_units(study: Study, means_by: str | None = None) -> dict[str, np.
 
 
 def _of_column(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
-    """Kernels linear in a covariate and bent along it; the latter for numbers alone."""
+    """Return kernels linear in a covariate and bent along it; the latter only for numbers."""
     encoding = ColumnEncoding.learn(column)
     z = np.column_stack(list(encoding.standardized(column).values()))
     z = z - z.mean(axis=0)

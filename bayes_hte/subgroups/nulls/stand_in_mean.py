@@ -1,8 +1,8 @@
 """A mean that is a sum of functions with normal priors, fitted in closed form.
 
 Each function is a constant, with next to no shrinkage, plus functions with the prior covariances of
-:mod:`bayes_hte.subgroups.nulls.stand_in_kernels`, each with a variance of its own. The variances are at
-their most probable values; given them the posterior is normal, and draws of it are exact.
+:mod:`bayes_hte.subgroups.nulls.stand_in_kernels`, each with a variance of its own. The variances
+are at their most probable values; given them the posterior is normal, and draws of it are exact.
 
 References
 ----------
@@ -30,7 +30,7 @@ JITTER = 1e-8
 # Variance of trends, in variances of the outcome: 1 in each arm, as in the full model.
 TREND_VARIANCE = {"shared": 0.5, "effect": 2.0}
 
-# What a function is multiplied by: (arm - 1/2, expected mediator, mediator less that) to (unit,).
+# The factor of each function: (arm - 1/2, expected mediator, mediator less that) to (unit,).
 TIMES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
     "shared": lambda w, c, m: np.ones_like(w),
     "effect": lambda w, c, m: w,
@@ -51,12 +51,12 @@ OF_MEDIATOR = ("expected", "slope", "slope_by_arm")
 
 @dataclass(frozen=True, eq=False)
 class SplitMediator:
-    """A unit's mediator, as the outcome model sees it.
+    """A unit's mediator, divided as the outcome model needs it.
 
     Attributes
     ----------
     expected : ndarray, shape (unit,)
-        What is expected of it in the unit's own arm, less the mean over the units of that arm.
+        Its expectation in the unit's own arm, less the mean over the units of that arm.
     deviation : ndarray, shape (unit,)
         The mediator less its expectation.
     """
@@ -73,14 +73,14 @@ class SplitMediator:
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """A fitted mean: a sum of functions, each times something.
+    """A fitted mean: a sum of functions, each with a factor.
 
     Attributes
     ----------
     parts : tuple of (str, ndarray)
         Function and prior covariance (unit, unit) of each of its parts, variance included.
     times : mapping of str to ndarray, shape (unit,)
-        What each function was multiplied by.
+        The factor of each function.
     noise : float
         Variance of the noise.
     factor : ndarray, shape (unit, unit)
@@ -100,12 +100,12 @@ class Mean:
     unit: float
 
     def mean(self, at: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Posterior mean of a sum of functions at the units.
+        """Return the posterior mean of a sum of functions at the units.
 
         Parameters
         ----------
         at : mapping of str to ndarray, shape (unit,)
-            What to multiply each function by; those left out do not take part.
+            The factor of each function; those left out do not take part.
 
         Returns
         -------
@@ -115,7 +115,7 @@ class Mean:
         return self.unit * (self._shared_covariance(at)[1] @ self.weights)
 
     def without_each(self, y: np.ndarray) -> np.ndarray:
-        """Return what all others say of each unit's outcome in its own arm, shape (unit,)."""
+        """Return the expected outcome of each unit, in its own arm, from all others, (unit,)."""
         n = len(self.weights)
         root = solve_triangular(self.factor, np.eye(n), lower=True, check_finite=False)
         return y - self.unit * self.weights / (root**2).sum(axis=0)
@@ -133,7 +133,7 @@ class Mean:
         return self.unit * (cross @ self.weights + noise)
 
     def _shared_covariance(self, at: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Prior covariance of the sum, and of the sum with the outcome, shape (unit, unit)."""
+        """Return the prior covariances of the sum and of the sum with the outcome, (unit, unit)."""
         n = len(self.weights)
         prior, cross = np.zeros((n, n)), np.zeros((n, n))
         for of, kernel in self.parts:
@@ -147,7 +147,7 @@ class Mean:
 def times(
     functions: Iterable[str], w: np.ndarray, mediator: SplitMediator | None, *, scale: float = 1.0
 ) -> dict[str, np.ndarray]:
-    """Return what each function is multiplied by at the units.
+    """Return the factor of each function at the units.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def fit_mean(
     functions : tuple of str
         Functions of the mean.
     constants_only : tuple of str
-        Those that are the same for everybody.
+        Functions that are the same for all units.
 
     Returns
     -------
@@ -229,7 +229,7 @@ def fit_mean(
 
 
 def _given(of: str, kernels: Mapping[str, np.ndarray], n: int) -> np.ndarray:
-    """Prior covariance of what a function has with a variance that is given: constants, trends."""
+    """Return the prior covariance of the parts with a given variance: constants, trends."""
     given = np.full((n, n), WIDE)
     if LEVELS in kernels:
         given += WIDE * kernels[LEVELS] + TREND_VARIANCE.get(of, 0.0) * kernels[TRENDS]
@@ -246,12 +246,12 @@ def most_probable(
     """Return the variances (the last of the noise) with the highest marginal likelihood.
 
     Newton steps on log variances with the average of observed and expected information, which
-    needs one inverse a step, damped until the likelihood rises.
+    needs one inverse per step, damped until the likelihood rises.
     """
     logs, damping = np.log(start), DAMPING
     value, slopes, information = curvature(np.exp(logs), y, fixed, covariances)
     for _ in range(MOST_STEPS):
-        # Variances that have gone to nothing and want to stay there do not move.
+        # Variances that have reached the lower end and slope downwards do not move.
         free = (logs > np.log(LOWEST)) | (slopes < 0)
         step = np.zeros_like(logs)
         damped = information[np.ix_(free, free)]

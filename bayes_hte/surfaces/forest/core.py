@@ -169,7 +169,7 @@ class LiveForest:
     f : ndarray, shape (row,)
         Current values, without the basis.
     basis : ndarray, shape (row,)
-        What multiplies f.
+        Factor of f.
     grid, shares, law : Grid, Shares, Law
         The rows, the probabilities of the columns and the tree prior as the kernel sees them.
     thresholds : ndarray, shape (feature, 255)
@@ -355,7 +355,7 @@ def sweep(
     residual : ndarray of float64, shape (row,)
         Working outcome minus *all* terms including this forest; brought up to date.
     precision : ndarray of float64, shape (row,)
-        One over the variance of each row's working noise; 0 where a row says nothing.
+        One over the variance of each row's working noise; 0 where a row has no information.
     rng : Generator
         The generator of the chain.
     update_scale : bool, default True

@@ -23,7 +23,7 @@ from bayes_hte.names import CHAIN, DRAW
 LEAF = -1
 CATEGORICAL = -2
 DEEPEST = 128  # a tree has at most 128 leaves
-BLOCK = 1024  # rows handled together, so that what is known of them stays in the nearest cache
+BLOCK = 1024  # rows handled together, so that their state stays in the nearest cache
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _check_columns(feature: np.ndarray, columns: int) -> None:
 
 
 def _available_cores() -> int:
-    # Where a process is pinned to some cores, only those; not every system can tell.
+    # Where a process is pinned to some cores, only those; not every system knows.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -2,11 +2,11 @@
 
 A tree is a row of fixed node slots. Slot 0 is the root; the children of a split are a pair of
 neighbouring slots. `slot_of` holds the leaf of every row, so a sum over a leaf is one comparison of
-small integers a row, which the compiler turns into vector code; that is why whole passes over the
+small integers per row, which the compiler turns into vector code; that is why whole passes over the
 rows are made, leaf by leaf, where a gather would touch fewer rows.
 
-During a sweep ``u_i = w_i r_i`` with ``w_i = b_i^2 p_i`` in place of the residual r: all that a
-tree needs to know of basis b, precision p and residual is in u and w.
+During a sweep ``u_i = w_i r_i`` with ``w_i = b_i^2 p_i`` replaces the residual r: u and w hold all
+that a tree needs of basis b, precision p and residual.
 
 All compiled functions stand in this one file because numba's cache on disk notices a change of the
 file a function stands in, and not of the files it calls into.

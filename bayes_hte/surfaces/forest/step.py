@@ -3,9 +3,9 @@
 The model holds each forest as a vector over the rows of the data, with a flat log-density, inside
 a linear predictor ``eta = offset + sum_k b_k f_k(x) + ...``. Given everything else in the model
 (noise scale, coefficients: left to NUTS in the same compound step) one sweep draws the augmentation
-that makes the outcome gaussian (:mod:`bayes_hte.surfaces.forest.working_models`) and then samples every
-forest in turn from its full conditional (:mod:`bayes_hte.surfaces.forest.core`). The augmentation
-is forgotten within the sweep, so the posterior of the forests is that of the model.
+that makes the outcome gaussian (:mod:`bayes_hte.surfaces.forest.working_models`) and then samples
+every forest in turn from its full conditional (:mod:`bayes_hte.surfaces.forest.core`). The
+augmentation is discarded within the sweep, so the posterior of the forests is that of the model.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ALIKE = 0.2
 
 @dataclass(frozen=True)
 class ForestData:
-    """What one forest variable stands for.
+    """Prior, columns and basis of one forest variable.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class ForestData:
         Number of levels of a categorical column (which holds their codes), 0 for a numeric one;
         None if all are numeric.
     basis : ndarray, shape (row,), or None
-        What multiplies the forest in the linear predictor; None is 1.
+        Factor of the forest in the linear predictor; None is 1.
     variables : ndarray of int, shape (feature,), or None
         The variable each column comes from; None if each is its own.
     reserved : int or None
@@ -80,7 +80,7 @@ class ForestStep(BlockedStep):
     vars : list of TensorVariable
         The forest variables, each of shape (row,); all are updated together.
     forests : mapping of str to ForestData
-        By variable name, what each stands for.
+        Prior, columns and basis of each, by variable name.
     eta : TensorVariable, shape (row,)
         Linear predictor of the observed variable; affine in each forest with the declared basis.
     y : ndarray or TensorVariable, shape (row,)
@@ -141,7 +141,7 @@ class ForestStep(BlockedStep):
 
     @staticmethod
     def competence(var: TensorVariable, has_grad: bool) -> int:
-        """Never volunteer: the step needs to be told what each forest stands for."""
+        """Never volunteer: the step cannot find the data of its forests alone."""
         return 0
 
     def setup_chain(self, rng: Any, tune: int, draws: int) -> None:
@@ -156,7 +156,7 @@ class ForestStep(BlockedStep):
 
     def step(self, point: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], list[dict]]:
         """Sweep every forest and write its values into the point."""
-        # The trees are the truth: a jittered or copied start value of a forest is not.
+        # The trees hold the state; a jittered or copied start value of a forest does not.
         point = point | self._values
         eta, y, *noise = self._at(point)
         noise = dict(zip(self.noise_names, noise, strict=True))
@@ -186,7 +186,7 @@ class ForestStep(BlockedStep):
         return {STAT: kept}
 
     def _check_affine(self, start: dict[str, np.ndarray]) -> None:
-        """Move each forest alone, and see that eta moves by the declared basis."""
+        """Move each forest alone, and check that eta moves by the declared basis."""
         rng = np.random.default_rng(0)
         base = self._at(start)[0]
         for name, forest in self.forests.items():

@@ -1,4 +1,4 @@
-"""Sums of trees as PyMC variables: what the model holds, the step that samples it, prediction."""
+"""Sums of trees as PyMC variables, their data, and predictions from their draws."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def forest_data(
     sparse: bool,
     basis: np.ndarray | None,
 ) -> ForestData:
-    """Collect what a term's forest stands for.
+    """Collect prior, columns and basis of a term's forest.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def forest_data(
     sparse : bool
         Whether the probabilities of the columns are sampled.
     basis : ndarray, shape (unit,), or None
-        What multiplies the forest.
+        Factor of the forest.
 
     Returns
     -------

@@ -1,12 +1,12 @@
 r"""Gaussian working models of the outcome families, for conjugate updates inside a Gibbs step.
 
 Given the linear predictor ``eta`` and the noise parameters, each family draws one augmentation
-variable a row from its exact conditional, after which the likelihood of ``eta`` is Gaussian: a
+variable per row from its exact conditional, after which the likelihood of ``eta`` is Gaussian: a
 working response with a known variance. A forest or a Gaussian process is then updated conjugately
-and the augmentation is forgotten, which leaves the posterior of ``eta`` as it was.
+and the augmentation is discarded, which leaves the posterior of ``eta`` as it was.
 
 - gaussian: no augmentation.
-- student_t: a Gamma precision a row (the t as a scale mixture of normals).
+- student_t: a Gamma precision per row (the t as a scale mixture of normals).
 - bernoulli, logit link: Polya-Gamma.
 - negative_binomial, log link: Polya-Gamma.
 - poisson, log link: the indicator of a normal mixture. The likelihood
@@ -41,8 +41,8 @@ from scipy import optimize
 
 from bayes_hte.errors import DataError, SpecError, unknown_name
 
-# Beyond this tilt a Polya-Gamma variable is inverse Gaussian to a relative e^-30, and library
-# draws are not to be had (with shape 15 and tilt 50 their mean is 2.7 times too large).
+# Beyond this tilt a Polya-Gamma variable is inverse Gaussian to a relative e^-30, and draws of the
+# library are unusable (with shape 15 and tilt 50 their mean is 2.7 times too large).
 LARGE_TILT = 30.0
 # Gamma terms of the Polya-Gamma series that are drawn one by one; the rest share two moments.
 SERIES_TERMS = 16
@@ -95,7 +95,7 @@ def working_model(
     noise: Mapping[str, float | np.ndarray],
     rng: np.random.Generator,
 ) -> WorkingModel:
-    """Draw the augmentation of every row and return the Gaussian model it leaves.
+    """Draw the augmentation of every row and return the resulting Gaussian model.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def _positive(
     if value.shape not in ((), shape):
         raise SpecError(
             f"noise[{name!r}] of family {family!r} has shape {value.shape}; give one number, or "
-            f"one a row, shape {shape}."
+            f"one per row, shape {shape}."
         )
     if not (np.isfinite(value) & (value > 0)).all():
         raise SpecError(
@@ -272,7 +272,7 @@ def poisson_mixture(count: int) -> NormalMixture:
     Heights of candidate normals (fixed modes and widths, both shrinking towards the steep right
     side) solve a non-negative least-squares problem: the squared error divided by the likelihood,
     plus a small price on precision, so that wide components are preferred and the Gibbs sampler
-    moves faster. Deterministic; some milliseconds a count, then cached.
+    moves faster. Deterministic; some milliseconds per count, then cached.
 
     Parameters
     ----------

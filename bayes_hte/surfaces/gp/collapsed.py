@@ -48,7 +48,7 @@ class GPTerm:
     points : ndarray, shape (point, feature)
         Inducing points.
     basis : ndarray, shape (row,)
-        What multiplies the function; ones if nothing does.
+        Factor of the function; ones where it has none.
     scale : float
         Prior scale of amplitude and linear scale, in the units of f.
     constant_scale : float
@@ -96,7 +96,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class _TermParts:
-    """What the gradient needs of one term's part of an evaluation; rows are the active ones."""
+    """One term's part of an evaluation, kept for the gradient; rows are the active ones."""
 
     rows: np.ndarray
     x: np.ndarray
@@ -160,7 +160,7 @@ def log_likelihood(
     theta : ndarray, shape (hyperparameter,)
         For each term with features its lengthscales, amplitude and linear scale; sigma last.
     y : ndarray, shape (row,)
-        The column less its offset.
+        The column minus its offset.
 
     Returns
     -------
@@ -247,7 +247,7 @@ def draw_observations(
     Returns
     -------
     ndarray, shape (row,)
-        Less the offset.
+        Without the offset.
     """
     phi, variance, _ = _features(terms, theta)
     weights = rng.standard_normal(phi.shape[1])
@@ -456,7 +456,7 @@ def _dense_weights(
     size: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Draw weights and data from the prior, then move the weights by what the data differ."""
+    """Draw weights and data from the prior, then move the weights by the difference to the data."""
     phi, variance, _ = _features(terms, theta)
     weights = rng.standard_normal((phi.shape[1], size))
     noise = np.sqrt(variance)[:, None] * rng.standard_normal((len(y), size))

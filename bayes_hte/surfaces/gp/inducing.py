@@ -71,10 +71,10 @@ def _points(content: bytes, shape: tuple[int, int], count: int) -> np.ndarray:
 
 
 def point_labels(points: np.ndarray) -> np.ndarray:
-    """Return a number for each point by which a saved posterior recognises its points.
+    """Return a number for each point, by which a saved posterior recognises its points.
 
-    Clustering may differ between versions of a library; weights multiplied with other points than
-    their own would be silently wrong.
+    Clustering may differ between versions of a library; predictions from weights and the points of
+    other weights would be silently wrong.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def factor(points: np.ndarray, lengthscale: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def whitened(chol: np.ndarray, cross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and what they leave of the prior variance.
+    """Return features and the prior variance that they leave.
 
     Parameters
     ----------

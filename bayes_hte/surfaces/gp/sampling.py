@@ -261,7 +261,7 @@ def _weights(
     repeat: np.ndarray,
     rngs: Sequence[np.random.Generator],
 ) -> np.ndarray:
-    """Draw weights, shape (chain, draw, weight), `repeat` saying which theta a draw has."""
+    """Draw weights, shape (chain, draw, weight); `repeat` holds the theta of each draw."""
     terms, y = regression.terms, regression.y - regression.offset
     groups, counts = group_rows(terms), np.bincount(repeat)
     return np.stack(

@@ -58,7 +58,7 @@ def gp_term(
     basis: np.ndarray | None = None,
     n_inducing: int | None = None,
 ) -> GPTerm:
-    """Collect what a term's Gaussian process stands for.
+    """Collect the rows and scales of a term's Gaussian process.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def gp_term(
     scale : float
         Prior scale, in the units of f.
     basis : ndarray, shape (unit,), optional
-        What multiplies the function; default 1.
+        Factor of the function; default 1.
     n_inducing : int, optional
         Largest number of inducing points; default all rows up to 400, then
         :func:`bayes_hte.surfaces.gp.inducing.inducing_count`.
@@ -139,7 +139,7 @@ def gp_function(
         Start of the variables' names: ``<prefix>_const``, and with features also
         ``<prefix>_lengthscale``, ``_amplitude``, ``_tau``, ``_raw``, ``_coef``, ``_weight``.
     term : Term
-        What the function stands for.
+        The term of the function.
     design : Design
         The rows.
     scale : float
@@ -180,9 +180,9 @@ def predict_gp(
 ) -> np.ndarray:
     """Evaluate a Gaussian-process function at rows, draw by draw.
 
-    The value at x given the weights is normal with variance ``a^2 d(x)``, what the inducing points
-    do not determine. It is drawn, so that intervals of a single row do not pretend the points said
-    everything; each x has its own fixed noise, so equal rows get equal draws in any call.
+    The value at x given the weights is normal with variance ``a^2 d(x)``, the part that the inducing
+    points do not determine. It is drawn, as intervals of single rows would otherwise be too narrow;
+    each x has its own fixed noise, so equal rows get equal draws in any call.
 
     Parameters
     ----------
@@ -195,8 +195,8 @@ def predict_gp(
     rows : Design
         The rows to evaluate at.
     residual : bool, default True
-        Whether to draw what the points leave open; without it this is the function that NUTS
-        sampled.
+        Whether to draw the part that the points do not determine; without it this is the function
+        that NUTS sampled.
 
     Returns
     -------
