@@ -152,6 +152,20 @@ def test_check_looks_at_the_units_that_a_run_fits(trial, capsys):
     assert f"data {prepared.study.fingerprint()[:12]}" in shown
 
 
+@pytest.mark.filterwarnings("default")
+def test_check_says_what_is_probably_not_meant(trial, capsys):
+    frame = pd.read_csv(trial.parent / "trial.csv")
+    frame["y"] = (frame["y"] > frame["y"].median()).astype(int)
+    frame.to_csv(trial.parent / "trial.csv", index=False)
+    assert cli.main(["check", str(trial)]) == cli.DONE
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("bayes-hte: outcome 'y' has the values 0 and 1 only")
+    text = trial.read_text(encoding="utf-8").replace("[outcome]", '[outcome]\nfamily = "bernoulli"')
+    trial.write_text(text.replace("difference = 0.2", "difference = 10"), encoding="utf-8")
+    assert cli.main(["check", str(trial)]) == cli.REFUSED
+    assert "no two probabilities differ by 1 or more" in capsys.readouterr().err
+
+
 def test_models_lists_the_shipped_studies(capsys):
     assert cli.main(["models"]) == cli.DONE
     assert "jobs2" in capsys.readouterr().out

@@ -68,32 +68,36 @@ def check_declaration(spec: Spec, study: Study) -> None:
     Raises
     ------
     SpecError
-        If the minimal important difference of a probability is 1 or more.
+        If the minimal important difference of a probability, or the margin of its subgroups, is 1
+        or more.
     DataError
         If the mediator is to be held at a value outside its observed range.
 
     Warns
     -----
     DoubtfulOptionWarning
-        If that of another outcome exceeds the range of the outcome, or a family was left at
-        gaussian where another one suits the column better.
+        If such a difference exceeds the range of another outcome, or a family was left at gaussian
+        where another one suits the column better.
     """
-    least = spec.outcome.minimal_important_difference
-    if spec.outcome.family == "bernoulli" and least >= 1:
-        raise SpecError(
-            f"outcome.minimal_important_difference = {least:g} of a probability: no two "
-            "probabilities differ by 1 or more. For 10 percentage points write 0.1."
-        )
     if spec.mediator is not None:
         check_controlled_values(study, spec.mediator.controlled_at)
+    differences = {
+        "outcome.minimal_important_difference": spec.outcome.minimal_important_difference,
+        "subgroups.margin": spec.subgroups.margin or 0.0,
+    }
     width = float(np.ptp(study.outcome()))
-    if least > width:
-        warn(
-            f"outcome.minimal_important_difference = {least:g} exceeds the range of the outcome "
-            f"({width:g}), so no effect can be important; it is in the units of "
-            f"{study.roles.outcome!r}.",
-            DoubtfulOptionWarning,
-        )
+    for key, least in differences.items():
+        if spec.outcome.family == "bernoulli" and least >= 1:
+            raise SpecError(
+                f"{key} = {least:g} of a probability: no two probabilities differ by 1 or more. "
+                "For 10 percentage points write 0.1."
+            )
+        if least > width:
+            warn(
+                f"{key} = {least:g} exceeds the range of the outcome ({width:g}), so no "
+                f"difference can reach it; it is in the units of {study.roles.outcome!r}.",
+                DoubtfulOptionWarning,
+            )
     declared = tomllib.loads(spec.text)
     stated = [role for role in ("outcome", "mediator") if "family" in declared.get(role, {})]
     warn_of_families(study, Plan.from_spec(spec), stated=stated)

@@ -151,6 +151,12 @@ def test_a_difference_beyond_the_range_of_the_outcome_is_doubted():
         check_declaration(*declared(change))
 
 
+def test_a_margin_of_subgroups_is_a_difference_too():
+    change = "[subgroups]\n", "[subgroups]\nmargin = 1000.0\n"
+    with pytest.warns(DoubtfulOptionWarning, match=r"subgroups\.margin = 1000 exceeds"):
+        check_declaration(*declared(change))
+
+
 def test_a_family_left_at_gaussian_is_doubted_and_a_named_one_is_not():
     frame = trial_frame()
     frame["y"] = (frame["y"] > frame["y"].median()).astype(int)
