@@ -53,11 +53,7 @@ def imputed_effects(mu: xr.DataArray, y: np.ndarray, arm: np.ndarray) -> Imputat
 
 
 def build_effect(
-    design: Design,
-    imputations: Imputations,
-    *,
-    surface: str,
-    priors: Iterable[PriorSpec] = (),
+    design: Design, imputations: Imputations, *, surface: str, priors: Iterable[PriorSpec] = ()
 ) -> Component:
     """Build the PyMC model of the imputed effects, one function and noise scale for each arm.
 

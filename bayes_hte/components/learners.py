@@ -55,10 +55,7 @@ SHARED = Term("shared", "shared", "covariates+propensity", constant=False)
 SLOPE = Term("mediator_modified", "mediator_modified", on_mediator=True, constant=False)
 EXPECTED = Term("expected_mediator", "expected_mediator", "none", on_expected=True)
 # Second stage of the X-learner: the effect as learned in each arm.
-EFFECT_TERMS = (
-    *ARM_MEANS,
-    *(Term(f"arm_{a}", "effect", arm=a, constant=False) for a in ARMS),
-)
+EFFECT_TERMS = (*ARM_MEANS, *(Term(f"arm_{a}", "effect", arm=a, constant=False) for a in ARMS))
 
 
 def _hierarchical(mediated: bool) -> tuple[Term, ...]:

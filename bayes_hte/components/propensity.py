@@ -18,11 +18,7 @@ TERMS = (Term("shared", "shared", "covariates"),)
 
 
 def build_propensity(
-    study: Study,
-    design: Design,
-    *,
-    surface: str = "linear",
-    priors: Iterable[PriorSpec] = (),
+    study: Study, design: Design, *, surface: str = "linear", priors: Iterable[PriorSpec] = ()
 ) -> Component:
     """Build the PyMC model of the treatment.
 

@@ -470,9 +470,7 @@ def _rows(
 
 
 def _in_batches(
-    predict: Callable[[pd.DataFrame | None], xr.DataArray],
-    newdata: pd.DataFrame | None,
-    batch: int,
+    predict: Callable[[pd.DataFrame | None], xr.DataArray], newdata: pd.DataFrame | None, batch: int
 ) -> xr.DataArray:
     """Predict new rows in batches, and join along the units."""
     if batch < 1:

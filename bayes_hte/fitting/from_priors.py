@@ -1,4 +1,4 @@
-"""A fit whose draws come from the priors, to see what they say before the data do.
+"""A fit whose draws come from the priors: the effects that are expected before any data.
 
 The result has the form of any fit, so its effects, averages and plots are taken in the same way.
 The data set the scales, offsets and encodings of the priors; no likelihood enters.

@@ -51,7 +51,7 @@ class OwnVariation:
     share : float
         Largest share of the mediator's variance that the best prediction may leave.
     source : str
-        What predicts the mediator best within the arms, in words.
+        Best prediction of the mediator within the arms, in words.
     """
 
     share: float

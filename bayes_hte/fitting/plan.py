@@ -1,4 +1,4 @@
-"""Which models a study is fitted with, checked before anything is sampled."""
+"""The models of a study, checked before anything is sampled."""
 
 from __future__ import annotations
 
@@ -228,10 +228,7 @@ def check_plan(study: Study, plan: Plan) -> None:
         if plan.mediator_surface == GP:
             _check_gp(plan.mediator_family, "constant", "mediator", clustered=clustered)
         check_column(
-            study.mediator(),
-            "mediator",
-            family=plan.mediator_family,
-            surface=plan.mediator_surface,
+            study.mediator(), "mediator", family=plan.mediator_family, surface=plan.mediator_surface
         )
         check_mediator_varies(study)
 

@@ -25,8 +25,8 @@ FIT_FILE = "fit.json"
 def save_fit(fit: Fit, folder: str | Path) -> None:
     """Save a fit; the frame is not saved, only its fingerprint.
 
-    What prediction needs is saved and can identify people: the distinct values of each covariate
-    (up to 2,000) and every unit's estimated propensity. Treat the folder as you treat the data.
+    The saved parts that prediction needs can identify people: the distinct values of each covariate
+    (up to 2,000) and every unit's estimated propensity. Protect the folder as you protect the data.
 
     Parameters
     ----------

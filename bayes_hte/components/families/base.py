@@ -1,8 +1,8 @@
 """The form of every outcome family: allowed values, link, likelihood, expectations.
 
 Each family models ``E[Y | eta] = inverse_link(eta)``; its `offset` and `latent_sd` put the linear
-predictor and its priors on the scale of the data. Parameters besides the linear predictor travel as
-a mapping from name to values (``noise``): ``sigma``, ``nu`` or ``size``, as the family needs.
+predictor and its priors on the scale of the data. Its other parameters are passed as a mapping from
+name to values (``noise``): ``sigma``, ``nu`` or ``size``, as the family needs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Family(ABC):
     """A conditional distribution with one linear predictor."""
 
     name: str
-    #: Names of the parameters besides the linear predictor.
+    #: Names of the other parameters.
     noise: tuple[str, ...] = ()
     #: Whether the mean is the linear predictor itself, so that expectations pass through.
     linear_mean: bool = False

@@ -292,17 +292,7 @@ def _term_parts(term: GPTerm, hyper: np.ndarray) -> _TermParts:
     cross = kernel(term.points, x, lengthscale)
     features, left = whitened(chol, cross)
     return _TermParts(
-        rows,
-        x,
-        term.basis[rows],
-        lengthscale,
-        amplitude,
-        linear,
-        gram,
-        chol,
-        cross,
-        features,
-        left,
+        rows, x, term.basis[rows], lengthscale, amplitude, linear, gram, chol, cross, features, left
     )
 
 

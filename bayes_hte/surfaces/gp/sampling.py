@@ -278,10 +278,7 @@ def _weights(
 
 
 def _posterior(
-    regression: GPRegression,
-    theta: np.ndarray,
-    weights: np.ndarray,
-    coords: dict[str, np.ndarray],
+    regression: GPRegression, theta: np.ndarray, weights: np.ndarray, coords: dict[str, np.ndarray]
 ) -> xr.Dataset:
     """Return the variables of the full model, from hyperparameters and weights of each draw."""
     found: dict[str, Any] = {}

@@ -3,7 +3,7 @@
     ``f(x) = c + s z(x)'beta + a g(z(x)),   beta_j ~ Normal(0, 1),  s, a ~ HalfNormal(S)``
 
 with z the standardised columns, S the prior scale of the term, the constant as on the linear
-surface, and g a Gaussian process with squared-exponential kernel, one lengthscale a column,
+surface, and g a Gaussian process with squared-exponential kernel, one lengthscale per column,
 
     ``log l_j ~ Normal(sqrt 2 + log(p)/2 - 1/2, 1)``,
 
@@ -98,9 +98,7 @@ def gp_term(
     )
 
 
-def gp_hyperparameters(
-    term: GPTerm,
-) -> tuple[TensorVariable, TensorVariable, TensorVariable]:
+def gp_hyperparameters(term: GPTerm) -> tuple[TensorVariable, TensorVariable, TensorVariable]:
     """Add a term's hyperparameters and coordinates to the PyMC model in context.
 
     Parameters
@@ -180,7 +178,7 @@ def predict_gp(
 ) -> np.ndarray:
     """Evaluate a Gaussian-process function at rows, draw by draw.
 
-    The value at x given the weights is normal with variance ``a^2 d(x)``, the part that the inducing
+    The value at x given the weights is normal with variance ``a^2 d(x)``, the part that inducing
     points do not determine. It is drawn, as intervals of single rows would otherwise be too narrow;
     each x has its own fixed noise, so equal rows get equal draws in any call.
 
