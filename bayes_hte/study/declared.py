@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pandas as pd
 
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.spec import Spec
-from bayes_hte.study.study import Study
+from bayes_hte.study.study import Roles, Study
 
 
 def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
@@ -28,18 +30,12 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
     DataError
         If the frame does not suit the roles.
     """
-    roles = spec.roles
-    study = Study.from_frame(
-        frame,
-        outcome=roles.outcome,
-        treatment=roles.treatment,
-        covariates=roles.covariates,
-        mediator=roles.mediator,
-        cluster=roles.cluster,
-        reference=roles.reference,
-    )
-    if not roles.arm_names:
+    declared = spec.roles
+    roles = Roles(*(getattr(declared, field.name) for field in fields(Roles)))
+    study = Study.of_roles(frame, roles, reference=declared.reference)
+    if not declared.arm_names:
         return study
-    names = dict(zip(study.arms, roles.arm_names, strict=True))
-    renamed = with_columns(study.frame, {roles.treatment: study.frame[roles.treatment].map(names)})
-    return Study(frame=renamed, roles=study.roles, arms=roles.arm_names)
+    names = dict(zip(study.arms, declared.arm_names, strict=True))
+    arms = study.frame[roles.treatment].map(names)
+    renamed = with_columns(study.frame, {roles.treatment: arms})
+    return Study(frame=renamed, roles=roles, arms=declared.arm_names)

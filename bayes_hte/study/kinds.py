@@ -1,7 +1,7 @@
-"""The kind of a column: numbers, booleans, categories, dates, or none that a model can use.
+"""The kind of a column: numbers, booleans, categories, dates, or values that no model can use.
 
-One place decides, whatever a column is stored as (NumPy, nullable, Arrow, sparse, Python objects),
-so that a column that one part of the package accepts is the same thing to all others.
+One place decides, however a column is stored (NumPy, nullable, Arrow, sparse, Python objects), so
+that every part of the package takes a column for the same thing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bayes_hte.errors import DataError
 
 
 class Kind(StrEnum):
-    """What the values of a column are, in words for messages."""
+    """The kinds of columns, in words for messages."""
 
     NUMBER = "numbers"
     BOOLEAN = "true/false values"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
     UNUSABLE = "values of a type that models cannot use"
 
 
-# What pandas infers from values of columns whose dtype does not say; all else is unusable.
+# What pandas infers from the values where the type of a column does not say; all else is unusable.
 _INFERRED = {
     **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), Kind.NUMBER),
     "boolean": Kind.BOOLEAN,
@@ -37,18 +37,7 @@ _SHOWN = 3
 
 
 def kind_of(column: pd.Series) -> Kind:
-    """Return the kind of a column; missing values do not count.
-
-    Parameters
-    ----------
-    column : pandas.Series, shape (row,)
-        The values.
-
-    Returns
-    -------
-    Kind
-        A categorical is a category, also of numbers.
-    """
+    """Return the kind of a column; missing values do not count, and any categorical is one."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return Kind.CATEGORY
     if pd.api.types.is_bool_dtype(column.dtype):
@@ -69,17 +58,9 @@ def is_numeric(column: pd.Series) -> bool:
 
 
 def plain(column: pd.Series) -> pd.Series:
-    """Return numbers and booleans that pandas takes for objects as numbers and booleans.
+    """Return a column with numbers and booleans of types that pandas computes with.
 
-    Parameters
-    ----------
-    column : pandas.Series, shape (row,)
-        Any column. Those that pandas knows to be numeric, and those that are not, stay as they are.
-
-    Returns
-    -------
-    pandas.Series, shape (row,)
-        Of ``bool``, ``int64`` or ``float64`` where it was of objects or of Arrow booleans.
+    Columns that pandas knows to be numeric, and those that are not, stay as they are.
     """
     if pd.api.types.is_numeric_dtype(column.dtype) or not is_numeric(column) or column.isna().any():
         return column
@@ -97,7 +78,7 @@ def numeric_column(column: pd.Series, role: str) -> np.ndarray:
     column : pandas.Series, shape (unit,)
         The values.
     role : str
-        What the column is, for the message.
+        The role of the column, for the message.
 
     Returns
     -------
@@ -118,20 +99,7 @@ def numeric_column(column: pd.Series, role: str) -> np.ndarray:
 
 
 def check_usable(column: pd.Series, role: str) -> None:
-    """Refuse dates, mixed objects and other columns that hold neither numbers nor categories.
-
-    Parameters
-    ----------
-    column : pandas.Series, shape (unit,)
-        Complete values.
-    role : str
-        What the column is, for the message.
-
-    Raises
-    ------
-    DataError
-        With the kind of the column, and how to make it one that can be used.
-    """
+    """Raise a DataError if a column holds neither numbers nor categories, with the remedy."""
     name, kind = column.name, kind_of(column)
     if kind not in (Kind.DATE, Kind.UNUSABLE):
         return
@@ -148,34 +116,24 @@ def check_usable(column: pd.Series, role: str) -> None:
 
 
 def check_covariate(column: pd.Series) -> None:
-    """Refuse a column that no model can use as a covariate.
+    """Raise a DataError if no model can use a complete column as a covariate.
 
-    Parameters
-    ----------
-    column : pandas.Series, shape (unit,)
-        Complete values.
-
-    Raises
-    ------
-    DataError
-        If it holds neither numbers nor categories, has a level for most units, or has different
-        levels that read the same.
+    It holds neither numbers nor categories, has a level for most units, or has different levels
+    that read the same.
     """
     check_usable(column, "covariate")
     if kind_of(column) is not Kind.CATEGORY:
         return
-    name = column.name
-    n_levels = column.nunique()
-    if n_levels > len(column) / 2:
+    if (n_levels := column.nunique()) > len(column) / 2:
         raise DataError(
-            f"covariate {name!r} has {n_levels} levels in {len(column)} units: it "
+            f"covariate {column.name!r} has {n_levels} levels in {len(column)} units: it "
             "looks like an identifier. Remove it, or group its levels."
         )
-    check_levels(column.unique(), f"covariate {name!r}")
+    check_levels(column.unique(), f"covariate {column.name!r}")
 
 
 def check_levels(levels: np.ndarray | list, what: str) -> None:
-    """Refuse levels that are different values and the same text, such as 1 and "1"."""
+    """Raise a DataError if different levels are the same text, such as 1 and "1"."""
     text = pd.Series([str(level) for level in levels])
     same = text[text.duplicated()]
     if len(same):
@@ -193,7 +151,7 @@ def label_text(column: pd.Series) -> np.ndarray:
 
 
 def described(column: pd.Series) -> str:
-    """Return the kind and the type of a column in words, of mixed objects each type."""
+    """Return the kind and the type of a column in words; of mixed objects, each type."""
     kind = kind_of(column)
     if kind is Kind.UNUSABLE and column.dtype == object:
         types = sorted({type(value).__name__ for value in column.dropna()})

@@ -40,14 +40,14 @@ MIN_UNITS_PER_ARM = 5
 
 @dataclass(frozen=True)
 class Roles:
-    """Which column plays which part.
+    """The columns of a study by the part that they play.
 
     Attributes
     ----------
     outcome, treatment : str
         Column names.
     covariates : tuple of str
-        Columns measured before treatment, in the order the models will see them.
+        Columns measured before treatment, in the order in which the models see them.
     mediator : str or None
         Column between treatment and outcome, if the question has one.
     cluster : str or None
@@ -74,7 +74,7 @@ class Study:
     Attributes
     ----------
     frame : pandas.DataFrame, shape (unit, used columns)
-        A private copy holding only the used columns; its index labels the units.
+        A private copy with the used columns only; its index labels the units.
     roles : Roles
         The part each column plays.
     arms : tuple
@@ -102,13 +102,14 @@ class Study:
         Parameters
         ----------
         df : pandas.DataFrame
-            One row a unit. Copied, never changed.
+            One row per unit. Copied, never changed. Its index labels the units in every result;
+            an index of several levels becomes text (``"3, b"``).
         outcome, treatment : str
-            Column names. The treatment has exactly two distinct values.
+            Column names. The outcome is numeric, and the treatment has exactly two distinct values.
         covariates : sequence of str
-            Columns measured before treatment; numeric, boolean, string or categorical.
+            Columns measured before treatment; numeric, boolean, text or categorical.
         mediator : str, optional
-            Column between treatment and outcome.
+            Numeric column between treatment and outcome.
         cluster : str, optional
             Column that labels the sampling units rows come from (clinics, families): outcome and
             mediator models then have an intercept for each, drawn from a common normal.
@@ -122,23 +123,38 @@ class Study:
         Raises
         ------
         DataError
-            If a column is absent, doubled or plays two parts; if the treatment has not exactly two
-            levels or an arm has fewer than five units; if any used value is missing or infinite;
-            if a covariate or the outcome does not vary. The message says what to try.
+            If a name is not text, or a column is absent, doubled or plays two parts; if the
+            treatment has not exactly two levels or an arm has fewer than five units; if any used
+            value is missing or infinite; if a column does not vary, or holds values that its role
+            cannot use. The message says what to try.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1"])
+        >>> study.n_units, study.contrast
+        (60, '1 vs 0')
         """
         roles = Roles(outcome, treatment, names_given(covariates, "covariate"), mediator, cluster)
+        return cls.of_roles(df, roles, reference=reference)
+
+    @classmethod
+    def of_roles(cls, df: pd.DataFrame, roles: Roles, *, reference: Any = None) -> Study:
+        """Check a frame for roles that are bound already; see :meth:`from_frame`."""
         _check_frame(df, roles)
         frame = _own_copy(df, roles)
         _check_index(frame)
         _check_complete(frame)
-        arms = _arms(frame[treatment], reference)
-        numeric_column(frame[outcome], "outcome")
-        if mediator is not None:
-            numeric_column(frame[mediator], "mediator")
+        arms = _arms(frame[roles.treatment], reference)
+        numeric_column(frame[roles.outcome], "outcome")
+        if roles.mediator is not None:
+            numeric_column(frame[roles.mediator], "mediator")
         for name in roles.covariates:
             check_covariate(frame[name])
         _check_variation(frame, roles)
-        _check_size(frame[treatment], arms, len(roles.covariates))
+        _check_size(frame[roles.treatment], arms, len(roles.covariates))
         return cls(frame=frame, roles=roles, arms=arms)
 
     @property
@@ -157,13 +173,7 @@ class Study:
         return f"{self.arms[1]} vs {self.arms[0]}"
 
     def outcome(self) -> np.ndarray:
-        """Return the outcome as numbers, shape (unit,).
-
-        Raises
-        ------
-        DataError
-            If the outcome is not numeric.
-        """
+        """Return the outcome as numbers, shape (unit,)."""
         return numeric_column(self.frame[self.roles.outcome], "outcome")
 
     def mediator(self) -> np.ndarray:
@@ -172,7 +182,7 @@ class Study:
         Raises
         ------
         DataError
-            If the study has no mediator, or it is not numeric.
+            If the study has no mediator.
         """
         if self.roles.mediator is None:
             raise DataError(
@@ -205,7 +215,17 @@ class Study:
         Returns
         -------
         Study
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1"])
+        >>> study.subset(frame["x2"] > 0).n_units
+        33
         """
+        rows = np.asarray(rows)
         return self.alike(self.frame.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows])
 
     def alike(self, frame: pd.DataFrame) -> Study:
@@ -225,16 +245,7 @@ class Study:
         DataError
             As :meth:`Study.from_frame`.
         """
-        roles = self.roles
-        return Study.from_frame(
-            frame,
-            outcome=roles.outcome,
-            treatment=roles.treatment,
-            covariates=roles.covariates,
-            mediator=roles.mediator,
-            cluster=roles.cluster,
-            reference=self.arms[0],
-        )
+        return Study.of_roles(frame, self.roles, reference=self.arms[0])
 
     def with_covariate(self, name: str, values: np.ndarray) -> Study:
         """Return the study with one more covariate, checked again.
@@ -242,7 +253,7 @@ class Study:
         Parameters
         ----------
         name : str
-            Its column; not one the frame has.
+            Its column; none that the frame has.
         values : ndarray, shape (unit,)
             Measured, or decided, before treatment.
 
@@ -258,12 +269,13 @@ class Study:
         if name in self.frame.columns:
             raise DataError(f"the study has a column {name!r} already; choose another name.")
         roles = replace(self.roles, covariates=(*self.roles.covariates, name))
-        return replace(self, roles=roles).alike(with_columns(self.frame, {name: values}))
+        frame = with_columns(self.frame, {name: values})
+        return Study.of_roles(frame, roles, reference=self.arms[0])
 
     def sample(self, n_units: int, *, seed: int) -> Study:
         """Return a random part of the study with the arms in their proportions.
 
-        For studies too large to sample from whole: fit the part, then predict effects for every row
+        For studies too large to fit as a whole: fit the part, then predict effects for every row
         of the frame with ``fit.cate(frame)``.
 
         Parameters
@@ -281,6 +293,17 @@ class Study:
         ------
         DataError
             If the study has fewer units.
+        SpecError
+            If the seed is no whole number, 0 or more.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1"])
+        >>> study.sample(20, seed=1).arm_index().mean().item()
+        0.5
         """
         if not isinstance(n_units, int | np.integer) or not 0 < n_units <= self.n_units:
             raise DataError(
@@ -298,10 +321,9 @@ class Study:
         """Return a SHA-256 of roles, arms, units and values: equal data, equal fingerprint."""
         digest = hashlib.sha256(repr((self.roles, [str(a) for a in self.arms])).encode())
         # Strings are hashed by value; categories would otherwise hash by their codes.
-        plain = self.frame.astype(
-            {c: str for c in self.frame.columns if not is_numeric(self.frame[c])}
-        )
-        digest.update(pd.util.hash_pandas_object(plain, index=True).to_numpy().tobytes())
+        text = {c: str for c in self.frame.columns if not is_numeric(self.frame[c])}
+        hashed = pd.util.hash_pandas_object(self.frame.astype(text), index=True)
+        digest.update(hashed.to_numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -312,6 +334,7 @@ def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
     check_names([roles.outcome], "outcome")
     check_names([roles.treatment], "treatment")
     check_names([c for c in (roles.mediator, roles.cluster) if c is not None], "further column")
+    names_given(roles.covariates, "covariate")
     doubled = sorted({str(c) for c in df.columns[df.columns.duplicated()]})
     if doubled:
         raise DataError(
@@ -328,7 +351,7 @@ def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
 
 
 def _own_copy(df: pd.DataFrame, roles: Roles) -> pd.DataFrame:
-    """Return the used columns with labels of units, types and no further names of our own."""
+    """Return a copy of the used columns with plain types and labels of units of its own."""
     frame = df.loc[:, list(roles.columns)].copy()
     # Treatments and clusters are levels, of any type.
     for name in roles.columns:
@@ -377,15 +400,13 @@ def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
             f"{shown}. Keep the rows of two arms, or recode the column."
         )
     check_levels(levels, f"treatment {treatment.name!r}")
-    if reference is None:
-        return levels[0], levels[1]
-    if reference not in levels:
+    if reference is not None and reference not in levels:
         raise DataError(
             f"reference {reference!r} is not a level of treatment {treatment.name!r}: "
             f"{levels[0]!r}, {levels[1]!r}."
         )
-    other = levels[1] if levels[0] == reference else levels[0]
-    return (levels[0] if levels[0] == reference else levels[1]), other
+    first = 0 if reference is None else levels.index(reference)
+    return levels[first], levels[1 - first]
 
 
 def _levels(treatment: pd.Series) -> list[Any]:
@@ -422,6 +443,6 @@ def _check_size(treatment: pd.Series, arms: tuple[Any, Any], n_covariates: int) 
         shown = ", ".join(f"{arm!r}: {n}" for arm, n in counts.items())
         raise DataError(
             f"too few units for the model: {len(treatment)} ({shown}). At least "
-            f"{MIN_UNITS_PER_ARM} an arm and {needed} in all are needed for {n_covariates} "
+            f"{MIN_UNITS_PER_ARM} per arm and {needed} in all are needed for {n_covariates} "
             "covariates; collect more, or declare fewer covariates."
         )
