@@ -1,4 +1,4 @@
-"""The rows a model sees: encoded columns, arms and mediator, replayable on new rows."""
+"""The rows that a model sees: encoded columns, arms and mediator, for the study and new rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bayes_hte.study.frames import check_present, check_table, unit_labels
 from bayes_hte.study.kinds import label_text
 from bayes_hte.study.study import Study
 
-# Derived columns; the parentheses keep them apart from a user's own.
+# Derived columns; the parentheses distinguish them from a user's own.
 PROPENSITY_COLUMN = "(propensity)"
 ARM_COLUMN = "(arm)"
 CLUSTER_COLUMN = "(cluster)"
@@ -30,12 +30,12 @@ class Design:
     Attributes
     ----------
     encoding : Encoding
-        State learned on the study; the same for every replay.
+        State learned on the study; the same for all new rows.
     frame : DataFrame, shape (row, column)
         Covariates, and the derived columns ``(arm)`` and perhaps ``(propensity)``, ``(cluster)``;
         for the rows of a study whose outcome model sees a mediator also ``(expected mediator)``.
     covariates : tuple of str
-        Names of the covariates, without the derived columns.
+        Names of the covariates, without the derived columns; each has columns in the encoding.
     cluster : str or None
         Column of the users' frames that labels clusters, if the study has them.
     clusters : tuple of str
@@ -75,12 +75,17 @@ class Design:
         propensity : ndarray, shape (unit,), optional
             Estimated probability of the non-reference arm, to be used as a covariate.
         expected_mediator : ndarray, shape (unit,), optional
-            What is expected of each unit's mediator in its own arm, without having seen it. It is
-            no covariate; see :mod:`bayes_hte.components.learners`.
+            Expectation of each unit's mediator in its own arm, without having seen it. It is no
+            covariate; see :mod:`bayes_hte.components.learners`.
 
         Returns
         -------
         Design
+
+        Raises
+        ------
+        DataError
+            If a covariate has the name of a derived column, or no column of its own.
         """
         derived = {ARM_COLUMN, PROPENSITY_COLUMN, CLUSTER_COLUMN, EXPECTED_COLUMN}
         taken = derived & set(study.roles.covariates)
@@ -129,7 +134,7 @@ class Design:
         Raises
         ------
         DataError
-            If the rows have none; those of a replay are for the mediator model to predict.
+            If the rows have none; for new rows the mediator model predicts it.
         """
         if EXPECTED_COLUMN not in self.frame.columns:
             raise DataError("these rows have no expected mediator; predict it for both arms.")

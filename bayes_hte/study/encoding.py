@@ -1,4 +1,4 @@
-"""Columns to matrices, with stored state that replays the same encoding on new rows.
+"""Columns to matrices, with a stored state that encodes new rows in the same way.
 
 Two encodings share one state: *standardised* (numeric columns centred and scaled, categories as
 indicators without the first level) for smooth surfaces, and *split columns* for forests (numeric
@@ -28,7 +28,7 @@ MAX_SPLIT_LEVELS = 63
 
 @dataclass(frozen=True)
 class ColumnEncoding:
-    """How one column of the frame becomes columns of a matrix.
+    """The encoding of one column of the frame as columns of a matrix.
 
     Attributes
     ----------
@@ -52,11 +52,11 @@ class ColumnEncoding:
     @classmethod
     def learn(cls, column: pd.Series) -> ColumnEncoding:
         """Learn the encoding of a column from the rows of the study."""
-        name = str(column.name)
+        name = column.name
         if not is_numeric(column):
             check_usable(column, "covariate")
             check_levels(column.unique(), f"covariate {name!r}")
-            return cls(name, levels=tuple(sorted({str(v) for v in column})))
+            return cls(name, levels=tuple(sorted(set(column.astype(str)))))
         values = numeric_column(column, "covariate")
         knots, counts = np.unique(values, return_counts=True)
         ranks = (np.cumsum(counts) - counts / 2) / values.size
@@ -75,7 +75,7 @@ class ColumnEncoding:
         return {self.name: (self._numbers(column) - self.center) / self.scale}
 
     def split_columns(self, column: pd.Series) -> dict[str, np.ndarray]:
-        """Return what trees split on, by feature name, each of shape (row,)."""
+        """Return the columns that trees split on, by feature name, each of shape (row,)."""
         if not self.levels:
             return {self.name: np.interp(self._numbers(column), self.knots, self.ranks)}
         if self.split_levels[0] == 0:
@@ -109,7 +109,7 @@ class ColumnEncoding:
         return {f"{self.name}={v}": (text == v).astype(np.float64) for v in shown}
 
     def _known(self, column: pd.Series) -> np.ndarray:
-        """Return the column as text, every value a level that was learned."""
+        """Return the column as text; every value is a level that was learned."""
         if column.isna().any():
             raise DataError(f"column {self.name!r} has {int(column.isna().sum())} missing values.")
         text = column.astype(str)
@@ -129,7 +129,7 @@ class Encoding:
     Attributes
     ----------
     columns : tuple of ColumnEncoding
-        One a column of the frame.
+        One per column of the frame.
     """
 
     columns: tuple[ColumnEncoding, ...]
@@ -162,6 +162,7 @@ class Encoding:
         features: dict[str, np.ndarray] = {}
         for column in self.columns:
             for name, values in getattr(column, how)(frame[column.name]).items():
+                # An indicator may be called as a column, or as the indicator of another column.
                 own = name == column.name
                 features[name if own else free_name(name, {*self.names, *features})] = values
         return pd.DataFrame(features, index=frame.index)

@@ -235,3 +235,18 @@ def test_an_absent_column_is_refused_and_the_nearest_named():
     encoding = Encoding.learn(mixed_frame())
     with pytest.raises(DataError, match=r"unknown column 'count'\. Did you mean 'counts'"):
         encoding.split_columns(mixed_frame().rename(columns={"count": "counts"}))
+
+
+@pytest.mark.parametrize(
+    "categories",
+    [pd.date_range("2020", periods=3), np.float32([0.1, 0.2, 0.3]), [1, 2, 3], [True, False]],
+    ids=["times", "short floats", "numbers", "booleans"],
+)
+def test_categories_of_any_values_are_known_again(categories):
+    column = pd.Series(pd.Categorical.from_codes(np.arange(12) % len(categories), categories))
+    encoding = ColumnEncoding.learn(column.rename("g"))
+    assert len(encoding.levels) == len(categories)
+    np.testing.assert_array_equal(
+        np.sum(list(encoding.standardized(column).values()), axis=0),
+        column.astype(str) != encoding.levels[0],
+    )
