@@ -276,16 +276,16 @@ def _arm_means(mu: xr.DataArray) -> xr.DataArray:
 def _check_means(means: xr.DataArray, moved: xr.DataArray, measure: Measure, target: float) -> None:
     """Raise unless every mean, and the mean that is the target, has a ratio."""
     top = 1.0 if measure == "risk_ratio" else np.inf
-    what = "risks between 0 and 1" if measure == "risk_ratio" else "positive means"
+    needed = "risks between 0 and 1" if measure == "risk_ratio" else "positive means"
     low, high = float(means.min()), float(means.max())
     if low <= 0 or high > top:
         raise DataError(
-            f"measure={measure!r} needs {what}, got {low:.4g} to {high:.4g}; "
+            f"measure={measure!r} needs {needed}, got {low:.4g} to {high:.4g}; "
             "measure='standardised_difference' has no such limits."
         )
     low, high = float(moved.min()), float(moved.max())
     if low <= 0 or high > top:
         raise DataError(
             f"target={target:g} would move the mean of the second arm to {low:.4g} to {high:.4g}, "
-            f"but it needs {what}; give a target nearer to 0."
+            f"but it needs {needed}; give a target nearer to 0."
         )

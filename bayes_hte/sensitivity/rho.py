@@ -9,7 +9,7 @@ moves both. Given the mediator, the outcome has mean
 
     a_t + b_t (M - c) + rho (s_Y / s_M) (M - m_t)
 
-and standard deviation ``r = s_Y sqrt(1 - rho^2)``: what a model fits are r and the slope
+and standard deviation ``r = s_Y sqrt(1 - rho^2)``: a model fits r and the slope
 ``b_t + rho s_Y / s_M``. So for an assumed rho the slope behind a fitted one is
 
     b_t(x; rho) = slope_t(x) - k r / s_M,    k = rho / sqrt(1 - rho^2).

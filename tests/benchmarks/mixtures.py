@@ -40,6 +40,7 @@ import xarray as xr
 from nutpie.compile_pymc import CompiledPyMCModel
 
 from bayes_hte.mixtures import (
+    MixtureFit,
     draw_frame,
     empirical_moments,
     fit_mixture,
@@ -126,6 +127,18 @@ def likelihood(frame: pd.DataFrame, seed: int) -> Estimate:
 
 def posterior(frame: pd.DataFrame, seed: int, *, level: int) -> Estimate:
     """Posterior means of the mixture model; level 2 rules the Z-T edge out, wrongly here."""
+    fit, over = posterior_fit(frame, seed, level=level), ("chain", "draw")
+    bounds = fit.effects.quantile([0.025, 0.975], over).to_numpy()
+    return Estimate(
+        fit.effects.mean(over).to_numpy(),
+        fit.probabilities.mean(over).to_numpy(),
+        float(fit.ate.mean()),
+        *bounds,
+    )
+
+
+def posterior_fit(frame: pd.DataFrame, seed: int, *, level: int) -> MixtureFit:
+    """The mixture model of a frame, sampled without compiling it anew."""
     problem = problem_of(frame, level)
     template, model = compiled(level)
     cells = pd.MultiIndex.from_arrays([template.z, template.x, template.arm, template.outcome])
@@ -138,15 +151,7 @@ def posterior(frame: pd.DataFrame, seed: int, *, level: int) -> Estimate:
         progress_bar=False,
     )
     groups = {name: drawn[name].to_dataset() for name in ("posterior", "sample_stats")}
-    fit = judge_mixture(problem, xr.DataTree.from_dict(groups), seed=seed)
-    over = ("chain", "draw")
-    bounds = fit.effects.quantile([0.025, 0.975], over).to_numpy()
-    return Estimate(
-        fit.effects.mean(over).to_numpy(),
-        fit.probabilities.mean(over).to_numpy(),
-        float(fit.ate.mean()),
-        *bounds,
-    )
+    return judge_mixture(problem, xr.DataTree.from_dict(groups), seed=seed)
 
 
 @cache

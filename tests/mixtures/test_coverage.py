@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from bayes_hte.mixtures import draw_frame, paper_design
+from bayes_hte.mixtures import MixtureDesign, draw_frame, paper_design
 from tests.benchmarks import mixtures as benchmark
 
 pytestmark = pytest.mark.slow
@@ -50,3 +50,14 @@ def test_intervals_of_class_effects_hold_the_truth(method, repeats, monkeypatch)
     assert covered(found, width=0.35) < low
     error = np.mean([found.effects - DESIGN.effects for found in found], axis=0)
     np.testing.assert_allclose(error, 0, atol=0.06)
+
+
+def test_an_undeclared_x_y_edge_makes_the_posteriors_disagree(monkeypatch):
+    """A strong X-Y edge that is not declared, and not symmetric."""
+    monkeypatch.setattr(benchmark, "SAMPLER", SHORT)
+    mean = np.array([[[0.6, 0.3], [0.9, 0.3]], [[0.2, 0.6], [0.2, 0.9]]])
+    design = MixtureDesign(DESIGN.joint, mean)
+    frame = draw_frame(design, 5000, rng=np.random.default_rng(5))
+    fit = benchmark.posterior_fit(frame, 3, level=3)
+    assert fit.agreement.answer == "disagree"
+    assert any("X-Y edge" in reason for reason in fit.agreement.reasons)

@@ -192,7 +192,7 @@ def judge_mixture(problem: MixtureProblem, sampled: xr.DataTree, *, seed: int) -
     ----------
     problem : MixtureProblem
     sampled : DataTree
-        What :func:`sample_mixture` returned; not changed.
+        From :func:`sample_mixture`; not changed.
     seed : int
         The same seed.
 
@@ -259,7 +259,7 @@ def _sample(
         )
     posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
     check_draws(posterior, STAGE, size)
-    # What can be saved and means the same in every run: no times, no texts.
+    # Variables that can be saved and mean the same in every run: no times, no texts.
     kept = [name for name, v in stats.data_vars.items() if v.dims == SAMPLE and v.dtype != object]
     groups = {"posterior": posterior.drop_attrs(), "sample_stats": stats[kept].drop_attrs()}
     return xr.DataTree.from_dict(groups)

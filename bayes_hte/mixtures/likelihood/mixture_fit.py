@@ -42,7 +42,7 @@ class MixtureFit:
     derived : Dataset, dims (chain, draw, ...)
         ``effects`` (class), ``probabilities`` (class), ``class_means`` (class, arm), ``arm_means``
         (arm) and ``ate``, in units of the outcome (a difference of probabilities for bernoulli).
-        Read them through the properties, which refuse what is not identified.
+        Read them through the properties, which refuse quantities that are not identified.
     level : {2, 3, 4}
         Of the likelihood, see :data:`bayes_hte.mixtures.likelihood.law.LEVELS`.
     family : str

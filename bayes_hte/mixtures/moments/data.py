@@ -259,7 +259,7 @@ def moments_from_sums(mass: Array, outcome: Array, data: MixtureData) -> Moments
 
 
 def _numbers(name: str, values: ArrayLike) -> Array:
-    """Return values as float64, or say that they are no numbers."""
+    """Return values as float64; raise DataError if they are not numbers."""
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:

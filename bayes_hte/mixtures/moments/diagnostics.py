@@ -293,7 +293,7 @@ def shares_of_draws(stack: StackSolution) -> tuple[float, float, dict[str, float
 def notes(
     k: int, grade: str, carried: int, commutator: WaldTest, gap: float, failed_share: float
 ) -> tuple[str, ...]:
-    """Return in words what is wrong; empty when nothing is."""
+    """Return the faults in words; empty when there are none."""
     found = []
     if grade in ("caution", "refused"):
         found.append(f"Proxies are weak ({grade}).")

@@ -25,8 +25,13 @@ from bayes_hte.mixtures.moments.diagnostics import (
     rank_tests,
     shares_of_draws,
 )
-from bayes_hte.mixtures.moments.solution import MixtureSolution, refuse_classes, solve_mixture
-from bayes_hte.mixtures.moments.solver import Method, StackSolution, solve_stack
+from bayes_hte.mixtures.moments.solution import (
+    MixtureSolution,
+    refuse_classes,
+    solve_all,
+    solve_mixture,
+)
+from bayes_hte.mixtures.moments.solver import Method, StackSolution
 from bayes_hte.mixtures.moments.strength import strength_grade, weakness
 from bayes_hte.mixtures.moments.tables import Moments, number_of_classes
 from bayes_hte.mixtures.moments.uncertainty import bootstrap_moments, dirichlet_moments, is_discrete
@@ -109,37 +114,28 @@ class MomentPosterior:
                 f"{' '.join(self.refused)} Use within_ranges=False for the average effect."
             )
         solved = self.draws["in_range" if within_ranges else "solved"]
-        usable = solved if within_ranges else xr.ones_like(solved)  # the ATE needs no classes
-        rows = [self._row("ate", -1, self.draws["ate"], usable, ci_prob, ci_kind)]
-        for name in ("effects", "probabilities"):
-            rows += [
-                self._row(name, u, self.draws[name].isel({CLASS: u}), solved, ci_prob, ci_kind)
-                for u in range(self.point.k)
-            ]
+        # The average effect needs no classes.
+        used = {"ate": solved if within_ranges else xr.ones_like(solved)}
+        classes = [(name, u) for name in ("effects", "probabilities") for u in range(self.point.k)]
+        rows = []
+        for name, label in [("ate", -1), *classes]:
+            draws = self.draws[name] if label < 0 else self.draws[name].isel({CLASS: label})
+            usable = used.get(name, solved)
+            kept = draws.where(usable).to_numpy().ravel()
+            numbers = median_and_interval(kept[np.isfinite(kept)], ci_prob, ci_kind)
+            notes_of = self.refused if label >= 0 and self.refused else self.diagnostics.notes
+            rows.append(
+                {
+                    "quantity": name,
+                    CLASS: label,
+                    **dict(zip(("median", "ci_lower", "ci_upper"), numbers, strict=True)),
+                    "ci_prob": ci_prob,
+                    "ci_kind": ci_kind,
+                    "share_used": float(usable.mean()),
+                    "note": " ".join(notes_of),
+                }
+            )
         return pd.DataFrame(rows).set_index(["quantity", CLASS])
-
-    def _row(
-        self,
-        name: str,
-        label: int,
-        draws: xr.DataArray,
-        used: xr.DataArray,
-        ci_prob: float,
-        ci_kind: CiKind,
-    ) -> dict[str, object]:
-        """One row of the summary."""
-        kept = draws.where(used).to_numpy().ravel()
-        numbers = median_and_interval(kept[np.isfinite(kept)], ci_prob, ci_kind)
-        reasons = self.diagnostics.notes if name == "ate" or not self.refused else self.refused
-        return {
-            "quantity": name,
-            CLASS: label,
-            **dict(zip(("median", "ci_lower", "ci_upper"), numbers, strict=True)),
-            "ci_prob": ci_prob,
-            "ci_kind": ci_kind,
-            "share_used": float(used.mean()),
-            "note": " ".join(reasons),
-        }
 
 
 def median_and_interval(
@@ -216,17 +212,7 @@ def moment_posterior(
     rank = rank_tests(point, sampled)
     ate_rank = max(k, classes_carried(rank))
     solution = solve_mixture(point, k=k, method=method, ate_rank=ate_rank)
-    stack = solve_stack(
-        sampled.M,
-        sampled.N,
-        sampled.mu,
-        sampled.q,
-        sampled.c,
-        k=k,
-        method=method,
-        ate_rank=ate_rank,
-        bounds=sampled.bounds,
-    )
+    stack = solve_all(sampled, k, method, ate_rank)
     found = _diagnose(point, sampled, stack, solution, rank, k)
     unidentified = () if "effects" in graph.identified else graph.reasons
     refused = (*unidentified, *weakness(solution.strength, k))
@@ -298,25 +284,26 @@ def _dataset(
     stack: StackSolution, data: MixtureData, order: Array | None, refuse: bool
 ) -> xr.Dataset:
     """Name the dims of the draws; one chain, as the draws are independent."""
-    values = {
+    by_class = {
         "effects": ((CLASS,), stack.effects),
         "probabilities": ((CLASS,), stack.probabilities),
         "class_means": ((CLASS, ARM), stack.y),
         "arm_probabilities": ((CLASS, ARM), np.swapaxes(stack.pi, 1, 2)),
         "proxy_means": ((CLASS, FEATURE), stack.phi),
     }
-    variables = {}
-    for name, (dims, array) in values.items():
-        kept = array
+    values = {
+        "ate": ((), stack.arm_means[:, 1] - stack.arm_means[:, 0]),
+        "arm_means": ((ARM,), stack.arm_means),
+        "solved": ((), stack.solved),
+        "in_range": ((), ~stack.failed),
+    }
+    for name, (dims, kept) in by_class.items():
         if order is not None:
             kept = np.take_along_axis(kept, order.reshape(*order.shape, *[1] * (kept.ndim - 2)), 1)
-        if refuse:
-            kept = np.full_like(kept, np.nan)
-        variables[name] = ((CHAIN, DRAW, *dims), kept[None])
-    variables["ate"] = ((CHAIN, DRAW), (stack.arm_means[:, 1] - stack.arm_means[:, 0])[None])
-    variables["arm_means"] = ((CHAIN, DRAW, ARM), stack.arm_means[None])
-    variables["solved"] = ((CHAIN, DRAW), stack.solved[None])
-    variables["in_range"] = ((CHAIN, DRAW), ~stack.failed[None])
+        values[name] = (dims, np.full_like(kept, np.nan) if refuse else kept)
+    variables = {
+        name: ((CHAIN, DRAW, *dims), array[None]) for name, (dims, array) in values.items()
+    }
     n_draws, k = stack.effects.shape
     coords = {
         CHAIN: [0],

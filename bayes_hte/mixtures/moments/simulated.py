@@ -12,8 +12,6 @@ from bayes_hte.mixtures.arrays import Array, Bounds, check_whole, unit_range
 from bayes_hte.mixtures.moments.strength import one_hot_correlations
 from bayes_hte.mixtures.moments.tables import Moments
 
-Y_RANGE = (0.0, 1.0)
-
 
 @dataclass(frozen=True)
 class MixtureDesign:
@@ -89,7 +87,7 @@ def population_moments(design: MixtureDesign) -> Moments:
         c=np.ones(dx),
         arm_share=share,
         canonical=one_hot_correlations(tables),
-        bounds=Bounds(phi=unit_range(dx), psi=unit_range(dz), y=Y_RANGE),
+        bounds=Bounds(phi=unit_range(dx), psi=unit_range(dz), y=(0.0, 1.0)),
     )
 
 

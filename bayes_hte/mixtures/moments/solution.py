@@ -247,19 +247,16 @@ def solve_mixture(
         raise SpecError(
             f"ate_rank must be from k={n_classes} to {min(moments.n_features)}; got {ate_rank}."
         )
-    stack = solve_stack(
-        moments.M[None],
-        moments.N[None],
-        moments.mu[None],
-        moments.q[None],
-        moments.c,
-        k=n_classes,
-        method=method,
-        ate_rank=ate_rank,
-        bounds=moments.bounds,
-    )
+    arrays = {name: getattr(moments, name)[None] for name in ("M", "N", "mu", "q")}
+    stack = solve_all(replace(moments, **arrays), n_classes, method, ate_rank)
     solution = _first(stack, n_classes, moments)
     return refuse_classes(solution, weakness(solution.strength, n_classes))
+
+
+def solve_all(moments: Moments, k: int, method: Method, ate_rank: int | None) -> StackSolution:
+    """Solve moments with one leading axis; see :func:`~bayes_hte.mixtures.moments.solver`."""
+    arrays = (moments.M, moments.N, moments.mu, moments.q, moments.c)
+    return solve_stack(*arrays, k=k, method=method, ate_rank=ate_rank, bounds=moments.bounds)
 
 
 def refuse_classes(solution: MixtureSolution, reasons: tuple[str, ...]) -> MixtureSolution:

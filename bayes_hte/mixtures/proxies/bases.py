@@ -19,8 +19,24 @@ from bayes_hte.errors import DataError
 from bayes_hte.mixtures.arrays import Array, check_whole
 
 
+class _AddsToOne:
+    """A basis whose functions add up to one."""
+
+    def constant(self) -> Array:
+        """Return the coefficients of the constant function."""
+        return np.ones(len(self.names()))
+
+
+class _OneHot(_AddsToOne):
+    """A basis of indicators, one of which is 1."""
+
+    def matrix(self, values: pd.Series) -> Array:
+        """Return the indicators, shape (n, number of indicators)."""
+        return np.eye(len(self.names()))[self.codes(values)]
+
+
 @dataclass(frozen=True)
-class Levels:
+class Levels(_OneHot):
     """One indicator per level of a category.
 
     Attributes
@@ -46,14 +62,6 @@ class Levels:
                 f"not among its levels before: {self.levels}."
             )
         return codes.astype(np.intp)
-
-    def constant(self) -> Array:
-        """Return the coefficients of the constant function."""
-        return np.ones(len(self.names()))
-
-    def matrix(self, values: pd.Series) -> Array:
-        """Return the indicators, shape (n, number of levels)."""
-        return np.eye(len(self.levels))[self.codes(values)]
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class QuantileBins:
 
 
 @dataclass(frozen=True)
-class FittedBins:
+class FittedBins(_OneHot):
     """One indicator per bin of a continuous column.
 
     Attributes
@@ -121,14 +129,6 @@ class FittedBins:
     def codes(self, values: pd.Series) -> NDArray[np.intp]:
         """Return the bin of each value."""
         return np.searchsorted(self.edges, values.to_numpy(dtype=float), side="right")
-
-    def constant(self) -> Array:
-        """Return the coefficients of the constant function."""
-        return np.ones(len(self.names()))
-
-    def matrix(self, values: pd.Series) -> Array:
-        """Return the indicators, shape (n, number of bins)."""
-        return np.eye(len(self.edges) + 1)[self.codes(values)]
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ class Splines:
 
 
 @dataclass(frozen=True)
-class FittedSplines:
+class FittedSplines(_AddsToOne):
     """B-splines of one column; they add up to one.
 
     Attributes
@@ -270,10 +270,6 @@ class FittedSplines:
         """Return the name of each spline."""
         count = len(self.knots) + self.degree - 1
         return tuple(f"{self.column} spline {i}" for i in range(count))
-
-    def constant(self) -> Array:
-        """Return the coefficients of the constant function."""
-        return np.ones(len(self.names()))
 
     def matrix(self, values: pd.Series) -> Array:
         """Return spline values, shape (n, number of splines)."""
