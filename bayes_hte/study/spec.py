@@ -1,7 +1,7 @@
-"""What a study file declares: its tables and keys, as frozen dataclasses.
+"""The tables and keys of a study file, as frozen dataclasses.
 
 One file is one reproducible analysis: data, roles, models, priors with their reasons, sampler,
-report. `study_file` reads it.
+report. `spec_file` reads it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TermName = Literal[
 
 @dataclass(frozen=True)
 class About:
-    """What the study is for, for the reader of the file and of the report."""
+    """Purpose of the study, for the reader of the file and of the report."""
 
     question: str
     suitable_for: str
@@ -44,16 +44,16 @@ class About:
 
 @dataclass(frozen=True)
 class Data:
-    """Where the frame comes from: a loader of `bayes_hte.study.datasets`, or a CSV file."""
+    """Source of the frame: a loader of `bayes_hte.study.datasets`, or a CSV file."""
 
     source: str
 
 
 @dataclass(frozen=True)
 class RoleSpec:
-    """Column names by role; `reference` is the arm contrasts are taken against.
+    """Column names by role; `reference` is the arm that contrasts are taken against.
 
-    `units` and `unit` are the words for the rows, several and one, where they are not people.
+    `units` and `unit` are the words for several rows and for one, where rows are not people.
     """
 
     outcome: str
@@ -69,11 +69,11 @@ class RoleSpec:
 
 @dataclass(frozen=True)
 class OutcomeSpec:
-    """The outcome model, and how its effects are to be read.
+    """The outcome model, and the reading of its effects.
 
     `stack_with` names further candidates, each a surface or "learner/surface"; the outcome model
     is then their mixture, weighted by stacking. Left out, they are those recommended for the study,
-    as in :func:`bayes_hte.fit`; an empty list is none.
+    as in :func:`bayes_hte.fit`; an empty list means none.
     """
 
     better: Literal["higher", "lower"]
@@ -87,7 +87,7 @@ class OutcomeSpec:
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """Further candidates, once it is settled which are recommended."""
+        """Further candidates, after those recommended have been settled."""
         return self.stack_with or ()
 
 
@@ -116,9 +116,9 @@ class PropensitySpec:
 
 @dataclass(frozen=True)
 class LearnerSpec:
-    """How surfaces are combined into potential outcomes.
+    """The learner, which combines surfaces into potential outcomes.
 
-    `beside` names learners fitted besides, to be compared; they decide nothing.
+    `beside` names further learners, fitted for comparison; they decide nothing.
     """
 
     name: LearnerName = "hierarchical"
@@ -128,7 +128,7 @@ class LearnerSpec:
 
 @dataclass(frozen=True)
 class HeldOutSpec:
-    """Units kept away from every model, on which effects and rankings are judged."""
+    """Units that no model sees; effects and rankings are judged on them."""
 
     share: float = 0.2
     seed: int = 0
@@ -138,8 +138,8 @@ class HeldOutSpec:
 class ChecksSpec:
     """Refutations of the average effect, and fits with other seeds.
 
-    Refutations are repeated on a linear surrogate in closed form, or on the full model, which
-    takes `repeats` times as long as the study itself for each of them.
+    Refutations are repeated on a linear stand-in in closed form (``"surrogate"``), or on the full
+    model, which takes `repeats` times as long as the study itself for each of them.
     """
 
     refutations: Literal["surrogate", "full", "none"] = "surrogate"
@@ -177,12 +177,12 @@ class SamplerSpec:
 
 @dataclass(frozen=True)
 class SubgroupSpec:
-    """The M-learner: which effects to cluster and how, and when subgroups are declared.
+    """The M-learner: the effects to cluster, the method, and the rule that declares subgroups.
 
-    If `honest`, each half of the study is fitted by itself too, and subgroups are declared only if
+    If `honest`, each half of the study is fitted alone as well, and subgroups are declared only if
     effects that one half puts furthest apart are apart in the other. `calibrate` repeats the search
     on studies like this one in which effects are equal, `replications` times for each way of making
-    them so, with a surrogate in closed form or with the full model (hours).
+    them so, with a stand-in in closed form (``"surrogate"``) or with the full model (hours).
     """
 
     effects: tuple[EffectName, ...] = ("te",)
@@ -232,12 +232,12 @@ class Spec:
     Attributes
     ----------
     title : str
-        What the report is headed with.
+        Heading of the report.
     about, data, roles, outcome, propensity, sampler, learner, checks, subgroups, report
         The tables of the file, each an object with the keys of the table; those left out have their
         defaults.
     mediator, held_out, mixture : optional
-        Tables that mean something by being absent; None then.
+        Tables whose absence has a meaning; None if absent.
     prior : tuple of PriorSpec
         The changed priors.
     name : str
@@ -245,7 +245,7 @@ class Spec:
     text : str
         The file as read; hashed and stored with the results.
     folder : pathlib.Path
-        Where the file stands; relative data paths start here.
+        Folder of the file; relative data paths start here.
     """
 
     title: str

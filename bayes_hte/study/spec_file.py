@@ -17,7 +17,7 @@ from typing import Any, Literal
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.study.spec import MixtureSpec, Spec
 
-# Set by the reader, never by the file.
+# Set by the reader of the file, never in it.
 _NOT_IN_FILE = ("text", "folder", "name")
 
 
@@ -36,8 +36,16 @@ def load_spec(path: str | Path) -> Spec:
     Raises
     ------
     SpecError
-        If the file does not exist, is not TOML, or holds an unknown key, a missing key or a value
+        If the file does not exist, is not TOML, lacks a key, or holds an unknown key or a value
         that is not allowed; the message names the place.
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.cli import shipped_studies
+    >>> spec = hte.load_spec(shipped_studies()["jobs2"])
+    >>> spec.roles.outcome, spec.roles.mediator
+    ('depress2', 'job_seek')
     """
     path = Path(path)
     try:
@@ -66,7 +74,7 @@ def _keys(cls: type) -> list[str]:
 
 
 def _build(cls: type, table: Any, where: str, extra: dict[str, Any] | None = None) -> Any:
-    """Turn a TOML table into a dataclass, refusing what it does not know."""
+    """Turn a TOML table into a dataclass; refuse unknown keys."""
     if not isinstance(table, dict):
         raise SpecError(f"[{where}] must be a table, got {type(table).__name__}.")
     hints = typing.get_type_hints(cls)
@@ -117,7 +125,7 @@ def _type_names(hints: list[Any]) -> str:
 
 
 def _check(spec: Spec) -> None:
-    """Check what types cannot say: ranges and contradictions between tables."""
+    """Check ranges, and contradictions between tables."""
     ranges = {
         "sampler.chains (2 to 64; convergence needs at least two)": 2 <= spec.sampler.chains <= 64,
         "sampler.draws (at least 50)": spec.sampler.draws >= 50,
