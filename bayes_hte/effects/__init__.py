@@ -1,16 +1,14 @@
 """Arithmetic on potential outcomes: contrasts, averages, groups, comparisons and summaries."""
 
 from bayes_hte.effects.arguments import Better
+from bayes_hte.effects.averages import average, probability_of_benefit, proportion_mediated
 from bayes_hte.effects.comparison import compare_effects
 from bayes_hte.effects.contrasts import (
-    average,
     cate,
     check_potential_outcomes,
     controlled_direct_effect,
     decompose,
     own_mediator,
-    probability_of_benefit,
-    proportion_mediated,
     pure_natural_direct,
     pure_natural_indirect,
     total_effect,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.contrasts import proportion_mediated
+from bayes_hte.effects.averages import proportion_mediated
 from bayes_hte.effects.summaries import summarize
 from bayes_hte.names import SAMPLE
 from bayes_hte.reporting.checklists import checklist_tables, checklists

@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.sampling_health import NAME as HEALTH
-from bayes_hte.effects.contrasts import Better
+from bayes_hte.effects.arguments import Better
 from bayes_hte.effects.summaries import CiKind
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study

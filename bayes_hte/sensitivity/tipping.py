@@ -30,7 +30,7 @@ import xarray as xr
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.inputs import numbers, treated
 from bayes_hte.effects.arguments import Better, benefit_sign
-from bayes_hte.effects.contrasts import probability_of_benefit
+from bayes_hte.effects.averages import probability_of_benefit
 from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE

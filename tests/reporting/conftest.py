@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
+from bayes_hte.checks import heterogeneity
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.checks.heterogeneity import of_unseen
 from bayes_hte.checks.loo_pit import calibration_check
 from bayes_hte.companions.classical import classical
-from bayes_hte.effects.contrasts import average, cate, decompose, own_mediator
+from bayes_hte.effects.averages import average
+from bayes_hte.effects.contrasts import cate, decompose, own_mediator
 from bayes_hte.names import ARM, CHAIN, DRAW, MEDIATOR_ARM, SAMPLE, UNIT
 from bayes_hte.reporting import all_tables, report
 from bayes_hte.reporting.results import Results
@@ -132,7 +134,9 @@ def make_checks(healthy: bool, study, unseen) -> tuple[CheckResult, ...]:
         CheckResult("sampling health: outcome", healthy, table, f"R-hat is {rhat} & that is <it>."),
         CheckResult("overlap of the arms", True, overlap, "Arms overlap."),
         pit,
-        of_unseen(unseen, better="higher", seed=1),
+        *heterogeneity.check(
+            SimpleNamespace(fit=SimpleNamespace(seed=1), better="higher", unseen=(unseen,))
+        ),
         CheckResult("ranking over chains", True, pd.DataFrame(), "Chains agree."),
         CheckResult("prior sensitivity", None, pd.DataFrame(), "Little moves."),
     )

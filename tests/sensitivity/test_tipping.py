@@ -8,7 +8,7 @@ import pytest
 import statsmodels.formula.api as smf
 import xarray as xr
 
-from bayes_hte.effects.contrasts import probability_of_benefit
+from bayes_hte.effects.averages import probability_of_benefit
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE
 from bayes_hte.sensitivity import benchmark_covariates, tipping_point

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_hte.effects.contrasts import average
+from bayes_hte.effects.averages import average
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups import (

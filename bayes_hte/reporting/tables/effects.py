@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.contrasts import Better, probability_of_benefit
+from bayes_hte.effects.arguments import Better
+from bayes_hte.effects.averages import probability_of_benefit
 from bayes_hte.effects.summaries import CiKind, monte_carlo_error, summarize
 from bayes_hte.names import EFFECTS, SAMPLE, UNIT
 from bayes_hte.reporting.results import Results

@@ -13,7 +13,7 @@ from typing import Unpack
 import numpy as np
 import pandas as pd
 
-from bayes_hte.effects.contrasts import probability_of_benefit
+from bayes_hte.effects.averages import probability_of_benefit
 from bayes_hte.effects.summaries import summarize
 from bayes_hte.errors import DataError
 from bayes_hte.names import UNIT

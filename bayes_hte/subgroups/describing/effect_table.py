@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.effects.arguments import Better
-from bayes_hte.effects.contrasts import average, probability_of_benefit
+from bayes_hte.effects.averages import average, probability_of_benefit
 from bayes_hte.effects.groups import gate
 from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.effects.units import same_labels
