@@ -1,4 +1,4 @@
-"""The classical average effects of a study side by side: raw difference, weighting, matching."""
+"""The classical average effects of a study: raw difference, weighting, matching."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Classical:
 
 
 def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generator) -> Classical:
-    """Estimate the average effect of a study the classical ways.
+    """Estimate the average effect of a study in the classical ways.
 
     Parameters
     ----------

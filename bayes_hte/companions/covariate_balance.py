@@ -39,11 +39,12 @@ def balance(
     Parameters
     ----------
     frame : DataFrame, shape (unit, ...)
-        One row a unit.
+        One row per unit.
     treatment : str
         Column coded 0/1.
     covariates : sequence of str
-        Columns; strings and categories give one 0/1 row a level, named ``column=level``.
+        Columns; text and categories give one 0/1 row per level, named ``column=level``
+        (``column=level (level)`` if a covariate has that name).
     weights : str, Series, ndarray or DataArray, shape (unit,), optional
         Non-negative weights, for instance ``iptw(...).weights`` or ``match_nearest(...).weights``.
 
@@ -58,6 +59,16 @@ def balance(
     DataError
         If a column or the weights cannot be used (missing, infinite or negative values, an arm of
         one unit or without weight).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_hte as hte
+    >>> frame = pd.DataFrame({"y": [1, 2, 4, 6], "t": [0, 0, 1, 1], "e": [0.4, 0.5, 0.4, 0.5]})
+    >>> frame = frame.assign(age=[30, 50, 40, 60])
+    >>> table = hte.balance(frame, treatment="t", covariates=["age"])
+    >>> table.loc["age", ["mean_control", "mean_treated"]].tolist()
+    [40.0, 50.0]
     """
     arm = treated(frame, treatment)
     values = _numeric_covariates(frame, covariates)
@@ -87,7 +98,7 @@ def compare_balance(
     covariates: Sequence[str],
     weights: Mapping[str, UnitValues],
 ) -> pd.DataFrame:
-    """Put the SMDs of several weightings side by side, as a love plot needs them.
+    """Put the SMDs of several weightings in one table, as a love plot needs them.
 
     Parameters
     ----------
@@ -105,7 +116,18 @@ def compare_balance(
     Raises
     ------
     DataError
-        As :func:`balance`.
+        As :func:`balance`, or if weights are called ``"raw"``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_hte as hte
+    >>> frame = pd.DataFrame({"y": [1, 2, 4, 6], "t": [0, 0, 1, 1], "e": [0.4, 0.5, 0.4, 0.5]})
+    >>> weighted = hte.iptw(frame, outcome="y", treatment="t", propensity="e")
+    >>> frame, weights = frame.assign(age=[30, 50, 40, 60]), {"weighted": weighted.weights}
+    >>> table = hte.compare_balance(frame, treatment="t", covariates=["age"], weights=weights)
+    >>> table.round(2).loc["age"].to_dict()
+    {'raw': 0.71, 'weighted': 0.8}
     """
     if RAW in weights:
         raise DataError(

@@ -1,4 +1,4 @@
-"""What the companions accept: a plain frame, a 0/1 treatment, and one number a unit.
+"""Inputs of the companions: a plain frame, a 0/1 treatment, and one number per unit.
 
 Every companion reads its arguments through these functions, so that a wrong column, a missing
 value or labels that do not match are refused in the same words everywhere.
@@ -16,7 +16,7 @@ from bayes_hte.study.frames import column, unit_labels
 from bayes_hte.study.kinds import Kind, described, kind_of, numeric_column
 
 type UnitValues = str | pd.Series | np.ndarray | xr.DataArray
-"""One number a unit: the name of a column, or values in the order or with the labels of units."""
+"""One number per unit: the name of a column, or values in the order or with the labels of units."""
 
 ARMS = ("control", "treated")
 
@@ -40,7 +40,7 @@ def treated_mask(values: np.ndarray, name: str) -> np.ndarray:
     values : ndarray, shape (unit,)
         0 (or False) for control, 1 (or True) for treated.
     name : str
-        What the values are called, for the messages.
+        Name of the values, for the messages.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def treated(frame: pd.DataFrame, treatment: str) -> np.ndarray:
 
 
 def align(values: pd.Series | np.ndarray | xr.DataArray, units: pd.Index, what: str) -> np.ndarray:
-    """Return one finite number a unit, in the order of the units.
+    """Return one finite number per unit, in the order of the units.
 
     Labelled values (a Series, or a DataArray with a ``unit`` coordinate) are matched by label,
     plain arrays by position.
@@ -85,7 +85,7 @@ def align(values: pd.Series | np.ndarray | xr.DataArray, units: pd.Index, what: 
     units : Index, shape (unit,)
         Labels of the units.
     what : str
-        What the values are, for the messages.
+        Name of the values, for the messages.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def in_unit_order(
 
 
 def unit_values(frame: pd.DataFrame, values: UnitValues, what: str) -> np.ndarray:
-    """Return one number a unit from a column name or from values; see :func:`align`."""
+    """Return one number per unit from a column name or from values; see :func:`align`."""
     if isinstance(values, str):
         return numbers(frame, values, what)
     return align(values, frame.index, what)
@@ -171,7 +171,7 @@ def propensity_draws(frame: pd.DataFrame, propensity: xr.DataArray) -> xr.DataAr
 
 
 def point_propensity(frame: pd.DataFrame, propensity: UnitValues) -> np.ndarray:
-    """Return one propensity a unit; posterior draws are averaged to their posterior mean.
+    """Return one propensity per unit; posterior draws are averaged to their posterior mean.
 
     The posterior mean of P(treated | covariates) is the posterior predictive propensity.
 
@@ -200,7 +200,7 @@ def point_propensity(frame: pd.DataFrame, propensity: UnitValues) -> np.ndarray:
 
 
 def _label_order(have: pd.Index, want: pd.Index, what: str, *, labelled: bool) -> np.ndarray:
-    """Positions in `have` of the labels of `want`; plain positions when nothing is labelled."""
+    """Positions in `have` of the labels of `want`; plain positions where nothing is labelled."""
     if len(have) != len(want):
         raise DataError(f"{what} has {len(have)} values for {len(want)} units.")
     have, want = unit_labels(have), unit_labels(want)

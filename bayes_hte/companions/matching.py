@@ -40,7 +40,7 @@ class MatchedEffect:
         Mean over matched treated units of outcome minus the mean outcome of the matched controls,
         in outcome units.
     estimand : str
-        Whose effect it is: all treated units, or those with a match.
+        Population of the effect: all treated units, or those with a match.
     distances : Series, shape (treated unit,)
         Distance to the matched controls on the matching scale; NaN where unmatched.
     weights : Series, shape (unit,)
@@ -48,7 +48,7 @@ class MatchedEffect:
         units they stand for. Without replacement the units of one propensity share what their
         group was given, so weights can be fractions.
     matches : DataFrame
-        One row a pair of distinct propensities: ``propensity_treated``, ``propensity_control``,
+        One row per pair of distinct propensities: ``propensity_treated``, ``propensity_control``,
         ``distance``, ``pairs`` (treated units matched so) and ``tied_controls`` (controls among
         which the choice was a tie; they share the pairs equally).
     n_treated, n_matched, n_unmatched, n_controls_used : int
@@ -69,7 +69,7 @@ class MatchedEffect:
     tied_share: float
 
     def summary(self) -> pd.DataFrame:
-        """Return one row: the estimate, whom it is about, and how good the matches are."""
+        """Return one row: the estimate, its population, and the quality of the matches."""
         return pd.DataFrame(
             {
                 "estimate": self.att,
@@ -130,7 +130,7 @@ def match_nearest(
     Parameters
     ----------
     frame : DataFrame, shape (unit, ...)
-        One row a unit.
+        One row per unit.
     outcome, treatment : str
         Columns; the treatment is coded 0/1.
     propensity : str, Series, ndarray or DataArray
@@ -155,6 +155,15 @@ def match_nearest(
         If a column or the propensity cannot be used, or no treated unit finds a match.
     SpecError
         If `caliper` is not positive or `scale` is unknown.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_hte as hte
+    >>> frame = pd.DataFrame({"y": [1, 2, 4, 6], "t": [0, 0, 1, 1], "e": [0.4, 0.5, 0.4, 0.5]})
+    >>> matched = hte.match_nearest(frame, outcome="y", treatment="t", propensity="e")
+    >>> matched.att, matched.estimand
+    (3.5, 'all 2 treated units')
     """
     if caliper is not None and not caliper > 0:
         raise SpecError(f"caliper must be positive (a largest distance) or None, got {caliper}.")

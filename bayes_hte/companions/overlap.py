@@ -1,4 +1,4 @@
-"""Overlap of the arms in the propensity: a report with a verdict, and trimming.
+"""Overlap of the arms in the propensity: a report with a conclusion, and trimming.
 
 References
 ----------
@@ -25,7 +25,7 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class OverlapReport:
-    """How far the arms can be compared.
+    """The extent to which the arms can be compared.
 
     Attributes
     ----------
@@ -54,13 +54,13 @@ class OverlapReport:
         return "near-positivity violation: " + "; ".join(self.reasons)
 
     def summary(self) -> pd.DataFrame:
-        """Return the table by arm with the verdict beside it."""
+        """Return the table by arm with the conclusion."""
         return self.table.assign(passed=self.passed, verdict=self.verdict)
 
 
 @dataclass(frozen=True, eq=False)
 class Trimmed:
-    """Units kept by a rule on the propensity, and what an effect among them is called.
+    """Units kept by a rule on the propensity, and the name of an effect among them.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Trimmed:
     counts: pd.DataFrame
 
     def summary(self) -> pd.DataFrame:
-        """Return the counts by arm with the estimand beside them."""
+        """Return the counts by arm with the estimand."""
         return self.counts.assign(population=self.estimand)
 
 
@@ -95,7 +95,7 @@ def overlap_report(
 ) -> OverlapReport:
     """Describe the propensity of each arm and judge whether the arms overlap.
 
-    The verdict is "near-positivity violation" when any of these holds: the arms share no range of
+    The conclusion is "near-positivity violation" if any of these holds: the arms share no range of
     propensities; more than `max_outside_support` of an arm is outside the shared range; more than
     `max_beyond` of an arm is outside the *first* interval of `beyond`. The thresholds are
     conventions, not theorems; the table has the numbers.
@@ -103,7 +103,7 @@ def overlap_report(
     Parameters
     ----------
     frame : DataFrame, shape (unit, ...)
-        One row a unit.
+        One row per unit.
     treatment : str
         Column coded 0/1.
     propensity : str, Series, ndarray or DataArray
@@ -124,6 +124,15 @@ def overlap_report(
         If a column or the propensity cannot be used.
     SpecError
         If an interval or a threshold is not meaningful.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_hte as hte
+    >>> frame = pd.DataFrame({"y": [1, 2, 4, 6], "t": [0, 0, 1, 1], "e": [0.4, 0.5, 0.4, 0.5]})
+    >>> report = hte.overlap_report(frame, treatment="t", propensity="e")
+    >>> report.common_support, report.verdict
+    ((0.4, 0.5), 'overlap is adequate by the stated rules')
     """
     if not len(beyond):
         raise SpecError("beyond is empty: give at least one interval, e.g. [(0.05, 0.95)].")
@@ -162,7 +171,7 @@ def trim(
     Parameters
     ----------
     frame : DataFrame, shape (unit, ...)
-        One row a unit.
+        One row per unit.
     treatment : str
         Column coded 0/1.
     propensity : str, Series, ndarray or DataArray
@@ -182,6 +191,15 @@ def trim(
         If a column or the propensity cannot be used, or an arm would have no unit left.
     SpecError
         If `bounds` are not increasing inside (0, 1).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_hte as hte
+    >>> frame = pd.DataFrame({"y": [1, 2, 4, 6], "t": [0, 0, 1, 1], "e": [0.4, 0.5, 0.4, 0.5]})
+    >>> trimmed = hte.trim(frame, treatment="t", propensity="e", bounds=(0.45, 0.55))
+    >>> trimmed.kept.tolist()
+    [False, True, False, True]
     """
     _check_bounds(bounds, "bounds")
     arm = treated(frame, treatment)

@@ -1,4 +1,4 @@
-"""One number a unit whose mean is the treatment effect: augmented inverse-probability scores.
+"""One number per unit whose mean is the treatment effect: augmented inverse-probability scores.
 
 A score is noisy for its unit but unbiased on average, so the mean score over any set of units
 chosen without looking at their outcomes estimates the effect in that set.
@@ -59,6 +59,14 @@ def effect_scores(
     ------
     DataError
         If lengths, labels, coding or dims do not fit, or the propensity is outside (0, 1).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte.companions import effect_scores
+    >>> units = pd.RangeIndex(4)
+    >>> effect_scores(units, outcome=[1, 2, 4, 6], treatment=[0, 0, 1, 1]).mean().item()
+    3.5
     """
     y = align(outcome, units, "outcome")
     arm = treated_mask(align(treatment, units, "treatment"), "treatment")

