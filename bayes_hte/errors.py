@@ -1,8 +1,8 @@
 """The errors and warnings of the package, in one tree.
 
-Every error a user can cause derives from :class:`BayesHTEError`; the command line turns each of
-them into one or two lines and an exit status, so their messages must stand alone: what was got,
-what is allowed, what to try.
+Every error that a user can cause derives from :class:`BayesHTEError`; the command line turns each
+of them into one or two lines and an exit status. So every message stands alone: what was got, what
+is allowed, what to try.
 """
 
 from __future__ import annotations

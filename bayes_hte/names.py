@@ -20,8 +20,8 @@ SAMPLE: Final = (CHAIN, DRAW)
 DIMS: Final[dict[str, str]] = {
     CHAIN: "independent run of the sampler",
     DRAW: "posterior draw within a chain",
-    UNIT: "row of the study frame; its coordinate is the index of the frame",
-    ARM: "level of the treatment the unit is given; the reference arm comes first",
+    UNIT: "row of the study frame; its coordinate is the index of the frame, as one plain label",
+    ARM: "level of the treatment that the unit is given; the reference arm comes first",
     MEDIATOR_ARM: "level of the treatment under which the mediator takes its value",
     SUBGROUP: "observed group of units found by the M-learner, ordered by its mean effect",
     CLASS: "class of a mixture of treatment effects, ordered by its effect",
@@ -45,10 +45,10 @@ POPULATIONS: Final[dict[str, str]] = {
 }
 
 WORDS: Final[dict[str, str]] = {
-    "outcome": "the column whose expectation the effects are about",
+    "outcome": "the column whose expectation the effects compare",
     "treatment": "the column that says which arm a unit received",
     "arm": "a level of the treatment",
-    "reference arm": "the arm every contrast is taken against",
+    "reference arm": "the arm that every contrast is taken against",
     "contrast": "a difference between two arms, written 'B vs A'",
     "covariate": "a column measured before treatment that the models may use",
     "modifier": "a covariate along which the effect may differ",
@@ -58,7 +58,7 @@ WORDS: Final[dict[str, str]] = {
     "subgroup": "observed group of units with similar effects, found by the M-learner",
     "class": "group of units of a mixture; nobody measured who is in it",
     "membership": "posterior probability that a unit belongs to a subgroup or class",
-    "profile": "the tree that says in words who is in which subgroup",
+    "profile": "the tree that describes the members of each subgroup in words",
     "surface": "the form of a mean function (linear, forest, ...)",
     "learner": "the way surfaces are combined into potential outcomes",
     "check": "a test of the fit or the design that can fail",
@@ -72,6 +72,12 @@ def glossary() -> dict[str, str]:
     -------
     dict of str to str
         Term to definition; dimensions, effects, populations and words together.
+
+    Examples
+    --------
+    >>> from bayes_hte.names import glossary
+    >>> glossary()["arm"]
+    'a level of the treatment'
     """
     effects = {f"{abbr.upper()}": f"{name}: {text}" for abbr, (name, text) in EFFECTS.items()}
     return {**WORDS, **{f"`{d}`": t for d, t in DIMS.items()}, **effects, **POPULATIONS}

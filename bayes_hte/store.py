@@ -1,9 +1,9 @@
 """Saved stages: atomic, keyed by what they depend on, and never half a result.
 
 A stage is a folder with a DataTree (``draws-<digest>.zarr``) and a ``manifest.json`` that names it
-and holds the settings the stage depends on and the digest of every file. New draws are written
-beside the old ones, and replacing the manifest, one file, makes them the stage: a killed run leaves
-the old stage or the new one.
+and holds the settings that the stage depends on and the digest of its files. New draws are written
+next to the old ones, and replacing the manifest, one file, makes them the stage: a killed run
+leaves the old stage or the new one.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ FORMAT = 3
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as found on disk.
+    """A stage as it was found on disk.
 
     Attributes
     ----------
     path : Path
         Its folder.
     settings : mapping of str to Any
-        What it depended on, flat; empty if there is no stage.
+        The settings that it depended on, flat; empty if there is no stage.
     exists, intact : bool
         Whether there is one, and whether every file is as it was written.
     draws : Path or None
@@ -53,7 +53,7 @@ class Stage:
     draws: Path | None = None
 
     def changes(self, settings: Mapping[str, Any]) -> list[str]:
-        """Return what differs from wanted settings, in words; empty if the stage can be used."""
+        """Return the differences from wanted settings in words; empty if the stage can be used."""
         wanted = _plain(settings)
         keys = sorted(set(wanted) | set(self.settings))
         return [
@@ -87,7 +87,7 @@ def find_stage(folder: Path, name: str) -> Stage:
     Parameters
     ----------
     folder : Path
-        Where stages are kept.
+        Folder of the stages.
     name : str
         Name of the stage.
 
@@ -113,13 +113,13 @@ def save_stage(folder: Path, name: str, tree: xr.DataTree, settings: Mapping[str
     Parameters
     ----------
     folder : Path
-        Where stages are kept; created if needed.
+        Folder of the stages; created if needed.
     name : str
         Name of the stage.
     tree : DataTree
         Its content.
     settings : mapping
-        What it depends on, flat and JSON-able.
+        The settings that it depends on, flat and fit for JSON.
     """
     path = folder / name
     if path.is_file():
@@ -157,7 +157,7 @@ def _digest(path: Path) -> str:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as JSON would give them back, so that they compare equal to saved ones."""
+    """Return settings as JSON gives them back, so that they compare equal to saved ones."""
     return json.loads(json.dumps({**settings, "format": FORMAT}, default=str))
 
 
