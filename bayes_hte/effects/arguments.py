@@ -50,6 +50,14 @@ def check_number(
         raise SpecError(f"{name} must be {allowed}, got {shown}{hint and f'; {hint}'}.")
 
 
+def check_share(
+    name: str, value: object, *, low: float = 0.0, high: float = 1.0, hint: str = ""
+) -> None:
+    """Raise SpecError unless a number lies between two bounds, which it may not reach."""
+    allowed = f"between {low:g} and {high:g}"
+    check_number(name, value, allowed, lambda share: low < share < high, hint=hint)
+
+
 def check_generator(rng: object) -> None:
     """Raise unless something can draw the weights of a Bayesian bootstrap.
 

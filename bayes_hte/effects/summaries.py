@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.arguments import check_draws, check_number
+from bayes_hte.effects.arguments import check_draws, check_share
 from bayes_hte.effects.docstrings import documented
 from bayes_hte.errors import unknown_name
 from bayes_hte.names import SAMPLE
@@ -32,7 +32,7 @@ ci_kind : {"eti", "hdi"}
 @interval_parameters
 def check_interval(ci_prob: float, ci_kind: str) -> None:
     """Raise unless an interval can be made."""
-    check_number("ci_prob", ci_prob, "between 0 and 1", lambda p: 0 < p < 1, hint="try 0.95")
+    check_share("ci_prob", ci_prob, hint="try 0.95")
     if ci_kind not in CI_WORDS:
         raise unknown_name("ci_kind", str(ci_kind), CI_WORDS)
 

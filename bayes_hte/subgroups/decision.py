@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from bayes_hte.effects.arguments import check_number
+from bayes_hte.effects.arguments import check_number, check_share
 from bayes_hte.effects.summaries import probability_words
 from bayes_hte.names import SUBGROUP
 
@@ -127,6 +127,4 @@ def margin_of(outcome: np.ndarray, margin: float | None) -> float:
 
 def check_probability(probability: float) -> None:
     """Raise unless a probability between 0.5 and 1 is required to declare subgroups."""
-    check_number(
-        "probability", probability, "between 0.5 and 1", lambda p: 0.5 < p < 1, hint="try 0.95"
-    )
+    check_share("probability", probability, low=0.5, hint="try 0.95")

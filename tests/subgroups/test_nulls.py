@@ -207,8 +207,8 @@ def test_replications_of_another_study_are_refused(tmp_path):
     ("options", "message"),
     [
         ({"replications": 18, "alpha": 0.05}, "at least 19 for alpha = 0.05"),
-        ({"alpha": 0.6}, "alpha must be above 0"),
-        ({"alpha": "0.05"}, "alpha must be above 0 and below 0.5, got '0.05'"),
+        ({"alpha": 0.6}, "alpha must be between 0 and 0.5"),
+        ({"alpha": "0.05"}, "alpha must be between 0 and 0.5, got '0.05'"),
         ({"replications": 50.0}, "replications must be a whole number, at least"),
         ({"rule": "insample"}, "Did you mean 'in_sample'"),
         ({"nulls": {}, "refit": lines}, "nulls is empty"),

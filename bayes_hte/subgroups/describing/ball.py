@@ -16,7 +16,7 @@ import xarray as xr
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics.cluster import contingency_matrix
 
-from bayes_hte.effects.arguments import check_number
+from bayes_hte.effects.arguments import check_share
 from bayes_hte.errors import DataError
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.subgroups.describing.coclustering import CoClustering
@@ -99,9 +99,7 @@ def credible_ball(
     >>> abs(ball.radius), ball.edge["groups"].tolist()
     (0.0, [2, 2, 2])
     """
-    check_number(
-        "probability", probability, "between 0 and 1", lambda p: 0 < p < 1, hint="try 0.95"
-    )
+    check_share("probability", probability, hint="try 0.95")
     partitions = clustered.partitions
     same_draws = {d: partitions.sizes[d] for d in SAMPLE} == dict(point.losses.sizes)
     if not same_draws or not point.labels[UNIT].equals(partitions[UNIT]):

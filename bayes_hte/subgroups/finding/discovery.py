@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.arguments import check_number
+from bayes_hte.effects.arguments import check_number, check_share
 from bayes_hte.errors import unknown_name
 from bayes_hte.names import SUBGROUP, UNIT
 from bayes_hte.seeds import check_seed
@@ -148,13 +148,7 @@ def m_learner(
     """
     effects = as_effects(effect, study)
     check_probability(probability)
-    check_number(
-        "clear_membership",
-        clear_membership,
-        "between 0 and 1",
-        lambda share: 0 < share < 1,
-        hint="try 0.8",
-    )
+    check_share("clear_membership", clear_membership, hint="try 0.8")
     margin = margin_of(study.outcome(), margin)
     found = find_profile(
         effect,
@@ -251,13 +245,8 @@ def _as_tsne(embed: str | Tsne, n_units: int) -> Tsne | None:
 
 def check_leaf_share(leaf_share: float) -> None:
     """Raise unless the smallest leaf may hold a share of the units above 0 and at most 0.5."""
-    check_number(
-        "leaf_share",
-        leaf_share,
-        "above 0 and at most 0.5",
-        lambda share: 0 < share <= 0.5,
-        hint="try 0.1",
-    )
+    allowed = "above 0 and at most 0.5"
+    check_number("leaf_share", leaf_share, allowed, lambda s: 0 < s <= 0.5, hint="try 0.1")
 
 
 def _by_unit(

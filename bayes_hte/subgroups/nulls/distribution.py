@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from joblib import Parallel, delayed
 from scipy.stats import beta, binom
 from threadpoolctl import threadpool_limits
 
-from bayes_hte.effects.arguments import check_number
+from bayes_hte.effects.arguments import check_number, check_share
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.seeds import check_seed, children, number_of, several_seeds, text_key
 from bayes_hte.store import FORMAT
@@ -300,9 +300,7 @@ def _check(
         raise unknown_name("rule", rule, RULES)
     if not nulls:
         raise SpecError("nulls is empty: name at least one way to make effects equal.")
-    check_number(
-        "alpha", alpha, "above 0 and below 0.5", lambda share: 0 < share < 0.5, hint="try 0.05"
-    )
+    check_share("alpha", alpha, high=0.5, hint="try 0.05")
     needed = math.ceil(1 / alpha - 1e-9) - 1
     check_number(
         "replications",
@@ -333,7 +331,7 @@ def _replicate(
 
 
 def _table(rows: list[Row]) -> pd.DataFrame:
-    table = pd.DataFrame([row.as_dict() for row in rows])
+    table = pd.DataFrame([asdict(row) for row in rows])
     return table.set_index(["variant", "replication"])
 
 

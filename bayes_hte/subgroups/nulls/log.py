@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,6 @@ class Row:
     contrast: float = float("nan")
     spread: float = float("nan")
     problem: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the attributes by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> Row:
@@ -108,7 +104,7 @@ class NullLog:
             if new:
                 writer.writeheader()
             # One line only: a line that was cut off could not be distinguished from the next one.
-            writer.writerow(row.as_dict() | {"problem": " ".join(row.problem.split())})
+            writer.writerow(asdict(row) | {"problem": " ".join(row.problem.split())})
 
 
 def _check_identity(stated: Path, identity: Mapping[str, Any]) -> None:

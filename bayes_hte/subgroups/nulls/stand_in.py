@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -52,7 +52,7 @@ from bayes_hte.subgroups.nulls.stand_in_mean import (
 )
 
 StandInEffect = Literal["te", "tnie"]
-EFFECT_NAMES = ("te", "tnie")
+EFFECT_NAMES = get_args(StandInEffect)
 
 
 def stand_in_refit(
