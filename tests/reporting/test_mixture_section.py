@@ -10,7 +10,7 @@ import pytest
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.mixtures.checks import AGREEMENT, IDENTIFIABILITY, class_checks
-from bayes_hte.reporting import methods
+from bayes_hte.reporting import methods, report
 from bayes_hte.reporting.page.numbers import number
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.sections.mixture import mixture
@@ -202,3 +202,11 @@ def test_the_methods_cite_the_works_behind_the_mixture(mixed, results):
     text = " ".join(methods(mixed).paragraphs)
     assert "2 classes" in text
     assert "1000 draws after 1000 tuning draws" in text
+
+
+def test_links_of_the_page_lead_to_the_section(mixed, tmp_path):
+    page = Page(report(mixed, to=tmp_path / "report.html").read_text("utf-8"))
+    ids = {attrs["id"] for _, attrs in page.elements if "id" in attrs}
+    targets = {a["href"][1:] for _, a in page.all("a") if a["href"].startswith("#")}
+    assert targets <= ids
+    assert "mixture" in targets
