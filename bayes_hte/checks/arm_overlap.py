@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.companions import balance, overlap_report
 from bayes_hte.names import SAMPLE
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "overlap of the arms"
 # A covariate whose means lie a standard deviation apart leaves little to compare: half of an arm

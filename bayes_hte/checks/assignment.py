@@ -7,11 +7,9 @@ import typing
 import pandas as pd
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.errors import unknown_name
 from bayes_hte.study.spec import AssignmentName
-
-if typing.TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "assignment of the treatment"
 

@@ -8,16 +8,12 @@ inference. Bayesian Analysis 15, 965-1056. doi:10.1214/19-BA1195
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.effects.comparison import compare_effects
 from bayes_hte.effects.summaries import interval_words
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "propensity as a covariate: both ways"
 

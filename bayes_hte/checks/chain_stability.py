@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,8 @@ import xarray as xr
 from scipy.stats import spearmanr
 
 from bayes_hte.checks.base import CheckResult, not_judged
+from bayes_hte.checks.subject import Subject
 from bayes_hte.names import CHAIN, DRAW, UNIT
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "ranking over chains"
 # At this correlation both chains rank two units in the same order in about 6 of 7 pairs.

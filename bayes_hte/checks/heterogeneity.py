@@ -25,25 +25,20 @@ Statistical Association. doi:10.1080/01621459.2024.2393466
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.companions.scores import LabelledValues
 from bayes_hte.effects.arguments import Better
-from bayes_hte.effects.summaries import CiKind, interval_words, probability_words, summarize
+from bayes_hte.effects.summaries import interval_words, probability_words, summarize
 from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import stage_seed
 from bayes_hte.targeting import calibration_by_bins, toc
 from bayes_hte.targeting.posterior import effect_rows
 from bayes_hte.targeting.posterior import posterior_mean as mean_effect
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
-    from bayes_hte.trust.unseen import Unseen
 
 NAME = "heterogeneity in"
 LEFT_OUT = f"{NAME} left-out outcomes"
@@ -56,41 +51,20 @@ NEGLIGIBLE = 1e-6
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
     """Judge heterogeneity on held-out units, if any, then on units left out one by one."""
-    seed = subject.fit.seed
-    return tuple(of_unseen(u, better=subject.better, seed=seed) for u in subject.unseen)
-
-
-def of_unseen(unseen: Unseen, *, better: Better, seed: int) -> CheckResult:
-    """Judge heterogeneity on units that were predicted without their outcomes.
-
-    Parameters
-    ----------
-    unseen : Unseen
-        The units and their predictions.
-    better : {"higher", "lower"}
-        Which direction of the outcome is good.
-    seed : int
-        The seed that the user gave.
-
-    Returns
-    -------
-    CheckResult
-        As of :func:`heterogeneity_check`.
-    """
-    return heterogeneity_check(
-        unseen.effect,
-        **unseen.given(),
-        better=better,
-        seed=bootstrap_seed(seed),
-        name=HELD_OUT if unseen.how == "held out" else LEFT_OUT,
+    return tuple(
+        heterogeneity_check(
+            unseen.effect,
+            **unseen.given(),
+            better=subject.better,
+            seed=bootstrap_seed(subject.fit.seed),
+            name=HELD_OUT if unseen.how == "held out" else LEFT_OUT,
+        )
+        for unseen in subject.unseen
     )
 
 
 def bootstrap_seed(seed: int) -> int:
-    """Return the seed of the weights of unseen units: one for everything judged on them.
-
-    So the same number never differs between a check, a table and a figure.
-    """
+    """Return the seed of the weights of unseen units: one, so that no number differs by place."""
     return stage_seed(seed, "unseen")
 
 
@@ -104,8 +78,6 @@ def heterogeneity_check(
     better: Better,
     seed: int,
     name: str = LEFT_OUT,
-    ci_prob: float = 0.95,
-    ci_kind: CiKind = "eti",
 ) -> CheckResult:
     """Judge whether predicted heterogeneity is borne out.
 
@@ -123,8 +95,6 @@ def heterogeneity_check(
         Of the Bayesian bootstrap; slope and area are computed with the same weights of the units.
     name : str
         Name of the result.
-    ci_prob, ci_kind
-        Of the intervals in the table.
 
     Returns
     -------
@@ -145,8 +115,8 @@ def heterogeneity_check(
     slope = calibration_by_bins(effect, n_bins=2, rng=np.random.default_rng(seed), **given).slope
     area = toc(effect, better=better, rng=np.random.default_rng(seed), **given).area
     both = xr.Dataset({"slope": slope.drop_attrs(), "autoc": area.drop_attrs()})
-    table = summarize(both, ci_prob=ci_prob, ci_kind=ci_kind)
-    return CheckResult(name, None, table, _text(table, slope, interval_words(ci_prob, ci_kind)))
+    table = summarize(both)
+    return CheckResult(name, None, table, _text(table, slope))
 
 
 def is_shown(check: CheckResult) -> bool:
@@ -165,8 +135,9 @@ def _probability(check: CheckResult, row: str) -> float:
     return float(check.table.loc[row, "prob_positive"])
 
 
-def _text(table: pd.DataFrame, slope: xr.DataArray, words: str) -> str:
+def _text(table: pd.DataFrame, slope: xr.DataArray) -> str:
     row = table.loc["slope"]
+    words = interval_words(row["ci_prob"], row["ci_kind"])
     sure = row["prob_positive"]
     claim = (
         "Predicted differences of effects are borne out by outcomes the predictions have not seen"

@@ -32,6 +32,7 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.effects.comparison import compare_effects
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import SamplingError
@@ -39,8 +40,6 @@ from bayes_hte.names import SAMPLE, UNIT
 
 if TYPE_CHECKING:
     from arviz_stats.utils import ELPDDataLOO
-
-    from bayes_hte.checks.subject import Subject
 
 NAME = "leave-one-out prediction"
 # Above this share of units with an unreliable importance weight, the score is only a rough guide.

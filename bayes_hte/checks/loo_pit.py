@@ -29,7 +29,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -37,11 +36,9 @@ import xarray as xr
 from scipy import special, stats
 
 from bayes_hte.checks.base import CheckResult, not_judged
+from bayes_hte.checks.subject import Subject
 from bayes_hte.components.families import Family, Noise
 from bayes_hte.names import SAMPLE, UNIT
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "calibration of left-out predictions by arm"
 # A model that predicts as it should fails in an arm in at most this share of studies; each of the

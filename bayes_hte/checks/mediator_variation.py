@@ -7,17 +7,13 @@ exactly, nothing is fitted at all.)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.fitting.own_variation import SMALL, OwnVariation, own_variation
 from bayes_hte.study.study import Study
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "own variation of the mediator"
 

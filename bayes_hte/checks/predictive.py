@@ -9,16 +9,13 @@ Statistica Sinica 6, 733-807.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.components.families import Family, Noise
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "posterior predictive by arm"
 # Draws used to replicate the outcome; more change no judged number visibly.

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -36,10 +35,8 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult, not_judged
 from bayes_hte.checks.prior_view import quantities
+from bayes_hte.checks.subject import Subject
 from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "sensitivity to priors"
 # Threshold of the source for both sensitivities.

@@ -16,18 +16,15 @@ doi:10.1214/06-BA129
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult, not_judged
+from bayes_hte.checks.subject import Subject
 from bayes_hte.effects.summaries import summarize
 from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "priors and posteriors of the effects"
 # A posterior median outside this central part of the prior is a conflict.

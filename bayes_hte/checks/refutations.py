@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +57,13 @@ from bayes_hte.checks.refutation_judges import (
     judge_random_cause,
     judge_subset,
 )
+from bayes_hte.checks.subject import Subject
 from bayes_hte.effects.arguments import check_number
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.seeds import check_seed, children, number_of, stage_seed
 from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
     from bayes_hte.fitting.fitted import Fit
 
 Alter = Callable[[Study, np.random.Generator], Study]
@@ -149,15 +150,13 @@ def refute(
         If the negative control does not exist or cannot be an outcome.
     """
     check_options(
-        {
-            "seed": seed,
-            "repeats": repeats,
-            "estimator": estimator,
-            "negative_control": negative_control,
-            "rope": rope,
-            "subset_share": subset_share,
-            "n_jobs": n_jobs,
-        }
+        seed=seed,
+        repeats=repeats,
+        estimator=estimator,
+        negative_control=negative_control,
+        rope=rope,
+        subset_share=subset_share,
+        n_jobs=n_jobs,
     )
     refit, study = _resolve(estimator, fit), fit.study
     alterations: dict[str, Alter] = {
@@ -198,44 +197,33 @@ def refute(
     )
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def check_options(**options: Any) -> None:
     """Raise unless these are options of :func:`refute`, in range.
-
-    Parameters
-    ----------
-    options : mapping of str to object
-        By name.
 
     Raises
     ------
     SpecError
         If an option is unknown or out of range.
     """
-    known = inspect.signature(refute).parameters
+    known = {n: p.default for n, p in inspect.signature(refute).parameters.items() if n != "fit"}
     for name in options:
-        if name not in known or name == "fit":
-            raise unknown_name("option", name, [n for n in known if n != "fit"])
-    check_seed(options.get("seed", 0))
-    check_n_jobs(options.get("n_jobs", 1))
-    check_number(
-        "repeats",
-        options.get("repeats", MIN_REPEATS),
-        f"a whole number, at least {MIN_REPEATS}",
-        lambda n: n >= MIN_REPEATS,
-        whole=True,
-        hint="fewer cannot distinguish a biased estimator from chance",
-    )
-    share, rope = options.get("subset_share", 0.8), options.get("rope", 0.0)
+        if name not in known:
+            raise unknown_name("option", name, known)
+    given = known | {"seed": 0} | options
+    check_seed(given["seed"])
+    check_n_jobs(given["n_jobs"])
+    few = "fewer cannot distinguish a biased estimator from chance"
+    allowed = f"a whole number, at least {MIN_REPEATS}"
+    repeats, share, rope = given["repeats"], given["subset_share"], given["rope"]
+    check_number("repeats", repeats, allowed, lambda n: n >= MIN_REPEATS, whole=True, hint=few)
     check_number("subset_share", share, "between 0 and 1", lambda s: 0 < s < 1, hint="try 0.8")
     check_number("rope", rope, "a half-width, 0 or more", lambda width: width >= 0)
-    estimator = options.get("estimator", "full")
-    if not isinstance(estimator, Refit) and estimator not in ESTIMATORS:
-        raise unknown_name("estimator", estimator, ESTIMATORS)
-    control = options.get("negative_control")
-    if not isinstance(control, pd.Series | str | None):
+    if not isinstance(given["estimator"], Refit) and given["estimator"] not in ESTIMATORS:
+        raise unknown_name("estimator", given["estimator"], ESTIMATORS)
+    if not isinstance(given["negative_control"], pd.Series | str | None):
         raise SpecError(
             "negative_control must be the name of a covariate or a Series of values by unit label, "
-            f"got {type(control).__name__}; try df[<column>]."
+            f"got {type(given['negative_control']).__name__}; try df[<column>]."
         )
 
 
@@ -261,19 +249,11 @@ def _repeat(
     try:
         # One thread, in this process as in workers, so that sums are taken in the same order.
         with threadpool_limits(1):
-            effect = estimate(alter(study, np.random.default_rng(seed)), seed)
+            numbers = asdict(estimate(alter(study, np.random.default_rng(seed)), seed))
     except Exception as error:  # an estimator may raise anything, and other repeats must go on
         return row | {"problem": f"{type(error).__name__}: {error}"}
-    numbers = {
-        "estimate": effect.ate,
-        "sd": effect.sd,
-        "lower": effect.lower,
-        "upper": effect.upper,
-        "spread": effect.spread,
-    }
     finite = bool(np.isfinite(list(numbers.values())).all())
-    problem = {} if finite else {"problem": "the estimate is not finite"}
-    return row | numbers | {"units": effect.n_units} | problem
+    return row | numbers | ({} if finite else {"problem": "the estimate is not finite"})
 
 
 def _tables(rows: list[dict[str, object]]) -> dict[str, pd.DataFrame]:
@@ -285,10 +265,11 @@ def _tables(rows: list[dict[str, object]]) -> dict[str, pd.DataFrame]:
 
 
 def _table(rows: list[dict[str, object]]) -> pd.DataFrame:
-    columns = ["seed", "estimate", "sd", "lower", "upper", "spread", "units"]
+    columns = ["seed", *(field.name for field in fields(AverageEffect))]
     problem = ["problem"] if any("problem" in row for row in rows) else []
     index = pd.RangeIndex(1, len(rows) + 1, name="repeat")
     table = pd.DataFrame(rows, index=index).reindex(columns=columns + problem)
+    table = table.rename(columns={"ate": "estimate", "n_units": "units"})
     table.attrs |= {"ci_prob": CI_PROB, "ci_kind": CI_KIND}
     return table
 
@@ -300,9 +281,8 @@ def _original(refit: Refit, tables: Mapping[str, pd.DataFrame]) -> tuple[Average
     row = tables["study"].iloc[0]
     if "problem" in row:
         return None, f"the unchanged study could not be refitted ({row['problem']})"
-    return AverageEffect(
-        row["estimate"], row["sd"], row["lower"], row["upper"], row["spread"], int(row["units"])
-    ), ""
+    numbers = row[["estimate", "sd", "lower", "upper", "spread"]]
+    return AverageEffect(*numbers, n_units=int(row["units"])), ""
 
 
 def _result(

@@ -19,18 +19,15 @@ Human Resources 50, 317-372. doi:10.3368/jhr.50.2.317
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.study.kinds import is_numeric
 from bayes_hte.study.study import Study
-
-if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
 
 NAME = "repeated rows"
 MIN_LEVELS = 20

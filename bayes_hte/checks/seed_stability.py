@@ -25,6 +25,7 @@ from bayes_hte.checks.refitting import (
     check_n_jobs,
     refit_plan,
 )
+from bayes_hte.checks.subject import Subject
 from bayes_hte.effects.arguments import check_number
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import BayesHTEError, DataError
@@ -33,7 +34,6 @@ from bayes_hte.seeds import children, number_of
 from bayes_hte.study.study import Study
 
 if TYPE_CHECKING:
-    from bayes_hte.checks.subject import Subject
     from bayes_hte.fitting.fitted import Fit
     from bayes_hte.fitting.plan import Plan
 

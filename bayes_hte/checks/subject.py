@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from bayes_hte.checks.loo import leave_one_out
 from bayes_hte.effects.arguments import Better
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.spec import AssignmentName
@@ -112,6 +111,8 @@ class Subject:
     @cached_property
     def left_out_scores(self) -> dict[str, ELPDDataLOO]:
         """Leave-one-out scores of the outcome under each candidate."""
+        from bayes_hte.checks.loo import leave_one_out  # which takes a subject itself
+
         return {
             label: leave_one_out(fit.log_likelihood()) for label, fit in self.candidates.items()
         }

@@ -170,7 +170,7 @@ def verdict(
     ('do not trust', 'sampling health: average effects')
     """  # noqa: E501
     _check_request(fit, better, assignment, checks)
-    check_options(refutations)
+    check_options(**refutations)
     own = own_checks(further, (*CHECKS, *ASSUMED))
     away = None if held_out is None else fit.study.alike(held_out)
     subject = Subject(

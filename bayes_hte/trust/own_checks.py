@@ -15,41 +15,23 @@ FORM = "a check has a NAME (text) and a function check(subject) that returns a t
 
 @dataclass(frozen=True)
 class OwnCheck:
-    """A user's check, of which every result is looked at.
-
-    Attributes
-    ----------
-    NAME : str
-        Its name.
-    of : Check
-        The check.
-    """
+    """A user's check by its name, which is looked at before it runs, and its results afterwards."""
 
     NAME: str
     of: Check
 
     def check(self, subject: Subject) -> tuple[CheckResult, ...]:
-        """Run the check.
-
-        Raises
-        ------
-        SpecError
-            If it does not return a tuple of CheckResult, or a result has another name.
-        """
+        """Run the check; raise a SpecError unless its results have the form of results."""
         results = self.of.check(subject)
-        if not isinstance(results, tuple | list):
+        listed = isinstance(results, tuple | list)
+        if not listed or not all(
+            isinstance(r, CheckResult) and r.name.startswith(self.NAME) for r in results
+        ):
+            names = [getattr(r, "name", r) for r in results] if listed else type(results).__name__
             raise SpecError(
-                f"check {self.NAME!r} returned {type(results).__name__}; {FORM}: write a comma "
-                "after a single result, return (result,)."
+                f"check {self.NAME!r} must return a tuple of CheckResult whose names start with "
+                f"its own, got {names}; of a single result, return (result,)."
             )
-        for result in results:
-            if not isinstance(result, CheckResult):
-                raise SpecError(f"check {self.NAME!r} returned {type(result).__name__}; {FORM}.")
-            if not result.name.startswith(self.NAME):
-                raise SpecError(
-                    f"check {self.NAME!r} returned a result named {result.name!r}; let its name "
-                    "start with that of the check."
-                )
         return tuple(results)
 
 
@@ -61,7 +43,7 @@ def own_checks(further: Sequence[Check], known: Sequence[Check]) -> tuple[OwnChe
     further : sequence of Check
         The user's checks.
     known : sequence of Check
-        Those of the package, of which no name may be taken: the rule of the verdict goes by names.
+        Those of the package, whose names may not be taken: the rule of the verdict goes by names.
 
     Returns
     -------

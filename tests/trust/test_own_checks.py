@@ -111,10 +111,10 @@ def of_result(result: object) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("check", "message"),
     [
-        (of_result(SOUND[0]), r"'mine' returned CheckResult.*return \(result,\)"),
-        (of_result(None), "'mine' returned NoneType"),
-        (of_result((True,)), "'mine' returned bool"),
-        (own(True, result="yours"), "'mine' returned a result named 'yours'"),
+        (of_result(SOUND[0]), r"'mine' must return a tuple .*got CheckResult.*return \(result,\)"),
+        (of_result(None), "'mine' must return a tuple of CheckResult .*got NoneType"),
+        (of_result((True,)), r"got \[True\]"),
+        (own(True, result="yours"), r"whose names start with its own, got \['yours'\]"),
     ],
 )
 def test_a_result_without_the_form_is_refused(check, message):
