@@ -1,7 +1,7 @@
 """Studies altered so that the answer is known: no effect, no outcome, one column more, fewer rows.
 
-Where a cluster is declared, clusters are what is shuffled or drawn: rows of one cluster are not
-independent, and breaking them up would make the altered study more informative than the real one.
+Where a cluster is declared, whole clusters are shuffled or drawn: their rows are not independent, and
+breaking them up would make the altered study more informative than the real one.
 """
 
 from __future__ import annotations
@@ -19,22 +19,14 @@ from bayes_hte.study.study import Study
 def with_placebo_treatment(study: Study, rng: np.random.Generator) -> Study:
     """Return the study with its treatment shuffled, so that nothing can have an effect.
 
-    Parameters
-    ----------
-    study : Study
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Study
-        With clusters: each cluster takes over the treated share of another one, and as many of its
-        rows are treated, at random. Where whole clusters were treated, whole clusters are.
+    With clusters, each takes over the treated share of another one, and as many of its rows are
+    treated, at random. Where whole clusters were treated, whole clusters are.
     """
     arm = study.arm_index()
     codes = _cluster_codes(study)
     shuffled = rng.permutation(arm) if codes is None else _shares_exchanged(arm, codes, rng)
     treatment = study.frame[study.roles.treatment]
-    # Any row of an arm will do to take its level from, in whatever type the column has.
+    # Each level is taken from a row of its arm, so that the column keeps its type.
     examples = np.array([np.flatnonzero(arm == a)[0] for a in (0, 1)])
     return _rebuilt(study, {treatment.name: treatment.array.take(examples[shuffled])})
 
@@ -42,17 +34,9 @@ def with_placebo_treatment(study: Study, rng: np.random.Generator) -> Study:
 def with_permuted_outcome(study: Study, rng: np.random.Generator) -> Study:
     """Return the study with its outcome shuffled, so that nothing predicts it.
 
-    Parameters
-    ----------
-    study : Study
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Study
-        With clusters: the outcomes of whole clusters, in random order, are laid end to end over the
-        rows of the clusters, so that rows of one cluster keep having similar outcomes (exactly
-        where clusters are equally large).
+    With clusters, the outcomes of whole clusters, in random order, are laid end to end over the
+    rows of the clusters, so that rows of one cluster keep having similar outcomes (exactly where
+    clusters are equally large).
     """
     outcome = study.frame[study.roles.outcome]
     codes = _cluster_codes(study)
@@ -67,17 +51,7 @@ def with_permuted_outcome(study: Study, rng: np.random.Generator) -> Study:
 
 
 def with_random_cause(study: Study, rng: np.random.Generator) -> Study:
-    """Return the study with one covariate more, standard normal and unrelated to everything.
-
-    Parameters
-    ----------
-    study : Study
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Study
-    """
+    """Return the study with one covariate more, standard normal and unrelated to everything."""
     name = "random_cause"
     while name in study.frame.columns:
         name += "_"
@@ -94,7 +68,9 @@ def random_subset(study: Study, rng: np.random.Generator, *, share: float) -> St
     Parameters
     ----------
     study : Study
+        The whole.
     rng : numpy.random.Generator
+        Source of randomness.
     share : float
         Share of the units (in each arm), or of the clusters, to keep.
 
@@ -121,6 +97,7 @@ def with_control_outcome(study: Study, control: pd.Series | str) -> Study:
     Parameters
     ----------
     study : Study
+        The study of the outcome.
     control : Series or str
         Values by unit label; or the name of a covariate of the study, which is then taken out of
         the covariates (so a measurement of the outcome before treatment can serve).

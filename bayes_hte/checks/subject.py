@@ -50,13 +50,14 @@ class Subject:
     >>> import numpy as np
     >>> import bayes_hte as hte
     >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+    >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
     >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
     >>> from bayes_hte.checks import Subject, chain_stability
     >>> (result,) = chain_stability.check(Subject(fit, fit.effects()))
     >>> result.name, len(result.table)
     ('ranking over chains', 1)
-    """  # noqa: E501
+    """
 
     fit: Fit
     effects: xr.Dataset = field(repr=False)
