@@ -1,7 +1,7 @@
 """Studies altered so that the answer is known: no effect, no outcome, one column more, fewer rows.
 
-Where a cluster is declared, whole clusters are shuffled or drawn: their rows are not independent, and
-breaking them up would make the altered study more informative than the real one.
+Where a cluster is declared, whole clusters are shuffled or drawn: their rows are not independent,
+and breaking them up would make the altered study more informative than the real one.
 """
 
 from __future__ import annotations
