@@ -53,7 +53,8 @@ class Fit:
     >>> import numpy as np
     >>> import bayes_hte as hte
     >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+    >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
     >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
     >>> fit.study.contrast
     '1 vs 0'
@@ -61,7 +62,7 @@ class Fit:
     ['propensity', 'mediator', 'outcome']
     >>> fit.cate().sizes["unit"]
     60
-    """  # noqa: E501
+    """
 
     study: Study
     plan: Plan
@@ -128,11 +129,12 @@ class Fit:
         >>> import numpy as np
         >>> import bayes_hte as hte
         >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+        >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
         >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
         >>> bool(((fit.propensity() > 0) & (fit.propensity() < 1)).all())
         True
-        """  # noqa: E501
+        """
         if self.is_prior:
             raise DataError("draws of the priors have no propensity; take it from hte.fit.")
         component = self.components["propensity"]
@@ -176,11 +178,12 @@ class Fit:
         >>> import numpy as np
         >>> import bayes_hte as hte
         >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+        >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
         >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
         >>> dict(fit.potential_outcomes(frame.head(3)).sizes)
         {'chain': 2, 'draw': 20, 'unit': 3, 'arm': 2, 'mediator_arm': 2}
-        """  # noqa: E501
+        """
         if self.plan.second_stage:
             raise UnsupportedError(
                 f"learner {self.plan.learner!r} models the effect, not the outcomes under both "
@@ -208,13 +211,14 @@ class Fit:
         >>> import numpy as np
         >>> import bayes_hte as hte
         >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+        >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
         >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
         >>> fit.cate().dims
         ('chain', 'draw', 'unit')
         >>> fit.cate(frame.head(3)).sizes["unit"]
         3
-        """  # noqa: E501
+        """
         if not self.plan.second_stage:
             return effects.cate(self.potential_outcomes(newdata, batch=batch))
         tau = _in_batches(self._blended, newdata, batch)
@@ -241,14 +245,15 @@ class Fit:
         >>> import numpy as np
         >>> import bayes_hte as hte
         >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+        >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
         >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
         >>> effects = fit.effects()
         >>> list(effects)
         ['te', 'tnie', 'pnde', 'pnie', 'tnde']
         >>> np.allclose(effects["te"], effects["tnie"] + effects["pnde"])
         True
-        """  # noqa: E501
+        """
         if "mediator" in self.components:
             return effects.decompose(self.potential_outcomes(newdata, batch=batch))
         te = self.cate(newdata, batch=batch).rename("te")
@@ -279,11 +284,12 @@ class Fit:
         >>> import numpy as np
         >>> import bayes_hte as hte
         >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-        >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+        >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+        >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
         >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
         >>> list(fit.summary().index)
         ['te', 'tnie', 'pnde', 'pnie', 'tnde']
-        """  # noqa: E501
+        """
         draws = self.effects() if "mediator" in self.components else self.cate().to_dataset()
         table = summarize(effects.average(draws), ci_prob=ci_prob)
         # Draws of the priors are independent, in one chain.

@@ -40,7 +40,8 @@ def save_fit(fit: Fit, folder: str | Path) -> None:
     >>> import numpy as np
     >>> import bayes_hte as hte
     >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+    >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
     >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -48,7 +49,7 @@ def save_fit(fit: Fit, folder: str | Path) -> None:
     ...     again = hte.load_fit(folder, study)
     >>> np.allclose(again.cate(), fit.cate())
     True
-    """  # noqa: E501
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(fit)
@@ -81,14 +82,15 @@ def load_fit(folder: str | Path, study: Study) -> Fit:
     >>> import numpy as np
     >>> import bayes_hte as hte
     >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+    >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
     >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     hte.save_fit(fit, folder)
     ...     hte.load_fit(folder, study).seed
     1
-    """  # noqa: E501
+    """
     folder = Path(folder)
     path = folder / FIT_FILE
     if not path.exists():

@@ -229,11 +229,12 @@ def fit(
     >>> import numpy as np
     >>> import bayes_hte as hte
     >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+    >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
     >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
     >>> fit.cate().dims
     ('chain', 'draw', 'unit')
-    """  # noqa: E501
+    """
     if not isinstance(study, Study):
         raise DataError(f"fit takes a Study, got {type(study).__name__}; see Study.from_frame.")
     seed = new_seed() if seed is None else check_seed(seed)

@@ -160,7 +160,8 @@ def verdict(
     >>> import numpy as np
     >>> import bayes_hte as hte
     >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
-    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", mediator="m", covariates=["x1", "x2", "x3"])
+    >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+    >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
     >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
     >>> from bayes_hte.checks import Subject, arm_overlap, sampling_health
     >>> subject = Subject(fit, fit.effects())
@@ -168,7 +169,7 @@ def verdict(
     >>> found = hte.verdict(fit, checks=some)  # without checks=, all of them: a minute or more
     >>> found.verdict, found.decided_by[0].name
     ('do not trust', 'sampling health: average effects')
-    """  # noqa: E501
+    """
     _check_request(fit, better, assignment, checks)
     check_options(**refutations)
     own = own_checks(further, (*CHECKS, *ASSUMED))

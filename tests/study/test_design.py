@@ -226,9 +226,7 @@ def test_new_rows_are_a_frame(study, kind):
         "list": study.frame.to_numpy().tolist(),
         "array": study.frame.to_numpy(),
     }[kind]
-    with pytest.raises(
-        DataError, match=r"new rows must be a pandas DataFrame, got .*make one"
-    ):
+    with pytest.raises(DataError, match=r"new rows must be a pandas DataFrame, got .*make one"):
         Design.learn(study).replay(rows)
 
 
