@@ -21,6 +21,7 @@ from bayes_hte import estimator
 # The documented packages, the root first: what it exports as well goes by its shorter name.
 PACKAGES = (
     "",
+    "checks",
     "companions",
     "effects",
     "mixtures",

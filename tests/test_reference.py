@@ -22,6 +22,7 @@ from bayes_hte.names import glossary
 
 SOURCE = Path(__file__).parents[1] / "notebooks" / "reference"
 PACKAGES = (
+    "checks",
     "companions",
     "mixtures",
     "plots",
