@@ -14,6 +14,7 @@ from bayes_hte.plots import (
     plot_love,
     plot_membership,
     plot_modifier,
+    plot_modifier_importance,
     plot_rho,
     plot_subgroup_forest,
     plot_targeting_curve,
@@ -46,6 +47,7 @@ def summaries(**columns) -> pd.DataFrame:
         (plot_targeting_curve, {"fraction": [0.5, 1.0], "curve": "one"}),
         (plot_calibration, {"quantity": ["predicted", "observed"], "bin": 0}),
         (plot_rho, {"quantity": "tnie", "rho": [-0.5, 0.5]}),
+        (plot_modifier_importance, {"covariate": ["a", "b"], "prob_used": 0.9}),
     ],
 )
 def test_an_index_named_like_a_column_changes_nothing(plot, columns):
