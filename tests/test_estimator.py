@@ -193,6 +193,156 @@ def test_the_callers_data_are_left_alone(fake, data):
         assert now.equals(before)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda X: X.drop(columns="x2"), "now missing:\n- x2"),
+        (lambda X: X.assign(z=1.0), "unseen at fit time:\n- z"),
+        (lambda X: X[["x2", "x1", "x3"]], "same order"),
+        (lambda X: X.iloc[:0], "X is empty: 0 rows"),
+        (lambda X: X.to_numpy()[:, 0], "Reshape your data"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_other_columns_than_those_of_fit_are_refused(fake, data, change, said):
+    X, y, treatment = data
+    made = EffectEstimator().fit(X, y, treatment=treatment)
+    for predict in (made.predict, made.predict_interval, made.effect_draws):
+        with pytest.raises(DataError, match=said):
+            predict(change(X))
+
+
+def test_values_that_cannot_be_encoded_are_refused(estimator, data):
+    with pytest.raises(DataError, match="never saw: z"):
+        estimator.predict(data[0].assign(x3="z"))
+    with pytest.raises(DataError, match="1 missing or infinite"):
+        estimator.predict(data[0].assign(x1=[np.nan, *range(79)]))
+
+
+@pytest.mark.parametrize(
+    ("y", "treatment", "said"),
+    [
+        (np.arange(79.0), None, "X has 80 rows, and outcome 79 values"),
+        (np.ones((80, 2)), None, r"outcome must have one value per row, got shape \(80, 2\)"),
+        (None, None, r"outcome must have one value per row, got shape \(\)"),
+        (np.arange(80.0), np.arange(80) % 3, "exactly two levels, got 3"),
+        (np.full(80, np.nan), None, r"missing values in outcome \(80\)"),
+    ],
+)
+def test_an_outcome_or_treatment_that_does_not_suit_is_refused(fake, data, y, treatment, said):
+    arms = data[2].to_numpy() if treatment is None else treatment
+    with pytest.raises(DataError, match=said):
+        EffectEstimator().fit(data[0].reset_index(drop=True), y, treatment=arms)
+
+
+def test_a_role_whose_name_is_taken_is_refused(fake, data):
+    X = data[0].rename(columns={"x1": "outcome"})
+    with pytest.raises(DataError, match="X has a column 'outcome': rename it"):
+        EffectEstimator().fit(X, data[1].to_numpy(), treatment=data[2])
+
+
+def test_without_treatment_there_is_no_fit(data):
+    with pytest.raises(TypeError, match="treatment"):
+        EffectEstimator().fit(data[0], data[1])
+
+
+# ---------------------------------------------------------------- scikit-learn's conventions
+
+
+def test_options_are_those_of_fit_with_its_defaults():
+    of_fit = {
+        name: parameter.default
+        for name, parameter in inspect.signature(hte.fit).parameters.items()
+        if name not in ("study", "mediator_family")
+    }
+    assert EffectEstimator().get_params() == {**of_fit, "reference": None}
+
+
+def test_options_reach_the_fit(fake, data):
+    options = {**SIZE, "learner": "t", "noise": "by_arm", "stack_with": ["linear"]}
+    EffectEstimator(**options).fit(data[0], data[1], treatment=data[2])
+    assert {name: fake[name] for name in options} == options
+    assert "reference" not in fake
+
+
+def test_a_clone_has_the_options_and_no_fit(estimator):
+    copy = clone(estimator)
+    assert copy.get_params() == estimator.get_params()
+    assert not hasattr(copy, "fit_")
+    assert clone(copy.set_params(learner="t", draws=50)).get_params()["learner"] == "t"
+    with pytest.raises(ValueError, match="Invalid parameter 'trees'"):
+        copy.set_params(trees=3)
+
+
+def test_an_option_is_checked_by_fit_and_not_before(data):
+    made = EffectEstimator(learner="hierarchial", progress=False)
+    with pytest.raises(SpecError, match="Did you mean 'hierarchical'"):
+        made.fit(data[0], data[1], treatment=data[2])
+    with pytest.raises(SpecError, match="ci_prob must be between 0 and 1"):
+        made.predict_interval(data[0], ci_prob=95)
+
+
+def test_before_fit_there_is_nothing_to_predict(data):
+    made = EffectEstimator()
+    for predict in (made.predict, made.predict_interval, made.effect_draws):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            predict(data[0])
+
+
+def test_it_is_no_regressor_and_has_no_score(fake, data):
+    X, y, treatment = data
+    assert not sklearn.base.is_regressor(EffectEstimator())
+    assert not hasattr(EffectEstimator(), "score")
+    with pytest.raises(TypeError, match="'score' method"):
+        cross_val_score(EffectEstimator(), X, y, params={"treatment": treatment})
+
+
+def test_a_split_by_hand(fake, data):
+    train, test, y, _, treatment, _ = train_test_split(*data, test_size=0.25, random_state=0)
+    made = EffectEstimator().fit(train, y, treatment=treatment)
+    pd.testing.assert_index_equal(made.predict(test).index, test.index)
+    np.testing.assert_allclose(made.predict(test), test["x1"])
+
+
+def test_the_last_step_of_a_pipeline(fake, data):
+    X, y, treatment = data
+    X = X[["x1", "x2"]]
+    scaler = StandardScaler().set_output(transform="pandas")
+    pipeline = make_pipeline(scaler, EffectEstimator())
+    pipeline.fit(X, y, effectestimator__treatment=treatment)
+    scaled = (X["x1"] - X["x1"].mean()) / X["x1"].std(ddof=0)
+    pd.testing.assert_series_equal(pipeline.predict(X), scaled, check_names=False)
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = make_pipeline(scaler, EffectEstimator()).fit(X, y, treatment=treatment)
+    pd.testing.assert_series_equal(routed.predict(X), scaled, check_names=False)
+
+
+def test_a_fitted_estimator_can_be_pickled(estimator, data):
+    again = pickle.loads(pickle.dumps(estimator))
+    pd.testing.assert_series_equal(again.predict(data[0]), estimator.predict(data[0]))
+
+
+class Alternating(EffectEstimator):
+    """The estimator with a treatment of its own, for checks that know only ``fit(X, y)``."""
+
+    def fit(self, X, y):
+        return super().fit(X, y, treatment=np.arange(len(X)) % 2)
+
+
+SAID_OTHERWISE = {
+    "check_estimators_nan_inf": "the refusal says 'missing values', and in which column",
+    "check_fit2d_1sample": "the refusal is about the arms, which one row cannot have",
+    "check_requires_y_none": "the refusal names the outcome, not y",
+}
+
+
+@parametrize_with_checks(
+    [Alternating(**SIZE)], expected_failed_checks=lambda _: SAID_OTHERWISE, xfail_strict=True
+)
+def test_a_check_of_scikit_learn(fake, estimator, check):
+    check(estimator)
+
+
 def test_names_of_text_and_numbers_together_are_refused(fake, data):
     X = data[0].rename(columns={"x1": 7})
     with pytest.raises(DataError, match=r"X cannot be used: Feature names .*'int', 'str'"):
