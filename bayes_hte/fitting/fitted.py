@@ -463,7 +463,8 @@ def as_covariate(propensity: xr.DataArray) -> np.ndarray:
 
 def _variable_of(column: str) -> str:
     """Return the name of a column, or ``outcome`` if xarray cannot hold it as a variable."""
-    return "outcome" if column in (CHAIN, DRAW, UNIT, "") or "/" in column else column
+    reserved = (CHAIN, DRAW, UNIT, "", ".", "..")
+    return "outcome" if column in reserved or "/" in column else column
 
 
 def _rows(

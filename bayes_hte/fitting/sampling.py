@@ -222,6 +222,8 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings(
                 "ignore", message=".*use of fork.*", category=DeprecationWarning
             )
+            # Fewer draws than chains: also a matter of sampling health.
+            warnings.filterwarnings("ignore", message="Found chain dimension to be longer")
             yield
     finally:
         logger.setLevel(level)
