@@ -56,7 +56,7 @@ def group_average(
     if pd.isna(labels).any():
         raise DataError(f"groups: {int(pd.isna(labels).sum())} units have no label.")
     keys = xr.DataArray(labels, dims=UNIT, name="group")
-    # Without coordinates: one of the effect may be called as the groups are.
+    # All other coordinates go: levels of one index together, and any that is called "group".
     others = [name for name in effect.coords if name not in SAMPLE]
     grouped = effect.drop_vars(others).groupby(keys).mean(UNIT)
     return grouped.transpose(*SAMPLE, "group").rename(effect.name).assign_attrs(effect.attrs)

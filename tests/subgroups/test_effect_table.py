@@ -121,6 +121,24 @@ def test_the_forest_draws_the_table_as_it_is(known, groups):
 
 
 @pytest.mark.parametrize(
+    "name", ["unit", "chain", "draw", "group", "units", "subgroup", "share", "self", "site=a"]
+)
+def test_a_covariate_may_be_called_like_a_coordinate_or_a_column_of_the_table(known, name):
+    study, effect = known
+    renamed = Study.from_frame(
+        study.frame.rename(columns={"site": name}),
+        outcome=study.roles.outcome,
+        treatment=study.roles.treatment,
+        covariates=[name if c == "site" else c for c in study.roles.covariates],
+        mediator=study.roles.mediator,
+    )
+    found = subgroup_effects_table(effect, renamed, name, **HOW)
+    wanted = subgroup_effects_table(effect, study, "site", **HOW)
+    assert found["group"].tolist() == wanted["group"].str.replace("site: ", f"{name}: ").tolist()
+    pd.testing.assert_frame_equal(found.drop(columns="group"), wanted.drop(columns="group"))
+
+
+@pytest.mark.parametrize(
     ("by", "options", "error", "message"),
     [
         ("sites", {}, SpecError, "unknown covariate 'sites'. Did you mean 'site'"),
@@ -130,6 +148,7 @@ def test_the_forest_draws_the_table_as_it_is(known, groups):
         ("site", {"cuts": {"x1": [0.0]}}, SpecError, "unknown covariate in cuts 'x1'"),
         ("site", {"cuts": {"site": [0.0]}}, DataError, "cuts need a numeric column"),
         ("x1", {}, SpecError, "give cut points"),
+        ("x1", {"cuts": [0.0]}, SpecError, "cuts must be a mapping, got"),
         ("x1", {"cuts": {"x1": [1e9]}}, SpecError, "no unit has 'x1' over 1e\\+09"),
         ("site", {"better": "more"}, SpecError, "unknown direction for better"),
         ("site", {"important": -1.0}, SpecError, "beyond must be 0 or more"),
