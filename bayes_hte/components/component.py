@@ -20,8 +20,8 @@ from bayes_hte.study.design import Design
 from bayes_hte.study.spec import TermName
 from bayes_hte.surfaces.forest.step import ForestData, ForestStep
 from bayes_hte.surfaces.forest.surface import forest_data, forest_function
-from bayes_hte.surfaces.registry import GP, SURFACE_NAMES, is_forest, surface_of
-from bayes_hte.surfaces.terms import Term
+from bayes_hte.surfaces.registry import SURFACE_NAMES, is_forest, surface_of
+from bayes_hte.surfaces.terms import GP, Term
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,7 @@ from dataclasses import dataclass, replace
 
 from bayes_hte.errors import UnsupportedError, unknown_name
 from bayes_hte.study.design import Design
-from bayes_hte.surfaces.registry import GP
-from bayes_hte.surfaces.terms import Term
+from bayes_hte.surfaces.terms import GP, Term
 
 ARMS = (0, 1)
 # Parts that are the same for all units have terms of their own, so that deviations can shrink to 0.

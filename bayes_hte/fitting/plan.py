@@ -15,8 +15,8 @@ from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
 from bayes_hte.fitting.own_variation import check_mediator_varies
 from bayes_hte.study.spec import PriorSpec, Spec
 from bayes_hte.study.study import Study
-from bayes_hte.surfaces.registry import FOREST, GP, is_forest
-from bayes_hte.surfaces.terms import Term
+from bayes_hte.surfaces.registry import is_forest
+from bayes_hte.surfaces.terms import FOREST, GP, Term
 
 # Up to so many units a Gaussian process is worth its minute (see the benchmark of effects).
 SMALL_STUDY = 300

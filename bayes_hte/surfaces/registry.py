@@ -20,7 +20,7 @@ from bayes_hte.study.design import Design
 from bayes_hte.surfaces.additive import additive_function, predict_additive
 from bayes_hte.surfaces.gp.surface import gp_function, predict_gp
 from bayes_hte.surfaces.linear import linear_function, predict_linear
-from bayes_hte.surfaces.terms import Term
+from bayes_hte.surfaces.terms import FOREST, GP, Term
 from bayes_hte.surfaces.trend import predict_trend, trend_function
 
 
@@ -43,7 +43,6 @@ def _without_rows(predict: Callable[..., np.ndarray]) -> Callable[..., np.ndarra
     return adapted
 
 
-FOREST, GP = "forest", "gp"
 TREND = Surface(trend_function, predict_trend)
 LINEAR = Surface(linear_function, _without_rows(predict_linear))
 # A constant (a term without features) is linear on each of them.

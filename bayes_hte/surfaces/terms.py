@@ -15,6 +15,9 @@ import numpy as np
 from bayes_hte.study.design import FeatureSet
 from bayes_hte.study.spec import TermName
 
+# Names of surfaces that plans and learners ask for.
+FOREST, GP = "forest", "gp"
+
 
 @dataclass(frozen=True)
 class Term:
