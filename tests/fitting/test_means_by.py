@@ -93,7 +93,7 @@ def test_a_term_of_a_group_acts_in_the_group_alone():
     np.testing.assert_array_equal(everywhere.basis(arm, None, member), [1, 1, 0, 0])
     treated = Term("a", "arm_mean", arm=1, group=("level", "a"))
     np.testing.assert_array_equal(treated.basis(arm, None, member), [0, 1, 0, 0])
-    with pytest.raises(ValueError, match="needs to know who is in"):
+    with pytest.raises(ValueError, match="needs the members of"):
         treated.basis(arm, None)
 
 
