@@ -88,14 +88,14 @@ class Plan:
             Form of the functions in every component (of the propensity a forest where this is
             ``"gp"``, which takes gaussian columns only).
         stack_with : iterable of str, optional
-            Further candidates; default those of :func:`recommended_candidates`.
+            Further candidates; default those of ``recommended_candidates``.
         priors, **models
             The other attributes, by name.
 
         Returns
         -------
         Plan
-            Not checked yet; :func:`check_plan` does that.
+            Not checked yet; ``check_plan`` does that.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Plan:
         Returns
         -------
         Plan
-            Not checked against data yet; :func:`check_plan` does that.
+            Not checked against data yet; ``check_plan`` does that.
         """
         mediator = {}
         if spec.mediator is not None:

@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any, Final
 
 _NAMES_OF: Final[dict[str, tuple[str, ...]]] = {
-    "class_counts": ("ClassCount", "count_classes"),
+    "class_counts": ("ClassCount", "compare_class_counts", "count_classes"),
     "identification": ("Identifiability", "identifiability"),
     "likelihood.fitting": ("fit_mixture",),
     "likelihood.labels": ("ClassLabels",),

@@ -80,6 +80,15 @@ def run_study(
         If the folder cannot be written.
     DataError
         If the data do not suit the study file.
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.cli import shipped_studies
+    >>> spec = hte.load_spec(shipped_studies()["jobs2"])
+    >>> run = hte.run_study(spec, "results/jobs2")  # minutes  # doctest: +SKIP
+    >>> spec.roles.outcome, spec.outcome.better
+    ('depress2', 'lower')
     """
     folder = _writable(Path(folder))
     started, clock = time.time(), Clock()
@@ -125,6 +134,14 @@ def report_from_saved(folder: str | Path) -> Run:
     ------
     SavedResultError
         If there is no finished run, a stage is damaged, or the data are not those of the run.
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> hte.report_from_saved("nowhere")
+    Traceback (most recent call last):
+    ...
+    bayes_hte.errors.SavedResultError: no finished run in nowhere: there is no run.json.
     """
     folder = Path(folder)
     saved = read_run(folder)

@@ -142,7 +142,26 @@ class Study:
 
     @classmethod
     def of_roles(cls, df: pd.DataFrame, roles: Roles, *, reference: Any = None) -> Study:
-        """Check a frame for roles that are bound already; see :meth:`from_frame`."""
+        """Check a frame for roles that are bound already.
+
+        Parameters
+        ----------
+        df : DataFrame
+            One row per unit; columns without a role are ignored.
+        roles : Roles
+            The roles of the columns.
+        reference : optional
+            The reference arm; as in :meth:`from_frame`.
+
+        Returns
+        -------
+        Study
+
+        Raises
+        ------
+        DataError
+            As :meth:`from_frame`.
+        """
         _check_frame(df, roles)
         frame = _own_copy(df, roles)
         _check_index(frame)

@@ -38,7 +38,9 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(arviz|matplotlib|np|numpy|pandas|pd|pm|pymc|pytensor|sklearn|xarray|xr)\b.*"),
     ("py:.*", r"(collections|pathlib)\..*|ELPDDataLOO|NotFittedError|Path"),
-    ("py:.*", r"bayes_hte\.(analysis|components|learners|log_prior|surfaces)\b.*"),
+    ("py:.*", r"bayes_hte\.(components|surfaces|fitting\.effects_of_fit)\b.*"),
+    ("py:.*", r"bayes_hte\.mixtures\.likelihood\.law\b.*"),
+    ("py:.*", r"bayes_hte\.(study\.spec\.PriorSpec|reporting\.results\.(Direction|Interval))"),
     ("py:mod", r"bayes_hte\..*"),
     ("py:class", r"T|AssignmentName|Better|EffectName|Estimator|Rule|.*\._\w+"),
 ]
