@@ -104,6 +104,7 @@ def fits(trial):
     return {model: fit_trial(trial, model, seed=1, size=size) for model in ("with", "without")}
 
 
+@pytest.mark.slow
 def test_a_direct_effect_is_not_taken_for_an_indirect_one(trial, fits):
     inside = trial.in_subgroup
     truth = trial.effects["tnie"].to_numpy()[inside].mean()
@@ -116,6 +117,7 @@ def test_a_direct_effect_is_not_taken_for_an_indirect_one(trial, fits):
     assert found["without"] > truth + 0.5
 
 
+@pytest.mark.slow
 def test_prediction_multiplies_the_coefficient_by_what_the_fit_did(fits):
     fit = fits["with"]
     outcome, arm = fit.components["outcome"], fit.study.arm_index()
@@ -137,6 +139,7 @@ def test_prediction_multiplies_the_coefficient_by_what_the_fit_did(fits):
         assert basis[arm == t].mean() == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_without_an_expectation_nothing_is_predicted(fits):
     outcome = fits["with"].components["outcome"]
     with pytest.raises(DataError, match="needs the expected mediator under each arm"):

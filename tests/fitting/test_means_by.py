@@ -97,6 +97,7 @@ def test_a_term_of_a_group_acts_in_the_group_alone():
         treated.basis(arm, None)
 
 
+@pytest.mark.slow
 def test_the_contrast_of_levels_is_that_of_the_cell_means(fit, study):
     cells = study.frame.pivot_table("y", index="level", columns="t")
     expected = (cells[1] - cells[0]).diff().abs().iloc[-1]
@@ -106,6 +107,7 @@ def test_the_contrast_of_levels_is_that_of_the_cell_means(fit, study):
     assert float(contrast(fit).std()) == pytest.approx(2 / np.sqrt(30), rel=0.2)
 
 
+@pytest.mark.slow
 def test_trends_are_the_regressions_of_the_cells(fit, study):
     outcome = fit.components["outcome"]
     sigma, y = float(outcome.posterior["outcome_sigma"].mean()), study.outcome()
@@ -163,11 +165,13 @@ def test_trends_have_a_prior_where_there_are_levels(study):
         check_plan(study, Plan(means_by="level", priors=(trees,)))
 
 
+@pytest.mark.slow
 def test_without_them_the_same_model_sees_no_difference(study):
     plain = hte.fit(study, priors=FLAT, stack_with=(), **SIZE)
     assert abs(float(contrast(plain).mean())) < 0.1
 
 
+@pytest.mark.slow
 def test_new_rows_and_saved_draws_give_the_same_numbers(fit, study):
     new = fit.cate(study.frame.iloc[:10])
     np.testing.assert_allclose(new, fit.cate().isel(unit=slice(10)), atol=1e-9)

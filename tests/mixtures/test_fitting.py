@@ -59,6 +59,7 @@ def fit(rows, compiled):
         return fit_mixture(rows, **COLUMNS, k=2, seed=3, **SHORT)
 
 
+@pytest.mark.slow
 def test_paper_design_is_recovered_and_the_moments_agree(fit):
     assert fit.healthy
     effects = fit.effects.mean(("chain", "draw")).to_numpy()
@@ -72,6 +73,7 @@ def test_paper_design_is_recovered_and_the_moments_agree(fit):
     assert (fit.agreement.table["overlap"] > 0.5).all()
 
 
+@pytest.mark.slow
 def test_draws_carry_labels_by_effect_and_add_up(fit):
     assert fit.labels.rule == "effect"
     assert bool((fit.effects.diff("class") > 0).all())
@@ -82,6 +84,7 @@ def test_draws_carry_labels_by_effect_and_add_up(fit):
     np.testing.assert_allclose(means[..., 1] - means[..., 0], fit.effects)
 
 
+@pytest.mark.slow
 def test_units_get_memberships_that_add_up_to_one(fit, rows):
     whole, proxies = fit.membership(), fit.membership(given="proxies")
     for table in (whole, proxies):
@@ -96,6 +99,7 @@ def test_units_get_memberships_that_add_up_to_one(fit, rows):
     assert hit > proxies.to_numpy()[np.arange(len(truth)), truth].mean() > 0.55
 
 
+@pytest.mark.slow
 def test_soft_effects_are_the_draws_averaged_last(fit):
     draws = fit.soft_effect_draws()
     by_unit = draws.mean(("chain", "draw")).to_numpy()[fit.patterns.row]
@@ -103,6 +107,7 @@ def test_soft_effects_are_the_draws_averaged_last(fit):
     assert float(fit.soft_effect().max()) < float(fit.effects.max())
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_draws(fit, rows, compiled, monkeypatch):
     starts = []
 
@@ -118,6 +123,7 @@ def test_equal_seeds_give_equal_draws(fit, rows, compiled, monkeypatch):
     assert again.agreement.table.equals(fit.agreement.table)
 
 
+@pytest.mark.slow
 def test_with_an_x_y_edge_only_the_average_effect_can_be_read(fit):
     graph = identifiability(k=2, z_levels=[2], x_levels=[2], edges=("Z-T", "X-Y"))
     blind = replace(fit, identifiability=graph)
@@ -238,6 +244,7 @@ def test_a_covariate_of_the_class_is_recovered(severe_frame):
     assert fit.agreement.answer == "agree"
 
 
+@pytest.mark.slow
 def test_without_covariates_there_are_no_slopes(fit):
     with pytest.raises(SpecError, match="class_covariates"):
         _ = fit.class_slopes
@@ -256,6 +263,7 @@ def test_left_out_rows_tell_two_classes_from_three(fit, rows):
     assert table["p_loo"].between(4, 30).all()
 
 
+@pytest.mark.slow
 def test_fits_of_other_rows_cannot_be_compared(fit):
     twice = replace(
         fit,
@@ -268,6 +276,7 @@ def test_fits_of_other_rows_cannot_be_compared(fit):
         compare_class_counts([fit])
 
 
+@pytest.mark.slow
 def test_scores_of_rows_are_those_of_units(fit):
     """One score per distinct row, counted, is what ArviZ gives for all units."""
     row = fit.patterns.row[:800]

@@ -209,11 +209,13 @@ def uniformity(ranks: np.ndarray) -> float:
     return min(stats.chisquare(c).pvalue for c in counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gaussian", "bernoulli"])
 def test_posterior_ranks_are_uniform(family):
     assert uniformity(posterior_ranks(family, simulations=300)) > 1e-3
 
 
+@pytest.mark.slow
 def test_posterior_ranks_are_not_uniform_under_another_prior():
     ranks = posterior_ranks("gaussian", simulations=200, sparse_truth=False)
     assert uniformity(ranks[:, [2]]) < 1e-6
