@@ -153,9 +153,8 @@ def test_a_fit_that_is_not_healthy_warns_once_at_the_users_line_and_its_summary_
     assert not all(check.passed for check in fit.health())
 
 
-@pytest.mark.slow
 def test_a_fit_that_is_healthy_says_nothing(study):
-    many = {"draws": 400, "tune": 300, "surface": "linear", "learner": "homogeneous"}
+    many = {"draws": 400, "tune": 300, "learner": "homogeneous"}
     with warnings.catch_warnings(action="error"):
         fit = hte.fit(study, **{**TINY, **many})
     assert (fit.summary()["note"] == "").all()
