@@ -1,8 +1,9 @@
 """From a component to posterior draws: sampler choice, seeds by stage, progress.
 
-Components are sampled by nutpie unless they need a step method of ours (forests, imputations), next
-to which PyMC's NUTS draws the other variables. The user's seed gives every stage a seed of its own,
-derived from the name of the stage, so adding a stage changes no other stage's numbers.
+The direct sampler (:mod:`bayes_hte.fitting.gibbs`) draws every component whose parameters all have
+updates of their own; Gaussian processes have samplers of theirs. PyMC's samplers take any model,
+extended ones too. The user's seed gives every stage a seed of its own, derived from the name of the
+stage, so adding a stage changes no other stage's numbers.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from bayes_hte.components.component import Component, imputation_name
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.effects.arguments import check_number
 from bayes_hte.errors import LargeStudyWarning, SamplingError, warn
+from bayes_hte.fitting.gibbs.sampling import is_direct, posterior_of, sample_directly
+from bayes_hte.fitting.progress import Report, reporting
 from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import stage_seed
 from bayes_hte.surfaces.forest.core import compile_kernel
@@ -51,15 +54,16 @@ class SamplerSize:
         Kept draws and tuning iterations of each chain.
     cores : int or None
         Processes; None for those of the machine, at most four. The draws do not depend on it.
-    progress : bool
-        Whether to show PyMC's progress bar.
+    progress : bool or callable (int, int)
+        Whether to show progress, or a function that is called with the iterations done and their
+        number, over all chains of a component.
     """
 
     chains: int = 4
     draws: int = 500
     tune: int = 300
     cores: int | None = None
-    progress: bool = True
+    progress: bool | Report = True
 
     def __post_init__(self) -> None:
         """Refuse sizes that nothing can be sampled with.
@@ -134,25 +138,102 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
         If sampling was interrupted, two chains are identical, or a draw is not finite.
     """
     warn_if_large(component.design.n_rows, component.surface)
-    options = {
+    if component.collapses:
+        return _finished(component, _sample_collapsed(component, seed, size), size)
+    if is_direct(component):
+        return _finished(component, _sample_directly(component, seed, size), size)
+    return sample_with_pymc(component, seed=seed, size=size)
+
+
+def sample_with_pymc(component: Component, *, seed: int, size: SamplerSize) -> FittedComponent:
+    """Sample a component's posterior by PyMC: forests by their step method, the rest by NUTS.
+
+    It is slower than :func:`sample_component` and has the same posterior. It serves models whose
+    parameters have no updates of their own, because they were extended by further terms.
+
+    Parameters
+    ----------
+    component, seed, size
+        As in :func:`sample_component`.
+
+    Returns
+    -------
+    FittedComponent
+
+    Raises
+    ------
+    SamplingError
+        As :func:`sample_component`.
+    """
+    with quiet(), component.model:
+        tree = _sample(component, _options(component, seed, size))
+    posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+    at_units = {name: posterior[name].to_numpy() for name in component.forests}
+    forests = None
+    if component.forests:
+        forests = stats[STAT].to_numpy().reshape(stats.sizes["chain"], stats.sizes["draw"])
+    stats = stats[[v for v in stats.data_vars if stats[v].dims == SAMPLE and v != STAT]]
+    return _finished(component, _Draws(posterior, stats, forests, at_units), size)
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """What a sampler returns.
+
+    Attributes
+    ----------
+    posterior : Dataset, dims (chain, draw, ...)
+        The variables of the PyMC model; its forests may be among them.
+    stats : Dataset, dims (chain, draw)
+        Statistics of the sampler.
+    forests : ndarray of ForestDraw, shape (chain, draw), or None
+        Trees.
+    at_units : mapping of str to ndarray, shape (chain, draw, row)
+        Values of the forests, by the name of their variable.
+    """
+
+    posterior: xr.Dataset
+    stats: xr.Dataset
+    forests: np.ndarray | None = None
+    at_units: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def _options(component: Component, seed: int, size: SamplerSize) -> dict[str, Any]:
+    """Return the options of the samplers that run in processes of their own."""
+    return {
         "draws": size.draws,
         "tune": size.tune,
         "chains": size.chains,
         "cores": size.processes,
         "random_seed": stage_seed(seed, component.role),
-        "progressbar": size.progress,
+        "progressbar": size.progress is True,
         # Judged by the check of sampling health, on the effects.
         "compute_convergence_checks": False,
     }
-    with quiet():
-        if component.collapses:
-            posterior, stats = _sample_collapsed(component, options)
-        else:
-            with component.model:
-                tree = _sample(component, options)
-            posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
-    check_draws(posterior, component.role, size)
-    return _fitted(component, posterior, stats)
+
+
+def _sample_directly(component: Component, seed: int, size: SamplerSize) -> _Draws:
+    """Sample by the updates of the parameters' own; see :mod:`bayes_hte.fitting.gibbs.chain`."""
+    with reporting(size.progress, component.role) as report:
+        chains = sample_directly(
+            component,
+            seed=stage_seed(seed, component.role),
+            chains=size.chains,
+            draws=size.draws,
+            tune=size.tune,
+            threads=size.processes,
+            report=report,
+        )
+    posterior = posterior_of(component, chains)
+    stats = xr.Dataset(coords={dim: posterior[dim] for dim in SAMPLE})
+    if not component.forests:
+        return _Draws(posterior, stats)
+    forests = np.empty((size.chains, size.draws), dtype=object)
+    for row, chain in zip(forests, chains, strict=True):
+        row[:] = chain.forests
+    names = component.forests
+    at_units = {name: np.stack([chain.at_units[name] for chain in chains]) for name in names}
+    return _Draws(posterior, stats, forests, at_units)
 
 
 def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
@@ -176,9 +257,7 @@ def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
         ) from error
 
 
-def _sample_collapsed(
-    component: Component, options: dict[str, Any]
-) -> tuple[xr.Dataset, xr.Dataset]:
+def _sample_collapsed(component: Component, seed: int, size: SamplerSize) -> _Draws:
     """Sample gaussian columns on Gaussian processes with the weights integrated out."""
     terms = tuple(
         gp_term(p.name, p.term, component.design, scale=p.scale, basis=p.basis)
@@ -191,15 +270,17 @@ def _sample_collapsed(
         component.offset,
         component.family.latent_sd(component.y),
     )
-    return sample_collapsed(
-        regression,
-        collapsed_model(regression),
-        chains=options["chains"],
-        draws=options["draws"],
-        cores=options["cores"],
-        seed=options["random_seed"],
-        progress=options["progressbar"],
-    )
+    with quiet():
+        posterior, stats = sample_collapsed(
+            regression,
+            collapsed_model(regression),
+            chains=size.chains,
+            draws=size.draws,
+            cores=size.processes,
+            seed=stage_seed(seed, component.role),
+            progress=size.progress is True,
+        )
+    return _Draws(posterior, stats[[v for v in stats.data_vars if stats[v].dims == SAMPLE]])
 
 
 def _starts(component: Component, chains: int) -> list[dict[str, int]] | None:
@@ -270,30 +351,26 @@ def check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
                 )
 
 
-def _fitted(component: Component, posterior: xr.Dataset, stats: xr.Dataset) -> FittedComponent:
+def _finished(component: Component, draws: _Draws, size: SamplerSize) -> FittedComponent:
+    """Check the draws and join them with their component."""
+    check_draws(draws.posterior, component.role, size)
     trees, at_units, extra = {}, {}, {}
+    drawn = [(p.name, p.term) for p in component.placed if p.name in component.forests]
+    for i, (name, term) in enumerate(drawn):
+        trees[term.name] = stack([[draw.forests[i] for draw in chain] for chain in draws.forests])
+        at_units[term.name] = draws.at_units[name]
+        if term.features == "none":
+            extra[f"{name}_const"] = (SAMPLE, at_units[term.name][..., 0])
+            continue
+        extra[f"{name}_leaf_sd"] = (SAMPLE, _collect(draws.forests, "leaf_sd", i))
+        extra[f"{name}_leaves"] = (SAMPLE, _collect(draws.forests, "leaves", i))
+        if component.forests[name].prior.sparse:
+            extra[f"{name}_split"] = _split_probabilities(draws.forests, i, name, term, component)
+    posterior = draws.posterior
     if component.forests:
-        kept = stats[STAT].to_numpy().reshape(stats.sizes["chain"], stats.sizes["draw"])
-        drawn = [(p.name, p.term) for p in component.placed if p.name in component.forests]
-        for i, (name, term) in enumerate(drawn):
-            trees[term.name] = stack([[draw.forests[i] for draw in chain] for chain in kept])
-            at_units[term.name] = posterior[name].to_numpy()
-            if term.features == "none":
-                extra[f"{name}_const"] = (SAMPLE, at_units[term.name][..., 0])
-                continue
-            extra[f"{name}_leaf_sd"] = (SAMPLE, _collect(kept, "leaf_sd", i))
-            extra[f"{name}_leaves"] = (SAMPLE, _collect(kept, "leaves", i))
-            if component.forests[name].prior.sparse:
-                extra[f"{name}_split"] = _split_probabilities(kept, i, name, term, component)
-        posterior = (
-            posterior.drop_vars(list(component.forests))
-            .drop_vars("unit", errors="ignore")
-            .assign(extra)
-        )
-        stats = stats[[v for v in stats.data_vars if v != STAT]]
-    stats = stats[[v for v in stats.data_vars if stats[v].dims == SAMPLE]]
+        posterior = posterior.drop_vars([*component.forests, "unit"], errors="ignore").assign(extra)
     return FittedComponent.of(
-        component, posterior=posterior, stats=stats, trees=trees, at_units=at_units
+        component, posterior=posterior, stats=draws.stats, trees=trees, at_units=at_units
     )
 
 

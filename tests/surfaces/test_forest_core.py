@@ -353,10 +353,10 @@ def test_the_scale_given_the_leaves_is_generalised_inverse_gaussian():
     assert live.leaf_variance == prior.leaf_variance
     packed = forest_core.pack(live)
     squares = float((packed.number[packed.feature == -1] ** 2).sum())
-    drawn = []
+    unit, drawn = prior.leaf_variance, [live.leaf_variance]
     for _ in range(8000):
-        forest_core._draw_scale(live, squares, rng)
-        drawn.append(live.leaf_variance / prior.leaf_variance)
+        drawn.append(forest_kernel._draw_variance(drawn[-1], unit, live.leaves, squares, rng))
+    drawn = np.array(drawn) / unit
     chi = squares / prior.leaf_variance
     law = stats.geninvgauss((1 - live.leaves) / 2, np.sqrt(chi), scale=np.sqrt(chi))
     assert stats.kstest(drawn[::4], law.cdf).pvalue > 1e-3
@@ -373,11 +373,12 @@ def test_the_scale_as_a_coefficient_has_its_conjugate_normal_posterior():
     shape = live.basis * live.f / np.sqrt(live.leaf_variance / live.prior.leaf_variance)
     variance = 1 / (1 + (precision * shape**2).sum())
     mean = variance * (precision * shape * y).sum()
-    drawn = []
-    for _ in range(6000):
-        forest_core._move_with_scale(live, residual, precision, rng)
-        drawn.append((live.basis * live.f) @ shape / (shape @ shape))
+    drawn, unit = [], live.prior.leaf_variance
     np.testing.assert_allclose(residual, y - live.basis * live.f, atol=1e-8)
+    state = (live.leaf_variance, unit, live.basis, live.f, precision, residual, rng)
+    now = (live.basis * live.f) @ shape / (shape @ shape)
+    for _ in range(6000):
+        drawn.append(now * forest_kernel._draw_ratio(*state))
     assert np.mean(drawn) == pytest.approx(mean, abs=4 * np.sqrt(variance / 6000))
     assert np.std(drawn) == pytest.approx(np.sqrt(variance), rel=0.05)
 

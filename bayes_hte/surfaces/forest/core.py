@@ -65,7 +65,7 @@ Computational and Graphical Statistics 20, 531-570. doi:10.1198/jcgs.2011.203mai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,13 +77,14 @@ from bayes_hte.surfaces.forest.kernel import (
     LEAF,
     NODE,
     SLOTS,
+    Forests,
     Grid,
     Law,
     Shares,
     draw_prior_shares,
     draw_shares,
     draw_trees,
-    sweep_trees,
+    sweep_forests,
     write_preorder,
 )
 
@@ -162,10 +163,10 @@ class LiveForest:
     ----------
     prior : ForestPrior
         Its prior.
-    leaf_variance : float
-        Current variance of the leaf values.
-    leaves : int
-        Current number of leaves of all trees.
+    variance : ndarray, shape (1,)
+        Current variance of the leaf values; read it as `leaf_variance`.
+    count : ndarray of int64, shape (1,)
+        Current number of leaves of all trees; read it as `leaves`.
     f : ndarray, shape (row,)
         Current values, without the basis.
     basis : ndarray, shape (row,)
@@ -180,11 +181,13 @@ class LiveForest:
         Slots in use of each tree.
     slots : ndarray of uint8, shape (tree, row)
         Leaf of each row.
+    joint : Forests or None
+        All of this for the compiled sweep, unless other forests share its arrays.
     """
 
     prior: ForestPrior
-    leaf_variance: float
-    leaves: int
+    variance: np.ndarray
+    count: np.ndarray
     f: np.ndarray
     basis: np.ndarray
     grid: Grid
@@ -194,6 +197,30 @@ class LiveForest:
     nodes: np.ndarray
     tops: np.ndarray
     slots: np.ndarray
+    joint: Forests | None = None
+
+    @property
+    def leaf_variance(self) -> float:
+        """Current variance of the leaf values."""
+        return float(self.variance[0])
+
+    @leaf_variance.setter
+    def leaf_variance(self, value: float) -> None:
+        self.variance[0] = value
+
+    @property
+    def leaves(self) -> int:
+        """Current number of leaves of all trees."""
+        return int(self.count[0])
+
+    @leaves.setter
+    def leaves(self, value: int) -> None:
+        self.count[0] = value
+
+    @property
+    def learns(self) -> bool:
+        """Whether there are probabilities of columns to learn."""
+        return self.prior.sparse and self.shares.share.size > 1
 
 
 def plant(
@@ -257,10 +284,10 @@ def plant(
     nodes["count"][:, 0] = rows
     nodes["open"][:, 0] = columns.size
     split = prior.alpha * (1.0 + np.arange(prior.max_depth + 2)) ** -float(prior.beta)
-    return LiveForest(
+    live = LiveForest(
         prior=prior,
-        leaf_variance=prior.leaf_variance,
-        leaves=prior.trees,
+        variance=np.array([prior.leaf_variance]),
+        count=np.array([prior.trees]),
         f=np.zeros(rows),
         basis=np.ones(rows) if basis is None else np.array(basis, dtype=np.float64),
         grid=Grid(codes=codes, cuts=cuts, levels=levels, columns=columns),
@@ -271,6 +298,8 @@ def plant(
         tops=np.ones(prior.trees, dtype=np.int64),
         slots=np.zeros((prior.trees, rows), dtype=np.uint8),
     )
+    live.joint = join([live])
+    return live
 
 
 def _plant_shares(
@@ -337,6 +366,126 @@ def _cut_grid(column: np.ndarray) -> np.ndarray:
     return np.where((lower <= middle) & (middle < upper), middle, lower)
 
 
+def join(lives: Sequence[LiveForest]) -> Forests:
+    """Put the forests of one linear predictor into one set of arrays, for :func:`sweep_all`.
+
+    Parameters
+    ----------
+    lives : sequence of LiveForest
+        On the same rows. Their own arrays become views of the joint ones, so that every function
+        of a live forest sees what a joint sweep does.
+
+    Returns
+    -------
+    Forests
+    """
+    depth = max(live.law.split.size for live in lives)
+    ends = [
+        [
+            array.size
+            for array in (
+                live.tops,
+                live.grid.cuts,
+                live.grid.columns,
+                live.shares.share,
+                live.shares.members,
+            )
+        ]
+        for live in lives
+    ]
+
+    def joined(of: Callable[[LiveForest], np.ndarray]) -> np.ndarray:
+        return np.concatenate([of(live) for live in lives])
+
+    forests = Forests(
+        nodes=joined(lambda live: live.nodes),
+        tops=joined(lambda live: live.tops),
+        slots=joined(lambda live: live.slots),
+        codes=joined(lambda live: live.grid.codes),
+        cuts=joined(lambda live: live.grid.cuts),
+        levels=joined(lambda live: live.grid.levels),
+        columns=joined(lambda live: live.grid.columns),
+        variable=joined(lambda live: live.shares.variable),
+        start=joined(lambda live: live.shares.start),
+        members=joined(lambda live: live.shares.members),
+        log_share=joined(lambda live: live.shares.log_share),
+        share=joined(lambda live: live.shares.share),
+        cumulative=joined(lambda live: live.shares.cumulative),
+        concentration=joined(lambda live: live.shares.concentration),
+        reserved=np.array([live.shares.reserved for live in lives]),
+        reserve=np.array([live.shares.reserve for live in lives]),
+        split=np.stack([np.resize(live.law.split, depth) for live in lives]),
+        min_leaf=np.array([live.law.min_leaf for live in lives]),
+        max_depth=np.array([live.law.max_depth for live in lives]),
+        basis=np.stack([live.basis for live in lives]),
+        f=np.stack([live.f for live in lives]),
+        unit=np.array([live.prior.leaf_variance for live in lives]),
+        variance=joined(lambda live: live.variance),
+        leaves=joined(lambda live: live.count),
+        adaptive=np.array([live.prior.adaptive for live in lives]),
+        learn=np.array([live.learns for live in lives]),
+        first=np.vstack([np.zeros(5, np.int64), np.cumsum(ends, axis=0)]),
+    )
+    for k, live in enumerate(lives):
+        _look_into(forests, k, live)
+        live.joint = None
+    return forests
+
+
+def _look_into(forests: Forests, k: int, live: LiveForest) -> None:
+    """Let a live forest see its part of the joint arrays."""
+    first, stop = forests.first[k], forests.first[k + 1]
+    trees, features, columns, variables, members = map(slice, first, stop)
+    live.nodes, live.tops = forests.nodes[trees], forests.tops[trees]
+    live.slots = forests.slots[trees]
+    live.basis, live.f = forests.basis[k], forests.f[k]
+    live.variance, live.count = forests.variance[k : k + 1], forests.leaves[k : k + 1]
+    live.grid = Grid(
+        forests.codes[features],
+        forests.cuts[features],
+        forests.levels[features],
+        forests.columns[columns],
+    )
+    live.shares = live.shares._replace(
+        variable=forests.variable[features],
+        start=forests.start[first[3] + k : stop[3] + k + 1],
+        members=forests.members[members],
+        log_share=forests.log_share[variables],
+        share=forests.share[variables],
+        cumulative=forests.cumulative[variables],
+        concentration=forests.concentration[k : k + 1],
+    )
+
+
+def sweep_all(
+    forests: Forests,
+    residual: np.ndarray,
+    precision: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    update_scale: bool = True,
+    update_shares: bool = True,
+) -> None:
+    """Update every tree and the scale of each forest once, in place.
+
+    Parameters
+    ----------
+    forests : Forests
+        From :func:`join`.
+    residual : ndarray of float64, shape (row,)
+        Working outcome minus *all* terms including these forests; brought up to date.
+    precision : ndarray of float64, shape (row,)
+        One over the variance of each row's working noise; 0 where a row has no information.
+    rng : Generator
+        The generator of the chain.
+    update_scale : bool, default True
+        Whether to draw the scales too; a prior that is not adaptive fixes its own anyway.
+    update_shares : bool, default True
+        Whether to draw the probabilities of the columns too, where the prior is sparse.
+    """
+    sweep_forests(forests, residual, precision, update_scale, update_shares, rng)
+
+
 def sweep(
     live: LiveForest,
     residual: np.ndarray,
@@ -346,83 +495,23 @@ def sweep(
     update_scale: bool = True,
     update_shares: bool = True,
 ) -> None:
-    """Update every tree and the scale of a forest once, in place.
+    """Update one forest once, in place; arguments as in :func:`sweep_all`.
 
-    Parameters
-    ----------
-    live : LiveForest
-        The forest.
-    residual : ndarray of float64, shape (row,)
-        Working outcome minus *all* terms including this forest; brought up to date.
-    precision : ndarray of float64, shape (row,)
-        One over the variance of each row's working noise; 0 where a row has no information.
-    rng : Generator
-        The generator of the chain.
-    update_scale : bool, default True
-        Whether to draw the scale too; a prior that is not adaptive fixes it anyway.
-    update_shares : bool, default True
-        Whether to draw the probabilities of the columns too, if the prior is sparse.
+    Raises
+    ------
+    ValueError
+        If the forest was joined with others; these are swept together.
     """
-    before = live.f.copy()
-    u = precision * live.basis * residual
-    w = precision * live.basis**2
-    live.leaves, squares = sweep_trees(
-        live.nodes,
-        live.tops,
-        live.slots,
-        live.grid,
-        live.shares,
-        live.law,
-        u,
-        w,
-        live.f,
-        live.leaf_variance,
-        update_shares and _has_choice(live),
-        rng,
-    )
-    residual -= live.basis * (live.f - before)
-    if update_scale and live.prior.adaptive:
-        _draw_scale(live, squares, rng)
-        _move_with_scale(live, residual, precision, rng)
-
-
-def _has_choice(live: LiveForest) -> bool:
-    return live.prior.sparse and live.shares.share.size > 1
+    if live.joint is None:
+        raise ValueError("this forest was joined with others; sweep them with sweep_all.")
+    options = {"update_scale": update_scale, "update_shares": update_shares}
+    sweep_all(live.joint, residual, precision, rng, **options)
 
 
 def _draw_shares(live: LiveForest, rng: np.random.Generator) -> None:
     """Draw the probabilities of the variables given the trees, if there is a choice."""
-    if _has_choice(live):
+    if live.learns:
         draw_shares(live.nodes, live.tops, live.grid, live.shares, rng)
-
-
-def _draw_scale(live: LiveForest, squares: float, rng: np.random.Generator) -> None:
-    """Draw the squared multiplier given the leaf values, `squares` the sum of theirs."""
-    # Density v^(-L/2) exp(-squares / (2 c v)) v^(-1/2) exp(-v/2); all but the last factor is the
-    # inverse gamma that is proposed.
-    shape, unit = (live.leaves - 1) / 2, live.prior.leaf_variance
-    if shape <= 0 or squares == 0:
-        return
-    now = live.leaf_variance / unit
-    proposed = squares / (2 * unit) / rng.standard_gamma(shape)
-    if np.log(rng.random()) < (now - proposed) / 2:
-        live.leaf_variance = proposed * unit
-
-
-def _move_with_scale(
-    live: LiveForest, residual: np.ndarray, precision: np.ndarray, rng: np.random.Generator
-) -> None:
-    """Draw the multiplier given the leaf values in its units; the leaf values move with it."""
-    now = np.sqrt(live.leaf_variance / live.prior.leaf_variance)
-    slope = live.basis * live.f / now
-    weighted = precision * slope
-    spread = 1 / (1 + weighted @ slope)
-    centre = spread * (weighted @ residual + (weighted @ slope) * now)
-    ratio = (centre + np.sqrt(spread) * rng.standard_normal()) / now
-    residual -= live.basis * live.f * (ratio - 1)
-    live.f *= ratio
-    live.nodes["value"] *= ratio
-    live.leaf_variance *= ratio**2
 
 
 def values(live: LiveForest) -> np.ndarray:

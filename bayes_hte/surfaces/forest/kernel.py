@@ -108,6 +108,67 @@ class Law(NamedTuple):
     max_depth: int
 
 
+class Forests(NamedTuple):
+    """All forests of one linear predictor, the arrays of one after those of the other.
+
+    One object of one type, however many forests there are, so that the compiled sweep takes all of
+    them in one call.
+
+    Attributes
+    ----------
+    nodes : structured ndarray, shape (tree, slot)
+        The trees.
+    tops : ndarray of int64, shape (tree,)
+        Slots in use of each tree.
+    slots : ndarray of uint8, shape (tree, row)
+        Leaf of each row.
+    codes, cuts, levels, columns : ndarray
+        As in :class:`Grid`; columns are counted within their forest.
+    variable, start, members, log_share, share, cumulative, concentration, reserved, reserve
+        As in :class:`Shares`.
+    split, min_leaf, max_depth : ndarray, shape (forest, depth) and (forest,)
+        As in :class:`Law`.
+    basis, f : ndarray, shape (forest, row)
+        Factor and value of each forest.
+    unit, variance : ndarray, shape (forest,)
+        Variance of the leaf values at a multiplier of 1, and the current one.
+    leaves : ndarray of int64, shape (forest,)
+        Number of leaves of all trees.
+    adaptive, learn : ndarray of bool, shape (forest,)
+        Whether the scale, and the probabilities of the columns, are sampled.
+    first : ndarray of int64, shape (forest + 1, 5)
+        Where the arrays of a forest begin: trees, features, columns, variables, members.
+    """
+
+    nodes: np.ndarray
+    tops: np.ndarray
+    slots: np.ndarray
+    codes: np.ndarray
+    cuts: np.ndarray
+    levels: np.ndarray
+    columns: np.ndarray
+    variable: np.ndarray
+    start: np.ndarray
+    members: np.ndarray
+    log_share: np.ndarray
+    share: np.ndarray
+    cumulative: np.ndarray
+    concentration: np.ndarray
+    reserved: np.ndarray
+    reserve: np.ndarray
+    split: np.ndarray
+    min_leaf: np.ndarray
+    max_depth: np.ndarray
+    basis: np.ndarray
+    f: np.ndarray
+    unit: np.ndarray
+    variance: np.ndarray
+    leaves: np.ndarray
+    adaptive: np.ndarray
+    learn: np.ndarray
+    first: np.ndarray
+
+
 # --- rules -----------------------------------------------------------------------------------
 
 
@@ -710,14 +771,10 @@ def draw_prior_shares(shares, rng):
 # --- a sweep -----------------------------------------------------------------------------------
 
 
-@numba.njit(cache=True, nogil=True)
-def sweep_trees(nodes, tops, slots, grid, shares, law, u, w, f, variance, learn, rng):
-    """Move every tree once and redraw its leaf values; see :func:`forest_core.sweep`.
-
-    `nodes` (tree, slot), `tops` (tree,; slots in use), `slots` (tree, row) and `u` (row,) are
-    updated, and `shares` if `learn`; `f` (row,) is filled. Returns the number of leaves and the sum
-    of their squares.
-    """
+@numba.njit
+def _sweep_trees(nodes, tops, slots, grid, shares, law, u, w, f, variance, rng):
+    # Move every tree once and redraw its leaf values. `nodes`, `tops`, `slots` and `u` are updated,
+    # `f` is filled. Returns the number of leaves and the sum of their squares.
     new, step = np.zeros(SLOTS + 1), np.zeros(SLOTS + 1)
     sum_u, sum_w = np.zeros(SLOTS), np.zeros(SLOTS)
     leaves = np.empty(SLOTS + 1, np.uint8)
@@ -751,9 +808,106 @@ def sweep_trees(nodes, tops, slots, grid, shares, law, u, w, f, variance, learn,
         padded = (found + 3) // 4 * 4
         leaves[found:padded] = NOWHERE
         _settle(leaves[:padded], slot_of, u, w, f, new, step)
-    if learn:
-        draw_shares(nodes, tops, grid, shares, rng)
     return total, squares
+
+
+@numba.njit
+def _draw_variance(variance, unit, leaves, squares, rng):
+    # The variance of the leaf values, unit times a squared multiplier, given them (`squares` the
+    # sum of theirs). Density v^(-leaves/2) exp(-squares / (2 unit v)) v^(-1/2) exp(-v/2); all but
+    # the last factor is the inverse gamma that is proposed.
+    shape = (leaves - 1) / 2
+    if shape <= 0 or squares == 0:
+        return variance
+    proposed = squares / (2 * unit) / rng.standard_gamma(shape)
+    accepted = math.log(rng.random()) < (variance / unit - proposed) / 2
+    return proposed * unit if accepted else variance
+
+
+@numba.njit(fastmath=FAST)
+def _slope_sums(basis, f, precision, residual):
+    # Of the regression of the residual on a forest: sums of squares and products.
+    squares = products = 0.0
+    for i in range(f.size):
+        slope = basis[i] * f[i]
+        squares += precision[i] * slope * slope
+        products += precision[i] * slope * residual[i]
+    return squares, products
+
+
+@numba.njit
+def _draw_ratio(variance, unit, basis, f, precision, residual, rng):
+    # The multiplier given the leaf values in its units, relative to the present one.
+    now = math.sqrt(variance / unit)
+    squares, products = _slope_sums(basis, f, precision, residual)
+    squares, products = squares / now**2, products / now
+    spread = 1 / (1 + squares)
+    centre = spread * (products + squares * now)
+    return (centre + math.sqrt(spread) * rng.standard_normal()) / now
+
+
+@numba.njit
+def _parts_of(forests, k):
+    # The rows, probabilities and tree prior of one forest.
+    first, stop = forests.first[k], forests.first[k + 1]
+    grid = Grid(
+        forests.codes[first[1] : stop[1]],
+        forests.cuts[first[1] : stop[1]],
+        forests.levels[first[1] : stop[1]],
+        forests.columns[first[2] : stop[2]],
+    )
+    variables = slice(first[3], stop[3])
+    shares = Shares(
+        forests.variable[first[1] : stop[1]],
+        # A start more than there are variables, in each forest.
+        forests.start[first[3] + k : stop[3] + k + 1],
+        forests.members[first[4] : stop[4]],
+        forests.log_share[variables],
+        forests.share[variables],
+        forests.cumulative[variables],
+        forests.concentration[k : k + 1],
+        forests.reserved[k],
+        forests.reserve[k],
+    )
+    return grid, shares, Law(forests.split[k], forests.min_leaf[k], forests.max_depth[k])
+
+
+@numba.njit(cache=True, nogil=True)
+def sweep_forests(forests, residual, precision, update_scale, update_shares, rng):
+    """Move every tree of every forest once, and redraw leaf values, scales and probabilities.
+
+    `residual` (row,) is the working outcome minus all terms, and is brought up to date; `forests`
+    are updated. See :func:`bayes_hte.surfaces.forest.core.sweep`.
+    """
+    rows = residual.size
+    u, w, before = np.empty(rows), np.empty(rows), np.empty(rows)
+    for k in range(forests.unit.size):
+        grid, shares, law = _parts_of(forests, k)
+        basis, f = forests.basis[k], forests.f[k]
+        for i in range(rows):
+            weighted = precision[i] * basis[i]
+            u[i], w[i], before[i] = weighted * residual[i], weighted * basis[i], f[i]
+        trees = slice(forests.first[k, 0], forests.first[k + 1, 0])
+        nodes, tops = forests.nodes[trees], forests.tops[trees]
+        leaves, squares = _sweep_trees(
+            nodes, tops, forests.slots[trees], grid, shares, law, u, w, f, forests.variance[k], rng
+        )
+        forests.leaves[k] = leaves
+        for i in range(rows):
+            residual[i] -= basis[i] * (f[i] - before[i])
+        if update_shares and forests.learn[k]:
+            draw_shares(nodes, tops, grid, shares, rng)
+        if update_scale and forests.adaptive[k]:
+            unit = forests.unit[k]
+            drawn = _draw_variance(forests.variance[k], unit, leaves, squares, rng)
+            ratio = _draw_ratio(drawn, unit, basis, f, precision, residual, rng)
+            forests.variance[k] = drawn * ratio**2
+            for i in range(rows):
+                residual[i] -= basis[i] * f[i] * (ratio - 1)
+                f[i] *= ratio
+            for t in range(tops.size):
+                for j in range(tops[t]):
+                    nodes[t, j].value *= ratio
 
 
 # --- the prior, and the way out ------------------------------------------------------------------

@@ -151,6 +151,7 @@ class ForestStep(BlockedStep):
             name: forest_core.plant(f.prior, f.x, f.basis, **f.columns)
             for name, f in self.forests.items()
         }
+        self._joint = forest_core.join(list(self._live.values()))
         self._alike = int(ALIKE * tune)
         self._values = {name: forest_core.values(live) for name, live in self._live.items()}
 
@@ -163,10 +164,9 @@ class ForestStep(BlockedStep):
         for _ in range(self.sweeps):
             working = working_model(self.family, y, eta, noise, self.rng)
             residual = working.residual.copy()
-            for live in self._live.values():
-                forest_core.sweep(
-                    live, residual, working.precision, self.rng, update_shares=self._alike <= 0
-                )
+            forest_core.sweep_all(
+                self._joint, residual, working.precision, self.rng, update_shares=self._alike <= 0
+            )
             eta = eta + (working.residual - residual)
         self._alike -= 1
         self._values = {name: forest_core.values(live) for name, live in self._live.items()}

@@ -1,0 +1,64 @@
+"""The part of the direct sampler that draws forests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bayes_hte.surfaces.forest import core
+from bayes_hte.surfaces.forest.draws import ForestDraw
+from bayes_hte.surfaces.forest.step import ForestData
+
+
+class ForestsPart:
+    """All forests of one chain.
+
+    Parameters
+    ----------
+    forests : mapping of str to ForestData
+        By name of their variable; at least one.
+    alike : int
+        Iterations after which the probabilities of the columns are sampled.
+    """
+
+    def __init__(self, forests: Mapping[str, ForestData], *, alike: int) -> None:
+        self.names = tuple(forests)
+        self._lives = [core.plant(f.prior, f.x, f.basis, **f.columns) for f in forests.values()]
+        self._joint = core.join(self._lives)
+        self._alike = alike
+
+    def begin(self, iteration: int) -> None:
+        """Note the iteration, counted from the start of the tuning."""
+        self._learning = iteration >= self._alike
+
+    def predictor(self) -> np.ndarray:
+        """Return what the forests add to the linear predictor, shape (row,)."""
+        return (self._joint.basis * self._joint.f).sum(axis=0)
+
+    def sweep(self, residual: np.ndarray, precision: np.ndarray, rng: np.random.Generator) -> None:
+        """Update every tree once, given a gaussian working response.
+
+        Parameters
+        ----------
+        residual : ndarray, shape (row,)
+            Working response less the whole linear predictor; updated in place.
+        precision : ndarray, shape (row,)
+            One over the variance of the working noise.
+        rng : Generator
+            Source of the draws.
+        """
+        core.sweep_all(self._joint, residual, precision, rng, update_shares=self._learning)
+
+    def values(self) -> np.ndarray:
+        """Return the functions at the rows, without their bases, shape (forest, row)."""
+        return self._joint.f
+
+    def draw(self) -> ForestDraw:
+        """Return the trees as plain arrays."""
+        return ForestDraw(
+            forests=tuple(core.pack(live) for live in self._lives),
+            leaf_sd=np.sqrt(self._joint.variance),
+            leaves=np.array([core.mean_leaves(live) for live in self._lives]),
+            probabilities=tuple(core.split_probabilities(live) for live in self._lives),
+        )
