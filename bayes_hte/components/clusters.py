@@ -33,9 +33,14 @@ def cluster_intercepts(role: str, design: Design, *, scale: float) -> TensorVari
     TensorVariable, shape (unit,)
     """
     pm.modelcontext(None).add_coord("cluster", list(design.clusters))
-    sd = pm.HalfNormal(f"{role}_cluster_sd", SCALE * scale)
+    sd = pm.HalfNormal(f"{role}_cluster_sd", sd_scale(scale))
     raw = pm.Normal(f"{role}_cluster_raw", 0, 1, dims="cluster")
     return sd * raw[design.cluster_index]
+
+
+def sd_scale(latent_sd: float) -> float:
+    """Return the scale of the half-normal prior of the intercepts' standard deviation."""
+    return SCALE * latent_sd
 
 
 def predict_clusters(posterior: xr.Dataset, role: str, rows: Design) -> np.ndarray:

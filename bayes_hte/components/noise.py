@@ -74,11 +74,10 @@ def noise_parameters(
     parameters = family.parameters(role, y)
     if noise == "constant":
         return parameters
-    columns = _columns(design, noise)
+    columns = spread_columns(design, noise)
     feature = f"{role}_log_spread_feature"
     pm.modelcontext(None).add_coord(feature, list(columns.columns))
-    scale = np.where(columns.columns == ARM_COLUMN, ARM_SD, COVARIATE_SD)
-    slopes = pm.Normal(f"{role}_log_spread", 0, scale, dims=feature)
+    slopes = pm.Normal(f"{role}_log_spread", 0, slope_sd(columns), dims=feature)
     spread = pm.math.exp(pm.math.dot(columns.to_numpy(), slopes))
     return parameters | {"sigma": parameters["sigma"] * spread}
 
@@ -103,11 +102,17 @@ def noise_at(
     if noise == "constant":
         return values
     slopes = posterior[f"{role}_log_spread"].to_numpy()
-    spread = np.exp(slopes @ _columns(design, noise).to_numpy().T)
+    spread = np.exp(slopes @ spread_columns(design, noise).to_numpy().T)
     return values | {"sigma": values["sigma"] * spread}
 
 
-def _columns(design: Design, noise: str) -> pd.DataFrame:
+def slope_sd(columns: pd.DataFrame) -> np.ndarray:
+    """Return the prior standard deviation of the slope of each column, shape (feature,)."""
+    return np.where(columns.columns == ARM_COLUMN, ARM_SD, COVARIATE_SD)
+
+
+def spread_columns(design: Design, noise: str) -> pd.DataFrame:
+    """Return the columns of the log of the scale, shape (row, feature); not of constant noise."""
     arm = pd.DataFrame({ARM_COLUMN: design.arm.astype(np.float64)}, index=design.units)
     if noise == "by_arm":
         return arm

@@ -97,7 +97,7 @@ def additive_function(prefix: str, term: Term, design: Design, *, scale: float) 
     if not curved:
         return function
     weights = _curve_weights(prefix, curved, scale=scale, rows=rows)
-    return function + pm.math.dot(_basis_matrix(curved, z), weights.ravel())
+    return function + pm.math.dot(basis_matrix(term, design), weights.ravel())
 
 
 def predict_additive(posterior: xr.Dataset, prefix: str, term: Term, design: Design) -> np.ndarray:
@@ -119,8 +119,7 @@ def predict_additive(posterior: xr.Dataset, prefix: str, term: Term, design: Des
     if not curved:
         return linear
     weights = posterior[f"{prefix}_curve"].to_numpy()
-    basis = _basis_matrix(curved, design.standardized(term.features))
-    return linear + weights.reshape(*weights.shape[:2], -1) @ basis.T
+    return linear + weights.reshape(*weights.shape[:2], -1) @ basis_matrix(term, design).T
 
 
 def is_curved(column: ColumnEncoding) -> bool:
@@ -190,9 +189,10 @@ def mean_squares(column: ColumnEncoding) -> np.ndarray:
     return share @ _basis(column, z) ** 2
 
 
-def _basis_matrix(curved: Sequence[ColumnEncoding], z: pd.DataFrame) -> np.ndarray:
-    """Return the basis functions side by side, shape (row, column * basis)."""
-    return np.hstack([_basis(c, z[c.name].to_numpy()) for c in curved])
+def basis_matrix(term: Term, design: Design) -> np.ndarray:
+    """Return the basis functions of a term's curves side by side, shape (row, column * basis)."""
+    z = design.standardized(term.features)
+    return np.hstack([_basis(c, z[c.name].to_numpy()) for c in curved_columns(term, design)])
 
 
 def _basis(column: ColumnEncoding, z: np.ndarray) -> np.ndarray:

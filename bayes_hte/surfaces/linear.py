@@ -137,8 +137,17 @@ def constant_of(prefix: str, term: Term, *, scale: float) -> TensorVariable | fl
     """Add the constant of a function, if it has one, to the model in context."""
     if not term.constant:
         return 0.0
-    spread = SHARED_CONSTANT if term.kind == "shared" else 1.0
-    return pm.Normal(f"{prefix}_const", 0, spread * scale)
+    return pm.Normal(f"{prefix}_const", 0, constant_sd(term, scale=scale))
+
+
+def constant_sd(term: Term, *, scale: float) -> float:
+    """Return the prior standard deviation of the constant of a function."""
+    return (SHARED_CONSTANT if term.kind == "shared" else 1.0) * scale
+
+
+def is_shrunk(features: Sequence[str]) -> np.ndarray:
+    """Whether the horseshoe shrinks the coefficient of each column, shape (feature,)."""
+    return np.array([name not in UNSHRUNK for name in features], dtype=bool)
 
 
 def coefficients(
@@ -163,7 +172,7 @@ def coefficients(
     """
     dim, names = f"{prefix}_feature", list(features)
     pm.modelcontext(None).add_coord(dim, names)
-    shrunk = np.array([name not in UNSHRUNK for name in names])
+    shrunk = is_shrunk(names)
     spread = pt.as_tensor(np.full(len(names), float(scale)))
     if shrunk.any():
         sd = horseshoe(prefix, int(shrunk.sum()), scale=scale, rows=rows)

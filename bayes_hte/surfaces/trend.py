@@ -38,13 +38,13 @@ def trend_function(prefix: str, term: Term, design: Design, *, scale: float) -> 
     -------
     TensorVariable, shape (unit,)
     """
-    z, middle = _columns(term, design), _middle(term, design)
+    z = trend_columns(term, design)
     if z.shape[1] == 0:
         return np.zeros(design.n_rows)
     pm.modelcontext(None).add_coord(f"{prefix}_feature", list(z.columns))
-    spread = scale / np.sqrt(z.shape[1])
+    spread = coefficient_sd(z.shape[1], scale=scale)
     beta = pm.Normal(f"{prefix}_coef", 0, spread, dims=f"{prefix}_feature")
-    return pm.math.dot(z.to_numpy() - middle, beta)
+    return pm.math.dot(z.to_numpy(), beta)
 
 
 def predict_trend(
@@ -71,6 +71,16 @@ def predict_trend(
     if z.shape[1] == 0:
         return np.zeros((posterior.sizes[CHAIN], posterior.sizes[DRAW], rows.n_rows))
     return posterior[f"{prefix}_coef"].to_numpy() @ z.T
+
+
+def trend_columns(term: Term, design: Design) -> pd.DataFrame:
+    """Return the columns of a trend at the rows of the study, shape (row, feature)."""
+    return _columns(term, design) - _middle(term, design)
+
+
+def coefficient_sd(size: int, *, scale: float) -> float:
+    """Return the prior standard deviation of each of `size` coefficients."""
+    return scale / np.sqrt(size)
 
 
 def _columns(term: Term, design: Design) -> pd.DataFrame:

@@ -18,6 +18,8 @@ LEGENDRE_NODES = 128
 # Prior of the degrees of freedom, kept above 2 so that the variance exists: Juarez, M. A., Steel,
 # M. F. J. (2010), doi:10.1198/jbes.2009.07145.
 NU_SHAPE, NU_RATE, NU_LOWER = 2.0, 0.1, 2.0
+# Degrees of freedom of the half-t prior of sigma.
+SIGMA_DF = 3
 
 
 class Continuous(Family):
@@ -49,7 +51,7 @@ class Continuous(Family):
         """Half-t prior with 3 df and the scale of the column."""
         import pymc as pm
 
-        return pm.HalfStudentT(f"{name}_sigma", nu=3, sigma=self.latent_sd(y))
+        return pm.HalfStudentT(f"{name}_sigma", nu=SIGMA_DF, sigma=self.latent_sd(y))
 
 
 class Gaussian(Continuous):

@@ -14,6 +14,8 @@ from bayes_hte.errors import DataError, UnsupportedError
 # Mass of a count mediator's support that may be left out, and the longest support summed.
 COUNT_TAIL = 1e-10
 LONGEST_SUPPORT = 5000
+# Prior scale of the overdispersion 1/sqrt(size).
+OVERDISPERSION_SCALE = 1.0
 
 
 class Bernoulli(Family):
@@ -178,7 +180,7 @@ class NegativeBinomial(Count):
         """``size``, with ``1/sqrt(size) ~ HalfNormal(1)``: most mass near a Poisson."""
         import pymc as pm
 
-        root = pm.HalfNormal(f"{name}_overdispersion", 1.0)
+        root = pm.HalfNormal(f"{name}_overdispersion", OVERDISPERSION_SCALE)
         return {"size": pm.Deterministic(f"{name}_size", root**-2)}
 
     def distribution(self, eta: Any, noise: Noise) -> Any:
