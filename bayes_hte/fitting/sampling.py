@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -168,12 +168,11 @@ def sample_with_pymc(component: Component, *, seed: int, size: SamplerSize) -> F
     with quiet(), component.model:
         tree = _sample(component, _options(component, seed, size))
     posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
-    at_units = {name: posterior[name].to_numpy() for name in component.forests}
     forests = None
     if component.forests:
         forests = stats[STAT].to_numpy().reshape(stats.sizes["chain"], stats.sizes["draw"])
     stats = stats[[v for v in stats.data_vars if stats[v].dims == SAMPLE and v != STAT]]
-    return _finished(component, _Draws(posterior, stats, forests, at_units), size)
+    return _finished(component, _Draws(posterior, stats, forests), size)
 
 
 @dataclass(frozen=True)
@@ -183,19 +182,16 @@ class _Draws:
     Attributes
     ----------
     posterior : Dataset, dims (chain, draw, ...)
-        The variables of the PyMC model; its forests may be among them.
+        The variables of the PyMC model, its forests (their values at the rows) among them.
     stats : Dataset, dims (chain, draw)
         Statistics of the sampler.
     forests : ndarray of ForestDraw, shape (chain, draw), or None
         Trees.
-    at_units : mapping of str to ndarray, shape (chain, draw, row)
-        Values of the forests, by the name of their variable.
     """
 
     posterior: xr.Dataset
     stats: xr.Dataset
     forests: np.ndarray | None = None
-    at_units: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def _options(component: Component, seed: int, size: SamplerSize) -> dict[str, Any]:
@@ -231,9 +227,7 @@ def _sample_directly(component: Component, seed: int, size: SamplerSize) -> _Dra
     forests = np.empty((size.chains, size.draws), dtype=object)
     for row, chain in zip(forests, chains, strict=True):
         row[:] = chain.forests
-    names = component.forests
-    at_units = {name: np.stack([chain.at_units[name] for chain in chains]) for name in names}
-    return _Draws(posterior, stats, forests, at_units)
+    return _Draws(posterior, stats, forests)
 
 
 def _sample(component: Component, options: dict[str, Any]) -> xr.DataTree:
@@ -358,7 +352,7 @@ def _finished(component: Component, draws: _Draws, size: SamplerSize) -> FittedC
     drawn = [(p.name, p.term) for p in component.placed if p.name in component.forests]
     for i, (name, term) in enumerate(drawn):
         trees[term.name] = stack([[draw.forests[i] for draw in chain] for chain in draws.forests])
-        at_units[term.name] = draws.at_units[name]
+        at_units[term.name] = draws.posterior[name].to_numpy()
         if term.features == "none":
             extra[f"{name}_const"] = (SAMPLE, at_units[term.name][..., 0])
             continue

@@ -44,17 +44,17 @@ class ChainDraws:
 
     Attributes
     ----------
+    draws : int
+        Their number.
     values : mapping of str to ndarray, shape (draw, ...)
-        Draws of the PyMC model's variables except its forests.
+        Draws of the PyMC model's variables; of a forest its values at the rows, shape (draw, row).
     forests : tuple of ForestDraw, length draw
         Trees; empty without forests.
-    at_units : mapping of str to ndarray, shape (draw, row)
-        Values of each forest at the rows, by the name of its variable.
     """
 
+    draws: int
     values: Mapping[str, np.ndarray]
     forests: tuple[ForestDraw, ...]
-    at_units: Mapping[str, np.ndarray]
 
 
 def sample_chain(
@@ -91,7 +91,7 @@ def sample_chain(
         If `after` returned false.
     """
     state = _State(component, chain, rng, tune)
-    kept = _Kept(component, draws)
+    kept = _Kept(draws)
     for iteration in range(tune + draws):
         state.iterate(iteration)
         if iteration >= tune:
@@ -146,6 +146,8 @@ class _State:
     def record(self) -> dict[str, float | np.ndarray]:
         """Return the current values of the PyMC model's variables."""
         values: dict[str, float | np.ndarray] = dict(self.noise.record())
+        if self.forests is not None:
+            values |= self.forests.record()
         if self.coefficients is not None:
             values |= self.coefficients.record()
         if self.component.imputations is not None:
@@ -156,24 +158,21 @@ class _State:
 class _Kept:
     """Arrays for the kept draws of one chain."""
 
-    def __init__(self, component: Component, draws: int) -> None:
-        rows = component.design.n_rows
-        self.draws, self.values = draws, {}
+    def __init__(self, draws: int) -> None:
+        self.draws = draws
+        self.values: dict[str, np.ndarray] = {}
         self.forests: list[ForestDraw] = []
-        self.at_units = {name: np.empty((draws, rows)) for name in component.forests}
 
     def take(self, state: _State, draw: int) -> None:
         """Keep the current values as one draw."""
         for name, value in state.record().items():
-            value = np.asarray(value)
             if draw == 0:
-                self.values[name] = np.empty((self.draws, *value.shape), value.dtype)
+                like = np.asarray(value)
+                self.values[name] = np.empty((self.draws, *like.shape), like.dtype)
             self.values[name][draw] = value
         if state.forests is not None:
             self.forests.append(state.forests.draw())
-            for values, now in zip(self.at_units.values(), state.forests.values(), strict=True):
-                values[draw] = now
 
     def result(self) -> ChainDraws:
-        """Return what was kept."""
-        return ChainDraws(self.values, tuple(self.forests), self.at_units)
+        """Return the draws that were kept."""
+        return ChainDraws(self.draws, self.values, tuple(self.forests))

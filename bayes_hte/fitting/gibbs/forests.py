@@ -50,9 +50,9 @@ class ForestsPart:
         """
         core.sweep_all(self._joint, residual, precision, rng, update_shares=self._learning)
 
-    def values(self) -> np.ndarray:
-        """Return the functions at the rows, without their bases, shape (forest, row)."""
-        return self._joint.f
+    def record(self) -> dict[str, np.ndarray]:
+        """Return the functions at the rows, without their bases, each of shape (row,)."""
+        return dict(zip(self.names, self._joint.f, strict=True))
 
     def draw(self) -> ForestDraw:
         """Return the trees as plain arrays."""

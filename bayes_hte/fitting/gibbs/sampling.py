@@ -119,7 +119,7 @@ def _results(futures: Sequence[Future[ChainDraws]]) -> list[ChainDraws]:
 
 
 def posterior_of(component: Component, chains: Sequence[ChainDraws]) -> xr.Dataset:
-    """Join the draws of the PyMC model's variables except its forests.
+    """Join the draws of the PyMC model's variables.
 
     Parameters
     ----------
@@ -131,10 +131,10 @@ def posterior_of(component: Component, chains: Sequence[ChainDraws]) -> xr.Datas
     Returns
     -------
     Dataset, dims (chain, draw, ...)
-        Dims and coordinates as PyMC would give them.
+        Names, dims and coordinates as PyMC would give them; of a forest the values at the rows.
     """
     model = component.model
-    variables, coords = {}, {}
+    variables, coords = {}, {CHAIN: np.arange(len(chains)), DRAW: np.arange(chains[0].draws)}
     for name in chains[0].values:
         values = np.stack([chain.values[name] for chain in chains])
         own = model.named_vars_to_dims.get(name)
@@ -144,6 +144,4 @@ def posterior_of(component: Component, chains: Sequence[ChainDraws]) -> xr.Datas
         for dim, size in zip(own, values.shape[2:], strict=True):
             labels = model.coords.get(dim)
             coords[dim] = np.arange(size) if labels is None else list(labels)
-    first = next(iter(chains[0].values.values()))
-    coords |= {CHAIN: np.arange(len(chains)), DRAW: np.arange(len(first))}
     return xr.Dataset(variables, coords=coords)
