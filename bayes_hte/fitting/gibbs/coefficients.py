@@ -52,9 +52,7 @@ class CoefficientsPart:
             predictor += (state.cluster_sd[0] * state.cluster_raw)[columns.cluster]
         return predictor
 
-    def sweep(
-        self, residual: np.ndarray, precision: np.ndarray, rng: np.random.Generator
-    ) -> None:
+    def sweep(self, residual: np.ndarray, precision: np.ndarray, rng: np.random.Generator) -> None:
         """Update all parameters given a gaussian working response.
 
         Parameters
@@ -103,7 +101,7 @@ def coefficients_part(component: Component, rng: np.random.Generator) -> Coeffic
     Parameters
     ----------
     component : Component
-        The component. On the surface ``"forest"`` its trends and clusters are drawn, on ``"linear"``
+        The component. On surface ``"forest"`` its trends and clusters are drawn, on ``"linear"``
         and ``"additive"`` all terms.
     rng : numpy.random.Generator
         Draws the start.

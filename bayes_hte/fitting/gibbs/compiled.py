@@ -24,6 +24,8 @@ import numpy as np
 
 # Sums may be reordered (that is what makes them vector code); NaN and infinity keep their meaning.
 FAST = {"reassoc", "contract", "nsz"}
+# A division by 0 is infinite, as in NumPy.
+PLAIN = {"error_model": "numpy"}
 WIDTH = 2.0  # of a first interval; scales are sampled on the log scale
 STEPS = 32  # most intervals of stepping out
 CLOSED = 1e-12  # an interval shorter than this holds its start alone
@@ -127,36 +129,41 @@ class Gram(NamedTuple):
 # ---------------------------------------------------------------- slice step
 
 
-@numba.njit
-def slice_step(log_density, x, args, width, rng):
-    height = log_density(x, args) - rng.standard_exponential()
-    low = x - width * rng.random()
-    high = low + width
-    left = int(STEPS * rng.random())
-    for _ in range(left):
-        if not log_density(low, args) > height:
-            break
-        low -= width
-    for _ in range(STEPS - 1 - left):
-        if not log_density(high, args) > height:
-            break
-        high += width
-    # An interval that has closed holds no other point: only a density that is no number gets here.
-    while high - low > CLOSED:
-        new = low + (high - low) * rng.random()
-        if log_density(new, args) > height:
-            return new
-        if new < x:
-            low = new
-        else:
-            high = new
-    return x
+def _slice_step(log_density):
+    """Compile the slice step of one density; a compiled argument would keep it out of the cache."""
+
+    @numba.njit(**PLAIN)
+    def step(x, args, width, rng):
+        height = log_density(x, args) - rng.standard_exponential()
+        low = x - width * rng.random()
+        high = low + width
+        left = int(STEPS * rng.random())
+        for _ in range(left):
+            if not log_density(low, args) > height:
+                break
+            low -= width
+        for _ in range(STEPS - 1 - left):
+            if not log_density(high, args) > height:
+                break
+            high += width
+        # Only a density that is not a number lets the interval close.
+        while high - low > CLOSED:
+            new = low + (high - low) * rng.random()
+            if log_density(new, args) > height:
+                return new
+            if new < x:
+                low = new
+            else:
+                high = new
+        return x
+
+    return step
 
 
 # ---------------------------------------------------------------- linear algebra
 
 
-@numba.njit(fastmath=FAST)
+@numba.njit(fastmath=FAST, **PLAIN)
 def _dot(a, b, n):
     total = 0.0
     for i in range(n):
@@ -164,13 +171,13 @@ def _dot(a, b, n):
     return total
 
 
-@numba.njit(fastmath=FAST)
+@numba.njit(fastmath=FAST, **PLAIN)
 def _add(a, b, factor, n):
     for i in range(n):
         a[i] += factor * b[i]
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _cholesky(a):
     # Lower factor, in place; entries above the diagonal are left as they are.
     for i in range(a.shape[0]):
@@ -179,7 +186,7 @@ def _cholesky(a):
         a[i, i] = math.sqrt(a[i, i] - _dot(a[i], a[i], i))
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _draw_normal(a, h, rng):
     # One draw of Normal(a^-1 h, a^-1); a becomes its factor.
     _cholesky(a)
@@ -195,8 +202,9 @@ def _draw_normal(a, h, rng):
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, **PLAIN)
 def gram(x, cluster, clusters, weight):
+    """Sum the weighted products of columns and clusters' indicators; see :class:`Gram`."""
     p, n = x.shape
     q, m, t = np.zeros((p, p)), np.zeros((clusters, p)), np.zeros(clusters)
     scaled = np.empty(BLOCK)
@@ -223,19 +231,19 @@ def gram(x, cluster, clusters, weight):
 # ---------------------------------------------------------------- scales of coefficients
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _amplitude(tau, local, slab):
     u = tau * local
     return slab / math.sqrt(1.0 + (slab / u) ** 2)
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _log_half_t(log_x, scale, df):
     # Of the logarithm of a half-t variable.
     return log_x - (df + 1.0) / 2.0 * math.log1p((math.exp(log_x) / scale) ** 2 / df)
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _fill_relative(relative, lengthscale, frequency, mean_square):
     total = 0.0
     for k in range(relative.size):
@@ -245,7 +253,7 @@ def _fill_relative(relative, lengthscale, frequency, mean_square):
         relative[k] = math.sqrt(relative[k] / total)
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _local_given_coef(log_local, args):
     size, squares, tau, slab = args
     amplitude = _amplitude(tau, math.exp(log_local), slab)
@@ -253,19 +261,25 @@ def _local_given_coef(log_local, args):
     return density + _log_half_t(log_local, 1.0, 1.0)
 
 
-@numba.njit
+_draw_local_given_coef = _slice_step(_local_given_coef)
+
+
+@numba.njit(**PLAIN)
 def _local_given_raw(log_local, args):
     linear, quadratic, now, tau, slab = args
     step = _amplitude(tau, math.exp(log_local), slab) - now
     return step * (linear - step * quadratic / 2.0) + _log_half_t(log_local, 1.0, 1.0)
 
 
-@numba.njit
+_draw_local_given_raw = _slice_step(_local_given_raw)
+
+
+@numba.njit(**PLAIN)
 def _log_lengthscale(x, columns):
     return -(((x - columns.log_lengthscale) / columns.sd_log_lengthscale) ** 2) / 2.0
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _lengthscale_given_coef(x, args):
     coef, amplitude, a, b, relative, columns = args
     _fill_relative(relative, math.exp(x), columns.frequency[a:b], columns.mean_square[a:b])
@@ -276,7 +290,10 @@ def _lengthscale_given_coef(x, args):
     return density
 
 
-@numba.njit
+_draw_lengthscale_given_coef = _slice_step(_lengthscale_given_coef)
+
+
+@numba.njit(**PLAIN)
 def _lengthscale_given_raw(x, args):
     raw, coef, amplitude, a, b, relative, columns, q, slope = args
     _fill_relative(relative, math.exp(x), columns.frequency[a:b], columns.mean_square[a:b])
@@ -288,7 +305,10 @@ def _lengthscale_given_raw(x, args):
     return density
 
 
-@numba.njit
+_draw_lengthscale_given_raw = _slice_step(_lengthscale_given_raw)
+
+
+@numba.njit(**PLAIN)
 def _tau_given_coef(log_tau, args):
     squares, local, slab, scale, g, columns = args
     density = _log_half_t(log_tau, scale, columns.tau_df)
@@ -301,7 +321,10 @@ def _tau_given_coef(log_tau, args):
     return density
 
 
-@numba.njit
+_draw_tau_given_coef = _slice_step(_tau_given_coef)
+
+
+@numba.njit(**PLAIN)
 def _tau_given_raw(log_tau, args):
     now, linear, quadratic, step, local, slab, scale, columns = args
     density = _log_half_t(log_tau, scale, columns.tau_df)
@@ -313,7 +336,10 @@ def _tau_given_raw(log_tau, args):
     return density
 
 
-@numba.njit
+_draw_tau_given_raw = _slice_step(_tau_given_raw)
+
+
+@numba.njit(**PLAIN)
 def _tau_given_products(log_tau, args):
     # tau times each local scale stays.
     log_now, local, scale, columns = args
@@ -323,7 +349,10 @@ def _tau_given_products(log_tau, args):
     return density
 
 
-@numba.njit
+_draw_tau_given_products = _slice_step(_tau_given_products)
+
+
+@numba.njit(**PLAIN)
 def _squares(coef, relative, a, b):
     total = 0.0
     for j in range(a, b):
@@ -331,7 +360,7 @@ def _squares(coef, relative, a, b):
     return total
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _set_scales(columns, state, g):
     # sd follows the scales, and raw follows coef.
     for e in range(columns.first[g], columns.first[g + 1]):
@@ -341,52 +370,52 @@ def _set_scales(columns, state, g):
             state.raw[j] = state.coef[j] / state.sd[j]
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _move(state, q, slope, j, new):
     _add(slope, q[j], state.coef[j] - new, slope.size)
     state.coef[j] = new
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _update_local(columns, state, g, e, q, slope, rng):
     a, b, tau, slab = columns.start[e], columns.start[e + 1], state.tau[g], columns.slab[g]
     squares = _squares(state.coef, state.relative, a, b)
     args = (float(b - a), squares, tau, slab)
-    log_local = slice_step(_local_given_coef, math.log(state.local[e]), args, WIDTH, rng)
+    log_local = _draw_local_given_coef(math.log(state.local[e]), args, WIDTH, rng)
     now = _amplitude(tau, math.exp(log_local), slab)
     linear = quadratic = 0.0
     for j in range(a, b):
         linear += slope[j] * state.coef[j] / now
         quadratic += state.coef[j] * _dot(q[j, a:b], state.coef[a:b], b - a) / now**2
     args = (linear, quadratic, now, tau, slab)
-    log_local = slice_step(_local_given_raw, log_local, args, WIDTH, rng)
+    log_local = _draw_local_given_raw(log_local, args, WIDTH, rng)
     state.local[e] = math.exp(log_local)
     ratio = _amplitude(tau, state.local[e], slab) / now
     for j in range(a, b):
         _move(state, q, slope, j, state.coef[j] * ratio)
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _update_lengthscale(columns, state, g, e, q, slope, rng):
     a, b = columns.start[e], columns.start[e + 1]
     amplitude = _amplitude(state.tau[g], state.local[e], columns.slab[g])
     work = np.empty(b - a)
     args = (state.coef, amplitude, a, b, work, columns)
-    x = slice_step(_lengthscale_given_coef, math.log(state.lengthscale[e]), args, WIDTH, rng)
+    x = _draw_lengthscale_given_coef(math.log(state.lengthscale[e]), args, WIDTH, rng)
     relative = state.relative[a:b]
     frequency, mean_square = columns.frequency[a:b], columns.mean_square[a:b]
     _fill_relative(relative, math.exp(x), frequency, mean_square)
     for j in range(a, b):
         state.raw[j] = state.coef[j] / (amplitude * state.relative[j])
     args = (state.raw, state.coef, amplitude, a, b, work, columns, q, slope)
-    x = slice_step(_lengthscale_given_raw, x, args, WIDTH, rng)
+    x = _draw_lengthscale_given_raw(x, args, WIDTH, rng)
     state.lengthscale[e] = math.exp(x)
     _fill_relative(relative, state.lengthscale[e], frequency, mean_square)
     for j in range(a, b):
         _move(state, q, slope, j, amplitude * state.relative[j] * state.raw[j])
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _update_tau(columns, state, g, q, slope, rng):
     first, size = columns.first[g], columns.first[g + 1] - columns.first[g]
     slab, scale = columns.slab[g], columns.tau_scale[g]
@@ -396,7 +425,7 @@ def _update_tau(columns, state, g, q, slope, rng):
         a, b = columns.start[first + i], columns.start[first + i + 1]
         squares[i] = _squares(state.coef, state.relative, a, b)
     args = (squares, local, slab, scale, g, columns)
-    log_tau = slice_step(_tau_given_coef, math.log(state.tau[g]), args, WIDTH, rng)
+    log_tau = _draw_tau_given_coef(math.log(state.tau[g]), args, WIDTH, rng)
     quadratic = np.zeros((size, size))
     for i in range(size):
         now[i] = _amplitude(math.exp(log_tau), local[i], slab)
@@ -408,13 +437,13 @@ def _update_tau(columns, state, g, q, slope, rng):
                 a, b = columns.start[first + k], columns.start[first + k + 1]
                 quadratic[i, k] += here * _dot(q[j, a:b], state.coef[a:b], b - a) / now[k]
     args = (now, linear, quadratic, np.empty(size), local, slab, scale, columns)
-    log_tau = slice_step(_tau_given_raw, log_tau, args, WIDTH, rng)
+    log_tau = _draw_tau_given_raw(log_tau, args, WIDTH, rng)
     for i in range(size):
         ratio = _amplitude(math.exp(log_tau), local[i], slab) / now[i]
         for j in range(columns.start[first + i], columns.start[first + i + 1]):
             _move(state, q, slope, j, state.coef[j] * ratio)
     args = (log_tau, local, scale, columns)
-    new = slice_step(_tau_given_products, log_tau, args, WIDTH, rng)
+    new = _draw_tau_given_products(log_tau, args, WIDTH, rng)
     for i in range(size):
         local[i] *= math.exp(log_tau - new)
     state.tau[g] = math.exp(new)
@@ -423,7 +452,7 @@ def _update_tau(columns, state, g, q, slope, rng):
 # ---------------------------------------------------------------- coefficients and intercepts
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _without_clusters(sums, h, r, sd, q, hs):
     # Integrate the intercepts out, in place of q and hs.
     p = h.size
@@ -438,7 +467,7 @@ def _without_clusters(sums, h, r, sd, q, hs):
                 _add(q[j], sums.m[c], -pull, p)
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _draw_coefficients(state, q, hs, rng):
     # In units of the prior sd, in which no eigenvalue of the precision is below 1.
     p = hs.size
@@ -453,7 +482,7 @@ def _draw_coefficients(state, q, hs, rng):
         state.coef[i] = state.raw[i] * state.sd[i]
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _log_cluster_sd(x, args):
     # Given the coefficients, with the intercepts integrated out.
     t, rest, scale = args
@@ -465,9 +494,12 @@ def _log_cluster_sd(x, args):
     return density
 
 
-@numba.njit(cache=True, nogil=True)
+_draw_log_cluster_sd = _slice_step(_log_cluster_sd)
+
+
+@numba.njit(cache=True, nogil=True, **PLAIN)
 def start_scales(columns, state):
-    # Fill what follows from the scales.
+    """Fill what follows from scales and coefficients."""
     for e in range(columns.start.size - 1):
         a, b = columns.start[e], columns.start[e + 1]
         frequency, mean_square = columns.frequency[a:b], columns.mean_square[a:b]
@@ -477,10 +509,13 @@ def start_scales(columns, state):
         _set_scales(columns, state, g)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, **PLAIN)
 def sweep_coefficients(columns, state, unit, precision, is_constant, rounds, residual, rng):
-    # Update coefficients, scales, intercepts and the residual. `unit` holds the sums of products
-    # for a precision of 1, which are scaled if the precision is the same for all rows.
+    """Draw all but the noise, and update the residual.
+
+    `unit` holds the sums of products for a precision of 1; a precision that is the same for all
+    rows scales them.
+    """
     p, n = columns.x.shape
     clusters = state.cluster_raw.size
     if is_constant:
@@ -516,7 +551,7 @@ def sweep_coefficients(columns, state, unit, precision, is_constant, rounds, res
             for c in range(clusters):
                 rest[c] = r[c] - _dot(sums.m[c], state.coef, p)
             args = (sums.t, rest, columns.cluster_scale)
-            log_sd = slice_step(_log_cluster_sd, math.log(state.cluster_sd[0]), args, WIDTH, rng)
+            log_sd = _draw_log_cluster_sd(math.log(state.cluster_sd[0]), args, WIDTH, rng)
             state.cluster_sd[0] = math.exp(log_sd)
     for j in range(p):
         _add(residual, columns.x[j], old[j] - state.coef[j], n)
@@ -533,7 +568,7 @@ def sweep_coefficients(columns, state, unit, precision, is_constant, rounds, res
 # ---------------------------------------------------------------- noise
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _log_scale_prior(log_sigma, slopes, scale, df, slope_sd):
     density = _log_half_t(log_sigma, scale, df)
     for j in range(slopes.size):
@@ -541,14 +576,17 @@ def _log_scale_prior(log_sigma, slopes, scale, df, slope_sd):
     return density
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _log_constant_scale(log_sigma, args):
     squares, n, scale, df = args
     density = _log_half_t(log_sigma, scale, df)
     return density - n * log_sigma - squares * math.exp(-2.0 * log_sigma) / 2.0
 
 
-@numba.njit(fastmath=FAST)
+_draw_log_constant_scale = _slice_step(_log_constant_scale)
+
+
+@numba.njit(fastmath=FAST, **PLAIN)
 def _log_scale_along(x, args):
     # A step of x along a direction in the space of log sigma and slopes.
     theta, direction, log_sigma, along, squares, nu, scale, df, slope_sd = args
@@ -567,25 +605,28 @@ def _log_scale_along(x, args):
     return density + total
 
 
-@numba.njit(cache=True, nogil=True)
+_draw_log_scale_along = _slice_step(_log_scale_along)
+
+
+@numba.njit(cache=True, nogil=True, **PLAIN)
 def update_scales(theta, directions, along, log_sigma, residual, nu, scale, df, slope_sd, rng):
-    # theta (log sigma, slopes) and log_sigma of each row, in place; a nu of 0 is gaussian.
+    """Draw theta (log sigma and slopes) and log_sigma of each row; a nu of 0 is gaussian."""
     n = residual.size
     squares = residual**2
     if nu == 0.0 and theta.size == 1:
         args = (squares.sum(), n, scale, df)
-        theta[0] = slice_step(_log_constant_scale, theta[0], args, 4.0 / math.sqrt(n), rng)
+        theta[0] = _draw_log_constant_scale(theta[0], args, 4.0 / math.sqrt(n), rng)
         log_sigma[:] = theta[0]
         return
     for k in range(theta.size):
         direction, here = directions[k], along[k]
         args = (theta, direction, log_sigma, here, squares, nu, scale, df, slope_sd)
-        step = slice_step(_log_scale_along, 0.0, args, WIDTH, rng)
+        step = _draw_log_scale_along(0.0, args, WIDTH, rng)
         _add(theta, direction, step, theta.size)
         _add(log_sigma, here, step, n)
 
 
-@numba.njit(fastmath=FAST)
+@numba.njit(fastmath=FAST, **PLAIN)
 def _log_degrees(x, args):
     squares, shape, rate, lower = args
     nu = lower + math.exp(x)
@@ -597,14 +638,17 @@ def _log_degrees(x, args):
     return density + squares.size * norm
 
 
-@numba.njit(cache=True, nogil=True)
+_draw_log_degrees = _slice_step(_log_degrees)
+
+
+@numba.njit(cache=True, nogil=True, **PLAIN)
 def update_degrees(nu, squares, shape, rate, lower, rng):
-    # Degrees of freedom, given squares of residuals in units of sigma.
+    """Draw degrees of freedom, given squared residuals in units of sigma."""
     args = (squares, shape, rate, lower)
-    return lower + math.exp(slice_step(_log_degrees, math.log(nu - lower), args, WIDTH, rng))
+    return lower + math.exp(_draw_log_degrees(math.log(nu - lower), args, WIDTH, rng))
 
 
-@numba.njit
+@numba.njit(**PLAIN)
 def _log_overdispersion(x, args):
     y, mean, scale = args
     size = math.exp(-2.0 * x)
@@ -619,7 +663,11 @@ def _log_overdispersion(x, args):
     return density
 
 
-@numba.njit(cache=True, nogil=True)
+_draw_log_overdispersion = _slice_step(_log_overdispersion)
+
+
+@numba.njit(cache=True, nogil=True, **PLAIN)
 def update_overdispersion(overdispersion, y, mean, scale, rng):
+    """Draw ``1/sqrt(size)`` of a negative binomial, given the means of the rows."""
     args = (y, mean, scale)
-    return math.exp(slice_step(_log_overdispersion, math.log(overdispersion), args, WIDTH, rng))
+    return math.exp(_draw_log_overdispersion(math.log(overdispersion), args, WIDTH, rng))
