@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 import bayes_hte as hte
 from bayes_hte.checks.refitting import refit_plan
 from bayes_hte.errors import SamplingError, SpecError, UnhealthySamplingWarning
+from bayes_hte.fitting import sampling
+from bayes_hte.fitting.gibbs import chain
 from bayes_hte.fitting.plan import Plan
-from bayes_hte.fitting.sampling import SamplerSize
+from bayes_hte.fitting.sampling import SamplerSize, sample_component, sample_with_pymc
+from bayes_hte.fitting.stages import build_stage
 from bayes_hte.seeds import stage_seed
 from tests.fakes import fake_study
 
@@ -23,6 +27,15 @@ TINY["stack_with"] = ()  # forests alone: a Gaussian process takes longer
 @pytest.fixture
 def study():
     return fake_study(np.random.default_rng(0), n_units=40, mediator=False)[0]
+
+
+@pytest.fixture
+def component(study):
+    plan = Plan(propensity_covariate=False)
+    return build_stage("outcome", study, plan, {})
+
+
+SIZES = {"draws": 20, "tune": 10, "chains": 2, "cores": 1, "progress": False}
 
 
 def spoil(monkeypatch, change):
@@ -37,6 +50,12 @@ def spoil(monkeypatch, change):
     monkeypatch.setattr(pm, "sample", spoiled)
 
 
+def spoil_direct(monkeypatch, change):
+    """Let the direct sampler work, then change its chains."""
+    sample = sampling.sample_directly
+    monkeypatch.setattr(sampling, "sample_directly", lambda *a, **o: change(sample(*a, **o)))
+
+
 def test_each_stage_has_its_own_seed_and_keeps_it():
     seeds = {stage: stage_seed(1, stage) for stage in ("propensity", "mediator", "outcome")}
     assert len(set(seeds.values())) == 3
@@ -44,32 +63,80 @@ def test_each_stage_has_its_own_seed_and_keeps_it():
     assert stage_seed(2, "outcome") != seeds["outcome"]
 
 
-def test_an_interrupted_sampler_leaves_no_half_posterior(study, monkeypatch):
+def test_pymc_interrupted_leaves_no_half_posterior(component, monkeypatch):
     spoil(monkeypatch, lambda posterior: posterior.isel(draw=slice(0, 7)))
     with pytest.raises(SamplingError, match="2 chains of 7 draws instead of 2 of 20"):
-        hte.fit(study, **TINY)
+        sample_with_pymc(component, seed=1, size=SamplerSize(**SIZES))
 
 
-def test_an_interrupt_before_the_first_draw_is_said(study, monkeypatch):
+def test_pymc_interrupted_before_the_first_draw_is_said(component, monkeypatch):
     def interrupted(*args, **options):
         raise ValueError("Not enough samples to build a trace.")
 
     monkeypatch.setattr(pm, "sample", interrupted)
     with pytest.raises(SamplingError, match="stopped before its first draw"):
-        hte.fit(study, **TINY)
+        sample_with_pymc(component, seed=1, size=SamplerSize(**SIZES))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_interrupt_or_error_stops_all_chains(component, error):
+    reported = []
+
+    def interrupt(done, total):
+        reported.append((done, total))
+        raise error
+
+    size = SamplerSize(chains=3, draws=10**6, tune=10, cores=3, progress=interrupt)
+    with pytest.raises(error):
+        sample_component(component, seed=1, size=size)
+    assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPool")]
+    assert reported[0][0] < reported[0][1] == 3 * (10**6 + 10)
+
+
+def test_an_error_within_a_chain_is_raised(component, monkeypatch):
+    def broken(*args):
+        raise ZeroDivisionError("in a chain")
+
+    monkeypatch.setattr(chain, "working_model", broken)
+    with pytest.raises(ZeroDivisionError, match="in a chain"):
+        sample_component(component, seed=1, size=SamplerSize(**SIZES))
+
+
+def test_progress_counts_the_iterations_of_all_chains(component):
+    reported = []
+    size = SamplerSize(**{**SIZES, "progress": lambda *now: reported.append(now)})
+    sample_component(component, seed=1, size=size)
+    assert reported[-1] == (60, 60)
+    assert reported == sorted(reported)
+
+
+def test_a_bar_is_shown_if_progress_is_wanted(component, capsys):
+    sample_component(component, seed=1, size=SamplerSize(**{**SIZES, "progress": True}))
+    assert "outcome" in capsys.readouterr().out
+
+
+def test_draws_do_not_depend_on_the_number_of_threads(component):
+    one, two = (
+        sample_component(component, seed=1, size=SamplerSize(**{**SIZES, "cores": cores}))
+        for cores in (1, 2)
+    )
+    assert one.posterior.equals(two.posterior)
+    np.testing.assert_array_equal(one.at_units["shared"], two.at_units["shared"])
 
 
 def test_identical_chains_are_an_error(study, monkeypatch):
-    def copy_first(posterior):
-        return posterior.isel(chain=[0, 0]).assign_coords(chain=[0, 1])
-
-    spoil(monkeypatch, copy_first)
+    spoil_direct(monkeypatch, lambda chains: [chains[0], chains[0]])
     with pytest.raises(SamplingError, match="chains 0 and 1 are identical"):
         hte.fit(study, **TINY)
 
 
 def test_draws_that_are_not_finite_are_an_error(study, monkeypatch):
-    spoil(monkeypatch, lambda posterior: posterior * np.nan)
+    def lost(chains):
+        for values in chains[1].values.values():
+            values[3] = np.nan
+        return chains
+
+    spoil_direct(monkeypatch, lost)
     with pytest.raises(SamplingError, match="not finite"):
         hte.fit(study, **TINY)
 
