@@ -255,9 +255,16 @@ def build_component(
     """
     check_column(y, role, family=family.name, surface=surface, noise=noise)
     placed = tuple(_place(role, t, priors[t.kind], family, y, design, mediator) for t in terms)
+    shares = any(t.kind == "shared" for t in terms)
     forests = {
         p.name: forest_data(
-            p.term, design, scale=p.scale, trees=p.trees, sparse=p.sparse, basis=p.basis
+            p.term,
+            design,
+            scale=p.scale,
+            trees=p.trees,
+            sparse=p.sparse,
+            basis=p.basis,
+            waits=shares and p.term.deviates,
         )
         for p in placed
         if is_forest(surface, p.term)

@@ -96,6 +96,11 @@ class Term:
             basis = basis * member
         return basis
 
+    @property
+    def deviates(self) -> bool:
+        """Whether it is what an arm has beyond the part that all arms share, if there is one."""
+        return self.kind in ("arm", "effect", "mediator_arm")
+
     def acts_in(self, arm: int) -> bool:
         """Whether the term is part of the potential outcome under an arm."""
         return self.arm is None or self.arm == arm

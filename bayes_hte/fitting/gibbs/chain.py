@@ -20,7 +20,7 @@ from bayes_hte.fitting.gibbs.coefficients import coefficients_part
 from bayes_hte.fitting.gibbs.forests import ForestsPart
 from bayes_hte.fitting.gibbs.noise import NoisePart, noise_part
 from bayes_hte.surfaces.forest.draws import ForestDraw
-from bayes_hte.surfaces.forest.step import ALIKE, SWEEPS
+from bayes_hte.surfaces.forest.step import SWEEPS
 from bayes_hte.surfaces.forest.working_models import working_model
 
 
@@ -108,9 +108,7 @@ class _State:
         self, component: Component, chain: int, rng: np.random.Generator, tune: int
     ) -> None:
         self.component, self.rng, self.tune = component, rng, tune
-        self.forests = (
-            ForestsPart(component.forests, alike=int(ALIKE * tune)) if component.forests else None
-        )
+        self.forests = ForestsPart(component.forests, tune=tune) if component.forests else None
         self.coefficients = coefficients_part(component, rng)
         self.noise: NoisePart = noise_part(component, rng)
         self.parts: list[Part] = [p for p in (self.forests, self.coefficients) if p is not None]

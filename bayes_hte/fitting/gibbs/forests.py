@@ -8,7 +8,7 @@ import numpy as np
 
 from bayes_hte.surfaces.forest import core
 from bayes_hte.surfaces.forest.draws import ForestDraw
-from bayes_hte.surfaces.forest.step import ForestData
+from bayes_hte.surfaces.forest.step import ALIKE, WAIT, ForestData
 
 
 class ForestsPart:
@@ -18,19 +18,22 @@ class ForestsPart:
     ----------
     forests : mapping of str to ForestData
         By name of their variable; at least one.
-    alike : int
-        Iterations after which the probabilities of the columns are sampled.
+    tune : int
+        Iterations of the tuning; the probabilities of the columns are not sampled in the first of
+        them, and deviations wait.
     """
 
-    def __init__(self, forests: Mapping[str, ForestData], *, alike: int) -> None:
+    def __init__(self, forests: Mapping[str, ForestData], *, tune: int) -> None:
         self.names = tuple(forests)
         self._lives = [core.plant(f.prior, f.x, f.basis, **f.columns) for f in forests.values()]
         self._joint = core.join(self._lives)
-        self._alike = alike
+        self._waits = np.array([f.waits for f in forests.values()])
+        self._alike, self._wait = int(ALIKE * tune), int(WAIT * tune)
 
     def begin(self, iteration: int) -> None:
         """Note the iteration, counted from the start of the tuning."""
         self._learning = iteration >= self._alike
+        self._joint.active[:] = ~self._waits | (iteration >= self._wait)
 
     def predictor(self) -> np.ndarray:
         """Return what the forests add to the linear predictor, shape (row,)."""

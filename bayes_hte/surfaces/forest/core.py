@@ -424,6 +424,7 @@ def join(lives: Sequence[LiveForest]) -> Forests:
         leaves=joined(lambda live: live.count),
         adaptive=np.array([live.prior.adaptive for live in lives]),
         learn=np.array([live.learns for live in lives]),
+        active=np.ones(len(lives), dtype=bool),
         first=np.vstack([np.zeros(5, np.int64), np.cumsum(ends, axis=0)]),
     )
     for k, live in enumerate(lives):

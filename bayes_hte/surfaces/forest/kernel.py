@@ -136,6 +136,8 @@ class Forests(NamedTuple):
         Number of leaves of all trees.
     adaptive, learn : ndarray of bool, shape (forest,)
         Whether the scale, and the probabilities of the columns, are sampled.
+    active : ndarray of bool, shape (forest,)
+        Whether a sweep updates the forest; one that waits keeps its values.
     first : ndarray of int64, shape (forest + 1, 5)
         Where the arrays of a forest begin: trees, features, columns, variables, members.
     """
@@ -166,6 +168,7 @@ class Forests(NamedTuple):
     leaves: np.ndarray
     adaptive: np.ndarray
     learn: np.ndarray
+    active: np.ndarray
     first: np.ndarray
 
 
@@ -882,6 +885,8 @@ def sweep_forests(forests, residual, precision, update_scale, update_shares, rng
     rows = residual.size
     u, w, before = np.empty(rows), np.empty(rows), np.empty(rows)
     for k in range(forests.unit.size):
+        if not forests.active[k]:
+            continue
         grid, shares, law = _parts_of(forests, k)
         basis, f = forests.basis[k], forests.f[k]
         for i in range(rows):

@@ -59,6 +59,7 @@ def forest_data(
     trees: int,
     sparse: bool,
     basis: np.ndarray | None,
+    waits: bool = False,
 ) -> ForestData:
     """Collect prior, columns and basis of a term's forest.
 
@@ -76,6 +77,8 @@ def forest_data(
         Whether the probabilities of the columns are sampled.
     basis : ndarray, shape (unit,), or None
         Factor of the forest.
+    waits : bool, default False
+        Whether it waits for a part of the tuning; see :class:`ForestData`.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def forest_data(
     added = [i for i, c in enumerate(columns) if c.name in RESERVED]
     reserved = int(np.flatnonzero(variables == added[0])[0]) if added else None
     prior = ForestPrior(scale=scale, trees=trees, sparse=sparse)
-    return ForestData(prior, x, levels, basis, variables, reserved)
+    return ForestData(prior, x, levels, basis, variables, reserved, waits)
 
 
 def predict_forest(trees: xr.Dataset, term: Term, design: Design) -> np.ndarray:
