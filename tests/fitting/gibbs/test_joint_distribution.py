@@ -27,8 +27,11 @@ from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
 from tests.fitting.gibbs.driver import iterate
 
-N = 24
-REPLICATES, ALTERNATIONS = 600, 6
+# Few rows: the less a column says, the faster a wrong prior takes over.
+N = 16
+REPLICATES = 500
+# Alternations; a prior that is a little wrong needs many to show.
+FEW, MANY = 8, 40
 # Of the smallest of all p-values, times their number.
 SMALLEST = 1e-3
 # Narrow priors where the link is not the identity: counts stay within the range of the mixtures.
@@ -107,14 +110,16 @@ def put(part: CoefficientsPart, noise: NoisePart, values: dict[str, np.ndarray])
         noise._value = float(values[f"{role}_overdispersion"])
 
 
-def smallest_p(component: Component, part: CoefficientsPart, noise: NoisePart) -> float:
+def smallest_p(
+    component: Component, part: CoefficientsPart, noise: NoisePart, alternations: int
+) -> float:
     """Compare parameters after the alternations with the prior; Bonferroni's p-value."""
     rng, prior = np.random.default_rng(7), prior_draws(component)
     family, after = component.family, []
     for k in range(REPLICATES):
         put(part, noise, {name: values[k] for name, values in prior.items()})
         eta = component.offset + part.predictor()
-        for _ in range(ALTERNATIONS):
+        for _ in range(alternations):
             y = family.draw(rng, eta, noise.values())
             eta = iterate(family.name, y, eta, part, noise, rng)
         after.append(part.record() | noise.record())
@@ -129,12 +134,22 @@ def smallest_p(component: Component, part: CoefficientsPart, noise: NoisePart) -
     return min(p_values) * len(p_values)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_parameters_keep_the_prior_of_the_pymc_model(case):
+def cases(fast: tuple, slow: tuple) -> list:
+    """Give each case few alternations if it is to be fast, else many."""
+    return [pytest.param(*case, FEW) for case in fast] + [
+        pytest.param(*case, MANY, marks=pytest.mark.slow) for case in slow
+    ]
+
+
+@pytest.mark.parametrize(
+    ("case", "alternations"),
+    cases((("gaussian",), ("clusters",), ("varying",)), tuple((case,) for case in CASES)),
+)
+def test_parameters_keep_the_prior_of_the_pymc_model(case, alternations):
     component = component_of(**CASES[case])
     rng = np.random.default_rng(1)
     part, noise = coefficients_part(component, rng), noise_part(component, rng)
-    assert smallest_p(component, part, noise) > SMALLEST
+    assert smallest_p(component, part, noise, alternations) > SMALLEST
 
 
 def wrong(part: CoefficientsPart, **fields: float) -> CoefficientsPart:
@@ -145,17 +160,31 @@ def wrong(part: CoefficientsPart, **fields: float) -> CoefficientsPart:
 
 
 @pytest.mark.parametrize(
-    ("case", "field"),
-    [
-        ("gaussian", "tau_scale"),
-        ("gaussian", "slab"),
-        ("gaussian", "fixed_sd"),
-        ("additive", "log_lengthscale"),
-        ("clusters", "cluster_scale"),
-    ],
+    ("case", "field", "factor", "alternations"),
+    cases(
+        (("gaussian", "tau_scale", 1.7),),
+        (
+            ("gaussian", "slab", 2.5),
+            ("gaussian", "fixed_sd", 1.7),
+            ("additive", "log_lengthscale", 1.7),
+            ("clusters", "cluster_scale", 1.7),
+        ),
+    ),
 )
-def test_a_wrong_prior_is_found(case, field):
+def test_a_wrong_prior_is_found(case, field, factor, alternations):
     component = component_of(**CASES[case])
     rng = np.random.default_rng(1)
-    part = wrong(coefficients_part(component, rng), **{field: 1.7})
-    assert smallest_p(component, part, noise_part(component, rng)) < SMALLEST
+    part = wrong(coefficients_part(component, rng), **{field: factor})
+    assert smallest_p(component, part, noise_part(component, rng), alternations) < SMALLEST
+
+
+@pytest.mark.parametrize(
+    ("case", "field", "alternations"),
+    cases((), (("student_t", "_scale"), ("varying", "_slope_sd"), ("gaussian", "_scale"))),
+)
+def test_a_wrong_prior_of_the_noise_is_found(case, field, alternations):
+    component = component_of(**CASES[case])
+    rng = np.random.default_rng(1)
+    part, noise = coefficients_part(component, rng), noise_part(component, rng)
+    setattr(noise, field, 1.7 * getattr(noise, field))
+    assert smallest_p(component, part, noise, alternations) < SMALLEST
