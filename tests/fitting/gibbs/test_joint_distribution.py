@@ -164,7 +164,7 @@ def wrong(part: CoefficientsPart, **fields: float) -> CoefficientsPart:
     cases(
         (("gaussian", "tau_scale", 1.7),),
         (
-            ("gaussian", "slab", 2.5),
+            ("gaussian", "slab", 0.3),
             ("gaussian", "fixed_sd", 1.7),
             ("additive", "log_lengthscale", 1.7),
             ("clusters", "cluster_scale", 1.7),
