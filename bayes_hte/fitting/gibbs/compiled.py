@@ -172,6 +172,15 @@ def _dot(a, b, n):
 
 
 @numba.njit(fastmath=FAST, **PLAIN)
+def _dot_between(a, b, first, stop):
+    # Slices would compile much that is not needed.
+    total = 0.0
+    for i in range(first, stop):
+        total += a[i] * b[i]
+    return total
+
+
+@numba.njit(fastmath=FAST, **PLAIN)
 def _add(a, b, factor, n):
     for i in range(n):
         a[i] += factor * b[i]
@@ -218,11 +227,10 @@ def gram(x, cluster, clusters, weight):
     for begin in range(0, n, BLOCK):
         size = min(BLOCK, n - begin)
         for j in range(p):
-            row = x[j, begin : begin + size]
             for i in range(size):
-                scaled[i] = row[i] * weight[begin + i]
+                scaled[i] = x[j, begin + i] * weight[begin + i]
             for k in range(j + 1):
-                q[j, k] += _dot(scaled, x[k, begin : begin + size], size)
+                q[j, k] += _dot(scaled, x[k, begin:], size)
             if clusters > 0:
                 for i in range(size):
                     m[cluster[begin + i], j] += scaled[i]
@@ -404,7 +412,7 @@ def _update_local(columns, state, g, e, q, slope, rng):
     linear = quadratic = 0.0
     for j in range(a, b):
         linear += slope[j] * state.coef[j] / now
-        quadratic += state.coef[j] * _dot(q[j, a:b], state.coef[a:b], b - a) / now**2
+        quadratic += state.coef[j] * _dot_between(q[j], state.coef, a, b) / now**2
     args = (linear, quadratic, now, tau, slab)
     log_local = _draw_local_given_raw(log_local, args, WIDTH, rng)
     state.local[e] = math.exp(log_local)
@@ -427,7 +435,8 @@ def _update_lengthscale(columns, state, g, e, q, slope, rng):
         state.raw[j] = state.coef[j] / (amplitude * state.relative[j])
     raw, linear, quadratic = state.raw[a:b], slope[a:b], np.empty((b - a, b - a))
     for j in range(a, b):
-        _copy(quadratic[j - a], q[j, a:b])
+        for k in range(a, b):
+            quadratic[j - a, k - a] = q[j, k]
     args = (mean, spread, frequency, mean_square, coef, amplitude, work, raw, linear, quadratic)
     x = _draw_lengthscale_given_raw(x, args, WIDTH, rng)
     state.lengthscale[e] = math.exp(x)
@@ -456,7 +465,7 @@ def _update_tau(columns, state, g, q, slope, rng):
             linear[i] += slope[j] * here
             for k in range(size):
                 a, b = columns.start[first + k], columns.start[first + k + 1]
-                quadratic[i, k] += here * _dot(q[j, a:b], state.coef[a:b], b - a) / now[k]
+                quadratic[i, k] += here * _dot_between(q[j], state.coef, a, b) / now[k]
     args = (scale, df, slab, local, now, linear, quadratic, np.empty(size))
     log_tau = _draw_tau_given_raw(log_tau, args, WIDTH, rng)
     for i in range(size):
