@@ -172,9 +172,25 @@ def _dot(a, b, n):
 
 
 @numba.njit(fastmath=FAST, **PLAIN)
+def _dot_between(a, b, first, stop):
+    # Slices would compile much that is not needed.
+    total = 0.0
+    for i in range(first, stop):
+        total += a[i] * b[i]
+    return total
+
+
+@numba.njit(fastmath=FAST, **PLAIN)
 def _add(a, b, factor, n):
     for i in range(n):
         a[i] += factor * b[i]
+
+
+@numba.njit(**PLAIN)
+def _copy(a, b):
+    # Assignments to slices would compile much that is not needed.
+    for i in range(b.size):
+        a[i] = b[i]
 
 
 @numba.njit(**PLAIN)
@@ -211,11 +227,10 @@ def gram(x, cluster, clusters, weight):
     for begin in range(0, n, BLOCK):
         size = min(BLOCK, n - begin)
         for j in range(p):
-            row = x[j, begin : begin + size]
             for i in range(size):
-                scaled[i] = row[i] * weight[begin + i]
+                scaled[i] = x[j, begin + i] * weight[begin + i]
             for k in range(j + 1):
-                q[j, k] += _dot(scaled, x[k, begin : begin + size], size)
+                q[j, k] += _dot(scaled, x[k, begin:], size)
             if clusters > 0:
                 for i in range(size):
                     m[cluster[begin + i], j] += scaled[i]
@@ -226,6 +241,19 @@ def gram(x, cluster, clusters, weight):
         for i in range(n):
             t[cluster[i]] += weight[i]
     return Gram(q, m, t)
+
+
+@numba.njit(**PLAIN)
+def _times(sums, factor):
+    out = Gram(np.empty_like(sums.q), np.empty_like(sums.m), np.empty_like(sums.t))
+    for j in range(sums.q.shape[0]):
+        for k in range(sums.q.shape[0]):
+            out.q[j, k] = factor * sums.q[j, k]
+    for c in range(sums.t.size):
+        out.t[c] = factor * sums.t[c]
+        for j in range(sums.q.shape[0]):
+            out.m[c, j] = factor * sums.m[c, j]
+    return out
 
 
 # ---------------------------------------------------------------- scales of coefficients
@@ -275,18 +303,18 @@ _draw_local_given_raw = _slice_step(_local_given_raw)
 
 
 @numba.njit(**PLAIN)
-def _log_lengthscale(x, columns):
-    return -(((x - columns.log_lengthscale) / columns.sd_log_lengthscale) ** 2) / 2.0
+def _log_lengthscale(x, mean, sd):
+    return -(((x - mean) / sd) ** 2) / 2.0
 
 
 @numba.njit(**PLAIN)
 def _lengthscale_given_coef(x, args):
-    coef, amplitude, a, b, relative, columns = args
-    _fill_relative(relative, math.exp(x), columns.frequency[a:b], columns.mean_square[a:b])
-    density = _log_lengthscale(x, columns)
-    for k in range(b - a):
+    mean, spread, frequency, mean_square, coef, amplitude, relative = args
+    _fill_relative(relative, math.exp(x), frequency, mean_square)
+    density = _log_lengthscale(x, mean, spread)
+    for k in range(coef.size):
         sd = amplitude * relative[k]
-        density -= math.log(sd) + (coef[a + k] / sd) ** 2 / 2.0
+        density -= math.log(sd) + (coef[k] / sd) ** 2 / 2.0
     return density
 
 
@@ -295,13 +323,13 @@ _draw_lengthscale_given_coef = _slice_step(_lengthscale_given_coef)
 
 @numba.njit(**PLAIN)
 def _lengthscale_given_raw(x, args):
-    raw, coef, amplitude, a, b, relative, columns, q, slope = args
-    _fill_relative(relative, math.exp(x), columns.frequency[a:b], columns.mean_square[a:b])
-    density = _log_lengthscale(x, columns)
-    for k in range(b - a):
-        relative[k] = amplitude * relative[k] * raw[a + k] - coef[a + k]
-    for k in range(b - a):
-        density += relative[k] * (slope[a + k] - _dot(q[a + k, a:b], relative, b - a) / 2.0)
+    mean, spread, frequency, mean_square, coef, amplitude, step, raw, linear, quadratic = args
+    _fill_relative(step, math.exp(x), frequency, mean_square)
+    density = _log_lengthscale(x, mean, spread)
+    for k in range(coef.size):
+        step[k] = amplitude * step[k] * raw[k] - coef[k]
+    for k in range(coef.size):
+        density += step[k] * (linear[k] - _dot(quadratic[k], step, coef.size) / 2.0)
     return density
 
 
@@ -310,14 +338,12 @@ _draw_lengthscale_given_raw = _slice_step(_lengthscale_given_raw)
 
 @numba.njit(**PLAIN)
 def _tau_given_coef(log_tau, args):
-    squares, local, slab, scale, g, columns = args
-    density = _log_half_t(log_tau, scale, columns.tau_df)
+    scale, df, slab, local, sizes, squares = args
+    density = _log_half_t(log_tau, scale, df)
     tau = math.exp(log_tau)
     for i in range(local.size):
-        e = columns.first[g] + i
         amplitude = _amplitude(tau, local[i], slab)
-        density -= (columns.start[e + 1] - columns.start[e]) * math.log(amplitude)
-        density -= squares[i] / (2.0 * amplitude**2)
+        density -= sizes[i] * math.log(amplitude) + squares[i] / (2.0 * amplitude**2)
     return density
 
 
@@ -326,8 +352,8 @@ _draw_tau_given_coef = _slice_step(_tau_given_coef)
 
 @numba.njit(**PLAIN)
 def _tau_given_raw(log_tau, args):
-    now, linear, quadratic, step, local, slab, scale, columns = args
-    density = _log_half_t(log_tau, scale, columns.tau_df)
+    scale, df, slab, local, now, linear, quadratic, step = args
+    density = _log_half_t(log_tau, scale, df)
     tau = math.exp(log_tau)
     for i in range(local.size):
         step[i] = _amplitude(tau, local[i], slab) - now[i]
@@ -342,8 +368,8 @@ _draw_tau_given_raw = _slice_step(_tau_given_raw)
 @numba.njit(**PLAIN)
 def _tau_given_products(log_tau, args):
     # tau times each local scale stays.
-    log_now, local, scale, columns = args
-    density = _log_half_t(log_tau, scale, columns.tau_df)
+    scale, df, local, log_now = args
+    density = _log_half_t(log_tau, scale, df)
     for i in range(local.size):
         density += _log_half_t(math.log(local[i]) + log_now - log_tau, 1.0, 1.0)
     return density
@@ -386,7 +412,7 @@ def _update_local(columns, state, g, e, q, slope, rng):
     linear = quadratic = 0.0
     for j in range(a, b):
         linear += slope[j] * state.coef[j] / now
-        quadratic += state.coef[j] * _dot(q[j, a:b], state.coef[a:b], b - a) / now**2
+        quadratic += state.coef[j] * _dot_between(q[j], state.coef, a, b) / now**2
     args = (linear, quadratic, now, tau, slab)
     log_local = _draw_local_given_raw(log_local, args, WIDTH, rng)
     state.local[e] = math.exp(log_local)
@@ -399,15 +425,19 @@ def _update_local(columns, state, g, e, q, slope, rng):
 def _update_lengthscale(columns, state, g, e, q, slope, rng):
     a, b = columns.start[e], columns.start[e + 1]
     amplitude = _amplitude(state.tau[g], state.local[e], columns.slab[g])
-    work = np.empty(b - a)
-    args = (state.coef, amplitude, a, b, work, columns)
-    x = _draw_lengthscale_given_coef(math.log(state.lengthscale[e]), args, WIDTH, rng)
-    relative = state.relative[a:b]
+    mean, spread = columns.log_lengthscale, columns.sd_log_lengthscale
+    relative, coef, work = state.relative[a:b], state.coef[a:b], np.empty(b - a)
     frequency, mean_square = columns.frequency[a:b], columns.mean_square[a:b]
+    args = (mean, spread, frequency, mean_square, coef, amplitude, work)
+    x = _draw_lengthscale_given_coef(math.log(state.lengthscale[e]), args, WIDTH, rng)
     _fill_relative(relative, math.exp(x), frequency, mean_square)
     for j in range(a, b):
         state.raw[j] = state.coef[j] / (amplitude * state.relative[j])
-    args = (state.raw, state.coef, amplitude, a, b, work, columns, q, slope)
+    raw, linear, quadratic = state.raw[a:b], slope[a:b], np.empty((b - a, b - a))
+    for j in range(a, b):
+        for k in range(a, b):
+            quadratic[j - a, k - a] = q[j, k]
+    args = (mean, spread, frequency, mean_square, coef, amplitude, work, raw, linear, quadratic)
     x = _draw_lengthscale_given_raw(x, args, WIDTH, rng)
     state.lengthscale[e] = math.exp(x)
     _fill_relative(relative, state.lengthscale[e], frequency, mean_square)
@@ -418,13 +448,13 @@ def _update_lengthscale(columns, state, g, e, q, slope, rng):
 @numba.njit(**PLAIN)
 def _update_tau(columns, state, g, q, slope, rng):
     first, size = columns.first[g], columns.first[g + 1] - columns.first[g]
-    slab, scale = columns.slab[g], columns.tau_scale[g]
+    slab, scale, df = columns.slab[g], columns.tau_scale[g], columns.tau_df
     local = state.local[first : first + size]
-    squares, now, linear = np.empty(size), np.empty(size), np.zeros(size)
+    sizes, squares, now, linear = np.empty(size), np.empty(size), np.empty(size), np.zeros(size)
     for i in range(size):
         a, b = columns.start[first + i], columns.start[first + i + 1]
-        squares[i] = _squares(state.coef, state.relative, a, b)
-    args = (squares, local, slab, scale, g, columns)
+        sizes[i], squares[i] = b - a, _squares(state.coef, state.relative, a, b)
+    args = (scale, df, slab, local, sizes, squares)
     log_tau = _draw_tau_given_coef(math.log(state.tau[g]), args, WIDTH, rng)
     quadratic = np.zeros((size, size))
     for i in range(size):
@@ -435,14 +465,14 @@ def _update_tau(columns, state, g, q, slope, rng):
             linear[i] += slope[j] * here
             for k in range(size):
                 a, b = columns.start[first + k], columns.start[first + k + 1]
-                quadratic[i, k] += here * _dot(q[j, a:b], state.coef[a:b], b - a) / now[k]
-    args = (now, linear, quadratic, np.empty(size), local, slab, scale, columns)
+                quadratic[i, k] += here * _dot_between(q[j], state.coef, a, b) / now[k]
+    args = (scale, df, slab, local, now, linear, quadratic, np.empty(size))
     log_tau = _draw_tau_given_raw(log_tau, args, WIDTH, rng)
     for i in range(size):
         ratio = _amplitude(math.exp(log_tau), local[i], slab) / now[i]
         for j in range(columns.start[first + i], columns.start[first + i + 1]):
             _move(state, q, slope, j, state.coef[j] * ratio)
-    args = (log_tau, local, scale, columns)
+    args = (scale, df, local, log_tau)
     new = _draw_tau_given_products(log_tau, args, WIDTH, rng)
     for i in range(size):
         local[i] *= math.exp(log_tau - new)
@@ -456,8 +486,9 @@ def _update_tau(columns, state, g, q, slope, rng):
 def _without_clusters(sums, h, r, sd, q, hs):
     # Integrate the intercepts out, in place of q and hs.
     p = h.size
-    q[:] = sums.q
-    hs[:] = h
+    _copy(hs, h)
+    for j in range(p):
+        _copy(q[j], sums.q[j])
     for c in range(r.size):
         shrink = sd**2 / (1.0 + sd**2 * sums.t[c])
         for j in range(p):
@@ -477,7 +508,7 @@ def _draw_coefficients(state, q, hs, rng):
         for j in range(p):
             a[i, j] = q[i, j] * state.sd[i] * state.sd[j]
         a[i, i] += 1.0
-    state.raw[:] = _draw_normal(a, h, rng)
+    _copy(state.raw, _draw_normal(a, h, rng))
     for i in range(p):
         state.coef[i] = state.raw[i] * state.sd[i]
 
@@ -504,7 +535,7 @@ def start_scales(columns, state):
         a, b = columns.start[e], columns.start[e + 1]
         frequency, mean_square = columns.frequency[a:b], columns.mean_square[a:b]
         _fill_relative(state.relative[a:b], state.lengthscale[e], frequency, mean_square)
-    state.sd[:] = columns.fixed_sd
+    _copy(state.sd, columns.fixed_sd)
     for g in range(columns.first.size - 1):
         _set_scales(columns, state, g)
 
@@ -519,12 +550,15 @@ def sweep_coefficients(columns, state, unit, precision, is_constant, rounds, res
     p, n = columns.x.shape
     clusters = state.cluster_raw.size
     if is_constant:
-        by = precision[0]
-        sums = Gram(by * unit.q, by * unit.m, by * unit.t)
+        sums = _times(unit, precision[0])
     else:
         sums = gram(columns.x, columns.cluster, clusters, precision)
-    weighted = precision * residual
-    old, old_intercept = state.coef.copy(), state.cluster_sd[0] * state.cluster_raw
+    weighted, old, old_intercept = np.empty(n), np.empty(p), np.empty(clusters)
+    _copy(old, state.coef)
+    for i in range(n):
+        weighted[i] = precision[i] * residual[i]
+    for c in range(clusters):
+        old_intercept[c] = state.cluster_sd[0] * state.cluster_raw[c]
     h, r, rest = np.empty(p), np.zeros(clusters), np.empty(clusters)
     for j in range(p):
         h[j] = _dot(columns.x[j], weighted, n) + _dot(sums.q[j], old, p)
@@ -569,10 +603,10 @@ def sweep_coefficients(columns, state, unit, precision, is_constant, rounds, res
 
 
 @numba.njit(**PLAIN)
-def _log_scale_prior(log_sigma, slopes, scale, df, slope_sd):
-    density = _log_half_t(log_sigma, scale, df)
-    for j in range(slopes.size):
-        density -= (slopes[j] / slope_sd[j]) ** 2 / 2.0
+def _log_scale_prior(x, theta, direction, scale, df, slope_sd):
+    density = _log_half_t(theta[0] + x * direction[0], scale, df)
+    for j in range(slope_sd.size):
+        density -= ((theta[j + 1] + x * direction[j + 1]) / slope_sd[j]) ** 2 / 2.0
     return density
 
 
@@ -590,9 +624,7 @@ _draw_log_constant_scale = _slice_step(_log_constant_scale)
 def _log_scale_along(x, args):
     # A step of x along a direction in the space of log sigma and slopes.
     theta, direction, log_sigma, along, squares, nu, scale, df, slope_sd = args
-    density = _log_scale_prior(
-        theta[0] + x * direction[0], theta[1:] + x * direction[1:], scale, df, slope_sd
-    )
+    density = _log_scale_prior(x, theta, direction, scale, df, slope_sd)
     total = 0.0
     if nu > 0.0:
         for i in range(squares.size):
@@ -612,11 +644,14 @@ _draw_log_scale_along = _slice_step(_log_scale_along)
 def update_scales(theta, directions, along, log_sigma, residual, nu, scale, df, slope_sd, rng):
     """Draw theta (log sigma and slopes) and log_sigma of each row; a nu of 0 is gaussian."""
     n = residual.size
-    squares = residual**2
+    squares = np.empty(n)
+    for i in range(n):
+        squares[i] = residual[i] ** 2
     if nu == 0.0 and theta.size == 1:
-        args = (squares.sum(), n, scale, df)
+        args = (_dot(residual, residual, n), n, scale, df)
         theta[0] = _draw_log_constant_scale(theta[0], args, 4.0 / math.sqrt(n), rng)
-        log_sigma[:] = theta[0]
+        for i in range(n):
+            log_sigma[i] = theta[0]
         return
     for k in range(theta.size):
         direction, here = directions[k], along[k]

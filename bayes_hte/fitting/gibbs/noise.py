@@ -76,6 +76,7 @@ class Scale:
         self._varies = component.noise_model != "constant"
         self._scale = float(component.family.latent_sd(component.y))
         z, self._slope_sd = _spread(component)
+        self._z = z
         self._directions = _principal_axes(z, self._slope_sd)
         self._along = self._directions @ z.T
         start = TYPICAL_SIGMA * np.exp(SPREAD_LOG * rng.normal())
