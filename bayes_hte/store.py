@@ -27,7 +27,7 @@ from bayes_hte.errors import SavedResultError
 MANIFEST = "manifest.json"
 DRAWS = "draws-"
 # Raised when saved stages change in layout or meaning, so that old ones are run again.
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,8 @@ class PriorSpec:
     """A prior that differs from the default, with its reason.
 
     `scale` is the prior standard deviation of the term in units of the sd of what is modelled
-    (of the ratio of the sds, for mediator slopes). `sparse = true` lets the trees of a forest
-    learn which covariates to split on, in place of choosing all with equal probability.
+    (of the ratio of the sds, for mediator slopes). `sparse = false` lets the trees of a forest
+    choose all covariates with equal probability, in place of learning which to split on.
     """
 
     component: ComponentName

@@ -17,14 +17,10 @@ from tests.fakes import fake_study
 
 TINY = {"seed": 3, "draws": 20, "tune": 20, "chains": 2, "cores": 1, "progress": False}
 TINY["stack_with"] = ()
-SPARSE = [
-    PriorSpec(component, term, "few covariates matter", sparse=True)
-    for component, term in [
-        ("propensity", "shared"),
-        ("mediator", "shared"),
-        ("mediator", "arm"),
-        ("outcome", "shared"),
-    ]
+# Sparse splits are the default; here those of the outcome's effect are not.
+UNIFORM = [
+    PriorSpec("outcome", term, "all covariates may matter", sparse=False)
+    for term in ("arm", "mediator_modified", "mediator_arm")
 ]
 
 
@@ -35,7 +31,7 @@ def study():
 
 @pytest.fixture(scope="module")
 def fit(study):
-    return hte.fit(study, priors=SPARSE, **TINY)
+    return hte.fit(study, priors=UNIFORM, **TINY)
 
 
 def test_modifiers_are_the_shares_of_the_splits_of_effect_forests(fit, study):

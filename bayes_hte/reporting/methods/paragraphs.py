@@ -37,7 +37,8 @@ _FAMILY = {
     "estimated",
 }
 _SURFACE = {
-    "forest": "Bayesian sums of regression trees [@bart]",
+    "forest": "Bayesian sums of regression trees [@bart] that learn which covariates to split on "
+    "[@sparse]",
     "gp": "Gaussian processes with a length scale per covariate and inducing points [@fitc]",
     "additive": "a smooth curve for each continuous covariate [@hsgp], with shrinkage between "
     "covariates",
@@ -316,31 +317,35 @@ def _computation(results: Results) -> str:
         models.append((spec.mediator.surface, spec.mediator.family))
     surfaces = {surface for surface, _ in models}
     sentences = [
-        "Models were written in PyMC [@pymc] and sampled with "
-        f"{spec.sampler.chains} chains of {spec.sampler.draws} draws after {spec.sampler.tune} "
-        f"tuning draws, seed {spec.sampler.seed}."
+        f"Models were specified in PyMC [@pymc] and sampled with {spec.sampler.chains} chains of "
+        f"{spec.sampler.draws} draws after {spec.sampler.tune} tuning draws, seed "
+        f"{spec.sampler.seed}."
     ]
     if "forest" in surfaces:
         sentences.append(
             "Trees were updated one at a time by Metropolis-Hastings steps with conjugate leaf "
-            "draws [@bart]; the other parameters of these models by the No-U-Turn sampler [@nuts]."
+            "draws [@bart], and the probabilities of the covariates by Gibbs steps [@sparse]."
         )
-    forests = {family for surface, family in models if surface == "forest"}
-    if forests & {"bernoulli", "negative_binomial"}:
+    if surfaces - {"forest", "gp"}:
+        sentences.append("Coefficients were drawn jointly from their normal distribution.")
+    direct = {family for surface, family in models if surface != "gp"}
+    if direct:
+        sentences.append("Scales and noise parameters were drawn by slice sampling [@slice].")
+    if direct & {"bernoulli", "negative_binomial"}:
         sentences.append(
-            "Their binary and overdispersed columns used Polya-Gamma augmentation [@polyagamma]."
+            "Binary and overdispersed columns used Polya-Gamma augmentation [@polyagamma]."
         )
-    if "poisson" in forests:
+    if "poisson" in direct:
         sentences.append(
-            "Their counts used an auxiliary mixture of normals for the Poisson likelihood "
-            "[@auxiliary]."
+            "Counts used an auxiliary mixture of normals for the Poisson likelihood [@auxiliary]."
         )
     if ("gp", "gaussian") in models:
         sentences.append(
-            "Gaussian processes of Gaussian columns were sampled with their weights integrated out."
+            "Gaussian processes of Gaussian columns were sampled by the No-U-Turn sampler of "
+            "nutpie [@nuts] with their weights integrated out."
         )
-    if surfaces - {"forest"}:
-        sentences.append("Other models were sampled by the No-U-Turn sampler of nutpie [@nuts].")
+    elif "gp" in surfaces:
+        sentences.append("Gaussian processes were sampled by the No-U-Turn sampler [@nuts].")
     packages = results.provenance.get("versions", {})
     if packages:
         listed = ", ".join(f"{name} {version}" for name, version in packages.items())
