@@ -206,6 +206,7 @@ class LiveForest:
 
     @leaf_variance.setter
     def leaf_variance(self, value: float) -> None:
+        """Replace it in the arrays of the sweep."""
         self.variance[0] = value
 
     @property
@@ -215,6 +216,7 @@ class LiveForest:
 
     @leaves.setter
     def leaves(self, value: int) -> None:
+        """Replace it in the arrays of the sweep."""
         self.count[0] = value
 
     @property
