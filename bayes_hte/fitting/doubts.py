@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
-from scipy import stats
 
 from bayes_hte.errors import DataError, DoubtfulOptionWarning, SpecError, warn
 from bayes_hte.fitting.plan import Plan
@@ -129,6 +128,8 @@ def check_controlled_values(study: Study, values: Sequence[float]) -> None:
 
 def _better_families(values: np.ndarray) -> Iterator[str]:
     """Yield the reason against a gaussian model of a column, and the family to use instead."""
+    from scipy import stats  # slow to import
+
     distinct = np.unique(values)
     if distinct.size == 2:
         code = "" if set(distinct) == {0, 1} else "code it as 0 and 1, and "

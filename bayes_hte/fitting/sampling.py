@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -51,15 +51,16 @@ class SamplerSize:
         Kept draws and tuning iterations of each chain.
     cores : int or None
         Processes; None for those of the machine, at most four. The draws do not depend on it.
-    progress : bool
-        Whether to show PyMC's progress bar.
+    progress : bool or callable
+        Whether to show PyMC's progress bar; or a function of the iterations that are done and of
+        all iterations, over all chains of a component, which is called while they are made.
     """
 
     chains: int = 4
     draws: int = 500
     tune: int = 300
     cores: int | None = None
-    progress: bool = True
+    progress: bool | Callable[[int, int], None] = True
 
     def __post_init__(self) -> None:
         """Refuse sizes that nothing can be sampled with.
@@ -140,7 +141,7 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
         "chains": size.chains,
         "cores": size.processes,
         "random_seed": stage_seed(seed, component.role),
-        "progressbar": size.progress,
+        "progressbar": size.progress is True,
         # Judged by the check of sampling health, on the effects.
         "compute_convergence_checks": False,
     }
