@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayes_hte.errors import SavedResultError, SpecError
-from bayes_hte.runs.clock import Clock
+from bayes_hte.runs.clock import Clock, processor_seconds
 from bayes_hte.runs.prepared import Prepared, prepare
 from bayes_hte.runs.progress import Progress, Say, in_terminal
 from bayes_hte.runs.run_file import provenance_of, read_run, write_run
@@ -114,7 +114,7 @@ def run_study(
     ('depress2', 'lower')
     """
     folder = _writable(Path(folder))
-    started, clock = time.time(), Clock()
+    started, used, clock = time.time(), processor_seconds(), Clock()
     shown = Progress(say, live=progress and say is print and in_terminal())
     prepared = clock.time("data", lambda: prepare(spec, models=False))
     given = input_of(prepared, command)
@@ -132,6 +132,7 @@ def run_study(
     facts = {
         **provenance,
         "seconds": {**clock.seconds, "total": time.time() - started},
+        "processor_seconds": {**clock.processor, "total": processor_seconds() - used},
         "sampled": sampled,
         "healthy": results.healthy,
         "verdict": results.trust.verdict,
