@@ -18,7 +18,7 @@ from bayes_hte.study.spec_file import load_spec
 pytestmark = pytest.mark.slow
 SAMPLERS = ("pymc", "pytensor", "numba")
 # What an unchanged run can do without, next to them.
-SLOW = ("matplotlib", "sklearn", "scipy", "zarr")
+SLOW = ("matplotlib", "sklearn", "scipy.stats", "zarr")
 
 
 @pytest.fixture
