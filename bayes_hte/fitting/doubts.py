@@ -128,8 +128,6 @@ def check_controlled_values(study: Study, values: Sequence[float]) -> None:
 
 def _better_families(values: np.ndarray) -> Iterator[str]:
     """Yield the reason against a gaussian model of a column, and the family to use instead."""
-    from scipy import stats  # slow to import
-
     distinct = np.unique(values)
     if distinct.size == 2:
         code = "" if set(distinct) == {0, 1} else "code it as 0 and 1, and "
@@ -141,9 +139,15 @@ def _better_families(values: np.ndarray) -> Iterator[str]:
         (values == np.round(values)).all()
         and distinct[0] == 0
         and values.mean() <= LARGEST_MEAN
-        and stats.skew(values) >= LEAST_SKEWNESS
+        and _skewness(values) >= LEAST_SKEWNESS
     ):
         yield (
             "looks like a count of events, and its family was left at gaussian: use 'poisson' or "
             "'negative_binomial'"
         )
+
+
+def _skewness(values: np.ndarray) -> float:
+    from scipy import stats  # slow to import
+
+    return float(stats.skew(values))

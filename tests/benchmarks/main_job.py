@@ -49,7 +49,7 @@ def measure(study: str, folder: Path) -> pd.DataFrame:
         first run. "start and imports" is what the run's own clock does not see.
     """
     run = ("run", study, "-o", str(folder), "--quiet")
-    whole = timed(*run)
+    whole = pd.Series(timed(*run), index=COLUMNS)
     facts = json.loads((folder / "run.json").read_text())["provenance"]
     by_stage = pd.DataFrame(
         {"wall": facts["seconds"], "processor": facts["processor_seconds"]}, columns=COLUMNS
@@ -62,10 +62,10 @@ def measure(study: str, folder: Path) -> pd.DataFrame:
             known,
             # Imports that a stage is the first to need, and the saving of the run.
             pd.DataFrame([inside - known.sum()], index=["between the stages"]),
-            pd.DataFrame([whole], index=["first run"], columns=COLUMNS),
+            pd.DataFrame([whole], index=["first run"]),
         ]
     )
-    table["share"] = table["processor"] / whole[1]
+    table["share"] = table["processor"] / whole["processor"]
     table.loc["second run, unchanged", COLUMNS] = timed(*run)
     table.loc["command report", COLUMNS] = timed("report", str(folder))
     print(f"\npeak memory {facts['peak_memory_gib']:.2f} GiB\n")
