@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING
 from bayes_hte.errors import BayesHTEError, unknown_name
 
 if TYPE_CHECKING:
-    from bayes_hte.mixtures import MixtureFit
-    from bayes_hte.mixtures.identification import Identifiability
-    from bayes_hte.reporting.results import Results
-    from bayes_hte.study.spec import ReportSpec, Spec
+    from bayes_hte.runs.run import Run
+    from bayes_hte.study.spec import Spec
 
 DONE, REFUSED, UNHEALTHY, INTERRUPTED = 0, 2, 3, 130
 
@@ -69,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a study file from data to report")
     run.add_argument("study", help="path of a study file, or the name of a shipped one")
     run.add_argument("-o", "--output", help="folder for results (default: results/<study>)")
-    run.add_argument("--quiet", action="store_true", help="no progress bars")
+    run.add_argument("--quiet", action="store_true", help="no lines or bars on the progress")
     check = commands.add_parser("check", help="check a study file and its data; samples nothing")
     check.add_argument("study", help="path of a study file, or the name of a shipped one")
     report = commands.add_parser("report", help="write the report again from saved results")
@@ -110,10 +108,10 @@ def _run(options: argparse.Namespace) -> int:
     from bayes_hte.runs.run import run_study
 
     command = f"bayes-hte run {options.study}" + (f" -o {options.output}" if options.output else "")
-    done = run_study(spec, folder, progress=not options.quiet, command=command)
-    _print_answer(done.results)
-    print(f"report: {folder / 'report.html'}")
-    return _status(done.results)
+    quiet = {"progress": False, "say": lambda _: None} if options.quiet else {}
+    done = run_study(spec, folder, command=command, **quiet)
+    print("", *done.answer, f"report: {folder / 'report.html'}", sep="\n")
+    return _status(done)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -121,7 +119,7 @@ def _report(options: argparse.Namespace) -> int:
 
     done = report_from_saved(options.folder)
     print(f"report: {done.folder / 'report.html'}")
-    return _status(done.results)
+    return _status(done)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -136,7 +134,9 @@ def _check(options: argparse.Namespace) -> int:
     print(f"{study.n_units} units: {by_arm}" + (f"; {away.n_units} more held out" if away else ""))
     print(f"roles: {', '.join(study.roles.columns)}")
     if prepared.mixture is not None:
-        print(f"mixture: the declared graph reaches {_reached(prepared.mixture.graph)}")
+        from bayes_hte.runs.answer import reached
+
+        print(f"mixture: the declared graph reaches {reached(prepared.mixture.graph)}")
     print(f"spec {spec.hash()[:12]}, data {study.fingerprint()[:12]}: ready to run")
     return DONE
 
@@ -149,58 +149,11 @@ def _models(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _print_answer(results: Results) -> None:
-    from bayes_hte.effects.summaries import interval_words, summarize
-
-    spec = results.spec
-    table = summarize(results.averages, ci_prob=spec.report.ci_prob, ci_kind=spec.report.ci_kind)
-    words = interval_words(spec.report.ci_prob, spec.report.ci_kind)
-    print(f"\naverage effects over the units studied (SATE), {results.study.contrast}; {words}")
-    for name, row in table.iterrows():
-        print(f"  {name:5} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]")
-    for name, groups in (results.honest or results.subgroups).items():
-        where = "each half judged by the other" if results.honest else "in-sample"
-        said = "declared" if groups.declared else "none declared"
-        print(f"subgroups of {name}: {said} ({where})")
-    if results.mixture is not None:
-        _print_classes(results.mixture, spec.report)
-    print(f"verdict: {results.trust.verdict} ({results.trust.level})")
-    for check in results.checks:
-        print(f"check {check.state:11} {check.name}")
-
-
-def _print_classes(fit: MixtureFit, intervals: ReportSpec) -> None:
-    print(f"classes, {_reached(fit.identifiability)}")
-    table = fit.summary(ci_prob=intervals.ci_prob, ci_kind=intervals.ci_kind)
-    words = {"ate": "average effect", "effects": "effect", "probabilities": "probability"}
-    for (quantity, label), row in table.iterrows():
-        name = words[quantity] + (f" of class {label}" if label >= 0 else "")
-        print(f"  {name:22} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]")
-    print(f"  likelihood and moments: {fit.agreement.answer}")
-
-
-def _reached(graph: Identifiability) -> str:
-    from bayes_hte.mixtures.identification import LEVELS
-
-    return "no level" if graph.level is None else f"level {graph.level}: {LEVELS[graph.level]}"
-
-
-def _status(results: Results) -> int:
-    if not results.healthy:
-        print(
-            "bayes-hte: the sampling failed its health checks; the results are saved, but must not "
-            "be used. See the top of the report.",
-            file=sys.stderr,
-        )
-        return UNHEALTHY
-    if results.mixture is not None and not results.mixture.healthy:
-        print(
-            "bayes-hte: the mixture failed its health checks; what the report says of it must not "
-            "be used.",
-            file=sys.stderr,
-        )
-        return UNHEALTHY
-    return DONE
+def _status(run: Run) -> int:
+    if not run.problem:
+        return DONE
+    print(f"bayes-hte: {run.problem}", file=sys.stderr)
+    return UNHEALTHY
 
 
 if __name__ == "__main__":

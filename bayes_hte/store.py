@@ -44,6 +44,8 @@ class Stage:
         Whether there is one, and whether every file is as it was written.
     draws : Path or None
         The DataTree of an intact stage.
+    digest : str
+        The digest of its files as they were written; empty if there is no stage.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Stage:
     exists: bool
     intact: bool
     draws: Path | None = None
+    digest: str = ""
 
     def changes(self, settings: Mapping[str, Any]) -> list[str]:
         """Return the differences from wanted settings in words; empty if the stage can be used."""
@@ -104,10 +107,11 @@ def find_stage(folder: Path, name: str) -> Stage:
         draws = path / manifest["draws"]
     except (OSError, ValueError, KeyError, TypeError):
         return Stage(path, {}, True, False)
-    return Stage(path, settings, True, draws.is_dir() and _digest(draws) == digest, draws)
+    intact = draws.is_dir() and _digest(draws) == digest
+    return Stage(path, settings, True, intact, draws, digest)
 
 
-def save_stage(folder: Path, name: str, tree: xr.DataTree, settings: Mapping[str, Any]) -> None:
+def save_stage(folder: Path, name: str, tree: xr.DataTree, settings: Mapping[str, Any]) -> str:
     """Write a stage; the old one, if any, stays whole until the new one is complete.
 
     Parameters
@@ -120,6 +124,11 @@ def save_stage(folder: Path, name: str, tree: xr.DataTree, settings: Mapping[str
         Its content.
     settings : mapping
         The settings that it depends on, flat and fit for JSON.
+
+    Returns
+    -------
+    str
+        The digest of its files.
     """
     path = folder / name
     if path.is_file():
@@ -139,6 +148,7 @@ def save_stage(folder: Path, name: str, tree: xr.DataTree, settings: Mapping[str
     for old in path.glob("*.zarr"):
         if old != draws:
             shutil.rmtree(old)
+    return digest
 
 
 def write_text(path: Path, text: str) -> None:

@@ -97,7 +97,7 @@ def interval(
     check_interval(ci_prob, ci_kind)
     if ci_kind == "eti":
         tail = (1 - ci_prob) / 2
-        bounds = draws.quantile([tail, 1 - tail], dim=SAMPLE)
+        bounds = draws.quantile([tail, 1 - tail], dim=SAMPLE, skipna=_has_gaps(draws))
         return (
             bounds.isel(quantile=0, drop=True),
             bounds.isel(quantile=1, drop=True),
@@ -153,7 +153,7 @@ def summarize(
     lower, upper = interval(draws, ci_prob=ci_prob, ci_kind=ci_kind)
     columns = {
         "mean": draws.mean(SAMPLE),
-        "median": draws.median(SAMPLE),
+        "median": draws.median(SAMPLE, skipna=_has_gaps(draws)),
         "sd": draws.std(SAMPLE, ddof=1),
         "ci_lower": lower,
         "ci_upper": upper,
@@ -172,6 +172,11 @@ def summarize(
         }
         table = xr.Dataset(stacked).to_dataframe(dim_order=keep)
     return table.assign(ci_prob=ci_prob, ci_kind=ci_kind)
+
+
+def _has_gaps(draws: xr.DataArray) -> bool:
+    """Whether a draw is missing: only then are quantiles taken column by column, without gaps."""
+    return bool(np.isnan(draws).any())
 
 
 def monte_carlo_error(draws: xr.DataArray) -> float:

@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
-from scipy import stats
 
 from bayes_hte.errors import DataError, DoubtfulOptionWarning, SpecError, warn
 from bayes_hte.fitting.plan import Plan
@@ -140,9 +139,15 @@ def _better_families(values: np.ndarray) -> Iterator[str]:
         (values == np.round(values)).all()
         and distinct[0] == 0
         and values.mean() <= LARGEST_MEAN
-        and stats.skew(values) >= LEAST_SKEWNESS
+        and _skewness(values) >= LEAST_SKEWNESS
     ):
         yield (
             "looks like a count of events, and its family was left at gaussian: use 'poisson' or "
             "'negative_binomial'"
         )
+
+
+def _skewness(values: np.ndarray) -> float:
+    from scipy import stats  # slow to import
+
+    return float(stats.skew(values))

@@ -8,14 +8,10 @@ from typing import Any, Self
 
 import pandas as pd
 
-from bayes_hte.components.component import check_column
 from bayes_hte.components.learners import EFFECT_TERMS, get_learner, learner_terms
-from bayes_hte.components.propensity import TERMS as PROPENSITY_TERMS
 from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
-from bayes_hte.fitting.own_variation import check_mediator_varies
 from bayes_hte.study.spec import PriorSpec, Spec
 from bayes_hte.study.study import Study
-from bayes_hte.surfaces.registry import is_forest
 from bayes_hte.surfaces.terms import FOREST, GP, Term
 
 # Up to so many units a Gaussian process is worth its minute (see the benchmark of effects).
@@ -207,6 +203,10 @@ def check_plan(study: Study, plan: Plan) -> None:
     SpecError
         If an option is unknown or a combination is not supported.
     """
+    # Here, because a plan is also what a finished run is compared with, which needs no PyMC.
+    from bayes_hte.components.component import check_column
+    from bayes_hte.fitting.own_variation import check_mediator_varies
+
     mediated, clustered = study.roles.mediator is not None, study.roles.cluster is not None
     _check_priors(plan, mediated=mediated)
     if plan.means_by is not None:
@@ -374,6 +374,8 @@ def _check_second_stage(plan: Plan, *, mediated: bool, stacked: bool) -> None:
 
 def _check_priors(plan: Plan, *, mediated: bool) -> None:
     """Refuse declared priors that no model would use, or that are declared twice."""
+    from bayes_hte.components.propensity import TERMS as PROPENSITY_TERMS
+    from bayes_hte.surfaces.registry import is_forest
 
     def own(surface: str, *, mediated: bool) -> tuple[Term, ...]:
         # One level stands for all: only the kinds of the terms matter.

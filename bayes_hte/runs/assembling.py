@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayes_hte import effects
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.classical import classical
-from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
 from bayes_hte.reporting.results import Results
 from bayes_hte.runs.effect_draws import EffectDraws
 from bayes_hte.runs.prepared import Prepared
@@ -19,6 +18,9 @@ from bayes_hte.seeds import stage_seed
 from bayes_hte.sensitivity import Sensitivity, sensitivity
 from bayes_hte.trust.rule import judge
 from bayes_hte.trust.unseen import evaluate
+
+if TYPE_CHECKING:
+    from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
 
 
 def assemble(

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
-from bayes_hte.effects import own_mediator
+from bayes_hte import effects
 from bayes_hte.errors import UnsupportedError
-from bayes_hte.fitting.effects_of_fit import arm_means, controlled_effects, populations
-from bayes_hte.fitting.fitted import Fit
 from bayes_hte.names import ARM, EFFECTS, POPULATIONS, SAMPLE, UNIT
-from bayes_hte.runs.fits import Fits
 from bayes_hte.sensitivity import MediationRho, mediation_rho
 from bayes_hte.study.study import Study
 from bayes_hte.trust.unseen import Unseen
+
+if TYPE_CHECKING:
+    from bayes_hte.fitting.fitted import Fit
+    from bayes_hte.runs.fits import Fits
 
 # How single arrays are called in their group; saved runs rely on it.
 VARIABLE = {
@@ -152,9 +154,14 @@ def effect_draws(
     -------
     EffectDraws
     """
+    # Here, because it loads PyMC, which saved draws do without.
+    from bayes_hte.fitting.effects_of_fit import arm_means, controlled_effects, populations
+
     fit = fits.fit
-    unit = fit.effects()
-    mu = own_mediator(fit.first_stage().potential_outcomes())
+    mu = fit.first_stage().potential_outcomes()
+    # Decomposed here, because `fit.effects()` would predict the same outcomes again.
+    unit = effects.decompose(mu) if "mediator" in fit.components else fit.effects()
+    mu = effects.own_mediator(mu)
     return EffectDraws(
         effects=unit.drop_vars([c for c in unit.coords if c not in (*SAMPLE, UNIT)]),
         populations=populations(unit["te"], fit.study, seed=fit.seed),

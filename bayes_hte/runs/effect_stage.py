@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
@@ -12,15 +11,12 @@ from bayes_hte.runs.checks import null_checks, other_seeds
 from bayes_hte.runs.effect_draws import EffectDraws, effect_draws
 from bayes_hte.runs.fits import Fits
 from bayes_hte.runs.prepared import Prepared
-from bayes_hte.runs.saved_checks import check_from, check_state
-from bayes_hte.runs.stage_runner import StageRunner, is_usable, sampling_settings
+from bayes_hte.runs.saved_checks import check_state
+from bayes_hte.runs.saved_effects import MADE_OF, STAGE, effect_settings, from_stage
+from bayes_hte.runs.settings import is_usable
+from bayes_hte.runs.stage_runner import StageRunner
 from bayes_hte.store import find_stage, save_stage
-from bayes_hte.study.spec import Spec
-from bayes_hte.trust.checking import run_checks, unseen_units
-
-STAGE = "effects"
-# Raised when the stage holds more than before, so that an old one is computed again.
-FORMAT = 2
+from bayes_hte.trust.checking import CHECKS, run_checks, unseen_units
 
 
 def draws_and_checks(
@@ -45,31 +41,30 @@ def draws_and_checks(
     checks : tuple of CheckResult
         Sampling health first.
     """
-    settings = _settings(prepared)
+    settings = effect_settings(prepared)
     stage = find_stage(work.folder, STAGE)
-    if not fresh and is_usable(stage, settings, work.say):
-        tree = stage.load()
-        checks = tuple(check_from(c) for c in json.loads(tree.attrs["checks"]))
-        return EffectDraws.from_tree(tree, prepared.study, prepared.held_out), checks
-    draws, checks = _computed(fits, prepared, work)
-    tree = draws.to_tree()
-    tree.attrs["checks"] = json.dumps([check_state(c) for c in checks])
-    save_stage(work.folder, STAGE, tree, settings)
-    return draws, checks
+    if fresh or not is_usable(stage, settings, work.progress.note):
+        draws, checks = _computed(fits, prepared, work)
+        tree = draws.to_tree()
+        tree.attrs["checks"] = json.dumps([check_state(c) for c in checks])
+        tree.attrs[MADE_OF] = json.dumps(work.used)
+        save_stage(work.folder, STAGE, tree, settings)
+        stage = find_stage(work.folder, STAGE)
+    # Loaded even if just computed, so that a later run reports the same to the last digit.
+    return from_stage(stage, prepared)
 
 
 def _computed(
     fits: Fits, prepared: Prepared, work: StageRunner
 ) -> tuple[EffectDraws, tuple[CheckResult, ...]]:
     fit, spec = fits.fit, prepared.spec
-    work.say("effects: potential outcomes, contrasts and checks")
-    unseen = unseen_units(fit, prepared.held_out)
-    draws = effect_draws(
-        fits,
-        controlled_at=() if spec.mediator is None else spec.mediator.controlled_at,
-        unseen=unseen[0] if unseen else None,
-    )
-    work.say("checks: refutations, left-out predictions, priors")
+    with work.progress.stage("effects"):
+        unseen = unseen_units(fit, prepared.held_out)
+        draws = effect_draws(
+            fits,
+            controlled_at=() if spec.mediator is None else spec.mediator.controlled_at,
+            unseen=unseen[0] if unseen else None,
+        )
     subject = Subject(
         fit,
         draws.effects,
@@ -79,8 +74,17 @@ def _computed(
         refutations=_refutations(prepared),
         other_seeds=other_seeds(spec),
     )
-    checks = run_checks(subject)
-    checks += null_checks(fit, spec, folder=work.folder / "null_studies", progress=work.progress)
+    with work.progress.stage("checks") as update:
+        # One name, of results about held-out or left-out units, ends in "in".
+        checks = run_checks(
+            subject,
+            before=lambda done, name: update(done, len(CHECKS), name.removesuffix(" in")),
+        )
+    if spec.subgroups.calibrate != "none":
+        # It has a bar of its own.
+        work.progress.note("studies in which effects are equal")
+    folder = work.folder / "null_studies"
+    checks += null_checks(fit, spec, folder=folder, progress=work.progress.live)
     return draws, checks
 
 
@@ -92,28 +96,4 @@ def _refutations(prepared: Prepared) -> dict[str, Any] | None:
         "estimator": asked.refutations,
         "repeats": asked.repeats,
         "negative_control": prepared.control,
-    }
-
-
-def _settings(prepared: Prepared) -> dict[str, Any]:
-    """Return everything effects and checks depend on, flat, so that a change can be named."""
-    spec: Spec = prepared.spec
-    rule = spec.subgroups
-    return {
-        **sampling_settings(spec, prepared.study),
-        "effects.format": FORMAT,
-        "mediator.controlled_at": []
-        if spec.mediator is None
-        else list(spec.mediator.controlled_at),
-        "propensity.report_both": spec.propensity.report_both,
-        "outcome.better": spec.outcome.better,
-        "learner.beside": list(spec.learner.beside),
-        "held_out": None if spec.held_out is None else dataclasses.asdict(spec.held_out),
-        "subgroups.honest": rule.honest,
-        "subgroups.effects": list(rule.effects),
-        # The declared subgroups decide what is fitted once more.
-        "subgroups.search": [rule.largest_k, rule.clusters, rule.embed],
-        "subgroups.rule": [rule.margin, rule.probability],
-        "subgroups.calibrate": [rule.calibrate, rule.replications],
-        "checks": dataclasses.asdict(spec.checks),
     }

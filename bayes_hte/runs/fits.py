@@ -18,6 +18,7 @@ from bayes_hte.components.learners import get_learner
 from bayes_hte.fitting.effects_of_fit import learner_summary
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.fitting.plan import Plan
+from bayes_hte.fitting.stages import stages
 from bayes_hte.runs.stage_runner import StageRunner
 from bayes_hte.runs.subgroups import half_studies, judge_subgroups, own_means_name
 from bayes_hte.seeds import stage_seed
@@ -80,12 +81,15 @@ def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str
         What was sampled now.
     """
     plan = Plan.from_spec(work.spec)
+    work.progress.expect(_expected_fits(plan, work))
     fit, sampled = work.fit(plan, {})
     other = None
     if work.spec.propensity.report_both:
         switched = dataclasses.replace(plan, propensity_covariate=not plan.propensity_covariate)
         done = {"propensity": fit.components["propensity"]}
-        other, more = _elsewhere(work, OTHER_WAY).fit(switched, done)
+        with_or_without = "with" if switched.propensity_covariate else "without"
+        way = work.elsewhere(OTHER_WAY, of=f"{with_or_without} the propensity as a covariate")
+        other, more = way.fit(switched, done)
         sampled += [f"{OTHER_WAY} {stage}" for stage in more]
     beside, more = _beside(fit, held_out, work)
     sampled += more
@@ -95,8 +99,29 @@ def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str
     return Fits(fit, other, beside, halves, own_means, held_out), sampled + more
 
 
-def _elsewhere(work: StageRunner, *names: str) -> StageRunner:
-    return dataclasses.replace(work, folder=work.folder.joinpath(*names))
+def _expected_fits(plan: Plan, work: StageRunner) -> int:
+    """Count the fits that a study file asks for, without those that a declaration leads to."""
+    own = len(stages(work.study, plan))
+    found = own + (own - 1 if work.spec.propensity.report_both else 0)
+    for learner in work.spec.learner.beside:
+        beside = _plan_beside(plan, learner)
+        found += len(stages(work.study, beside)) - 1 - _same_outcome(beside, plan)
+    return found + (len(HALF_NAMES) * own if work.spec.subgroups.honest else 0)
+
+
+def _plan_beside(plan: Plan, learner: str) -> Plan:
+    """Return the plan of a learner to compare with."""
+    return dataclasses.replace(
+        plan,
+        learner=learner,
+        stack_with=(),
+        priors=tuple(p for p in plan.priors if p.component == "propensity"),
+    )
+
+
+def _same_outcome(beside: Plan, plan: Plan) -> bool:
+    """Whether a learner to compare with has the outcome model of the study itself."""
+    return beside.first_stage().learner == plan.first_stage().learner and not plan.stack_with
 
 
 def _beside(
@@ -105,18 +130,11 @@ def _beside(
     """Fit the learners to compare with, and summarise them; return what was sampled."""
     found, sampled = {}, []
     for learner in work.spec.learner.beside:
-        plan = dataclasses.replace(
-            fit.plan,
-            learner=learner,
-            stack_with=(),
-            priors=tuple(p for p in fit.plan.priors if p.component == "propensity"),
-        )
+        plan = _plan_beside(fit.plan, learner)
         done = {"propensity": fit.components["propensity"]}
-        same = plan.first_stage().learner == fit.plan.first_stage().learner
-        if same and not fit.plan.stack_with:
+        if _same_outcome(plan, fit.plan):
             done["outcome"] = fit.components["outcome"]
-        work.say(f"learner {learner}, to compare with")
-        other, more = _elsewhere(work, BESIDE, learner).fit(plan, done)
+        other, more = work.elsewhere(BESIDE, learner, of=f"learner {learner}").fit(plan, done)
         found[learner] = learner_summary(other, held_out)
         sampled += [f"{learner} {stage}" for stage in more]
     return found, sampled
@@ -130,8 +148,7 @@ def _halves(plan: Plan, work: StageRunner) -> tuple[dict[str, xr.Dataset], list[
     seed = stage_seed(work.spec.sampler.seed, HALVES)
     rows = split_in_halves(work.study, seed=seed)
     for name, part in zip(HALF_NAMES, rows, strict=True):
-        work.say(f"{name} half, on which subgroups are judged")
-        half = dataclasses.replace(_elsewhere(work, HALVES, name), study=work.study.subset(part))
+        half = work.elsewhere(HALVES, name, of=f"{name} half", study=work.study.subset(part))
         fit, more = half.fit(plan, {})
         effects = fit.effects()
         found[name] = effects[list(work.spec.subgroups.effects)]
@@ -157,10 +174,10 @@ def _own_means(
             if not fold.divides:
                 continue
             name = own_means_name(effect, i)
-            work.say(f"{effect}: size of the difference between subgroups, fold {i} of 2")
-            again = _elsewhere(work, OWN_MEANS, name)
-            again = dataclasses.replace(again, study=with_subgroups(study, fold.profile))
-            fit, more = again.fit(own, {})
+            divided = with_subgroups(study, fold.profile)
+            work.progress.expect(len(stages(divided, own)))
+            of = f"size of the difference of {effect}, fold {i} of 2"
+            fit, more = work.elsewhere(OWN_MEANS, name, of=of, study=divided).fit(own, {})
             found[name] = fit.effects()[[effect]]
             sampled += [f"{name}: {stage}" for stage in more]
     return found, sampled

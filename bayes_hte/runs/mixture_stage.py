@@ -17,7 +17,8 @@ from bayes_hte.fitting.sampling import SamplerSize
 from bayes_hte.mixtures.likelihood.fitting import judge_mixture, sample_mixture
 from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
 from bayes_hte.mixtures.likelihood.problem import MixtureProblem, mixture_problem
-from bayes_hte.runs.stage_runner import StageRunner, is_usable
+from bayes_hte.runs.settings import is_usable
+from bayes_hte.runs.stage_runner import StageRunner
 from bayes_hte.store import find_stage, save_stage
 from bayes_hte.study.spec import MixtureSpec, Spec
 from bayes_hte.study.study import Study
@@ -92,19 +93,20 @@ def fit_classes(
     seed = work.spec.sampler.seed
     settings = _settings(work.spec, declared, problem)
     stage = find_stage(work.folder, STAGE)
-    fresh = not is_usable(stage, settings, work.say)
-    if fresh:
-        chains = work.spec.sampler.chains
-        work.say(f"{STAGE}: sampling {chains} chains of {declared.tune} + {declared.draws}")
+    work.progress.expect(1)
+    if is_usable(stage, settings, work.progress.note):
+        with work.progress.fit(STAGE, saved=True):
+            return judge_mixture(problem, stage.load(), seed=seed), []
+    with work.progress.fit(STAGE):
         size = SamplerSize(
-            chains=chains, draws=declared.draws, tune=declared.tune, progress=work.progress
+            chains=work.spec.sampler.chains,
+            draws=declared.draws,
+            tune=declared.tune,
+            progress=False,
         )
         sampled = sample_mixture(problem, seed=seed, size=size)
         save_stage(work.folder, STAGE, sampled, settings)
-    else:
-        work.say(f"{STAGE}: using the saved draws")
-        sampled = stage.load()
-    return judge_mixture(problem, sampled, seed=seed), [STAGE] if fresh else []
+        return judge_mixture(problem, sampled, seed=seed), [STAGE]
 
 
 def saved_classes(problem: MixtureProblem | None, spec: Spec, folder: Path) -> MixtureFit | None:

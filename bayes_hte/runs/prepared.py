@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bayes_hte.errors import DataError, unknown_name
 from bayes_hte.fitting.doubts import check_declaration
 from bayes_hte.fitting.plan import Plan, check_plan, settled
-from bayes_hte.mixtures.likelihood.problem import MixtureProblem
-from bayes_hte.runs.mixture_stage import declared_problem
 from bayes_hte.study.datasets import load_frame
 from bayes_hte.study.declared import study_from_spec
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
-from bayes_hte.trust.unseen import split
+
+if TYPE_CHECKING:
+    from bayes_hte.mixtures.likelihood.problem import MixtureProblem
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,15 @@ class Prepared:
     mixture: MixtureProblem | None
 
 
-def prepare(spec: Spec) -> Prepared:
+def prepare(spec: Spec, *, models: bool = True) -> Prepared:
     """Load the data of a study file and check everything that can be checked without sampling.
 
     Parameters
     ----------
     spec : Spec
         The study file.
+    models : bool, default True
+        Whether to check the models, which loads PyMC; for a finished run they were checked before.
 
     Returns
     -------
@@ -70,16 +73,19 @@ def prepare(spec: Spec) -> Prepared:
     frame = load_frame(spec.data.source, spec.folder)
     study, held_out = study_from_spec(spec, frame), None
     if spec.held_out is not None:
+        from bayes_hte.trust.unseen import split  # slow to import
+
         study, held_out = split(study, share=spec.held_out.share, seed=spec.held_out.seed)
     spec = settled(spec, study)
-    check_plan(study, Plan.from_spec(spec))
+    if models:
+        check_plan(study, Plan.from_spec(spec))
     check_declaration(spec, study)
     return Prepared(
         spec=spec,
         study=study,
         held_out=held_out,
         control=_negative_control(spec, frame, study),
-        mixture=declared_problem(spec, frame, study),
+        mixture=_mixture(spec, frame, study),
     )
 
 
@@ -90,3 +96,11 @@ def _negative_control(spec: Spec, frame: pd.DataFrame, study: Study) -> pd.Serie
     if name not in frame:
         raise unknown_name("checks.negative_control", name, frame.columns, DataError)
     return frame.loc[study.units, name]
+
+
+def _mixture(spec: Spec, frame: pd.DataFrame, study: Study) -> MixtureProblem | None:
+    if spec.mixture is None:
+        return None
+    from bayes_hte.runs.mixture_stage import declared_problem  # loads PyMC
+
+    return declared_problem(spec, frame, study)

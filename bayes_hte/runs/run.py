@@ -2,32 +2,35 @@
 
 Stages: ``propensity``, ``mediator`` (if any), ``outcome``, ``mixture`` (if any), ``effects``; then
 subgroups, tables and report, which are quick and made anew each time. A stage is used again when
-the settings it depends on are unchanged and its files are intact.
+the settings it depends on are unchanged and its files are intact. If nothing at all has changed
+since a finished run, its report stands, and the run is over after a look at its files. PyMC is
+loaded only where something is fitted.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bayes_hte.errors import SavedResultError, SpecError
-from bayes_hte.mixtures.checks import class_checks
-from bayes_hte.reporting import report
-from bayes_hte.reporting.results import Results
-from bayes_hte.runs.assembling import assemble
-from bayes_hte.runs.effect_draws import EffectDraws
-from bayes_hte.runs.effect_stage import STAGE as EFFECTS
-from bayes_hte.runs.effect_stage import draws_and_checks
-from bayes_hte.runs.fits import fit_study
-from bayes_hte.runs.mixture_stage import fit_classes, saved_classes
-from bayes_hte.runs.prepared import prepare
+from bayes_hte.runs.clock import Clock, processor_seconds
+from bayes_hte.runs.prepared import Prepared, prepare
+from bayes_hte.runs.progress import Progress, Say, in_terminal
 from bayes_hte.runs.run_file import provenance_of, read_run, write_run
-from bayes_hte.runs.saved_checks import check_from
-from bayes_hte.runs.stage_runner import Clock, Say, StageRunner
+from bayes_hte.runs.unchanged import input_of, output_of, unchanged_run
 from bayes_hte.store import find_stage
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.spec_file import parse_spec
+
+if TYPE_CHECKING:
+    from bayes_hte.checks.base import CheckResult
+    from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
+    from bayes_hte.reporting.results import Results
+    from bayes_hte.runs.effect_draws import EffectDraws
 
 REPORT_FILE = "report.html"
 STAGE_FOLDER = "posterior"
@@ -40,16 +43,36 @@ class Run:
     Attributes
     ----------
     results : Results
-        Everything that was computed.
+        Everything that was computed; taken from the folder when first asked for, if an earlier run
+        computed it.
     folder : Path
         Where it is saved.
     sampled : tuple of str
         Components that were sampled now; empty if all were resumed.
+    answer : tuple of str
+        The results in a few lines.
+    problem : str
+        A sentence on sampling that failed its health checks; empty if all of it is healthy.
     """
 
-    results: Results
     folder: Path
     sampled: tuple[str, ...]
+    answer: tuple[str, ...]
+    problem: str
+    make: Callable[[], Results] = field(repr=False, compare=False)
+
+    @cached_property
+    def results(self) -> Results:
+        """Everything that was computed."""
+        return self.make()
+
+    @classmethod
+    def of(cls, results: Results, folder: Path, sampled: tuple[str, ...]) -> Run:
+        """Return the run that has just computed some results."""
+        from bayes_hte.runs.answer import answer_lines, problem_of
+
+        answer = tuple(answer_lines(results))
+        return cls(folder, sampled, answer, problem_of(results), lambda: results)
 
 
 def run_study(
@@ -64,7 +87,7 @@ def run_study(
     folder : str or Path
         Where results go; created if needed.
     progress : bool, default True
-        Whether to show the samplers' progress bars.
+        Whether to show a bar below the lines, if `say` prints to a terminal.
     say : callable, default print
         Receives one line per stage.
     command : str
@@ -86,36 +109,37 @@ def run_study(
     >>> import bayes_hte as hte
     >>> from bayes_hte.cli import shipped_studies
     >>> spec = hte.load_spec(shipped_studies()["jobs2"])
-    >>> run = hte.run_study(spec, "results/jobs2")  # minutes  # doctest: +SKIP
+    >>> run = hte.run_study(spec, "results/jobs2")  # a minute  # doctest: +SKIP
     >>> spec.roles.outcome, spec.outcome.better
     ('depress2', 'lower')
     """
     folder = _writable(Path(folder))
-    started, clock = time.time(), Clock()
-    prepared = clock.time("data", lambda: prepare(spec))
-    spec, study = prepared.spec, prepared.study
-    work = StageRunner(study, spec, folder / STAGE_FOLDER, clock, progress, say)
-    fits, sampled = fit_study(work, prepared.held_out)
-    draws, checks = clock.time(
-        "effects", lambda: draws_and_checks(fits, prepared, work, fresh=bool(sampled))
+    started, used, clock = time.time(), processor_seconds(), Clock()
+    shown = Progress(say, live=progress and say is print and in_terminal())
+    prepared = clock.time("data", lambda: prepare(spec, models=False))
+    given = input_of(prepared, command)
+    before = unchanged_run(folder, given)
+    if before is not None:
+        shown.note(f"nothing has changed since the run of {before['finished']}, which stands")
+        return Run(folder, (), tuple(before["answer"]), before["problem"], lambda: _saved(folder))
+    spec = prepared.spec
+    draws, checks, mixture, sampled = _computed(prepared, folder / STAGE_FOLDER, clock, shown)
+    provenance = provenance_of(spec, prepared.study, command)
+    results = _reported(
+        prepared, draws, checks, provenance, mixture, folder=folder, clock=clock, progress=shown
     )
-    mixture, more = clock.time("mixture", lambda: fit_classes(prepared.mixture, work))
-    if mixture is not None:
-        checks += class_checks(mixture)
-    provenance = provenance_of(spec, study, command)
-    results = clock.time(
-        "subgroups", lambda: assemble(prepared, draws, checks, provenance, mixture=mixture)
-    )
-    clock.time("report", lambda: report(results, to=folder / REPORT_FILE))
+    run = Run.of(results, folder, tuple(sampled))
     facts = {
         **provenance,
         "seconds": {**clock.seconds, "total": time.time() - started},
-        "sampled": sampled + more,
+        "processor_seconds": {**clock.processor, "total": processor_seconds() - used},
+        "sampled": sampled,
         "healthy": results.healthy,
         "verdict": results.trust.verdict,
     }
-    write_run(folder, spec, facts, checks)
-    return Run(results, folder, (*sampled, *more))
+    kept = {"input": given, "output": output_of(folder)}
+    write_run(folder, spec, facts, checks, **kept, answer=run.answer, problem=run.problem)
+    return run
 
 
 def report_from_saved(folder: str | Path) -> Run:
@@ -143,26 +167,98 @@ def report_from_saved(folder: str | Path) -> Run:
     ...
     bayes_hte.errors.SavedResultError: no finished run in nowhere: there is no run.json.
     """
+    from bayes_hte.reporting import report
+
     folder = Path(folder)
+    results = _saved(folder)
+    report(results, to=folder / REPORT_FILE)
+    return Run.of(results, folder, ())
+
+
+def _computed(
+    prepared: Prepared, stages: Path, clock: Clock, progress: Progress
+) -> tuple[EffectDraws, tuple[CheckResult, ...], MixtureFit | None, list[str]]:
+    """Load or compute the draws, the checks and the mixture; return also what was sampled."""
+    from bayes_hte.runs.saved_effects import saved_effects
+
+    mixture, sampled = None, []
+    found = clock.time("effects", lambda: saved_effects(prepared, stages))
+    if found is not None:
+        progress.note("fits and checks: saved")
+    if found is None or prepared.mixture is not None:
+        from bayes_hte.runs.effect_stage import draws_and_checks
+        from bayes_hte.runs.fits import fit_study
+        from bayes_hte.runs.mixture_stage import fit_classes
+        from bayes_hte.runs.stage_runner import StageRunner
+
+        work = StageRunner.of_run(prepared.study, prepared.spec, stages, clock, progress)
+        if found is None:
+            fits, sampled = fit_study(work, prepared.held_out)
+            found = clock.time(
+                "effects", lambda: draws_and_checks(fits, prepared, work, fresh=bool(sampled))
+            )
+        mixture, more = clock.time("mixture", lambda: fit_classes(prepared.mixture, work))
+        sampled += more
+    draws, checks = found
+    if mixture is not None:
+        from bayes_hte.mixtures.checks import class_checks
+
+        checks += class_checks(mixture)
+    return draws, checks, mixture, sampled
+
+
+def _reported(
+    prepared: Prepared,
+    draws: EffectDraws,
+    checks: tuple[CheckResult, ...],
+    provenance: Mapping[str, Any],
+    mixture: MixtureFit | None,
+    *,
+    folder: Path,
+    clock: Clock,
+    progress: Progress,
+) -> Results:
+    """Find the subgroups and write the report."""
+    from bayes_hte.reporting import report
+    from bayes_hte.runs.assembling import assemble
+
+    with progress.stage("subgroups"):
+        results = clock.time(
+            "subgroups", lambda: assemble(prepared, draws, checks, provenance, mixture=mixture)
+        )
+    with progress.stage("report"):
+        clock.time("report", lambda: report(results, to=folder / REPORT_FILE))
+    return results
+
+
+def _saved(folder: Path) -> Results:
+    """Take the results of a finished run out of its folder; raises as :func:`report_from_saved`."""
+    from bayes_hte.runs.assembling import assemble
+    from bayes_hte.runs.saved_checks import check_from
+    from bayes_hte.runs.saved_effects import STAGE, from_stage
+
     saved = read_run(folder)
     spec = parse_spec(saved["spec"], name=saved["name"], folder=Path(saved["folder"]))
-    prepared, provenance = prepare(spec), saved["provenance"]
+    prepared, provenance = prepare(spec, models=False), saved["provenance"]
     if prepared.study.fingerprint() != provenance["data_fingerprint"]:
         raise SavedResultError(
             f"the data of {spec.data.source!r} are not those the run in {folder} was made with. "
             "Run the study again."
         )
     stages = folder / STAGE_FOLDER
-    tree = find_stage(stages, EFFECTS).load()
-    results = assemble(
+    draws, _ = from_stage(find_stage(stages, STAGE), prepared)
+    mixture = None
+    if prepared.mixture is not None:
+        from bayes_hte.runs.mixture_stage import saved_classes
+
+        mixture = saved_classes(prepared.mixture, prepared.spec, stages)
+    return assemble(
         prepared,
-        EffectDraws.from_tree(tree, prepared.study, prepared.held_out),
+        draws,
         tuple(check_from(c) for c in saved["checks"]),
         {k: provenance[k] for k in provenance_of(prepared.spec, prepared.study, "")},
-        mixture=saved_classes(prepared.mixture, prepared.spec, stages),
+        mixture=mixture,
     )
-    report(results, to=folder / REPORT_FILE)
-    return Run(results, folder, ())
 
 
 def _writable(folder: Path) -> Path:

@@ -62,7 +62,11 @@ def provenance_of(spec: Spec, study: Study, command: str) -> dict[str, Any]:
 
 
 def write_run(
-    folder: Path, spec: Spec, facts: Mapping[str, Any], checks: tuple[CheckResult, ...]
+    folder: Path,
+    spec: Spec,
+    facts: Mapping[str, Any],
+    checks: tuple[CheckResult, ...],
+    **further: Any,
 ) -> None:
     """Write the file of a finished run.
 
@@ -76,6 +80,8 @@ def write_run(
         Provenance, and what the run took.
     checks : tuple of CheckResult
         Every check.
+    **further
+        Plain values by which a later run sees that nothing has changed, and what it then says.
     """
     content = {
         "name": spec.name,
@@ -84,6 +90,7 @@ def write_run(
         "provenance": {**facts, "peak_memory_gib": _peak_memory()},
         "checks": [check_state(c) for c in checks],
         "spec": spec.text,
+        **further,
     }
     write_text(folder / RUN_FILE, json.dumps(content, indent=1))
 

@@ -56,7 +56,7 @@ class ColumnEncoding:
         if not is_numeric(column):
             check_usable(column, "covariate")
             check_levels(column.unique(), f"covariate {name!r}")
-            return cls(name, levels=tuple(sorted(set(column.astype(str)))))
+            return cls(name, levels=tuple(sorted(column.astype(str).unique())))
         values = numeric_column(column, "covariate")
         knots, counts = np.unique(values, return_counts=True)
         ranks = (np.cumsum(counts) - counts / 2) / values.size
@@ -112,14 +112,14 @@ class ColumnEncoding:
         """Return the column as text; every value is a level that was learned."""
         if column.isna().any():
             raise DataError(f"column {self.name!r} has {int(column.isna().sum())} missing values.")
-        text = column.astype(str)
-        unseen = sorted(set(text) - set(self.levels))
+        codes, found = pd.factorize(column.astype(str))
+        unseen = sorted(set(found) - set(self.levels))
         if unseen:
             raise DataError(
                 f"column {self.name!r} has levels the model never saw: {', '.join(unseen[:5])}. "
                 f"Known: {', '.join(self.levels)}."
             )
-        return text.to_numpy(dtype=str)
+        return np.array(found, dtype=str)[codes]
 
 
 @dataclass(frozen=True)

@@ -134,11 +134,13 @@ def check_covariate(column: pd.Series) -> None:
 
 def check_levels(levels: np.ndarray | list, what: str) -> None:
     """Raise a DataError if different levels are the same text, such as 1 and "1"."""
-    text = pd.Series([str(level) for level in levels])
-    same = text[text.duplicated()]
-    if len(same):
+    seen: set[str] = set()
+    for text in map(str, levels):
+        if text not in seen:
+            seen.add(text)
+            continue
         raise DataError(
-            f"{what} has different levels that read the same, {same.iloc[0]!r}; make them one "
+            f"{what} has different levels that read the same, {text!r}; make them one "
             "level with .astype(str), or give them names of their own."
         )
 

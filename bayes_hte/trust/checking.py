@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -61,7 +61,12 @@ ASSUMED: tuple[Check, ...] = (assignment, hidden_confounding, mediator_confoundi
 """The assumptions behind the effects, and how much hangs on them: information only."""
 
 
-def run_checks(subject: Subject, checks: Sequence[Check] = CHECKS) -> tuple[CheckResult, ...]:
+def run_checks(
+    subject: Subject,
+    checks: Sequence[Check] = CHECKS,
+    *,
+    before: Callable[[int, str], None] | None = None,
+) -> tuple[CheckResult, ...]:
     """Run checks in their order.
 
     Parameters
@@ -70,6 +75,8 @@ def run_checks(subject: Subject, checks: Sequence[Check] = CHECKS) -> tuple[Chec
         Everything that they may look at.
     checks : sequence of Check, optional
         Default every check of the package; sampling health comes first.
+    before : callable, optional
+        Called before each check with the number of checks that are done, and its name.
 
     Returns
     -------
@@ -77,7 +84,9 @@ def run_checks(subject: Subject, checks: Sequence[Check] = CHECKS) -> tuple[Chec
         A check that could not run has failed, with the reason.
     """
     results: list[CheckResult] = []
-    for one in checks:
+    for done, one in enumerate(checks):
+        if before is not None:
+            before(done, one.NAME)
         try:
             results += one.check(subject)
         except (SamplingError, UnsupportedError) as error:

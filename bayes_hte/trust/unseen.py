@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from bayes_hte import effects
 from bayes_hte.checks.heterogeneity import bootstrap_seed
 from bayes_hte.checks.loo import leave_one_out
 from bayes_hte.effects.arguments import Better
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.fitting.fitted import Fit
 from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.study import Study
@@ -29,6 +27,9 @@ from bayes_hte.targeting import (
     uplift_at,
 )
 from bayes_hte.targeting.left_out import Candidate, left_out
+
+if TYPE_CHECKING:
+    from bayes_hte.fitting.fitted import Fit
 
 How = Literal["held out", "left out one by one"]
 # As the default of `iptw`: a score is divided by the propensity.
@@ -123,6 +124,8 @@ def split(study: Study, *, share: float, seed: int) -> tuple[Study, Study]:
     DataError
         If a part would lack an arm or be too small for a study.
     """
+    from sklearn.model_selection import GroupShuffleSplit, train_test_split  # slow to import
+
     if not 0 < share < 1:
         raise SpecError(f"the held-out share must be between 0 and 1, got {share}; try 0.2.")
     everybody = np.arange(study.n_units)

@@ -23,8 +23,11 @@ from bayes_hte.mixtures.likelihood import fitting
 from bayes_hte.reporting import document
 from bayes_hte.reporting.sections.mixture import mixture
 from bayes_hte.runs import effect_stage, mixture_stage
+from bayes_hte.runs.answer import problem_of
+from bayes_hte.runs.clock import Clock
 from bayes_hte.runs.mixture_stage import declared_problem, fit_classes, saved_classes
-from bayes_hte.runs.stage_runner import Clock, StageRunner
+from bayes_hte.runs.progress import Progress
+from bayes_hte.runs.stage_runner import StageRunner
 from bayes_hte.study.datasets import load_resistance, resistance_classes
 from bayes_hte.study.spec_file import load_spec, parse_spec
 from bayes_hte.study.study import Study
@@ -99,7 +102,7 @@ def study_of(spec, frame):
 def runner(spec, frame, folder, said=None):
     lines = [] if said is None else said
     study = study_of(spec, frame)
-    work = StageRunner(study, spec, folder, Clock(), progress=False, say=lines.append)
+    work = StageRunner.of_run(study, spec, folder, Clock(), Progress(lines.append))
     return declared_problem(spec, frame, study), work
 
 
@@ -109,7 +112,7 @@ def test_a_second_fit_uses_the_saved_draws_and_says_the_same(no_sampler, frame, 
     again, more = fit_classes(*runner(spec, frame, tmp_path, said))
     assert (sampled, more) == (["mixture"], [])
     assert len(no_sampler) == 1
-    assert said == ["mixture: using the saved draws"]
+    assert said == ["[ 0:00] fit 1 of 1: mixture, saved"]
     assert again.summary().equals(first.summary())
     assert again.agreement.table.equals(first.agreement.table)
     assert again.agreement.reasons == first.agreement.reasons
@@ -236,9 +239,9 @@ def test_a_run_reports_the_classes_and_the_report_can_be_made_again(
     mixture_frame(2000).iloc[::10].to_csv(tmp_path / "classes.csv", index=False)
     path = tmp_path / "classes.toml"
     path.write_text(TOML, encoding="utf-8")
-    cli.main(["run", str(path), "-o", str(tmp_path / "out"), "--quiet"])
+    cli.main(["run", str(path), "-o", str(tmp_path / "out")])
     shown = capsys.readouterr().out
-    assert "mixture: sampling 2 chains of 50 + 150" in shown
+    assert "fit 3 of 3: mixture\n" in shown
     assert "classes, level 3: mixture of treatment effects" in shown
     assert "probability of class 1" in shown
     saved = json.loads((tmp_path / "out" / "run.json").read_text())
@@ -259,7 +262,7 @@ def test_a_mixture_that_failed_its_checks_changes_the_exit_status(
     healthy, mixed_well, status, capsys
 ):
     results = SimpleNamespace(healthy=healthy, mixture=SimpleNamespace(healthy=mixed_well))
-    assert cli._status(results) == status
+    assert cli._status(SimpleNamespace(problem=problem_of(results))) == status
     assert ("the mixture failed" in capsys.readouterr().err) == (healthy and not mixed_well)
 
 

@@ -253,7 +253,7 @@ def _sample(
             chains=size.chains,
             cores=size.processes,
             random_seed=stage_seed(seed, SEED_NAME),
-            progressbar=size.progress,
+            progressbar=size.progress is True,
             compute_convergence_checks=False,  # judged below, on relabelled draws
             quiet=True,
         )

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from bayes_hte.reporting.page.markup import figure, text
+
+# Points are the unit of SVG, so matplotlib draws it at this many dots per inch.
+_SVG_DPI: Final = 72
 
 
 def inline_svg(figure: Figure, *, key: str, alt: str) -> str:
@@ -29,8 +36,8 @@ def inline_svg(figure: Figure, *, key: str, alt: str) -> str:
         HTML without any address, comment or date.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}), _laid_out(figure) as canvas:
+        canvas.print_svg(buffer, metadata={"Date": None})
     source = buffer.getvalue()
     source = source[source.index("<svg") :]
     source = re.sub(r"<metadata>.*?</metadata>", "", source, flags=re.DOTALL)
@@ -42,6 +49,25 @@ def inline_svg(figure: Figure, *, key: str, alt: str) -> str:
     opening = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text(alt)}">'
     source = opening + source[source.index(">") + 1 :]
     return re.sub(r">\s+<", "><", source).strip()
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[FigureCanvasSVG]:
+    """Place the parts of a figure as `savefig` does, which would draw all of them once for it."""
+    dpi, canvas, engine = figure.dpi, figure.canvas, figure.get_layout_engine()
+    made = FigureCanvasSVG(figure)
+    try:
+        if engine is not None:
+            # The backend's resolution: text is measured in it.
+            figure.dpi = _SVG_DPI
+            engine.execute(figure)
+            figure.dpi = dpi
+            figure.set_layout_engine("none")
+        yield made
+    finally:
+        figure.dpi = dpi
+        figure.set_layout_engine(engine)
+        figure.set_canvas(canvas)
 
 
 def drawing(drawn: Figure, caption: str, *, key: str, alt: str, source: str) -> str:

@@ -1,0 +1,73 @@
+"""The answer of a run in a few lines of text, for the end of the command line's output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bayes_hte.mixtures.identification import Identifiability
+    from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
+    from bayes_hte.reporting.results import Results
+    from bayes_hte.study.spec import ReportSpec
+
+
+def answer_lines(results: Results) -> list[str]:
+    """Say what came out: average effects, subgroups, classes, the verdict and each check.
+
+    Parameters
+    ----------
+    results : Results
+        A finished run.
+
+    Returns
+    -------
+    list of str
+    """
+    from bayes_hte.effects.summaries import interval_words, summarize
+
+    spec = results.spec
+    table = summarize(results.averages, ci_prob=spec.report.ci_prob, ci_kind=spec.report.ci_kind)
+    words = interval_words(spec.report.ci_prob, spec.report.ci_kind)
+    lines = [f"average effects over the units studied (SATE), {results.study.contrast}; {words}"]
+    lines += [
+        f"  {name:5} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]"
+        for name, row in table.iterrows()
+    ]
+    for name, groups in (results.honest or results.subgroups).items():
+        where = "each half judged by the other" if results.honest else "in-sample"
+        said = "declared" if groups.declared else "none declared"
+        lines.append(f"subgroups of {name}: {said} ({where})")
+    if results.mixture is not None:
+        lines += _classes(results.mixture, spec.report)
+    lines.append(f"verdict: {results.trust.verdict} ({results.trust.level})")
+    return lines + [f"check {check.state:11} {check.name}" for check in results.checks]
+
+
+def problem_of(results: Results) -> str:
+    """Return the sentence about failed sampling, or nothing if all of it is healthy."""
+    if not results.healthy:
+        return (
+            "the sampling failed its health checks; the results are saved, but must not be used. "
+            "See the top of the report."
+        )
+    if results.mixture is not None and not results.mixture.healthy:
+        return "the mixture failed its health checks; what the report says of it must not be used."
+    return ""
+
+
+def reached(graph: Identifiability) -> str:
+    """Name the level of a mixture that a declared graph reaches."""
+    from bayes_hte.mixtures.identification import LEVELS
+
+    return "no level" if graph.level is None else f"level {graph.level}: {LEVELS[graph.level]}"
+
+
+def _classes(fit: MixtureFit, intervals: ReportSpec) -> list[str]:
+    lines = [f"classes, {reached(fit.identifiability)}"]
+    table = fit.summary(ci_prob=intervals.ci_prob, ci_kind=intervals.ci_kind)
+    words = {"ate": "average effect", "effects": "effect", "probabilities": "probability"}
+    for (quantity, label), row in table.iterrows():
+        name = words[quantity] + (f" of class {label}" if label >= 0 else "")
+        interval = f"[{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]"
+        lines.append(f"  {name:22} {row['mean']:+.4f}  {interval}")
+    return [*lines, f"  likelihood and moments: {fit.agreement.answer}"]
