@@ -67,7 +67,7 @@ def prepare(spec: Spec) -> Prepared:
     NotIdentifiedError
         If the declared mixture is not identified.
     """
-    frame = load_frame(spec.data.source, spec.folder)
+    frame = load_frame(spec.data.source, spec.folder, **spec.data.written)
     study, held_out = study_from_spec(spec, frame), None
     if spec.held_out is not None:
         study, held_out = split(study, share=spec.held_out.share, seed=spec.held_out.seed)

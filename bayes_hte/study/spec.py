@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
 SurfaceName = Literal["forest", "gp", "additive", "linear"]
@@ -44,9 +44,22 @@ class About:
 
 @dataclass(frozen=True)
 class Data:
-    """Source of the frame: a loader of `bayes_hte.study.datasets`, or a CSV file."""
+    """Source of the frame: a loader of `bayes_hte.study.datasets`, or a CSV file.
+
+    The other keys say how the CSV file is written. What is left out is found from the file.
+    """
 
     source: str
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None
+    missing_values: tuple[str, ...] | None = None
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """How the file is written, as arguments of :func:`bayes_hte.load_frame`."""
+        keys = ("separator", "decimal", "encoding", "missing_values")
+        return {key: getattr(self, key) for key in keys}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_hte.errors import DataError, MissingDependencyError, SpecError
+from bayes_hte.errors import (
+    DataError,
+    DoubtfulOptionWarning,
+    MissingDependencyError,
+    SpecError,
+)
 from bayes_hte.study.datasets import load_frame, load_jobs2
 from bayes_hte.study.study import MIN_UNITS_PER_ARM, Study
 
@@ -418,8 +423,10 @@ def test_a_level_that_a_reader_took_for_missing_is_named_as_such(spelled, tmp_pa
     said = (
         r"missing values in region .*If 'region' has a level spelled like one of .*keep_default_na"
     )
+    with pytest.warns(DoubtfulOptionWarning, match="read as missing values: 'region'"):
+        frame = load_frame("trial.csv", tmp_path)
     with pytest.raises(DataError, match=said):
-        build(load_frame("trial.csv", tmp_path))
+        build(frame)
 
 
 def test_numbers_that_are_missing_are_no_levels():
