@@ -13,7 +13,7 @@ from bayes_hte.components.learners import EFFECT_TERMS, get_learner, learner_ter
 from bayes_hte.components.propensity import TERMS as PROPENSITY_TERMS
 from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
 from bayes_hte.fitting.own_variation import check_mediator_varies
-from bayes_hte.study.spec import PriorSpec, Spec
+from bayes_hte.study.spec import PriorSpec, Spec, family_called
 from bayes_hte.study.study import Study
 from bayes_hte.surfaces.registry import is_forest
 from bayes_hte.surfaces.terms import FOREST, GP, Term
@@ -67,6 +67,10 @@ class Plan:
     propensity_covariate: bool = True
     means_by: str | None = None
     priors: tuple[PriorSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("family", "mediator_family"):
+            object.__setattr__(self, name, family_called(getattr(self, name)))
 
     @classmethod
     def of(

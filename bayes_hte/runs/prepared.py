@@ -14,6 +14,7 @@ from bayes_hte.fitting.doubts import check_declaration
 from bayes_hte.fitting.plan import Plan, check_plan, settled
 from bayes_hte.mixtures.likelihood.problem import MixtureProblem
 from bayes_hte.runs.mixture_stage import declared_problem
+from bayes_hte.study.columns import declared_columns
 from bayes_hte.study.datasets import load_frame
 from bayes_hte.study.declared import study_from_spec
 from bayes_hte.study.spec import Spec
@@ -69,6 +70,7 @@ def prepare(spec: Spec) -> Prepared:
     """
     frame = load_frame(spec.data.source, spec.folder, **spec.data.written)
     study, held_out = study_from_spec(spec, frame), None
+    frame = declared_columns(frame, spec.columns)
     if spec.held_out is not None:
         study, held_out = split(study, share=spec.held_out.share, seed=spec.held_out.seed)
     spec = settled(spec, study)

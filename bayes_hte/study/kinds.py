@@ -143,6 +143,17 @@ def check_levels(levels: np.ndarray | list, what: str) -> None:
         )
 
 
+def levels_in_use(column: pd.Series) -> tuple[str, ...]:
+    """Return the levels that a column has, as text: as its categories are ordered, else sorted.
+
+    Missing values are no level.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # Sorted by category; as text in the way the column itself becomes text.
+        return tuple(column.dropna().drop_duplicates().sort_values().astype(str))
+    return tuple(sorted(set(column.dropna().astype(str))))
+
+
 def label_text(column: pd.Series) -> np.ndarray:
     """Return labels as text, shape (row,); a whole number reads the same as int and as float."""
     if is_numeric(column) and (column == column.round()).all():

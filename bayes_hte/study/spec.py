@@ -12,6 +12,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
+# Families under the names that users of other software know them by.
+FAMILY_WORDS = {
+    "binomial": "bernoulli",
+    "binary": "bernoulli",
+    "logistic": "bernoulli",
+    "normal": "gaussian",
+    "count": "poisson",
+}
+
+
+def family_called(name: str) -> str:
+    """Return a family by a name of other software; another name is returned as it is."""
+    return FAMILY_WORDS.get(name, name) if isinstance(name, str) else name
+
+
 SurfaceName = Literal["forest", "gp", "additive", "linear"]
 NoiseName = Literal["constant", "by_arm", "varying"]
 LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"]
@@ -60,6 +75,29 @@ class Data:
         """How the file is written, as arguments of :func:`bayes_hte.load_frame`."""
         keys = ("separator", "decimal", "encoding", "missing_values")
         return {key: getattr(self, key) for key in keys}
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """One column of the data: its type, the order of its levels, or the event it records.
+
+    A table of the name of the column, ``[columns.smoker]``, holds the keys.
+    """
+
+    type: Literal["number", "category"] | None = None
+    order: tuple[str | int | float | bool, ...] = ()
+    event: str | int | float | bool | None = None
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """Words for one column and for its levels, in place of their names in the data.
+
+    A text stands for a table with `label` alone: ``depress2 = "depression"`` under ``[labels]``.
+    """
+
+    label: str = ""
+    levels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -253,6 +291,8 @@ class Spec:
         Tables whose absence has a meaning; None if absent.
     prior : tuple of PriorSpec
         The changed priors.
+    columns, labels : dict
+        What the file says of single columns, by their names; see `ColumnSpec` and `LabelSpec`.
     name : str
         Name of the file without its ending.
     text : str
@@ -276,6 +316,8 @@ class Spec:
     subgroups: SubgroupSpec = field(default_factory=SubgroupSpec)
     mixture: MixtureSpec | None = None
     report: ReportSpec = field(default_factory=ReportSpec)
+    columns: dict[str, ColumnSpec] = field(default_factory=dict)
+    labels: dict[str, LabelSpec] = field(default_factory=dict)
     name: str = "study"
     text: str = ""
     folder: Path = Path()

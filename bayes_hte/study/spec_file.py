@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bayes_hte.errors import SpecError, unknown_name
-from bayes_hte.study.spec import MixtureSpec, Spec
+from bayes_hte.study.spec import ColumnSpec, FamilyName, LabelSpec, MixtureSpec, Spec, family_called
 
 # Set by the reader of the file, never in it.
 _NOT_IN_FILE = ("text", "folder", "name")
@@ -102,9 +102,17 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise SpecError(f"{where} must be one of {_type_names(options)}, got {value!r}.")
         return value
     if origin is Literal:
+        value = family_called(value) if hint is FamilyName else value
         if value not in typing.get_args(hint):
             raise unknown_name(where, str(value), typing.get_args(hint))
         return value
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise SpecError(f"[{where}] must be a table, got {value!r}.")
+        item = typing.get_args(hint)[1]
+        return {name: _convert(item, v, f"{where}.{name}") for name, v in value.items()}
+    if hint is LabelSpec and isinstance(value, str):
+        return LabelSpec(value)
     if origin is tuple:
         if not isinstance(value, list):
             raise SpecError(f"{where} must be a list, got {value!r}.")
@@ -169,6 +177,8 @@ def _check(spec: Spec) -> None:
             f"{spec.name}: learner.beside compares total effects of studies without a mediator; "
             "remove it, or the mediator."
         )
+    for name, column in spec.columns.items():
+        _check_column(spec, name, column)
     if spec.mixture is not None:
         _check_mixture(spec, spec.mixture)
     for prior in spec.prior:
@@ -178,6 +188,17 @@ def _check(spec: Spec) -> None:
             raise SpecError(f"{spec.name}: prior scale must be positive, got {prior.scale}.")
         if prior.trees is not None and not prior.trees > 0:
             raise SpecError(f"{spec.name}: prior trees must be positive, got {prior.trees}.")
+
+
+def _check_column(spec: Spec, name: str, column: ColumnSpec) -> None:
+    """Check what is declared of a column against itself."""
+    where = f"{spec.name}: columns.{name}"
+    if column.event is not None and (column.order or column.type):
+        raise SpecError(f"{where}: an event has no order and no type; give the event alone.")
+    if column.order and column.type == "number":
+        raise SpecError(f"{where}: numbers are in order; remove order, or use type = 'category'.")
+    if len({str(level) for level in column.order}) < len(column.order):
+        raise SpecError(f"{where}.order names a level twice.")
 
 
 def _check_mixture(spec: Spec, mixture: MixtureSpec) -> None:

@@ -135,7 +135,7 @@ def test_there_are_shipped_study_files():
         ('title = "A', 'folder = "/tmp"\ntitle = "A', "unknown key in study 'folder'"),
         ('title = "A', 'text = "x"\ntitle = "A', "unknown key in study 'text'"),
         ('title = "A', 'name = "x"\ntitle = "A', "unknown key in study 'name'"),
-        ('title = "A', 'zzz = "x"\ntitle = "A', "'zzz'. Known: about, checks, data, held_out"),
+        ('title = "A', 'zzz = "x"\ntitle = "A', "'zzz'. Known: about, checks, columns, data, held_out"),
     ],
 )
 def test_an_unknown_key_is_refused_and_the_nearest_named(old, new, message):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -242,7 +244,7 @@ def test_a_cluster_is_no_covariate_as_well():
         ((1, 2), None, (1, 2)),
         ((False, True), None, (False, True)),
         ((False, True), True, (True, False)),
-        (("placebo", "drug"), None, ("drug", "placebo")),
+        (("placebo", "drug"), "drug", ("drug", "placebo")),
         (("placebo", "drug"), "placebo", ("placebo", "drug")),
     ],
 )
@@ -254,17 +256,34 @@ def test_the_reference_arm_comes_first_whatever_the_coding(levels, reference, ar
     np.testing.assert_array_equal(study.arm_index(), (codes == levels.index(arms[1])))
 
 
-@pytest.mark.parametrize(
-    ("ordered", "arms"), [(True, ("placebo", "drug")), (False, ("drug", "placebo"))]
-)
-def test_the_smaller_level_of_a_categorical_follows_its_order_if_it_declares_one(ordered, arms):
+@pytest.mark.parametrize("kind", [str, "category", "str", "string[pyarrow]", object])
+def test_text_needs_a_reference(kind):
+    frame = good_frame()
+    frame["treat"] = pd.Series(["placebo", "drug"] * (N // 2), index=frame.index).astype(kind)
+    with pytest.raises(DataError, match=r"'drug', 'placebo'.*reference='placebo'.*\[roles\]"):
+        build(frame)
+    study = build(frame, reference="placebo")
+    assert study.contrast == "drug vs placebo"
+    # Parts and copies of a study keep it.
+    assert study.subset(np.arange(20)).arms == study.arms
+
+
+@pytest.mark.parametrize("values", [[0, 1], [False, True], [1.0, 2.0], [Decimal(1), Decimal(2)]])
+@pytest.mark.parametrize("kind", [object, None])
+def test_numbers_and_truth_values_need_no_reference(values, kind):
+    frame = good_frame()
+    frame["treat"] = pd.Series(values * (N // 2), index=frame.index, dtype=kind)
+    assert build(frame).arms == tuple(values)
+
+
+def test_an_ordered_categorical_needs_no_reference():
     # Levels nobody received do not count.
     values = pd.Categorical(
         np.where(np.arange(N) % 2, "drug", "placebo"),
         categories=["surgery", "placebo", "drug"],
-        ordered=ordered,
+        ordered=True,
     )
-    assert build(good_frame().assign(treat=values)).arms == arms
+    assert build(good_frame().assign(treat=values)).arms == ("placebo", "drug")
 
 
 # ---------------------------------------------------------------- the caller's data, identity
