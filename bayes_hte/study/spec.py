@@ -24,7 +24,7 @@ FAMILY_WORDS = {
 
 def family_called(name: str) -> str:
     """Return a family by a name of other software; another name is returned as it is."""
-    return FAMILY_WORDS.get(name, name) if isinstance(name, str) else name
+    return FAMILY_WORDS.get(name.lower(), name) if isinstance(name, str) else name
 
 
 SurfaceName = Literal["forest", "gp", "additive", "linear"]

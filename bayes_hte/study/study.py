@@ -28,7 +28,7 @@ from bayes_hte.study.frames import (
 from bayes_hte.study.kinds import (
     check_covariate,
     check_levels,
-    described,
+    distinct,
     is_numeric,
     label_text,
     levels_in_use,
@@ -173,6 +173,8 @@ class Study:
         numeric_column(frame[roles.outcome], "outcome")
         if roles.mediator is not None:
             numeric_column(frame[roles.mediator], "mediator")
+        if roles.cluster is not None:
+            distinct(frame[roles.cluster], "cluster")
         for name in roles.covariates:
             check_covariate(frame[name])
         _check_variation(frame, roles)
@@ -454,13 +456,7 @@ def _levels(treatment: pd.Series) -> list[Any]:
     """Return the observed levels: in an ordered categorical's order, else sorted."""
     if isinstance(treatment.dtype, pd.CategoricalDtype) and treatment.cat.ordered:
         return treatment.cat.remove_unused_categories().cat.categories.tolist()
-    try:
-        levels = treatment.unique().tolist()
-    except TypeError as error:
-        raise DataError(
-            f"treatment {treatment.name!r} holds {described(treatment)}, which are no levels; "
-            "recode it as numbers or text."
-        ) from error
+    levels = distinct(treatment, "treatment")
     try:
         return sorted(levels)
     except TypeError:
