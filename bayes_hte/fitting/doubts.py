@@ -6,22 +6,20 @@ doubted only where nobody chose it: where it was left at its default.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
-from scipy import stats
 
 from bayes_hte.errors import DataError, DoubtfulOptionWarning, SpecError, warn
 from bayes_hte.fitting.plan import Plan
+from bayes_hte.study.overview import likely_family
 from bayes_hte.study.spec import Spec
+from bayes_hte.study.spec_file import stated
 from bayes_hte.study.study import Study
 
 # The default family, an object of its own: `is` distinguishes it from the same text of a user.
 # (scikit-learn allows no subclass of text as the default of an estimator's option.)
 GAUSSIAN = str(b"gaussian", "ascii")
-# Whole numbers look like events counted where 0 occurs, the mean is small and the right tail long.
-LARGEST_MEAN, LEAST_SKEWNESS = 5.0, 0.5
 # Beyond these a minimal important difference is strange: a risk, and standard deviations.
 LARGEST_RISK, LARGEST_SD = 0.5, 1.0
 
@@ -114,9 +112,9 @@ def check_declaration(spec: Spec, study: Study) -> None:
                 f"difference can reach it; it is in the units of {name!r}.",
                 DoubtfulOptionWarning,
             )
-    declared = tomllib.loads(spec.text)
-    stated = [role for role in ("outcome", "mediator") if "family" in declared.get(role, {})]
-    warn_of_families(study, Plan.from_spec(spec), stated=stated)
+    declared = stated(spec)
+    named = [role for role in ("outcome", "mediator") if "family" in declared.get(role, {})]
+    warn_of_families(study, Plan.from_spec(spec), stated=named)
 
 
 def check_controlled_values(study: Study, values: Sequence[float]) -> None:
@@ -152,12 +150,7 @@ def _better_families(values: np.ndarray) -> Iterator[str]:
             f"has the values {distinct[0]:g} and {distinct[1]:g} only, and its family was left at "
             f"gaussian: {code}use 'bernoulli', which models a probability"
         )
-    elif (
-        (values == np.round(values)).all()
-        and distinct[0] == 0
-        and values.mean() <= LARGEST_MEAN
-        and stats.skew(values) >= LEAST_SKEWNESS
-    ):
+    elif likely_family(values) != "gaussian":
         yield (
             "looks like a count of events, and its family was left at gaussian: use 'poisson' or "
             "'negative_binomial'"

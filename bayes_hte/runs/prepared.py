@@ -47,13 +47,20 @@ class Prepared:
     mixture: MixtureProblem | None
 
 
-def prepare(spec: Spec) -> Prepared:
+def declared_frame(spec: Spec) -> pd.DataFrame:
+    """Load the data of a study file, as they are written."""
+    return load_frame(spec.data.source, spec.folder, **spec.data.written)
+
+
+def prepare(spec: Spec, frame: pd.DataFrame | None = None) -> Prepared:
     """Load the data of a study file and check everything that can be checked without sampling.
 
     Parameters
     ----------
     spec : Spec
         The study file.
+    frame : DataFrame, optional
+        Its data, if they are loaded already.
 
     Returns
     -------
@@ -68,7 +75,7 @@ def prepare(spec: Spec) -> Prepared:
     NotIdentifiedError
         If the declared mixture is not identified.
     """
-    frame = load_frame(spec.data.source, spec.folder, **spec.data.written)
+    frame = declared_frame(spec) if frame is None else frame
     study, held_out = study_from_spec(spec, frame), None
     frame = declared_columns(frame, spec.columns)
     if spec.held_out is not None:

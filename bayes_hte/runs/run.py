@@ -22,12 +22,11 @@ from bayes_hte.runs.effect_stage import draws_and_checks
 from bayes_hte.runs.fits import fit_study
 from bayes_hte.runs.mixture_stage import fit_classes, saved_classes
 from bayes_hte.runs.prepared import prepare
-from bayes_hte.runs.run_file import provenance_of, read_run, write_run
+from bayes_hte.runs.run_file import provenance_of, read_run, saved_spec, write_run
 from bayes_hte.runs.saved_checks import check_from
 from bayes_hte.runs.stage_runner import Clock, Say, StageRunner
 from bayes_hte.store import find_stage
 from bayes_hte.study.spec import Spec
-from bayes_hte.study.spec_file import parse_spec
 
 REPORT_FILE = "report.html"
 STAGE_FOLDER = "posterior"
@@ -145,7 +144,7 @@ def report_from_saved(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     saved = read_run(folder)
-    spec = parse_spec(saved["spec"], name=saved["name"], folder=Path(saved["folder"]))
+    spec = saved_spec(saved)
     prepared, provenance = prepare(spec), saved["provenance"]
     if prepared.study.fingerprint() != provenance["data_fingerprint"]:
         raise SavedResultError(

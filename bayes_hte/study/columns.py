@@ -15,7 +15,9 @@ from bayes_hte.study.spec import ColumnSpec
 _SHOWN = 5
 
 
-def declared_columns(frame: pd.DataFrame, declared: Mapping[str, ColumnSpec]) -> pd.DataFrame:
+def declared_columns(
+    frame: pd.DataFrame, declared: Mapping[str, ColumnSpec], *, new_rows: bool = False
+) -> pd.DataFrame:
     """Return a frame with its columns as declared.
 
     Parameters
@@ -24,6 +26,9 @@ def declared_columns(frame: pd.DataFrame, declared: Mapping[str, ColumnSpec]) ->
         The data as read.
     declared : mapping of str to ColumnSpec
         What the study file says of some of its columns.
+    new_rows : bool, default False
+        Whether these are rows to predict: a column may be absent, events are left as they are, and
+        a level without a place in the order stays what it is.
 
     Returns
     -------
@@ -40,9 +45,12 @@ def declared_columns(frame: pd.DataFrame, declared: Mapping[str, ColumnSpec]) ->
     """
     changed = {}
     for name, column in declared.items():
+        if new_rows and (name not in frame.columns or column.event is not None):
+            continue
         if name not in frame.columns:
             raise unknown_name("column of [columns]", name, frame.columns, DataError)
-        changed[name] = _declared(frame[name], column)
+        levels = new_rows and (column.order or column.type == "category")
+        changed[name] = _text(frame[name]) if levels else _declared(frame[name], column)
     return with_columns(frame, changed)
 
 

@@ -299,6 +299,10 @@ class Spec:
         The file as read; hashed and stored with the results.
     folder : pathlib.Path
         Folder of the file; relative data paths start here.
+    changes : tuple of str
+        Keys that were given in another place than the file, as ``"sampler.draws = 100"``.
+    quick : bool
+        Whether the analysis was cut down to a first look.
     """
 
     title: str
@@ -321,7 +325,13 @@ class Spec:
     name: str = "study"
     text: str = ""
     folder: Path = Path()
+    changes: tuple[str, ...] = ()
+    quick: bool = False
 
     def hash(self) -> str:
-        """Return the SHA-256 of the file's text: the identity of the declared analysis."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """Return the SHA-256 of the file's text: the identity of the declared analysis.
+
+        What was changed outside of the file counts as well.
+        """
+        changed = [*(["quick"] if self.quick else []), *self.changes]
+        return hashlib.sha256("\n".join([self.text, *changed]).encode()).hexdigest()
