@@ -17,6 +17,7 @@ from bayes_hte.runs.mixture_stage import declared_problem
 from bayes_hte.study.columns import declared_columns
 from bayes_hte.study.datasets import load_frame
 from bayes_hte.study.declared import study_from_spec
+from bayes_hte.study.labels import labelled_study
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 from bayes_hte.trust.unseen import split
@@ -83,6 +84,7 @@ def prepare(spec: Spec, frame: pd.DataFrame | None = None) -> Prepared:
     spec = settled(spec, study)
     check_plan(study, Plan.from_spec(spec))
     check_declaration(spec, study)
+    _check_labels(spec, frame, study)
     return Prepared(
         spec=spec,
         study=study,
@@ -90,6 +92,14 @@ def prepare(spec: Spec, frame: pd.DataFrame | None = None) -> Prepared:
         control=_negative_control(spec, frame, study),
         mixture=declared_problem(spec, frame, study),
     )
+
+
+def _check_labels(spec: Spec, frame: pd.DataFrame, study: Study) -> None:
+    """Refuse labels of columns or levels that the data lack, before anything is sampled."""
+    for name in spec.labels:
+        if name not in frame.columns:
+            raise unknown_name("column of [labels]", name, frame.columns, DataError)
+    labelled_study(study, spec.labels)
 
 
 def _negative_control(spec: Spec, frame: pd.DataFrame, study: Study) -> pd.Series | None:
