@@ -18,7 +18,12 @@ from bayes_hte.runs.prepared import Prepared
 from bayes_hte.runs.subgroups import find_subgroups, judge_subgroups, subgroup_evidence
 from bayes_hte.seeds import stage_seed
 from bayes_hte.sensitivity import Sensitivity, sensitivity
-from bayes_hte.study.labels import labelled_roles, labelled_study, labelled_text
+from bayes_hte.study.labels import (
+    labelled_roles,
+    labelled_study,
+    labelled_table,
+    labelled_text,
+)
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 from bayes_hte.trust.rule import judge
@@ -55,9 +60,16 @@ def assemble(
     spec, study, unit = prepared.spec, prepared.study, draws.effects
     # From here on readers see the words of the study file; what was sampled is not touched.
     labels = spec.labels
+    checks = tuple(
+        replace(
+            check,
+            text=labelled_text(check.text, labels),
+            table=labelled_table(check.table, study, labels),
+        )
+        for check in checks
+    )
     study = labelled_study(study, labels)
     spec = replace(spec, roles=labelled_roles(spec.roles, labels))
-    checks = tuple(replace(c, text=labelled_text(c.text, labels)) for c in checks)
     seed, better = spec.sampler.seed, spec.outcome.better
     groups = find_subgroups(unit, study, spec, seed=seed)
     rng = np.random.default_rng(stage_seed(seed, "classical"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -99,10 +100,9 @@ def _study_lines(prepared: Prepared) -> Iterator[str]:
 def _data_lines(spec: Spec, frame: pd.DataFrame) -> Iterator[str]:
     """Describe the columns that have a role, as far as they can be described."""
     roles = spec.roles
-    try:
+    # What is refused is among the problems.
+    with contextlib.suppress(BayesHTEError):
         frame = declared_columns(frame, spec.columns)
-    except BayesHTEError:
-        pass  # It is among the problems.
     used = [c for c in _columns(roles) if list(frame.columns).count(c) == 1]
     views = overview(frame[used])
     if roles.treatment in views:
@@ -113,7 +113,7 @@ def _data_lines(spec: Spec, frame: pd.DataFrame) -> Iterator[str]:
 
 def _arms(frame: pd.DataFrame, views: dict[str, ColumnView], roles: RoleSpec) -> Iterator[str]:
     arms = views[roles.treatment]
-    if not 2 <= len(arms.counts):
+    if not len(arms.counts) >= 2:
         return
     if len(arms.counts) > 2 or arms.missing:
         missing = f"; {arms.missing} missing" if arms.missing else ""
@@ -199,9 +199,7 @@ def _bind(spec: Spec, frame: pd.DataFrame, roles: RoleSpec) -> None:
     position = np.arange(len(frame))
     stand_ins = {_OUTCOME: position / 7 % 1, _ARM: position % 2, _COVARIATE: position // 2 % 3}
     declared = {name: c for name, c in spec.columns.items() if name in _columns(roles)}
-    study_from_spec(
-        replace(spec, roles=roles, columns=declared), with_columns(frame, stand_ins)
-    )
+    study_from_spec(replace(spec, roles=roles, columns=declared), with_columns(frame, stand_ins))
 
 
 def _columns(roles: RoleSpec) -> list[str]:

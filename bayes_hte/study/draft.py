@@ -43,7 +43,7 @@ class _Target:
     """
 
     column: str
-    values: np.ndarray
+    observed: np.ndarray
     family: str
     event: Any = None
     other: Any = None
@@ -249,14 +249,16 @@ def _missing(frame: pd.DataFrame, treatment: str) -> list[str]:
 
 
 def _outcome(y: _Target) -> list[str]:
-    least, because = sensible_difference(y.values, y.family)
+    least, because = sensible_difference(y.observed, y.family)
     return [
         "[outcome]",
         'better = "higher"  # QUESTION: "higher" or "lower", whichever is good for the patient',
         f"minimal_important_difference = {least:g}  # QUESTION: the smallest that matters to them",
         f"because = {_text(because)}",
         f"family = {_text(y.family)}  # {_why_family(y)}",
-        '# unit = "..."  # of the outcome, in words',
+        'unit = "probability"'
+        if y.family == "bernoulli"
+        else '# unit = "..."  # of the outcome, in words',
     ]
 
 
@@ -269,7 +271,7 @@ def _why_family(target: _Target) -> str:
         return "two values"
     if target.family == "gaussian":
         return 'numbers; "student_t" if there are outliers'
-    mean, var = target.values.mean(), target.values.var()
+    mean, var = target.observed.mean(), target.observed.var()
     return f"whole numbers from 0, mean {mean:.2g}, variance {var:.2g}"
 
 
@@ -290,8 +292,11 @@ def _columns(targets: list[_Target], covariates: list[ColumnView]) -> Iterator[l
             continue
         line = f"event = {_value(target.event)}  # counts as 1; the other is {_value(target.other)}"
         ask = f"# QUESTION: the level of {target.column} that counts as 1"
-        yield [f"[columns.{_text(target.column)}]", *([line] if target.known else [ask, f"# {line}"])]
-    ordered = [v for v in covariates if v.kind is Kind.CATEGORY and 2 < v.n_values and v.counts]
+        yield [
+            f"[columns.{_text(target.column)}]",
+            *([line] if target.known else [ask, f"# {line}"]),
+        ]
+    ordered = [v for v in covariates if v.kind is Kind.CATEGORY and v.n_values > 2 and v.counts]
     coded = [v for v in covariates if v.codes]
     if ordered:
         yield [

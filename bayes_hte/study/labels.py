@@ -15,8 +15,9 @@ from typing import Any
 import pandas as pd
 
 from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.names import WORDS
 from bayes_hte.study.frames import with_columns
-from bayes_hte.study.kinds import is_numeric, label_text, levels_in_use
+from bayes_hte.study.kinds import Kind, is_numeric, kind_of, label_text, levels_in_use
 from bayes_hte.study.spec import LabelSpec
 from bayes_hte.study.study import Roles, Study
 
@@ -97,6 +98,48 @@ def labelled_text(text: str, labels: Labels) -> str:
         if label.label:
             text = re.sub(rf"(['\"]){re.escape(name)}\1", repr(label.label), text)
     return text
+
+
+def labelled_table(table: pd.DataFrame, study: Study, labels: Labels) -> pd.DataFrame:
+    """Put labels into a table that was saved under the names of the data.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Its texts, in columns and in the index, may be names of covariates, arms, or levels written
+        ``"covariate=level"``.
+    study : Study
+        Under the names of the data.
+    labels : mapping of str to LabelSpec
+        By the names of columns.
+
+    Returns
+    -------
+    DataFrame
+    """
+    words: dict[Any, str] = {}
+    for name, label in labels.items():
+        # The package calls parts of a model so, in columns of its own.
+        if name in study.roles.covariates and name not in WORDS:
+            words[name] = named(name, labels)
+        for level, word in label.levels.items():
+            words[f"{name}={level}"] = f"{named(name, labels)}={word}"
+            if name == study.roles.treatment:
+                words[level] = word
+    if not words:
+        return table
+
+    def put(value: Any) -> Any:
+        return words.get(value, value) if isinstance(value, str) else value
+
+    texts = [c for c in table.columns if kind_of(table[c]) is Kind.CATEGORY]
+    table = with_columns(table, {c: table[c].map(put) for c in texts})
+    index = table.index
+    if isinstance(index, pd.MultiIndex):
+        return table.set_axis(index.set_levels([level.map(put) for level in index.levels]))
+    if isinstance(index.dtype, pd.StringDtype) or index.dtype == object:
+        return table.set_axis(index.map(put).rename(index.name))
+    return table
 
 
 def _words(column: pd.Series, label: LabelSpec, name: str) -> dict[str, str]:

@@ -103,13 +103,13 @@ def overview(frame: pd.DataFrame) -> dict[str, ColumnView]:
 def _view(column: pd.Series) -> ColumnView:
     kind, name = kind_of(column), str(column.name)
     try:
-        counts = column.value_counts(sort=False)
+        n_values, counts = column.nunique(), column.value_counts(sort=False)
     except (TypeError, NotImplementedError):
         return ColumnView(name, Kind.UNUSABLE, int(column.isna().sum()), {}, 0, _why(kind))
-    n_values = len(counts)
     # Categories in their order, text sorted.
     ordered = isinstance(column.dtype, pd.CategoricalDtype)
     text = None if kind is Kind.NUMBER or ordered else lambda index: index.astype(str)
+    counts = counts[counts > 0]
     shown = counts.sort_index(key=text) if n_values <= MANY else counts
     listed = {v: int(n) for v, n in shown.items()} if n_values <= MANY else {}
     reason = _reason(column, kind, n_values)

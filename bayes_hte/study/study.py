@@ -103,8 +103,9 @@ class Study:
         Parameters
         ----------
         df : pandas.DataFrame
-            One row per unit (or a frame of polars, or a table of Arrow, through narwhals). Copied, never changed. Its index labels the units in every result;
-            an index of several levels becomes text (``"3, b"``).
+            One row per unit (or a frame of polars or a table of Arrow, through narwhals). Copied,
+            never changed. Its index labels the units in every result; an index of several levels
+            becomes text (``"3, b"``).
         outcome, treatment : str
             Column names. The outcome is numeric, and the treatment has exactly two distinct values.
         covariates : sequence of str
@@ -127,8 +128,8 @@ class Study:
         DataError
             If a name is not text, or a column is absent, doubled or plays two parts; if the
             treatment has not exactly two levels, holds text without a `reference`, or an arm has
-            fewer than five units; if any used value is missing or infinite; if a column does not vary, or holds values that its role
-            cannot use. The message says what to try.
+            fewer than five units; if any used value is missing or infinite; if a column does not
+            vary, or holds values that its role cannot use. The message says what to try.
 
         Examples
         --------
@@ -380,12 +381,11 @@ def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
 
 def _own_copy(df: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     """Return a copy of the used columns with plain types and labels of units of its own."""
-    frame = df.loc[:, list(roles.columns)].copy()
-    # Treatments and clusters are levels, of any type.
-    for name in roles.columns:
-        if name not in (roles.treatment, roles.cluster):
-            frame[name] = plain(frame[name])
-    frame.columns.name = None
+    # Treatments and clusters are levels, of any type. Built at once: column by column, frames of
+    # many columns become slow.
+    levels = (roles.treatment, roles.cluster)
+    columns = {name: df[name] if name in levels else plain(df[name]) for name in roles.columns}
+    frame = pd.DataFrame(columns, index=df.index, columns=list(roles.columns), copy=True)
     return frame.set_axis(unit_labels(frame.index, roles.columns), axis=0)
 
 

@@ -21,7 +21,9 @@ def written(tmp_path, text, encoding="utf-8"):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "utf-16-le"])
-@pytest.mark.parametrize(("separator", "decimal"), [(",", "."), (";", ","), ("\t", ","), ("|", ".")])
+@pytest.mark.parametrize(
+    ("separator", "decimal"), [(",", "."), (";", ","), ("\t", ","), ("|", ".")]
+)
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_the_way_a_file_is_written_does_not_matter(tmp_path, encoding, separator, decimal, ends):
     text = FRAME.to_csv(index=False, sep=separator, decimal=decimal, lineterminator=ends)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-
 from decimal import Decimal
 
 import numpy as np
@@ -160,12 +159,20 @@ def test_an_arm_with_too_few_units_is_refused_with_the_counts():
     assert build(enough).arm_index().sum() == MIN_UNITS_PER_ARM
 
 
-def test_more_covariates_than_the_rows_allow_are_refused():
+def test_there_may_be_more_covariates_than_rows():
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 11))).add_prefix("x")
     frame = wide.assign(score=np.arange(12.0), treat=np.arange(12) % 2)
-    with pytest.raises(DataError, match="13 in all are needed for 11 covariates"):
-        build(frame, covariates=list(wide.columns))
-    assert build(frame, covariates=list(wide.columns[:10])).n_units == 12
+    frame = pd.concat([frame, wide.add_suffix(" again") ** 2], axis=1)
+    covariates = [*wide.columns, *(f"{name} again" for name in wide.columns)]
+    assert build(frame, covariates=covariates).n_units == 12
+
+
+def test_hundreds_of_columns_make_no_fragmented_frame():
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(N, 150))).add_prefix("x")
+    frame = pd.concat([good_frame(), wide.set_axis(good_frame().index)], axis=1)
+    study = build(frame, covariates=list(wide.columns))
+    # A fragmented frame warns when columns are added, and warnings are errors here.
+    assert study.with_covariate("more", np.arange(N)).n_units == N
 
 
 @pytest.mark.parametrize(
