@@ -26,12 +26,13 @@ MOSTLY_MISSING = 0.5
 MANY = 12
 _CODES = 6
 _IDENTIFIER = re.compile(
-    r"(^|[_. ])(id|ids|uid|pid|nr|seqn|rownames?|row|index|record|subject|patient)$"
-    r"|^(unnamed: \d+|\w+_?id|\w+\.?ID)$"
+    r"(^|[_. ])(id|ids|uid|pid|nr|no|seqn|rownames?|row|index|record|subject|patient)$"
+    r"|^unnamed: \d+$|(patient|subject|person|record|case|study)id$",
+    re.IGNORECASE,
 )
 _CONTROL = re.compile(
     r"\b(control|controls|placebo|sham|usual|standard|untreated|observation|obs|none|no|never|"
-    r"reference|comparator|tau|false|off|without)\b"
+    r"comparator|false|without)\b"
 )
 _HAPPENED = re.compile(
     r"\b(yes|y|true|event|dead|died|death|deceased|positive|present|case|failure|failed|relapse|"
