@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from bayes_hte.study.spec import ReportSpec, Spec
 
 DONE, REFUSED, UNHEALTHY, INTERRUPTED = 0, 2, 3, 130
+# Digits of predicted numbers, in files and on the terminal.
+_DIGITS = "%.6g"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -227,10 +229,10 @@ def _predict(options: argparse.Namespace) -> int:
 
     found = predict_rows(options.folder, options.data)
     if options.output is None:
-        print(found.table.to_csv(index_label=found.table.index.name), end="")
+        print(found.table.to_csv(float_format=_DIGITS), end="")
     else:
         try:
-            found.table.to_csv(options.output, index_label=found.table.index.name)
+            found.table.to_csv(options.output, float_format=_DIGITS)
         except OSError as error:
             raise SpecError(f"cannot write {options.output}: {error.strerror}.") from error
     for line in found.notes:
