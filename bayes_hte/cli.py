@@ -1,4 +1,4 @@
-"""The command line: ``bayes-hte run | check | report | models``.
+"""The command line: ``bayes-hte new | check | run | report | predict | models``.
 
 Exit status 0: done; 2: the request cannot be carried out (one or two lines say why); 3: done, but
 the sampling failed its health checks, so the results must not be used.
@@ -7,6 +7,7 @@ the sampling failed its health checks, so the results must not be used.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,13 +15,16 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayes_hte.errors import BayesHTEError, unknown_name
+from bayes_hte import __version__
+from bayes_hte.errors import BayesHTEError, SpecError, unknown_name
 
 if TYPE_CHECKING:
     from bayes_hte.runs.run import Run
     from bayes_hte.study.spec import Spec
 
 DONE, REFUSED, UNHEALTHY, INTERRUPTED = 0, 2, 3, 130
+# Digits of predicted numbers, in files and on the terminal.
+_DIGITS = "%.6g"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,8 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit status; see the module.
     """
-    options = _parser().parse_args(arguments)
-    commands = {"run": _run, "check": _check, "report": _report, "models": _models}
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return DONE
+    commands = {
+        "new": _new,
+        "check": _check,
+        "run": _run,
+        "report": _report,
+        "predict": _predict,
+        "models": _models,
+    }
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning
@@ -61,19 +76,52 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bayes-hte",
         description="For whom does the treatment work, through what, and how sure are we?",
+        epilog="Your own data: bayes-hte new data.csv --outcome Y --treatment T; answer the "
+        "questions in data.toml; bayes-hte check data.toml; bayes-hte run data.toml. "
+        "bayes-hte COMMAND --help explains a command.",
     )
+    parser.add_argument("--version", action="version", version=f"bayes-hte {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    new = commands.add_parser("new", help="write a commented study file for a CSV file")
+    new.add_argument("data", help="path of a CSV file; FILE.csv gets FILE.toml beside it")
+    new.add_argument("--outcome", required=True, metavar="COLUMN")
+    new.add_argument("--treatment", required=True, metavar="COLUMN")
+    new.add_argument("--mediator", metavar="COLUMN")
+    new.add_argument("--cluster", metavar="COLUMN")
+    new.add_argument("--force", action="store_true", help="replace a study file that exists")
+    check = commands.add_parser("check", help="check a study file and its data; samples nothing")
+    _add_study(check)
     run = commands.add_parser("run", help="run a study file from data to report")
-    run.add_argument("study", help="path of a study file, or the name of a shipped one")
+    _add_study(run)
     run.add_argument("-o", "--output", help="folder for results (default: results/<study>)")
     run.add_argument("--quiet", action="store_true", help="no lines or bars on the progress")
-    check = commands.add_parser("check", help="check a study file and its data; samples nothing")
-    check.add_argument("study", help="path of a study file, or the name of a shipped one")
     report = commands.add_parser("report", help="write the report again from saved results")
     report.add_argument("folder", help="folder of a finished run")
+    predict = commands.add_parser("predict", help="expected outcomes and effects of new rows")
+    predict.add_argument("folder", help="folder of a finished run")
+    predict.add_argument("data", help="CSV file with the covariates of the study")
+    predict.add_argument("-o", "--output", help="CSV file to write (default: standard output)")
     commands.add_parser("models", help="list the shipped study files")
     return parser
+
+
+def _add_study(command: argparse.ArgumentParser) -> None:
+    """Add the study file and what changes it."""
+    command.add_argument("study", help="path of a study file, or the name of a shipped one")
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="a first look: few draws, no halves, no refutations; marked in the report",
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="KEY=VALUE",
+        help="change a key of the study file, sampler.draws=100; may be repeated; recorded",
+    )
 
 
 def shipped_studies() -> dict[str, Path]:
@@ -89,25 +137,57 @@ def shipped_studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def _load(study: str) -> Spec:
+def _load(options: argparse.Namespace) -> Spec:
     from bayes_hte.study.spec_file import load_spec
 
+    study, changed = options.study, {"changes": options.changes, "quick": options.quick}
     path = Path(study)
     if path.suffix == ".toml" or path.exists():
-        return load_spec(path)
+        return load_spec(path, **changed)
     shipped = shipped_studies()
     if study not in shipped:
         raise unknown_name("study (a path ending in .toml, or a shipped name)", study, shipped)
-    return load_spec(shipped[study])
+    return load_spec(shipped[study], **changed)
+
+
+def _new(options: argparse.Namespace) -> int:
+    from bayes_hte.study.draft import draft_study_file
+
+    data = Path(options.data)
+    path = data.with_suffix(".toml")
+    if path.exists() and not options.force:
+        raise SpecError(f"{path} exists already; --force replaces it.")
+    text = draft_study_file(
+        data,
+        outcome=options.outcome,
+        treatment=options.treatment,
+        mediator=options.mediator,
+        cluster=options.cluster,
+    )
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"cannot write {path}: {error.strerror}.") from error
+    print(f"{path} written; answer the lines marked QUESTION:")
+    for line in text.splitlines():
+        if "QUESTION" in line and not line.startswith("# Lines"):
+            print(f"  {line.strip().removeprefix('# ')}")
+    print(f"then: bayes-hte check {path}")
+    return DONE
 
 
 def _run(options: argparse.Namespace) -> int:
-    spec = _load(options.study)
-    folder = Path(options.output or Path("results") / spec.name)
+    spec = _load(options)
+    named = f"{spec.name}-quick" if spec.quick else spec.name
+    folder = Path(options.output or Path("results") / named)
     print(f"{spec.title}\nresults go to {folder}")
+    if spec.quick:
+        print("a first look: few draws, no halves, no refutations; not the analysis")
     from bayes_hte.runs.run import run_study
 
     command = f"bayes-hte run {options.study}" + (f" -o {options.output}" if options.output else "")
+    command += " --quick" if options.quick else ""
+    command += "".join(f" --set {shlex.quote(change)}" for change in options.changes)
     quiet = {"progress": False, "say": lambda _: None} if options.quiet else {}
     done = run_study(spec, folder, command=command, **quiet)
     print("", *done.answer, f"report: {folder / 'report.html'}", sep="\n")
@@ -123,22 +203,39 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    spec = _load(options.study)
-    from bayes_hte.runs.prepared import prepare
+    spec = _load(options)
+    from bayes_hte.runs.study_check import check_study
 
-    prepared = prepare(spec)
-    study, away = prepared.study, prepared.held_out
-    counts = study.frame[study.roles.treatment].value_counts()
-    print(f"{spec.title}")
-    by_arm = ", ".join(f"{counts[a]} {a}" for a in study.arms)
-    print(f"{study.n_units} units: {by_arm}" + (f"; {away.n_units} more held out" if away else ""))
-    print(f"roles: {', '.join(study.roles.columns)}")
-    if prepared.mixture is not None:
-        from bayes_hte.runs.answer import reached
-
-        print(f"mixture: the declared graph reaches {reached(prepared.mixture.graph)}")
-    print(f"spec {spec.hash()[:12]}, data {study.fingerprint()[:12]}: ready to run")
+    found = check_study(spec)
+    print("\n".join([spec.title, *found.lines]))
+    if found.problems:
+        raise SpecError(_listed(found.problems))
+    print(f"spec {spec.hash()[:12]}, data {found.fingerprint[:12]}: ready to run")
     return DONE
+
+
+def _listed(problems: Sequence[str]) -> str:
+    """Return one problem as it is, several as a numbered list."""
+    if len(problems) == 1:
+        return problems[0]
+    numbered = (f"  {i}. {problem}" for i, problem in enumerate(problems, start=1))
+    return "\n".join([f"{len(problems)} problems:", *numbered])
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from bayes_hte.runs.prediction import predict_rows
+
+    found = predict_rows(options.folder, options.data)
+    if options.output is None:
+        print(found.table.to_csv(float_format=_DIGITS), end="")
+    else:
+        try:
+            found.table.to_csv(options.output, float_format=_DIGITS)
+        except OSError as error:
+            raise SpecError(f"cannot write {options.output}: {error.strerror}.") from error
+    for line in found.notes:
+        print(line, file=sys.stderr)
+    return DONE if found.healthy else UNHEALTHY
 
 
 def _models(options: argparse.Namespace) -> int:

@@ -39,7 +39,8 @@ class EffectEstimator(BaseEstimator):
     learner, surface, stack_with, family, noise, propensity_covariate, means_by, priors : optional
         The models, as in :func:`bayes_hte.fit`.
     reference : optional
-        The level of the treatment that effects are taken against; default the smaller one.
+        The level of the treatment that effects are taken against; default False or the smaller
+        number. For text it must be given.
     seed : int, optional
         Same seed, same numbers. By default one is drawn, and kept as ``fit_.seed``.
     draws, tune, chains, cores, progress : optional

@@ -171,6 +171,83 @@ def test_check_says_what_is_probably_not_meant(trial, capsys):
     assert "no two probabilities differ by 1 or more" in capsys.readouterr().err
 
 
+def test_check_lists_every_problem_at_once(trial, capsys):
+    frame = pd.read_csv(trial.parent / "trial.csv")
+    frame["treat"] = frame["treat"].map({0: "booklet", 1: "training"})
+    frame["m"] = "some"
+    frame["x1"] = [f"text {i}" for i in range(len(frame))]
+    frame.to_csv(trial.parent / "trial.csv", index=False)
+    text = trial.read_text(encoding="utf-8").replace('"x2"', '"x2", "nowhere"')
+    text = text.replace("reference = 0\n", "")
+    trial.write_text(text + "[columns.site]\norder = ['north']\n", encoding="utf-8")
+    assert cli.main(["check", str(trial)]) == cli.REFUSED
+    shown = capsys.readouterr()
+    assert "5 problems" in shown.err
+    for said in (
+        "reference='booklet' or reference='training'",
+        "mediator 'm' must be numeric",
+        "x1' has 120 levels in 120 units",
+        "unknown column 'nowhere'",
+        "columns.site.order lacks 'south', 'west'",
+    ):
+        assert said in shown.err
+    # The data are described all the same.
+    assert "120 rows" in shown.out
+    assert "y, mean (sd, units) by arm: booklet" in shown.out
+
+
+def test_check_describes_the_study_and_its_cost(trial, capsys):
+    frame = pd.read_csv(trial.parent / "trial.csv")
+    frame.loc[:3, "site"] = "island"
+    frame.to_csv(trial.parent / "trial.csv", index=False)
+    options = ["--set", "subgroups.honest=true", "--set", "checks.other_seeds=2"]
+    assert cli.main(["check", str(trial), *options]) == cli.DONE
+    shown = capsys.readouterr().out
+    assert "contrast: treated vs control" in shown
+    assert "site: levels of fewer than 10 units: island 4" in shown
+    assert "minimal important difference: 0.2 declared" in shown
+    assert "one fifth of the standard deviation" in shown
+    assert "fits: 5 (1 the study, 2 halves, 2 other seeds), each of 3 models; expect about" in shown
+
+
+def test_the_bare_command_helps_and_tells_its_version(capsys):
+    assert cli.main([]) == cli.DONE
+    shown = capsys.readouterr().out
+    assert "bayes-hte new data.csv" in shown
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("bayes-hte ")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("sampler.drawz=3", "Did you mean 'draws'"), ("draws", "--set takes a key")],
+)
+def test_a_change_that_is_not_understood_is_refused(trial, capsys, change, said):
+    assert cli.main(["check", str(trial), "--set", change]) == cli.REFUSED
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_labels_and_changes_reach_the_report_without_new_draws(copy, no_checks, capsys):
+    path = copy / "trial.toml"
+    labels = '[labels]\ny = "well-being"\nsite = { label = "clinic", levels = { north = "A" } }\n'
+    path.write_text(path.read_text() + labels)
+    assert rerun(copy, "--set", "outcome.unit=marks") == cli.UNHEALTHY
+    assert "sampling" not in capsys.readouterr().out.split("average effects")[0]
+    page = (copy / "out" / "report.html").read_text()
+    assert "well-being" in page
+    assert "clinic" in page
+    assert "marks" in page
+    assert "# changed for this run: outcome.unit=marks" in page
+    run = json.loads((copy / "out" / "run.json").read_text())
+    assert run["changes"] == ["outcome.unit=marks"]
+    assert run["quick"] is False
+    assert cli.main(["report", str(copy / "out")]) == cli.UNHEALTHY
+    assert (copy / "out" / "report.html").read_text() == page
+
+
 def test_models_lists_the_shipped_studies(capsys):
     assert cli.main(["models"]) == cli.DONE
     assert "jobs2" in capsys.readouterr().out

@@ -126,7 +126,7 @@ def test_everything_else_works_on_the_fit(estimator):
 def test_arrays_in_arrays_out(fake):
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(40, 2)), rng.normal(size=(40, 1))
-    made = EffectEstimator().fit(X, y, treatment=["a", "b"] * 20)
+    made = EffectEstimator(reference="a").fit(X, y, treatment=["a", "b"] * 20)
     assert made.fit_.study.roles.columns == ("outcome", "treatment", "x0", "x1")
     assert made.fit_.study.arms == ("a", "b")
     assert not hasattr(made, "feature_names_in_")

@@ -14,7 +14,7 @@ from bayes_hte.effects.arguments import check_draws
 from bayes_hte.effects.units import unit_order
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.kinds import is_numeric, levels_in_use
 
 # More groups than this are no summary, and most of them hold few units.
 MAX_GROUPS = 50
@@ -110,7 +110,7 @@ def gate(
         raise DataError(f"column {column.name!r} has {int(column.isna().sum())} missing values.")
     if cuts is None:
         labels = column.astype(str) if not is_numeric(column) else column
-        order = sorted(labels.unique())
+        order = sorted(labels.unique()) if is_numeric(column) else list(levels_in_use(column))
     else:
         labels, order = _cut(column, cuts)
     if len(order) > MAX_GROUPS:

@@ -6,21 +6,22 @@ doubted only where nobody chose it: where it was left at its default.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from bayes_hte.errors import DataError, DoubtfulOptionWarning, SpecError, warn
 from bayes_hte.fitting.plan import Plan
+from bayes_hte.study.overview import likely_family
 from bayes_hte.study.spec import Spec
+from bayes_hte.study.spec_file import stated
 from bayes_hte.study.study import Study
 
 # The default family, an object of its own: `is` distinguishes it from the same text of a user.
 # (scikit-learn allows no subclass of text as the default of an estimator's option.)
 GAUSSIAN = str(b"gaussian", "ascii")
-# Whole numbers look like events counted where 0 occurs, the mean is small and the right tail long.
-LARGEST_MEAN, LEAST_SKEWNESS = 5.0, 0.5
+# Beyond these a minimal important difference is strange: a risk, and standard deviations.
+LARGEST_RISK, LARGEST_SD = 0.5, 1.0
 
 
 def warn_of_families(study: Study, plan: Plan, *, stated: Collection[str]) -> None:
@@ -75,7 +76,8 @@ def check_declaration(spec: Spec, study: Study) -> None:
     Warns
     -----
     DoubtfulOptionWarning
-        If such a difference exceeds the range of another outcome, or a family was left at gaussian
+        If such a difference exceeds the range of another outcome, 1 standard deviation of it, or
+        0.5 of a probability; or a family was left at gaussian
         where another one suits the column better.
     """
     if spec.mediator is not None:
@@ -84,22 +86,35 @@ def check_declaration(spec: Spec, study: Study) -> None:
         "outcome.minimal_important_difference": spec.outcome.minimal_important_difference,
         "subgroups.margin": spec.subgroups.margin or 0.0,
     }
-    width = float(np.ptp(study.outcome()))
+    width, sd = float(np.ptp(study.outcome())), float(study.outcome().std())
+    name, probability = study.roles.outcome, spec.outcome.family == "bernoulli"
     for key, least in differences.items():
-        if spec.outcome.family == "bernoulli" and least >= 1:
+        if probability and least >= 1:
             raise SpecError(
                 f"{key} = {least:g} of a probability: no two probabilities differ by 1 or more. "
                 "For 10 percentage points write 0.1."
             )
+        large = LARGEST_RISK if probability else LARGEST_SD * sd
+        if large < least <= width:
+            size = (
+                f"{100 * least:.0f} percentage points"
+                if probability
+                else f"{least / sd:.1f} standard deviations"
+            )
+            warn(
+                f"{key} = {least:g} is {size} of {name!r}: few treatments reach that, and smaller "
+                "effects would count for nothing. Check the unit.",
+                DoubtfulOptionWarning,
+            )
         if least > width:
             warn(
                 f"{key} = {least:g} exceeds the range of the outcome ({width:g}), so no "
-                f"difference can reach it; it is in the units of {study.roles.outcome!r}.",
+                f"difference can reach it; it is in the units of {name!r}.",
                 DoubtfulOptionWarning,
             )
-    declared = tomllib.loads(spec.text)
-    stated = [role for role in ("outcome", "mediator") if "family" in declared.get(role, {})]
-    warn_of_families(study, Plan.from_spec(spec), stated=stated)
+    declared = stated(spec)
+    named = [role for role in ("outcome", "mediator") if "family" in declared.get(role, {})]
+    warn_of_families(study, Plan.from_spec(spec), stated=named)
 
 
 def check_controlled_values(study: Study, values: Sequence[float]) -> None:
@@ -135,19 +150,8 @@ def _better_families(values: np.ndarray) -> Iterator[str]:
             f"has the values {distinct[0]:g} and {distinct[1]:g} only, and its family was left at "
             f"gaussian: {code}use 'bernoulli', which models a probability"
         )
-    elif (
-        (values == np.round(values)).all()
-        and distinct[0] == 0
-        and values.mean() <= LARGEST_MEAN
-        and _skewness(values) >= LEAST_SKEWNESS
-    ):
+    elif likely_family(values) != "gaussian":
         yield (
             "looks like a count of events, and its family was left at gaussian: use 'poisson' or "
             "'negative_binomial'"
         )
-
-
-def _skewness(values: np.ndarray) -> float:
-    from scipy import stats  # slow to import
-
-    return float(stats.skew(values))

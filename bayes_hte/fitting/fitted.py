@@ -24,7 +24,7 @@ from bayes_hte.fitting.plan import Plan
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
-from bayes_hte.study.frames import check_table, unit_labels
+from bayes_hte.study.frames import as_table, unit_labels
 from bayes_hte.study.study import Study
 
 AnyComponent = FittedComponent | StackedComponent
@@ -484,7 +484,7 @@ def _in_batches(
         raise DataError(f"batch must be at least 1 row, got {batch}.")
     if newdata is None:
         return predict(None)
-    check_table(newdata, "new rows")
+    newdata = as_table(newdata, "new rows")
     if len(newdata) <= batch:
         return predict(newdata)
     # The labels of all rows decide their type, not those of each part.

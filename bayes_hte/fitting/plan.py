@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayes_hte.components.learners import EFFECT_TERMS, get_learner, learner_terms
 from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
-from bayes_hte.study.spec import PriorSpec, Spec
+from bayes_hte.study.spec import PriorSpec, Spec, family_called
 from bayes_hte.study.study import Study
 from bayes_hte.surfaces.terms import FOREST, GP, Term
 
@@ -63,6 +63,10 @@ class Plan:
     propensity_covariate: bool = True
     means_by: str | None = None
     priors: tuple[PriorSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("family", "mediator_family"):
+            object.__setattr__(self, name, family_called(getattr(self, name)))
 
     @classmethod
     def of(

@@ -177,7 +177,8 @@ def fit(
         everything else is at its default and there is no mediator and no cluster, which takes a
         minute; else none. ``()`` is none.
     family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"}
-        Distribution of the outcome. Say ``"gaussian"`` to keep it, without a warning, for an
+        Distribution of the outcome; ``"binomial"``, ``"binary"``, ``"logistic"``, ``"normal"`` and
+        ``"count"`` are understood. Say ``"gaussian"`` to keep it, without a warning, for an
         outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale of the outcome differs between arms, or with covariates too.

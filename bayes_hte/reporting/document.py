@@ -107,7 +107,7 @@ def _page(material: Material) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>{title}</title><style>{style}</style></head><body>"
         f'<a class="skip" href="#{sections[0].key}">Skip to the answer</a>'
-        f"{_banner(material)}<header><h1>{title}</h1>"
+        f"{_quick(material)}{_banner(material)}<header><h1>{title}</h1>"
         '<p class="kind">Posterior report. Every number is in a CSV file in the folder '
         f'<code>tables</code> next to this page.</p></header><nav aria-label="Contents">{contents}'
         f"</nav><main>{body}</main></body></html>\n"
@@ -119,6 +119,18 @@ def _section(number: int, section: Section, warning: str) -> str:
     return (
         f'<section id="{section.key}" aria-labelledby="{section.key}-heading">'
         f'<h2 id="{section.key}-heading">{heading}</h2>{warning}{section.body}</section>'
+    )
+
+
+def _quick(material: Material) -> str:
+    """Return the mark of a first look; empty for a whole analysis."""
+    if not material.results.spec.quick:
+        return ""
+    return (
+        '<div class="banner" role="note"><p><strong>A first look (--quick), not the analysis.'
+        "</strong> Few draws were taken; subgroups are not judged by halves of the study, and "
+        "nothing was refuted, stacked or compared. Run the study without --quick before using any "
+        "number.</p></div>"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,14 @@ from bayes_hte.runs.prepared import Prepared
 from bayes_hte.runs.subgroups import find_subgroups, judge_subgroups, subgroup_evidence
 from bayes_hte.seeds import stage_seed
 from bayes_hte.sensitivity import Sensitivity, sensitivity
+from bayes_hte.study.labels import (
+    labelled_roles,
+    labelled_study,
+    labelled_table,
+    labelled_text,
+)
+from bayes_hte.study.spec import Spec
+from bayes_hte.study.study import Study
 from bayes_hte.trust.rule import judge
 from bayes_hte.trust.unseen import evaluate
 
@@ -51,6 +60,18 @@ def assemble(
     Results
     """
     spec, study, unit = prepared.spec, prepared.study, draws.effects
+    # From here on readers see the words of the study file; what was sampled is not touched.
+    labels = spec.labels
+    checks = tuple(
+        replace(
+            check,
+            text=labelled_text(check.text, labels),
+            table=labelled_table(check.table, study, labels),
+        )
+        for check in checks
+    )
+    study = labelled_study(study, labels)
+    spec = replace(spec, roles=labelled_roles(spec.roles, labels))
     seed, better = spec.sampler.seed, spec.outcome.better
     groups = find_subgroups(unit, study, spec, seed=seed)
     rng = np.random.default_rng(stage_seed(seed, "classical"))
@@ -73,16 +94,15 @@ def assemble(
         beside=draws.beside,
         evidence=subgroup_evidence(unit, study, groups, seed=seed),
         honest=judge_subgroups(draws.halves, draws.own_means, study, spec, seed=seed),
-        sensitivity=_sensitivity(prepared, draws),
+        sensitivity=_sensitivity(spec, study, draws),
         mixture=mixture,
     )
 
 
-def _sensitivity(prepared: Prepared, draws: EffectDraws) -> Sensitivity:
+def _sensitivity(spec: Spec, study: Study, draws: EffectDraws) -> Sensitivity:
     """How much hidden confounding would change the answer."""
-    spec = prepared.spec
     return sensitivity(
-        prepared.study,
+        study,
         arm_means=draws.arm_means,
         family=spec.outcome.family,
         better=spec.outcome.better,

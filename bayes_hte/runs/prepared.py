@@ -13,8 +13,10 @@ import pandas as pd
 from bayes_hte.errors import DataError, unknown_name
 from bayes_hte.fitting.doubts import check_declaration
 from bayes_hte.fitting.plan import Plan, check_plan, settled
+from bayes_hte.study.columns import declared_columns
 from bayes_hte.study.datasets import load_frame
 from bayes_hte.study.declared import study_from_spec
+from bayes_hte.study.labels import labelled_study
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 
@@ -47,13 +49,20 @@ class Prepared:
     mixture: MixtureProblem | None
 
 
-def prepare(spec: Spec, *, models: bool = True) -> Prepared:
+def declared_frame(spec: Spec) -> pd.DataFrame:
+    """Load the data of a study file, as they are written."""
+    return load_frame(spec.data.source, spec.folder, **spec.data.written)
+
+
+def prepare(spec: Spec, frame: pd.DataFrame | None = None, *, models: bool = True) -> Prepared:
     """Load the data of a study file and check everything that can be checked without sampling.
 
     Parameters
     ----------
     spec : Spec
         The study file.
+    frame : DataFrame, optional
+        Its data, if they are loaded already.
     models : bool, default True
         Whether to check the models, which loads PyMC; for a finished run they were checked before.
 
@@ -70,8 +79,9 @@ def prepare(spec: Spec, *, models: bool = True) -> Prepared:
     NotIdentifiedError
         If the declared mixture is not identified.
     """
-    frame = load_frame(spec.data.source, spec.folder)
+    frame = declared_frame(spec) if frame is None else frame
     study, held_out = study_from_spec(spec, frame), None
+    frame = declared_columns(frame, spec.columns)
     if spec.held_out is not None:
         from bayes_hte.trust.unseen import split  # slow to import
 
@@ -80,6 +90,7 @@ def prepare(spec: Spec, *, models: bool = True) -> Prepared:
     if models:
         check_plan(study, Plan.from_spec(spec))
     check_declaration(spec, study)
+    _check_labels(spec, frame, study)
     return Prepared(
         spec=spec,
         study=study,
@@ -87,6 +98,14 @@ def prepare(spec: Spec, *, models: bool = True) -> Prepared:
         control=_negative_control(spec, frame, study),
         mixture=_mixture(spec, frame, study),
     )
+
+
+def _check_labels(spec: Spec, frame: pd.DataFrame, study: Study) -> None:
+    """Refuse labels of columns or levels that the data lack, before anything is sampled."""
+    for name in spec.labels:
+        if name not in frame.columns:
+            raise unknown_name("column of [labels]", name, frame.columns, DataError)
+    labelled_study(study, spec.labels)
 
 
 def _negative_control(spec: Spec, frame: pd.DataFrame, study: Study) -> pd.Series | None:

@@ -20,11 +20,10 @@ from bayes_hte.errors import SavedResultError, SpecError
 from bayes_hte.runs.clock import Clock, processor_seconds
 from bayes_hte.runs.prepared import Prepared, prepare
 from bayes_hte.runs.progress import Progress, Say, in_terminal
-from bayes_hte.runs.run_file import provenance_of, read_run, write_run
+from bayes_hte.runs.run_file import provenance_of, read_run, saved_spec, write_run
 from bayes_hte.runs.unchanged import input_of, output_of, unchanged_run
 from bayes_hte.store import find_stage
 from bayes_hte.study.spec import Spec
-from bayes_hte.study.spec_file import parse_spec
 
 if TYPE_CHECKING:
     from bayes_hte.checks.base import CheckResult
@@ -238,7 +237,7 @@ def _saved(folder: Path) -> Results:
     from bayes_hte.runs.saved_effects import STAGE, from_stage
 
     saved = read_run(folder)
-    spec = parse_spec(saved["spec"], name=saved["name"], folder=Path(saved["folder"]))
+    spec = saved_spec(saved)
     prepared, provenance = prepare(spec, models=False), saved["provenance"]
     if prepared.study.fingerprint() != provenance["data_fingerprint"]:
         raise SavedResultError(

@@ -17,6 +17,7 @@ from bayes_hte.errors import SavedResultError
 from bayes_hte.runs.saved_checks import check_state
 from bayes_hte.store import write_text
 from bayes_hte.study.spec import Spec
+from bayes_hte.study.spec_file import parse_spec
 from bayes_hte.study.study import Study
 
 RUN_FILE = "run.json"
@@ -90,6 +91,8 @@ def write_run(
         "provenance": {**facts, "peak_memory_gib": _peak_memory()},
         "checks": [check_state(c) for c in checks],
         "spec": spec.text,
+        "changes": list(spec.changes),
+        "quick": spec.quick,
         **further,
     }
     write_text(folder / RUN_FILE, json.dumps(content, indent=1))
@@ -123,6 +126,18 @@ def read_run(folder: Path) -> dict[str, Any]:
     if missing:
         raise SavedResultError(f"{path} lacks {', '.join(sorted(missing))}; run the study again.")
     return saved
+
+
+def saved_spec(saved: Mapping[str, Any]) -> Spec:
+    """Return the study file of a finished run, with what was changed outside of it."""
+    return parse_spec(
+        saved["spec"],
+        name=saved["name"],
+        folder=Path(saved["folder"]),
+        # Runs of earlier versions have neither.
+        changes=saved.get("changes", ()),
+        quick=saved.get("quick", False),
+    )
 
 
 def _peak_memory() -> float:

@@ -5,13 +5,19 @@ Loaders return plain frames; licences and sources are stated in each. Nothing is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError, MissingDependencyError, unknown_name
+from bayes_hte.errors import (
+    DoubtfulOptionWarning,
+    MissingDependencyError,
+    unknown_name,
+    warn,
+)
+from bayes_hte.study.csv_file import ENDINGS, read_csv_file
 from bayes_hte.study.frames import unit_labels
 
 
@@ -190,7 +196,15 @@ LOADERS: dict[str, Callable[[], pd.DataFrame]] = {
 }
 
 
-def load_frame(source: str, folder: Path = Path()) -> pd.DataFrame:
+def load_frame(
+    source: str,
+    folder: Path = Path(),
+    *,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    missing_values: Sequence[str] | None = None,
+) -> pd.DataFrame:
     r"""Load the frame that a study file names.
 
     Parameters
@@ -199,6 +213,10 @@ def load_frame(source: str, folder: Path = Path()) -> pd.DataFrame:
         Name of a loader, or path of a CSV file.
     folder : Path
         Where relative paths start.
+    separator, decimal, encoding : str, optional
+        How the CSV file is written; found from the file where left out.
+    missing_values : sequence of str, optional
+        Cells of the CSV file that mean a missing value; default those of pandas.
 
     Returns
     -------
@@ -209,32 +227,35 @@ def load_frame(source: str, folder: Path = Path()) -> pd.DataFrame:
     SpecError
         If the name is neither a loader nor a path of a CSV file.
     DataError
-        If the file cannot be read, or has several columns of one name.
+        If the file cannot be read, is empty, has several columns of one name, or a line with more
+        cells than its header.
+
+    Warns
+    -----
+    DoubtfulOptionWarning
+        If words in a column of text were read as missing values, or a column is text for a few
+        words only.
 
     Examples
     --------
     >>> from pathlib import Path
     >>> import bayes_hte as hte
-    >>> _ = Path("trial.csv").write_text("y,treat,age\n1.5,1,40\n0.5,0,60\n")
-    >>> hte.load_frame("trial.csv")["age"].tolist()
-    [40, 60]
+    >>> _ = Path("trial.csv").write_text("y;treat;age\n1,5;1;40\n0,5;0;60\n")
+    >>> hte.load_frame("trial.csv")["y"].tolist()
+    [1.5, 0.5]
     """
     if source in LOADERS:
         return LOADERS[source]()
-    if not source.lower().endswith(".csv"):
+    if not source.lower().endswith(ENDINGS):
         raise unknown_name("data source (a loader, or a path ending in .csv)", source, LOADERS)
-    path = folder / source
-    try:
-        header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-        frame = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    # pandas would read the second column of a name under another name, without a word.
-    names = [name for name in header.iloc[0] if name]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise DataError(
-            f"{path} has several columns called {', '.join(map(repr, doubled))}; rename all but "
-            "one in the first line of the file, or remove them."
-        )
+    table = read_csv_file(
+        folder / source,
+        separator=separator,
+        decimal=decimal,
+        encoding=encoding,
+        missing_values=missing_values,
+    )
+    for doubt in table.doubts():
+        warn(f"{source}: {doubt}", DoubtfulOptionWarning)
+    frame = table.frame
     return frame.set_axis(unit_labels(frame.index, frame.columns), axis=0)

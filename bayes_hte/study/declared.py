@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pandas as pd
 
+from bayes_hte.study.columns import declared_columns
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Roles, Study
@@ -30,7 +31,7 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
     DataError
         If the frame does not suit the roles.
     """
-    declared = spec.roles
+    frame, declared = declared_columns(frame, spec.columns), spec.roles
     roles = Roles(*(getattr(declared, field.name) for field in fields(Roles)))
     study = Study.of_roles(frame, roles, reference=declared.reference)
     if not declared.arm_names:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from bayes_hte.errors import DataError
 from bayes_hte.study.encoding import Encoding
-from bayes_hte.study.frames import check_present, check_table, unit_labels
-from bayes_hte.study.kinds import label_text
+from bayes_hte.study.frames import as_table, check_present, unit_labels
+from bayes_hte.study.kinds import label_text, levels_in_use
 from bayes_hte.study.study import Study
 
 # Derived columns; the parentheses distinguish them from a user's own.
@@ -151,7 +151,9 @@ class Design:
         return label_text(self.frame[column]) == level
 
     def levels(self, column: str) -> tuple[str, ...]:
-        """Levels of a covariate among the rows, as text and sorted."""
+        """Levels of a covariate among the rows, as text: as its categories, else sorted."""
+        if isinstance(self.frame[column].dtype, pd.CategoricalDtype):
+            return levels_in_use(self.frame[column])
         return tuple(sorted(set(label_text(self.frame[column]))))
 
     @property
@@ -190,7 +192,7 @@ class Design:
             If a covariate is missing, has other levels or missing values, or the propensity is
             missing.
         """
-        check_table(frame, "new rows")
+        frame = as_table(frame, "new rows")
         wanted = (*self.covariates, *([] if self.cluster is None else [self.cluster]))
         absent = [c for c in wanted if c not in frame.columns]
         if absent:

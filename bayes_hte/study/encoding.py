@@ -18,7 +18,14 @@ import pandas as pd
 
 from bayes_hte.errors import DataError
 from bayes_hte.study.frames import check_present, free_name
-from bayes_hte.study.kinds import check_levels, check_usable, described, is_numeric, numeric_column
+from bayes_hte.study.kinds import (
+    check_levels,
+    check_usable,
+    described,
+    is_numeric,
+    levels_in_use,
+    numeric_column,
+)
 
 # Interpolation points kept of a numeric column's distribution; more change no rank visibly.
 MAX_KNOTS = 2000
@@ -35,7 +42,7 @@ class ColumnEncoding:
     name : str
         Column of the frame.
     levels : tuple of str
-        Levels of a categorical column, sorted; empty for a numeric one.
+        Levels of a categorical column, in its order or sorted; empty for a numeric one.
     center, scale : float
         Mean and standard deviation of a numeric column.
     knots, ranks : tuple of float
@@ -56,7 +63,7 @@ class ColumnEncoding:
         if not is_numeric(column):
             check_usable(column, "covariate")
             check_levels(column.unique(), f"covariate {name!r}")
-            return cls(name, levels=tuple(sorted(column.astype(str).unique())))
+            return cls(name, levels=levels_in_use(column))
         values = numeric_column(column, "covariate")
         knots, counts = np.unique(values, return_counts=True)
         ranks = (np.cumsum(counts) - counts / 2) / values.size
@@ -81,7 +88,8 @@ class ColumnEncoding:
         if self.split_levels[0] == 0:
             shown = self.levels[1:] if len(self.levels) == 2 else self.levels
             return self._indicators(column, shown)
-        return {self.name: np.searchsorted(self.levels, self._known(column)).astype(np.float64)}
+        codes = pd.Index(self.levels).get_indexer(self._known(column))
+        return {self.name: codes.astype(np.float64)}
 
     @property
     def split_levels(self) -> tuple[int, ...]:

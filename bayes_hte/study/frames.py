@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.errors import DataError, MissingDependencyError, unknown_name
 from bayes_hte.names import UNIT
 from bayes_hte.study.kinds import is_numeric, plain
 
@@ -27,6 +27,55 @@ def check_table(frame: object, what: str) -> None:
             f"{what} must be a pandas DataFrame, got {type(frame).__name__}; make one with "
             "pd.DataFrame(...), one row per unit and one column per variable."
         )
+
+
+def as_table(frame: object, what: str) -> pd.DataFrame:
+    """Return a table, called `what`, as a pandas DataFrame.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of pandas, or of polars, Arrow and others that narwhals knows (it must be installed).
+    what : str
+        The table, for the messages.
+
+    Returns
+    -------
+    DataFrame
+        The same object, if it is one of pandas.
+
+    Raises
+    ------
+    DataError
+        If it is no table, or a query of polars that has not been collected.
+    MissingDependencyError
+        If narwhals, or what it needs to convert the table, is not installed.
+    """
+    if isinstance(frame, pd.DataFrame) or not hasattr(frame, "columns"):
+        check_table(frame, what)
+        return frame
+    kind = f"{type(frame).__module__.split('.')[0]}.{type(frame).__name__}"
+    try:
+        import narwhals
+
+        table = narwhals.from_native(frame, eager_only=True)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{what} is a {kind}; to read it, pip install narwhals, or convert it yourself with "
+            ".to_pandas()."
+        ) from error
+    except TypeError:
+        # Among them polars.LazyFrame.
+        collect = " Call .collect() first." if hasattr(frame, "collect") else ""
+        raise DataError(
+            f"{what} must be a DataFrame of pandas or polars, got {kind}.{collect}"
+        ) from None
+    try:
+        return table.to_pandas()
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{what} is a {kind}, and its conversion needs another package: {error}."
+        ) from error
 
 
 def check_names(names: Iterable[object], role: str) -> None:

@@ -7,6 +7,7 @@ that every part of the package takes a column for the same thing.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,6 +116,23 @@ def check_usable(column: pd.Series, role: str) -> None:
     )
 
 
+def distinct(column: pd.Series, role: str) -> list[Any]:
+    """Return the values of a column, each once, as they occur.
+
+    Raises
+    ------
+    DataError
+        If values cannot be compared, such as lists.
+    """
+    try:
+        return column.unique().tolist()
+    except (TypeError, NotImplementedError) as error:
+        raise DataError(
+            f"{role} {column.name!r} holds {described(column)}, which are no levels; recode it as "
+            "numbers or text."
+        ) from error
+
+
 def check_covariate(column: pd.Series) -> None:
     """Raise a DataError if no model can use a complete column as a covariate.
 
@@ -145,8 +163,20 @@ def check_levels(levels: np.ndarray | list, what: str) -> None:
         )
 
 
+def levels_in_use(column: pd.Series) -> tuple[str, ...]:
+    """Return the levels that a column has, as text: as its categories are ordered, else sorted.
+
+    Missing values are no level.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # Sorted by category; as text in the way the column itself becomes text.
+        return tuple(column.dropna().drop_duplicates().sort_values().astype(str))
+    return tuple(sorted(set(column.dropna().astype(str))))
+
+
 def label_text(column: pd.Series) -> np.ndarray:
     """Return labels as text, shape (row,); a whole number reads the same as int and as float."""
+    column = plain(column)
     if is_numeric(column) and (column == column.round()).all():
         column = column.astype(np.int64)
     return column.astype(str).to_numpy(dtype=object)

@@ -9,9 +9,24 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
+# Families under the names that users of other software know them by.
+FAMILY_WORDS = {
+    "binomial": "bernoulli",
+    "binary": "bernoulli",
+    "logistic": "bernoulli",
+    "normal": "gaussian",
+    "count": "poisson",
+}
+
+
+def family_called(name: str) -> str:
+    """Return a family by a name of other software; another name is returned as it is."""
+    return FAMILY_WORDS.get(name.lower(), name) if isinstance(name, str) else name
+
+
 SurfaceName = Literal["forest", "gp", "additive", "linear"]
 NoiseName = Literal["constant", "by_arm", "varying"]
 LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"]
@@ -44,9 +59,45 @@ class About:
 
 @dataclass(frozen=True)
 class Data:
-    """Source of the frame: a loader of `bayes_hte.study.datasets`, or a CSV file."""
+    """Source of the frame: a loader of `bayes_hte.study.datasets`, or a CSV file.
+
+    The other keys say how the CSV file is written. What is left out is found from the file.
+    """
 
     source: str
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None
+    missing_values: tuple[str, ...] | None = None
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """How the file is written, as arguments of :func:`bayes_hte.load_frame`."""
+        keys = ("separator", "decimal", "encoding", "missing_values")
+        return {key: getattr(self, key) for key in keys}
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """One column of the data: its type, the order of its levels, or the event it records.
+
+    A table of the name of the column, ``[columns.smoker]``, holds the keys.
+    """
+
+    type: Literal["number", "category"] | None = None
+    order: tuple[str | int | float | bool, ...] = ()
+    event: str | int | float | bool | None = None
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """Words for one column and for its levels, in place of their names in the data.
+
+    A text stands for a table with `label` alone: ``depress2 = "depression"`` under ``[labels]``.
+    """
+
+    label: str = ""
+    levels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -240,12 +291,18 @@ class Spec:
         Tables whose absence has a meaning; None if absent.
     prior : tuple of PriorSpec
         The changed priors.
+    columns, labels : dict
+        What the file says of single columns, by their names; see `ColumnSpec` and `LabelSpec`.
     name : str
         Name of the file without its ending.
     text : str
         The file as read; hashed and stored with the results.
     folder : pathlib.Path
         Folder of the file; relative data paths start here.
+    changes : tuple of str
+        Keys that were given in another place than the file, as ``"sampler.draws = 100"``.
+    quick : bool
+        Whether the analysis was cut down to a first look.
     """
 
     title: str
@@ -263,10 +320,18 @@ class Spec:
     subgroups: SubgroupSpec = field(default_factory=SubgroupSpec)
     mixture: MixtureSpec | None = None
     report: ReportSpec = field(default_factory=ReportSpec)
+    columns: dict[str, ColumnSpec] = field(default_factory=dict)
+    labels: dict[str, LabelSpec] = field(default_factory=dict)
     name: str = "study"
     text: str = ""
     folder: Path = Path()
+    changes: tuple[str, ...] = ()
+    quick: bool = False
 
     def hash(self) -> str:
-        """Return the SHA-256 of the file's text: the identity of the declared analysis."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """Return the SHA-256 of the file's text: the identity of the declared analysis.
+
+        What was changed outside of the file counts as well.
+        """
+        changed = [*(["quick"] if self.quick else []), *self.changes]
+        return hashlib.sha256("\n".join([self.text, *changed]).encode()).hexdigest()

@@ -6,28 +6,45 @@ its closed list of choices, and against the other tables, before any data is rea
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from bayes_hte.errors import SpecError, unknown_name
-from bayes_hte.study.spec import MixtureSpec, Spec
+from bayes_hte.study.spec import ColumnSpec, FamilyName, LabelSpec, MixtureSpec, Spec, family_called
 
 # Set by the reader of the file, never in it.
-_NOT_IN_FILE = ("text", "folder", "name")
+_NOT_IN_FILE = ("text", "folder", "name", "changes", "quick")
+# A first look: what takes long and answers the last questions is left out.
+QUICK = {
+    "sampler": {"draws": 150, "tune": 150},
+    "outcome": {"stack_with": []},
+    "learner": {"beside": []},
+    "propensity": {"report_both": False},
+    "checks": {"refutations": "none", "other_seeds": 0},
+    "subgroups": {"honest": False, "calibrate": "none"},
+}
 
 
-def load_spec(path: str | Path) -> Spec:
+def load_spec(path: str | Path, *, changes: Sequence[str] = (), quick: bool = False) -> Spec:
     """Read and check a study file.
 
     Parameters
     ----------
     path : str or Path
         A TOML file.
+    changes : sequence of str
+        Keys to change, each as ``"sampler.draws = 100"``, with a value in TOML (a word may stand
+        without quotes).
+    quick : bool, default False
+        Whether to cut the analysis down to a first look: few draws, and neither halves,
+        refutations, candidates nor other seeds. `changes` come after that.
 
     Returns
     -------
@@ -52,21 +69,79 @@ def load_spec(path: str | Path) -> Spec:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read study file {path}: {error}.") from error
-    return parse_spec(text, name=path.stem, folder=path.parent)
+    return parse_spec(text, name=path.stem, folder=path.parent, changes=changes, quick=quick)
 
 
-def parse_spec(text: str, *, name: str = "study", folder: Path = Path()) -> Spec:
+def parse_spec(
+    text: str,
+    *,
+    name: str = "study",
+    folder: Path = Path(),
+    changes: Sequence[str] = (),
+    quick: bool = False,
+) -> Spec:
     """Parse the text of a study file; see :func:`load_spec`."""
+    table = _table(text, name, changes, quick=quick)
+    for key in _NOT_IN_FILE:
+        if key in table:
+            raise unknown_name(f"key in {name}", key, _keys(Spec))
+    own = {"text": text, "folder": folder, "name": name, "changes": tuple(changes), "quick": quick}
+    spec = _build(Spec, table, name, extra=own)
+    _check(spec)
+    return spec
+
+
+def stated(spec: Spec) -> dict[str, Any]:
+    """Return what the user has said: the tables of the file with its changes, no defaults."""
+    return _table(spec.text, spec.name, spec.changes, quick=False)
+
+
+def _table(text: str, name: str, changes: Sequence[str], *, quick: bool) -> dict[str, Any]:
+    """Read the tables of a file, and apply what is changed outside of it."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{name}: not valid TOML: {error}.") from error
-    for key in _NOT_IN_FILE:
-        if key in table:
-            raise unknown_name(f"key in {name}", key, _keys(Spec))
-    spec = _build(Spec, table, name, extra={"text": text, "folder": folder, "name": name})
-    _check(spec)
-    return spec
+    if quick:
+        _shorten(table)
+    for change in changes:
+        _merge(table, _read_change(change), change)
+    return table
+
+
+def _shorten(table: dict[str, Any]) -> None:
+    """Cut an analysis down to a first look; what is shorter in the file stays."""
+    for part, keys in QUICK.items():
+        declared = table.setdefault(part, {})
+        for key, value in keys.items():
+            given = declared.get(key, value) if isinstance(declared, dict) else value
+            shorter = type(given) is int and type(value) is int and given < value
+            if isinstance(declared, dict) and not shorter:
+                declared[key] = value
+
+
+def _read_change(change: str) -> dict[str, Any]:
+    """Read ``key = value``; a value that is no TOML is a word."""
+    key, equals, value = change.partition("=")
+    if equals and key.strip():
+        for text in (value.strip(), json.dumps(value.strip(), ensure_ascii=False)):
+            try:
+                return tomllib.loads(f"{key} = {text}")
+            except tomllib.TOMLDecodeError:
+                continue
+    raise SpecError(
+        f"--set takes a key of the study file and its value, sampler.draws=100; got {change!r}."
+    )
+
+
+def _merge(table: dict[str, Any], new: dict[str, Any], change: str) -> None:
+    for key, value in new.items():
+        if not isinstance(value, dict) or key not in table:
+            table[key] = value
+        elif isinstance(table[key], dict):
+            _merge(table[key], value, change)
+        else:
+            raise SpecError(f"cannot set {change!r}: {key} is no table.")
 
 
 def _keys(cls: type) -> list[str]:
@@ -102,9 +177,17 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise SpecError(f"{where} must be one of {_type_names(options)}, got {value!r}.")
         return value
     if origin is Literal:
+        value = family_called(value) if hint is FamilyName else value
         if value not in typing.get_args(hint):
             raise unknown_name(where, str(value), typing.get_args(hint))
         return value
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise SpecError(f"[{where}] must be a table, got {value!r}.")
+        item = typing.get_args(hint)[1]
+        return {name: _convert(item, v, f"{where}.{name}") for name, v in value.items()}
+    if hint is LabelSpec and isinstance(value, str):
+        return LabelSpec(value)
     if origin is tuple:
         if not isinstance(value, list):
             raise SpecError(f"{where} must be a list, got {value!r}.")
@@ -169,6 +252,8 @@ def _check(spec: Spec) -> None:
             f"{spec.name}: learner.beside compares total effects of studies without a mediator; "
             "remove it, or the mediator."
         )
+    for name, column in spec.columns.items():
+        _check_column(spec, name, column)
     if spec.mixture is not None:
         _check_mixture(spec, spec.mixture)
     for prior in spec.prior:
@@ -178,6 +263,17 @@ def _check(spec: Spec) -> None:
             raise SpecError(f"{spec.name}: prior scale must be positive, got {prior.scale}.")
         if prior.trees is not None and not prior.trees > 0:
             raise SpecError(f"{spec.name}: prior trees must be positive, got {prior.trees}.")
+
+
+def _check_column(spec: Spec, name: str, column: ColumnSpec) -> None:
+    """Check what is declared of a column against itself."""
+    where = f"{spec.name}: columns.{name}"
+    if column.event is not None and (column.order or column.type):
+        raise SpecError(f"{where}: an event has no order and no type; give the event alone.")
+    if column.order and column.type == "number":
+        raise SpecError(f"{where}: numbers are in order; remove order, or use type = 'category'.")
+    if len({str(level) for level in column.order}) < len(column.order):
+        raise SpecError(f"{where}.order names a level twice.")
 
 
 def _check_mixture(spec: Spec, mixture: MixtureSpec) -> None:

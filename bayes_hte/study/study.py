@@ -17,9 +17,9 @@ import pandas as pd
 from bayes_hte.errors import DataError
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.frames import (
+    as_table,
     check_names,
     check_present,
-    check_table,
     missing_hint,
     names_given,
     unit_labels,
@@ -28,9 +28,10 @@ from bayes_hte.study.frames import (
 from bayes_hte.study.kinds import (
     check_covariate,
     check_levels,
-    described,
+    distinct,
     is_numeric,
     label_text,
+    levels_in_use,
     numeric_column,
     plain,
 )
@@ -102,8 +103,9 @@ class Study:
         Parameters
         ----------
         df : pandas.DataFrame
-            One row per unit. Copied, never changed. Its index labels the units in every result;
-            an index of several levels becomes text (``"3, b"``).
+            One row per unit (or a frame of polars or a table of Arrow, through narwhals). Copied,
+            never changed. Its index labels the units in every result; an index of several levels
+            becomes text (``"3, b"``).
         outcome, treatment : str
             Column names. The outcome is numeric, and the treatment has exactly two distinct values.
         covariates : sequence of str
@@ -114,7 +116,8 @@ class Study:
             Column that labels the sampling units rows come from (clinics, families): outcome and
             mediator models then have an intercept for each, drawn from a common normal.
         reference : optional
-            The level of `treatment` that contrasts are taken against. Default: the smaller level.
+            The level of `treatment` that contrasts are taken against. Default: False, the smaller
+            number, or the first level of an ordered categorical; for other text it must be given.
 
         Returns
         -------
@@ -124,9 +127,9 @@ class Study:
         ------
         DataError
             If a name is not text, or a column is absent, doubled or plays two parts; if the
-            treatment has not exactly two levels or an arm has fewer than five units; if any used
-            value is missing or infinite; if a column does not vary, or holds values that its role
-            cannot use. The message says what to try.
+            treatment has not exactly two levels, holds text without a `reference`, or an arm has
+            fewer than five units; if any used value is missing or infinite; if a column does not
+            vary, or holds values that its role cannot use. The message says what to try.
 
         Examples
         --------
@@ -162,6 +165,7 @@ class Study:
         DataError
             As :meth:`from_frame`.
         """
+        df = as_table(df, "df")
         _check_frame(df, roles)
         frame = _own_copy(df, roles)
         _check_index(frame)
@@ -170,10 +174,12 @@ class Study:
         numeric_column(frame[roles.outcome], "outcome")
         if roles.mediator is not None:
             numeric_column(frame[roles.mediator], "mediator")
+        if roles.cluster is not None:
+            distinct(frame[roles.cluster], "cluster")
         for name in roles.covariates:
             check_covariate(frame[name])
         _check_variation(frame, roles)
-        _check_size(frame[roles.treatment], arms, len(roles.covariates))
+        _check_size(frame[roles.treatment], arms)
         return cls(frame=frame, roles=roles, arms=arms)
 
     @property
@@ -341,13 +347,17 @@ class Study:
         digest = hashlib.sha256(repr((self.roles, [str(a) for a in self.arms])).encode())
         # Strings are hashed by value; categories would otherwise hash by their codes.
         text = {c: str for c in self.frame.columns if not is_numeric(self.frame[c])}
+        for name in self.frame.columns:
+            levels = levels_in_use(self.frame[name]) if name in text else ()
+            # The order of the alphabet leaves no trace, as in runs saved before others were kept.
+            if list(levels) != sorted(levels):
+                digest.update(repr((name, levels)).encode())
         hashed = pd.util.hash_pandas_object(self.frame.astype(text), index=True)
         digest.update(hashed.to_numpy().tobytes())
         return digest.hexdigest()
 
 
 def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
-    check_table(df, "df")
     if df.empty:
         raise DataError(f"the frame is empty: {len(df)} rows, {df.shape[1]} columns.")
     check_names([roles.outcome], "outcome")
@@ -371,12 +381,11 @@ def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
 
 def _own_copy(df: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     """Return a copy of the used columns with plain types and labels of units of its own."""
-    frame = df.loc[:, list(roles.columns)].copy()
-    # Treatments and clusters are levels, of any type.
-    for name in roles.columns:
-        if name not in (roles.treatment, roles.cluster):
-            frame[name] = plain(frame[name])
-    frame.columns.name = None
+    # Treatments and clusters are levels, of any type. Built at once: column by column, frames of
+    # many columns become slow.
+    levels = (roles.treatment, roles.cluster)
+    columns = {name: df[name] if name in levels else plain(df[name]) for name in roles.columns}
+    frame = pd.DataFrame(columns, index=df.index, columns=list(roles.columns), copy=True)
     return frame.set_axis(unit_labels(frame.index, roles.columns), axis=0)
 
 
@@ -419,6 +428,7 @@ def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
             f"{shown}. Keep the rows of two arms, or recode the column."
         )
     check_levels(levels, f"treatment {treatment.name!r}")
+    _check_reference(treatment, levels, reference)
     if reference is not None and reference not in levels:
         raise DataError(
             f"reference {reference!r} is not a level of treatment {treatment.name!r}: "
@@ -428,17 +438,25 @@ def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
     return levels[first], levels[1 - first]
 
 
+def _check_reference(treatment: pd.Series, levels: list[Any], reference: Any) -> None:
+    """Refuse text without a reference: its alphabet would decide the sign of every effect."""
+    dtype = treatment.dtype
+    ordered = isinstance(dtype, pd.CategoricalDtype) and dtype.ordered
+    if reference is not None or ordered or is_numeric(pd.Series(levels)):
+        return
+    shown = " or ".join(f"reference={level!r}" for level in levels)
+    raise DataError(
+        f"treatment {treatment.name!r} has the levels {', '.join(map(repr, levels))}, and nothing "
+        "says which of them the others are compared with: name the control arm, "
+        f"{shown} (in a study file under [roles])."
+    )
+
+
 def _levels(treatment: pd.Series) -> list[Any]:
     """Return the observed levels: in an ordered categorical's order, else sorted."""
     if isinstance(treatment.dtype, pd.CategoricalDtype) and treatment.cat.ordered:
         return treatment.cat.remove_unused_categories().cat.categories.tolist()
-    try:
-        levels = treatment.unique().tolist()
-    except TypeError as error:
-        raise DataError(
-            f"treatment {treatment.name!r} holds {described(treatment)}, which are no levels; "
-            "recode it as numbers or text."
-        ) from error
+    levels = distinct(treatment, "treatment")
     try:
         return sorted(levels)
     except TypeError:
@@ -454,14 +472,12 @@ def _check_variation(frame: pd.DataFrame, roles: Roles) -> None:
         )
 
 
-def _check_size(treatment: pd.Series, arms: tuple[Any, Any], n_covariates: int) -> None:
+def _check_size(treatment: pd.Series, arms: tuple[Any, Any]) -> None:
     counts = {arm: int((treatment == arm).sum()) for arm in arms}
     small = {arm: n for arm, n in counts.items() if n < MIN_UNITS_PER_ARM}
-    needed = n_covariates + 2
-    if small or len(treatment) < needed:
+    if small:
         shown = ", ".join(f"{arm!r}: {n}" for arm, n in counts.items())
         raise DataError(
             f"too few units for the model: {len(treatment)} ({shown}). At least "
-            f"{MIN_UNITS_PER_ARM} per arm and {needed} in all are needed for {n_covariates} "
-            "covariates; collect more, or declare fewer covariates."
+            f"{MIN_UNITS_PER_ARM} per arm are needed; collect more."
         )

@@ -12,6 +12,7 @@ from bayes_hte.companions.inputs import align, in_unit_order
 from bayes_hte.effects.arguments import check_number
 from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.errors import DataError
+from bayes_hte.study.kinds import levels_in_use
 from bayes_hte.targeting.posterior import as_draws, effect_rows, units_of, weighted_means
 
 MAX_LEVELS = 50
@@ -103,7 +104,9 @@ def effect_by_bucket(
     """
     rows, units = effect_rows(effect), units_of(effect)
     if n_buckets is None:
-        codes, names = _level_buckets(in_unit_order(by, units, "by"))
+        ordered = isinstance(by, pd.Series) and isinstance(by.dtype, pd.CategoricalDtype)
+        order = levels_in_use(by) if ordered else None
+        codes, names = _level_buckets(in_unit_order(by, units, "by"), order)
     else:
         values = align(by, units, "by")
         codes = quantile_codes(values, n_buckets)
@@ -154,10 +157,15 @@ def quantile_codes(values: np.ndarray, n_buckets: int) -> np.ndarray:
     return codes
 
 
-def _level_buckets(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _level_buckets(
+    values: np.ndarray, order: tuple[str, ...] | None
+) -> tuple[np.ndarray, list[str]]:
     if pd.isna(values).any():
         raise DataError(f"by has {int(pd.isna(values).sum())} missing values; fill or drop them.")
-    codes, levels = pd.factorize(values, sort=True)
+    if order is None:
+        codes, levels = pd.factorize(values, sort=True)
+    else:
+        codes, levels = pd.Index(order).get_indexer(values.astype(str)), order
     if not 1 < len(levels) <= MAX_LEVELS:
         raise DataError(
             f"by has {len(levels)} distinct values; 2 to {MAX_LEVELS} can be buckets. "

@@ -300,6 +300,8 @@ def words(hint: Any) -> str:
         return " or ".join(words(h) for h in inside if h is not type(None))
     if origin is typing.Literal:
         return " or ".join(f'``"{value}"``' for value in inside)
+    if origin is dict:
+        return f"table of: {words(inside[1])}"
     if origin is tuple:
         return f"list of: {words(inside[0])}"
     return study_file._type_names([hint])
@@ -307,6 +309,8 @@ def words(hint: Any) -> str:
 
 def default(field: Field[Any]) -> str:
     """Say in TOML what a key is when the file leaves it out."""
+    if field.default_factory is not MISSING:
+        return "none"
     if field.default is MISSING:
         return "must be given"
     if field.default is None or field.default == "":

@@ -55,8 +55,9 @@ def test_the_families_are_those_a_study_file_can_name():
 
 
 def test_an_unknown_family_is_refused_and_the_nearest_named():
-    with pytest.raises(SpecError, match=r"unknown family 'binomial'.*Known: bernoulli, gaussian"):
-        get_family("binomial")
+    with pytest.raises(SpecError, match=r"unknown family 'binomal'.*Known: bernoulli, gaussian"):
+        get_family("binomal")
+    assert get_family("binomial").name == "bernoulli"
 
 
 # ---------------------------------------------------------------- allowed values

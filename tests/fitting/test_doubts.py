@@ -104,21 +104,54 @@ def test_the_estimator_doubts_its_default_family_and_its_clone_does(frame, unsam
 @pytest.mark.parametrize(
     ("got", "meant"),
     [
-        ("binomial", "'bernoulli'"),
-        ("binary", "'bernoulli'"),
-        ("Logistic", "'bernoulli'"),
-        ("normal", "'gaussian'"),
-        ("count", "'poisson' or 'negative_binomial'"),
+        ("logit", "'bernoulli'"),
+        ("counts", "'poisson' or 'negative_binomial'"),
         ("gauss", "'gaussian'"),
     ],
 )
-def test_the_names_of_other_packages_are_understood(frame, got, meant):
+def test_other_names_of_families_lead_to_ours(frame, got, meant):
     study = hte.Study.from_frame(frame, outcome="y", treatment="t", covariates=["x"])
     with pytest.raises(SpecError, match=f"unknown family '{got}'. Did you mean {meant}\\?"):
         hte.fit(study, family=got)
     text = TOML.replace("[outcome]\n", f'[outcome]\nfamily = "{got}"\n')
     with pytest.raises(SpecError, match=f"Did you mean {meant}\\?"):
         parse_spec(text)
+
+
+@pytest.mark.parametrize(
+    ("word", "family"),
+    [
+        ("binomial", "bernoulli"),
+        ("binary", "bernoulli"),
+        ("Logistic", "bernoulli"),
+        ("normal", "gaussian"),
+        ("count", "poisson"),
+    ],
+)
+def test_families_are_understood_under_the_names_of_other_packages(frame, unsampled, word, family):
+    column = {"bernoulli": "event", "poisson": "visits"}.get(family, "y")
+    # A family that was named is not doubted, under whichever name.
+    assert doubts_of(frame, unsampled, outcome=column, family=word) == []
+    assert hte.Plan(family=word, mediator_family=word).family == family
+    text = TOML.replace("[outcome]\n", f'[outcome]\nfamily = "{word}"\n')
+    assert parse_spec(text).outcome.family == family
+
+
+@pytest.mark.parametrize(
+    ("family", "least", "said"),
+    [
+        ("gaussian", 1.5, r"1\.5 is 1\.\d standard deviations of 'y': few treatments"),
+        ("bernoulli", 0.6, r"0\.6 is 60 percentage points of 'y'"),
+    ],
+)
+def test_a_large_difference_is_doubted(family, least, said):
+    text = TOML.replace("[outcome]\n", f'[outcome]\nfamily = "{family}"\n')
+    spec = parse_spec(text.replace("difference = 0.2", f"difference = {least}"))
+    data = trial_frame()
+    if family == "bernoulli":
+        data["y"] = (data["y"] > data["y"].median()).astype(int)
+    with pytest.warns(DoubtfulOptionWarning, match=said):
+        check_declaration(spec, study_from_spec(spec, data))
 
 
 # ---------------------------------------------------------------- study files

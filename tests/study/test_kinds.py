@@ -54,6 +54,9 @@ STORED = [
     *((FLAGS, stored) for stored in STORED_FLAGS.values()),
     *((TEXTS, stored) for stored in STORED_TEXTS.values()),
 ]
+STUDY_FRAME = pd.DataFrame(
+    {"y": RNG.normal(size=N), "treat": np.arange(N) // 2 % 2, "x": RNG.normal(size=N)}
+)
 NAMES = [
     f"{kind}-{name}"
     for kind, stored in (
@@ -212,3 +215,71 @@ def test_new_rows_without_a_kind_are_refused(name):
     said = r"'c' was numeric in the study, and now holds .*pd\.to_numeric\(frame\['c'\]\)"
     with pytest.raises(DataError, match=said):
         design.replay(frame_with(c=UNUSABLE[name])).standardized("covariates")
+
+
+# ---------------------------------------------------------------- order of levels, other libraries
+
+
+def test_the_order_of_categories_is_kept_everywhere():
+    order = ["low", "medium", "high"]
+    frame = STUDY_FRAME.assign(g=pd.Categorical(np.tile(order, N // 3), categories=order))
+    study = Study.from_frame(frame, outcome="y", treatment="treat", covariates=["g"])
+    design = Design.learn(study)
+    (column,) = (c for c in design.encoding.columns if c.name == "g")
+    assert column.levels == tuple(order)
+    assert list(design.standardized("covariates").columns) == ["g=medium", "g=high"]
+    codes = design.split_columns("covariates")["g"]
+    np.testing.assert_array_equal(codes, np.tile([0, 1, 2], N // 3))
+    # New rows may hold the same levels as plain text.
+    again = design.replay(frame.assign(g=frame["g"].astype(str)))
+    np.testing.assert_array_equal(again.split_columns("covariates")["g"], codes)
+    assert design.levels("g") == tuple(order)
+    effect = fake_effect(np.random.default_rng(1), np.zeros(N), draws=5)
+    assert gate(effect, study.frame["g"])["group"].to_numpy().tolist() == order
+    buckets = hte.effect_by_bucket(effect, study.frame["g"], n_buckets=None)
+    assert buckets.draws["bucket"].to_numpy().tolist() == order
+    np.testing.assert_array_equal(buckets.codes, np.tile([0, 1, 2], N // 3))
+
+
+def test_another_order_is_another_study_and_the_alphabet_leaves_no_trace():
+    def fingerprint(values):
+        frame = STUDY_FRAME.assign(g=values)
+        roles = {"outcome": "y", "treatment": "treat", "covariates": ["g"]}
+        return Study.from_frame(frame, **roles).fingerprint()
+
+    text = np.tile(["a", "b", "c"], N // 3)
+    assert fingerprint(text) == fingerprint(pd.Categorical(text))
+    assert fingerprint(text) != fingerprint(pd.Categorical(text, categories=["c", "b", "a"]))
+
+
+@pytest.mark.parametrize("role", ["treatment", "cluster"])
+@pytest.mark.parametrize("kind", [object, pd.ArrowDtype(pa.list_(pa.int64()))])
+def test_values_that_cannot_be_compared_are_no_levels(role, kind):
+    frame = STUDY_FRAME.assign(z=pd.Series([[1], [2]] * (N // 2), dtype=kind))
+    roles = {"outcome": "y", "treatment": "treat", "covariates": ["x"], role: "z"}
+    with pytest.raises(DataError, match=f"{role} 'z' holds .* which are no levels"):
+        Study.from_frame(frame, **roles)
+
+
+def test_tables_of_other_libraries_are_read_through_narwhals():
+    roles = {"outcome": "y", "treatment": "treat", "covariates": ["x", "g"]}
+    frame = STUDY_FRAME.assign(g=np.tile(["u", "v"], N // 2))
+    table = pa.table({name: frame[name].to_numpy() for name in frame})
+    study = Study.from_frame(table, **roles)
+    assert study.fingerprint() == Study.from_frame(frame, **roles).fingerprint()
+    new = Design.learn(study).replay(table.slice(0, 3))
+    assert new.n_rows == 3
+
+
+class LazyTable:
+    """Like a query of polars that has not been collected."""
+
+    columns = ("y",)
+
+    def collect(self):
+        return None
+
+
+def test_a_query_is_collected_first():
+    with pytest.raises(DataError, match=r"got .*LazyTable. Call \.collect\(\) first"):
+        Study.from_frame(LazyTable(), outcome="y", treatment="t", covariates=["x"])

@@ -63,6 +63,80 @@ def test_a_minimal_file_gets_the_documented_defaults():
     assert spec.prior == ()
 
 
+def test_columns_and_labels_are_tables_by_the_names_of_columns():
+    text = (
+        MINIMAL
+        + """
+[columns."site of care"]
+order = ["south", "north"]
+[columns.score]
+event = "yes"
+[labels]
+score = "recovery"
+sex = { label = "sex at birth", levels = { f = "female" } }
+"""
+    )
+    spec = parse_spec(text)
+    assert spec.columns["site of care"].order == ("south", "north")
+    assert spec.columns["score"].event == "yes"
+    assert spec.labels["score"].label == "recovery"
+    assert spec.labels["sex"].levels == {"f": "female"}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[columns.age]\nkind = 'number'", r"unknown key in \[study.columns.age\] 'kind'"),
+        ("[columns.age]\nevent = 1\norder = [1, 2]", "an event has no order"),
+        ("[columns.age]\ntype = 'number'\norder = [1, 2]", "numbers are in order"),
+        ("[columns.age]\norder = [1, 1]", "names a level twice"),
+        ("[labels]\nage = 3", r"\[study.labels.age\] must be a table"),
+    ],
+)
+def test_contradictory_columns_are_refused(more, said):
+    with pytest.raises(SpecError, match=said):
+        parse_spec(f"{MINIMAL}\n{more}")
+
+
+def test_keys_can_be_changed_outside_of_the_file():
+    plain = parse_spec(MINIMAL)
+    assert plain.changes == ()
+    assert not plain.quick
+    changes = ["sampler.draws = 100", "outcome.family=poisson", "roles.covariates=['age']"]
+    spec = parse_spec(MINIMAL, changes=changes)
+    assert (spec.sampler.draws, spec.sampler.seed) == (100, 1)
+    assert spec.outcome.family == "poisson"
+    assert spec.roles.covariates == ("age",)
+    assert spec.hash() != plain.hash()
+    assert parse_spec(MINIMAL, changes=["held_out.share=0.1"]).held_out.share == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("sampler.draws", "--set takes a key"),
+        ("=3", "--set takes a key"),
+        ("sampler.drawz=100", "Did you mean 'draws'"),
+        ("sampler.draws=many", "must be a whole number"),
+        ("title.x=3", "title is no table"),
+    ],
+)
+def test_changes_are_checked_as_strictly_as_the_file(change, said):
+    with pytest.raises(SpecError, match=said):
+        parse_spec(MINIMAL, changes=[change])
+
+
+def test_a_first_look_is_short_and_says_so():
+    spec = parse_spec(MINIMAL, quick=True)
+    assert spec.quick
+    assert (spec.sampler.draws, spec.sampler.tune) == (150, 150)
+    assert not spec.subgroups.honest
+    assert spec.checks.refutations == "none"
+    assert spec.outcome.stack_with == ()
+    short = parse_spec(MINIMAL + "draws = 60\n", quick=True, changes=["subgroups.honest=true"])
+    assert (short.sampler.draws, short.subgroups.honest) == (60, True)
+
+
 def test_declared_values_arrive_where_they_belong_and_as_numbers():
     text = edited("[sampler]", "[report]\nci_prob = 0.9\nci_kind = 'hdi'\n\n[sampler]")
     text += """
@@ -135,7 +209,11 @@ def test_there_are_shipped_study_files():
         ('title = "A', 'folder = "/tmp"\ntitle = "A', "unknown key in study 'folder'"),
         ('title = "A', 'text = "x"\ntitle = "A', "unknown key in study 'text'"),
         ('title = "A', 'name = "x"\ntitle = "A', "unknown key in study 'name'"),
-        ('title = "A', 'zzz = "x"\ntitle = "A', "'zzz'. Known: about, checks, data, held_out"),
+        (
+            'title = "A',
+            'zzz = "x"\ntitle = "A',
+            "'zzz'. Known: about, checks, columns, data, held_out",
+        ),
     ],
 )
 def test_an_unknown_key_is_refused_and_the_nearest_named(old, new, message):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_hte.errors import DataError, MissingDependencyError, SpecError
+from bayes_hte.errors import (
+    DataError,
+    DoubtfulOptionWarning,
+    MissingDependencyError,
+    SpecError,
+)
 from bayes_hte.study.datasets import load_frame, load_jobs2
 from bayes_hte.study.study import MIN_UNITS_PER_ARM, Study
 
@@ -153,12 +159,20 @@ def test_an_arm_with_too_few_units_is_refused_with_the_counts():
     assert build(enough).arm_index().sum() == MIN_UNITS_PER_ARM
 
 
-def test_more_covariates_than_the_rows_allow_are_refused():
+def test_there_may_be_more_covariates_than_rows():
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 11))).add_prefix("x")
     frame = wide.assign(score=np.arange(12.0), treat=np.arange(12) % 2)
-    with pytest.raises(DataError, match="13 in all are needed for 11 covariates"):
-        build(frame, covariates=list(wide.columns))
-    assert build(frame, covariates=list(wide.columns[:10])).n_units == 12
+    frame = pd.concat([frame, wide.add_suffix(" again") ** 2], axis=1)
+    covariates = [*wide.columns, *(f"{name} again" for name in wide.columns)]
+    assert build(frame, covariates=covariates).n_units == 12
+
+
+def test_hundreds_of_columns_make_no_fragmented_frame():
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(N, 150))).add_prefix("x")
+    frame = pd.concat([good_frame(), wide.set_axis(good_frame().index)], axis=1)
+    study = build(frame, covariates=list(wide.columns))
+    # A fragmented frame warns when columns are added, and warnings are errors here.
+    assert study.with_covariate("more", np.arange(N)).n_units == N
 
 
 @pytest.mark.parametrize(
@@ -237,7 +251,7 @@ def test_a_cluster_is_no_covariate_as_well():
         ((1, 2), None, (1, 2)),
         ((False, True), None, (False, True)),
         ((False, True), True, (True, False)),
-        (("placebo", "drug"), None, ("drug", "placebo")),
+        (("placebo", "drug"), "drug", ("drug", "placebo")),
         (("placebo", "drug"), "placebo", ("placebo", "drug")),
     ],
 )
@@ -249,17 +263,34 @@ def test_the_reference_arm_comes_first_whatever_the_coding(levels, reference, ar
     np.testing.assert_array_equal(study.arm_index(), (codes == levels.index(arms[1])))
 
 
-@pytest.mark.parametrize(
-    ("ordered", "arms"), [(True, ("placebo", "drug")), (False, ("drug", "placebo"))]
-)
-def test_the_smaller_level_of_a_categorical_follows_its_order_if_it_declares_one(ordered, arms):
+@pytest.mark.parametrize("kind", [str, "category", "str", "string[pyarrow]", object])
+def test_text_needs_a_reference(kind):
+    frame = good_frame()
+    frame["treat"] = pd.Series(["placebo", "drug"] * (N // 2), index=frame.index).astype(kind)
+    with pytest.raises(DataError, match=r"'drug', 'placebo'.*reference='placebo'.*\[roles\]"):
+        build(frame)
+    study = build(frame, reference="placebo")
+    assert study.contrast == "drug vs placebo"
+    # Parts and copies of a study keep it.
+    assert study.subset(np.arange(20)).arms == study.arms
+
+
+@pytest.mark.parametrize("values", [[0, 1], [False, True], [1.0, 2.0], [Decimal(1), Decimal(2)]])
+@pytest.mark.parametrize("kind", [object, None])
+def test_numbers_and_truth_values_need_no_reference(values, kind):
+    frame = good_frame()
+    frame["treat"] = pd.Series(values * (N // 2), index=frame.index, dtype=kind)
+    assert build(frame).arms == tuple(values)
+
+
+def test_an_ordered_categorical_needs_no_reference():
     # Levels nobody received do not count.
     values = pd.Categorical(
         np.where(np.arange(N) % 2, "drug", "placebo"),
         categories=["surgery", "placebo", "drug"],
-        ordered=ordered,
+        ordered=True,
     )
-    assert build(good_frame().assign(treat=values)).arms == arms
+    assert build(good_frame().assign(treat=values)).arms == ("placebo", "drug")
 
 
 # ---------------------------------------------------------------- the caller's data, identity
@@ -418,8 +449,10 @@ def test_a_level_that_a_reader_took_for_missing_is_named_as_such(spelled, tmp_pa
     said = (
         r"missing values in region .*If 'region' has a level spelled like one of .*keep_default_na"
     )
+    with pytest.warns(DoubtfulOptionWarning, match="read as missing values: 'region'"):
+        frame = load_frame("trial.csv", tmp_path)
     with pytest.raises(DataError, match=said):
-        build(load_frame("trial.csv", tmp_path))
+        build(frame)
 
 
 def test_numbers_that_are_missing_are_no_levels():

@@ -68,5 +68,7 @@ def _reproducibility(material: Material) -> str:
     fields = [words("What", "key"), words("Value", "value")]
     block = field_table("Record of the run.", fields, frame, source="provenance")
     if spec.text:
-        block += details("The study file", f"<pre>{text(spec.text)}</pre>", is_open=False)
+        changed = "".join(f"\n# changed for this run: {change}" for change in spec.changes)
+        file = f"<pre>{text(spec.text + changed)}</pre>"
+        block += details("The study file", file, is_open=False)
     return block

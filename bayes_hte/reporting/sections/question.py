@@ -234,13 +234,23 @@ def _facts(material: Material) -> str:
     if important(results) > 0:
         declared = f"{important(results):g}: {spec.outcome.because}"
         pairs.append(("Minimal important difference", declared))
+    pairs.append(("Covariates", ", ".join(study.roles.covariates)))
+    if len(study.roles.covariates) > study.n_units:
+        pairs.append(("More covariates than " + several, _WIDE))
     pairs += [
-        ("Covariates", ", ".join(study.roles.covariates)),
         ("Estimands", _estimands(results)),
         ("Suitable for", spec.about.suitable_for),
         ("Not suitable for", spec.about.not_suitable_for),
     ]
     return definitions((term, text(said)) for term, said in pairs)
+
+
+_WIDE = (
+    "no data decide which of so many covariates matter: the models shrink all of them strongly, so "
+    "prognosis and differences of effects are found only where they are large, and the intervals "
+    "of single effects rest mostly on the priors. Averages suffer least. Fewer covariates, chosen "
+    "beforehand, say more"
+)
 
 
 def _estimands(results: Results) -> str:

@@ -1,0 +1,253 @@
+"""Expected outcomes and effects of new rows, from a finished run.
+
+A row is *unlike the study* if a number lies outside the range of the study, if a level is absent
+from it, or if the row is further from the nearest unit of the study than 99% of the units are from
+theirs (Euclidean distance of standardised covariates, levels as indicators).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from sklearn.neighbors import NearestNeighbors
+
+from bayes_hte.components.saved import from_tree
+from bayes_hte.effects.averages import probability_of_benefit
+from bayes_hte.effects.summaries import interval, interval_words
+from bayes_hte.errors import SavedResultError
+from bayes_hte.fitting.fitted import BATCH, Fit
+from bayes_hte.fitting.plan import Plan
+from bayes_hte.fitting.stages import stages
+from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE
+from bayes_hte.runs.prepared import Prepared, prepare
+from bayes_hte.runs.run_file import read_run, saved_spec
+from bayes_hte.runs.stage_runner import sampling_settings
+from bayes_hte.store import find_stage
+from bayes_hte.study.columns import declared_columns
+from bayes_hte.study.datasets import load_frame
+from bayes_hte.study.design import Design
+from bayes_hte.study.frames import check_present
+from bayes_hte.study.kinds import is_numeric, levels_in_use
+from bayes_hte.study.spec import Spec
+from bayes_hte.study.study import Study
+
+# Folder of the saved stages in a run.
+STAGES = "posterior"
+# The share of the study's units that are nearer to each other than a row that is like them.
+NEAR = 0.99
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions for new rows.
+
+    Attributes
+    ----------
+    table : DataFrame, one row per new row
+        ``expected[ARM]`` for each arm, ``effect``, the bounds of its interval (kind and probability
+        in their names), ``prob_benefit``, ``like_study`` and, if that is false, the reason in
+        ``unlike_because``. Rows that cannot be predicted are empty.
+    notes : tuple of str
+        What the columns mean, and whether the numbers may be used.
+    healthy : bool
+        Whether the sampling of the run was healthy.
+    """
+
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+    healthy: bool
+
+
+def predict_rows(folder: str | Path, data: str | Path) -> Prediction:
+    """Predict the rows of a CSV file from a finished run.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the run; its data must be where they were.
+    data : str or Path
+        CSV file with the covariates of the study, and its cluster if it has one.
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    SavedResultError
+        If there is no finished run, or its draws or data are not those it was made with.
+    DataError
+        If the file cannot be read, or lacks a covariate.
+    """
+    folder = Path(folder)
+    saved = read_run(folder)
+    spec = saved_spec(saved)
+    prepared = prepare(spec)
+    if prepared.study.fingerprint() != saved["provenance"]["data_fingerprint"]:
+        raise SavedResultError(
+            f"the data of {spec.data.source!r} are not those the run in {folder} was made with. "
+            "Run the study again."
+        )
+    fit = saved_run_fit(prepared, folder / STAGES)
+    path = Path(data)
+    frame = load_frame(path.name, path.parent, missing_values=spec.data.missing_values)
+    frame = declared_columns(frame, spec.columns, new_rows=True)
+    check_present(frame, fit.study.roles.covariates, "column of the new rows")
+    reasons, possible = unlike(frame, fit.study)
+    table = _table(fit, frame, possible, prepared.spec)
+    table["like_study"] = reasons == ""
+    table["unlike_because"] = reasons
+    healthy = bool(saved["provenance"].get("healthy", True))
+    return Prediction(table, tuple(_notes(fit, table, prepared.spec, healthy)), healthy)
+
+
+def saved_run_fit(prepared: Prepared, folder: Path) -> Fit:
+    """Load the fit of a finished run.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        The study file and its data.
+    folder : Path
+        The folder of the saved stages.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    SavedResultError
+        If a stage is missing, damaged or of other settings.
+    """
+    plan = Plan.from_spec(prepared.spec)
+    settings = sampling_settings(prepared.spec, prepared.study)
+    components = {}
+    for name in stages(prepared.study, plan):
+        stage = find_stage(folder, name)
+        if not stage.intact or stage.changes(settings):
+            raise SavedResultError(
+                f"stage {name!r} in {folder} is missing, damaged or of other settings; run the "
+                "study again."
+            )
+        components[name] = from_tree(stage.load(), prepared.study)
+    return Fit(prepared.study, plan, prepared.spec.sampler.seed, components)
+
+
+def unlike(frame: pd.DataFrame, study: Study) -> tuple[np.ndarray, np.ndarray]:
+    """Say which rows are unlike every unit of a study; the rule is in the module.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (row, ...)
+        New rows with every covariate.
+    study : Study
+        The study.
+
+    Returns
+    -------
+    reasons : ndarray of str, shape (row,)
+        Empty for rows like the study.
+    possible : ndarray of bool, shape (row,)
+        Whether a row can be predicted at all: no value is missing, no level is new.
+    """
+    said: list[list[str]] = [[] for _ in range(len(frame))]
+    possible = np.ones(len(frame), dtype=bool)
+    for name in study.roles.covariates:
+        known, new = study.frame[name], frame[name]
+        missing = new.isna().to_numpy() & (not known.isna().any())
+        _note(said, missing, f"{name} is missing")
+        possible &= ~missing
+        if is_numeric(known):
+            values = pd.to_numeric(new, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+            low, high = float(known.min()), float(known.max())
+            _note(said, values < low, f"{name} below {low:g}")
+            _note(said, values > high, f"{name} above {high:g}")
+        else:
+            unseen = ~new.astype(str).isin(levels_in_use(known)).to_numpy() & new.notna().to_numpy()
+            _note(said, unseen, f"{name} has a level that the study lacks")
+            possible &= ~unseen
+    for row in np.flatnonzero(possible)[_far(frame.loc[possible], study)]:
+        said[row] = said[row] or ["nobody in the study has such a combination"]
+    return np.array(["; ".join(each) for each in said], dtype=object), possible
+
+
+def _note(said: list[list[str]], rows: np.ndarray, reason: str) -> None:
+    for row in np.flatnonzero(rows):
+        said[row].append(reason)
+
+
+def _far(frame: pd.DataFrame, study: Study) -> np.ndarray:
+    """Whether each row is further from the study than its own units are from each other."""
+    if not len(frame) or study.frame[list(study.roles.covariates)].isna().any().any():
+        return np.zeros(len(frame), dtype=bool)
+    design = Design.learn(study)
+    own = design.standardized("covariates").to_numpy()
+    rows = design.replay(frame).standardized("covariates").to_numpy()
+    near = NearestNeighbors(n_neighbors=2).fit(own)
+    # The nearest to a unit is itself.
+    usual = np.quantile(near.kneighbors(own)[0][:, 1], NEAR)
+    return near.kneighbors(rows, n_neighbors=1)[0][:, 0] > usual
+
+
+def _table(fit: Fit, frame: pd.DataFrame, possible: np.ndarray, spec: Spec) -> pd.DataFrame:
+    """Summarise the rows that can be predicted, in blocks; the others are empty."""
+    parts = []
+    rows = np.flatnonzero(possible)
+    for start in range(0, len(rows), BATCH):
+        block = frame.iloc[rows[start : start + BATCH]]
+        parts.append(_block(fit, block, spec))
+    if not parts:
+        return pd.DataFrame(index=frame.index.rename("row"))
+    table = pd.concat(parts).reindex(np.arange(len(frame)), axis=0)
+    return table.set_axis(frame.index.rename("row"), axis=0)
+
+
+def _block(fit: Fit, frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    position = frame.index.to_numpy()
+    mu, effect = fit.potential_outcomes(frame), fit.cate(frame)
+    columns = {
+        f"expected[{arm}]": _own(mu, i).mean(SAMPLE).to_numpy()
+        for i, arm in enumerate(fit.study.arms)
+    }
+    kind = {"ci_prob": spec.report.ci_prob, "ci_kind": spec.report.ci_kind}
+    lower, upper = interval(effect, **kind)
+    suffix = f"{100 * spec.report.ci_prob:g}_{spec.report.ci_kind}"
+    columns |= {
+        "effect": effect.mean(SAMPLE).to_numpy(),
+        f"effect_lower_{suffix}": lower.to_numpy(),
+        f"effect_upper_{suffix}": upper.to_numpy(),
+        "prob_benefit": probability_of_benefit(effect, better=spec.outcome.better).to_numpy(),
+    }
+    return pd.DataFrame(columns, index=position)
+
+
+def _own(mu: xr.DataArray, arm: int) -> xr.DataArray:
+    """Return the outcome under an arm, the mediator (if any) as under that arm."""
+    mu = mu.isel({ARM: arm})
+    return mu.isel({MEDIATOR_ARM: arm}) if MEDIATOR_ARM in mu.dims else mu
+
+
+def _notes(fit: Fit, table: pd.DataFrame, spec: Spec, healthy: bool) -> list[str]:
+    words = interval_words(spec.report.ci_prob, spec.report.ci_kind)
+    unit = f" in {spec.outcome.unit}" if spec.outcome.unit else ""
+    notes = [
+        f"{len(table)} rows; effect: {fit.study.contrast} on {fit.study.roles.outcome}{unit}; "
+        f"bounds: {words}; prob_benefit: posterior probability that the effect is beneficial "
+        f"({spec.outcome.better} is better)"
+    ]
+    far = int((~table["like_study"]).sum())
+    if far:
+        notes.append(
+            f"{far} rows are like nobody in the study (like_study = False): their numbers come "
+            "from the model, not from data"
+        )
+    if spec.quick:
+        notes.append("from a first look (--quick): run the study without it before any use")
+    if not healthy:
+        notes.append("the sampling of the run failed its health checks; do not use these numbers")
+    return notes
