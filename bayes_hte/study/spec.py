@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from bayes_hte.study.missing import MissingName
+
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
 SurfaceName = Literal["forest", "gp", "additive", "linear"]
 NoiseName = Literal["constant", "by_arm", "varying"]
@@ -44,9 +46,15 @@ class About:
 
 @dataclass(frozen=True)
 class Data:
-    """Source of the frame: a loader of `bayes_hte.study.datasets`, or a CSV file."""
+    """Source of the frame: a loader of `bayes_hte.study.datasets`, or a CSV file.
+
+    `missing` is the rule for missing covariates: forests split on missingness (``"splits"``),
+    several imputed frames are fitted (``"impute"``), or units with any missing value are left out
+    (``"complete"``). See :mod:`bayes_hte.study.missing`.
+    """
 
     source: str
+    missing: MissingName = "splits"
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,8 @@ class RoleSpec:
     """Column names by role; `reference` is the arm that contrasts are taken against.
 
     `units` and `unit` are the words for several rows and for one, where rows are not people.
+    `weights` is the column with the weight of each unit in a population; it enters averages of
+    effects over the population, not the likelihood.
     """
 
     outcome: str
@@ -65,6 +75,7 @@ class RoleSpec:
     arm_names: tuple[str, ...] = ()
     units: str = "people"
     unit: str = "person"
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

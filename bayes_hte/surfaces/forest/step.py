@@ -57,6 +57,8 @@ class ForestData:
         The variable each column comes from; None if each is its own.
     reserved : int or None
         A column with a probability of its own, if the prior is sparse.
+    missing : ndarray of bool, shape (feature,), or None
+        Whether a column may have missing values; None if none has.
     """
 
     prior: ForestPrior
@@ -65,11 +67,17 @@ class ForestData:
     basis: np.ndarray | None = None
     variables: np.ndarray | None = None
     reserved: int | None = None
+    missing: np.ndarray | None = None
 
     @property
     def columns(self) -> dict[str, Any]:
         """What the sampler is told of the columns beside their values."""
-        return {"levels": self.levels, "variables": self.variables, "reserved": self.reserved}
+        return {
+            "levels": self.levels,
+            "variables": self.variables,
+            "reserved": self.reserved,
+            "missing": self.missing,
+        }
 
 
 class ForestStep(BlockedStep):
