@@ -57,7 +57,7 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     """
     from bayes_hte.fitting.log_prior import effect_log_prior
 
-    outcome_sd = float(subject.study.outcome().std())
+    outcome_sd = float(subject.study.recorded_outcome().std())
     log_priors = {label: effect_log_prior(fit) for label, fit in subject.candidates.items()}
     scaled = {
         label: Scaled(

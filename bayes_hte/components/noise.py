@@ -107,6 +107,23 @@ def noise_at(
     return values | {"sigma": values["sigma"] * spread}
 
 
+def noise_of(noise: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return noise parameters of some rows.
+
+    Parameters
+    ----------
+    noise : mapping of str to ndarray, shape (..., 1) or (..., row)
+        From :func:`noise_at`.
+    rows : ndarray of bool, shape (row,)
+        The rows to keep.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (..., 1) or (..., kept)
+    """
+    return {k: v if v.shape[-1] == 1 else v[..., rows] for k, v in noise.items()}
+
+
 def _columns(design: Design, noise: str) -> pd.DataFrame:
     arm = pd.DataFrame({ARM_COLUMN: design.arm.astype(np.float64)}, index=design.units)
     if noise == "by_arm":

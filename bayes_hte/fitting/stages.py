@@ -97,7 +97,8 @@ def build_stage(
     design = Design.learn(study, propensity=propensity, expected_mediator=expected)
     if stage == "effect":
         imputed = imputed_effects(done["outcome"].mean(), study.outcome(), study.arm_index())
-        return build_effect(design, imputed, surface=plan.surface, priors=plan.priors)
+        known, priors = study.known_outcome(), plan.priors
+        return build_effect(design, imputed, surface=plan.surface, priors=priors, known=known)
     shared = {"learner": plan.learner, "means_by": plan.means_by, "priors": plan.priors}
     if stage == "mediator":
         family, surface = plan.mediator_family, plan.mediator_surface

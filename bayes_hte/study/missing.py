@@ -45,6 +45,7 @@ MissingName = Literal["splits", "impute", "complete"]
 MISSING_RULES: tuple[str, ...] = get_args(MissingName)
 # A gap that occurs in one arm only, by chance less often than this, came after the treatment.
 CHANCE = 0.01
+MISSING_LEVEL = "(missing)"
 
 _COVARIATES = {
     "splits": (
@@ -134,6 +135,20 @@ def with_nan(column: pd.Series) -> pd.Series:
     values = np.full(len(column), np.nan)
     values[known] = column[known].to_numpy(dtype=np.float64)
     return pd.Series(values, index=column.index, name=column.name)
+
+
+def filled(column: pd.Series) -> pd.Series:
+    """Return a column with its gaps filled, to describe units by; see `Study.filled_covariates`."""
+    if is_numeric(column):
+        known = with_nan(column)
+        return known.fillna(known.quantile(interpolation="lower"))
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        if column.cat.ordered:
+            codes = column.cat.codes[column.notna()]
+            middle = int(codes.quantile(interpolation="lower"))
+            return column.fillna(column.cat.categories[middle])
+        return column.cat.add_categories([MISSING_LEVEL]).fillna(MISSING_LEVEL)
+    return column.where(column.notna(), MISSING_LEVEL)
 
 
 def missing_by_arm(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, n_arms: int) -> pd.DataFrame:

@@ -40,6 +40,7 @@ from bayes_hte.study.missing import (
     MissingName,
     check_gaps,
     check_missing_rule,
+    filled,
     missing_by_arm,
     with_nan,
 )
@@ -287,6 +288,14 @@ class Study:
         """
         return ~np.isnan(self.outcome()) & self.known_mediator()
 
+    def recorded_outcome(self) -> np.ndarray:
+        """Return the outcomes that are not missing, shape (recorded,)."""
+        return self.outcome()[~np.isnan(self.outcome())]
+
+    def recorded_mediator(self) -> np.ndarray:
+        """Return the mediators that are not missing, shape (recorded,)."""
+        return self.mediator()[self.known_mediator()]
+
     def with_outcome(self) -> Study:
         """Return the study of the units that inform the outcome model; itself if all do."""
         known = self.known_outcome()
@@ -311,6 +320,20 @@ class Study:
     def covariate_frame(self) -> pd.DataFrame:
         """Return the covariate columns, shape (unit, covariate)."""
         return self.frame.loc[:, list(self.roles.covariates)]
+
+    def filled_covariates(self) -> pd.DataFrame:
+        """Return the covariates without gaps, shape (unit, covariate), to describe units by.
+
+        A missing number, or ordered level, is the median of the study; any other missing level is
+        the level ``(missing)``. Models do not see these values; see
+        :mod:`bayes_hte.study.missing`.
+        """
+        return self.filled_frame().loc[:, list(self.roles.covariates)]
+
+    def filled_frame(self) -> pd.DataFrame:
+        """Return the frame with the gaps of covariates filled; see :meth:`filled_covariates`."""
+        gappy = [c for c in self.roles.covariates if self.frame[c].isna().any()]
+        return with_columns(self.frame, {c: filled(self.frame[c]) for c in gappy})
 
     def subset(self, rows: np.ndarray) -> Study:
         """Return the study restricted to some rows, checked again.

@@ -95,9 +95,7 @@ def test_the_fingerprint_knows_gaps_rules_and_weights():
 
 
 def test_studies_without_gaps_keep_their_fingerprint():
-    frame = pd.DataFrame(
-        {"y": np.arange(12.0), "t": np.arange(12) % 2, "x": np.arange(12.0) ** 2}
-    )
+    frame = pd.DataFrame({"y": np.arange(12.0), "t": np.arange(12) % 2, "x": np.arange(12.0) ** 2})
     found = Study.from_frame(frame, outcome="y", treatment="t", covariates=["x"])
     assert found.fingerprint().startswith(FINGERPRINT)
 

@@ -25,7 +25,7 @@ from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.surfaces.forest import core as forest_core
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import ForestDraw
-from bayes_hte.surfaces.forest.working_models import FAMILIES, working_model
+from bayes_hte.surfaces.forest.working_models import FAMILIES, without_unknown, working_model
 
 # Name of the sampler statistic that carries the trees of each draw out of the worker process.
 STAT = "forest_draw"
@@ -97,6 +97,9 @@ class ForestStep(BlockedStep):
         Distribution of `y` given `eta`; one of those with a working model.
     noise : mapping of str to TensorVariable, scalar or shape (row,)
         The family's other parameters.
+    known : ndarray of bool, shape (row,), optional
+        Whether each row has an outcome; those that have none (and any value in `y`) say nothing.
+        Default: all have.
     sweeps : int
         Sweeps of every forest in one iteration.
 
@@ -121,6 +124,7 @@ class ForestStep(BlockedStep):
         y: np.ndarray | TensorVariable,
         family: str,
         noise: Mapping[str, TensorVariable],
+        known: np.ndarray | None = None,
         sweeps: int = SWEEPS,
         model: pm.Model | None = None,
         blocked: bool = True,
@@ -133,6 +137,7 @@ class ForestStep(BlockedStep):
         self.names = [v.name for v in self.vars]
         self.forests = {name: forests[name] for name in self.names}
         self.family = family
+        self.known = known
         self.sweeps = sweeps
         self.tune = True
         self.rng = np.random.default_rng() if rng is None else rng
@@ -170,6 +175,7 @@ class ForestStep(BlockedStep):
         noise = dict(zip(self.noise_names, noise, strict=True))
         for _ in range(self.sweeps):
             working = working_model(self.family, y, eta, noise, self.rng)
+            working = without_unknown(working, self.known)
             residual = working.residual.copy()
             for live in self._live.values():
                 forest_core.sweep(
