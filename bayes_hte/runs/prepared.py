@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -70,7 +70,10 @@ def prepare(spec: Spec) -> Prepared:
     frame = load_frame(spec.data.source, spec.folder)
     study, held_out = study_from_spec(spec, frame), None
     if spec.held_out is not None:
-        study, held_out = split(study, share=spec.held_out.share, seed=spec.held_out.seed)
+        whole = study
+        study, held_out = split(whole, share=spec.held_out.share, seed=spec.held_out.seed)
+        flow = whole.flow.without("held out, to judge effects on", held_out.n_units)
+        study = replace(study, flow=flow)
     spec = settled(spec, study)
     check_plan(study, Plan.from_spec(spec))
     check_declaration(spec, study)
