@@ -33,6 +33,7 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
     declared = spec.roles
     roles = Roles(*(getattr(declared, field.name) for field in fields(Roles)))
     study = Study.of_roles(frame, roles, reference=declared.reference, missing=spec.data.missing)
+    study = replace(study, imputations=spec.data.imputations)
     if not declared.arm_names:
         return study
     names = dict(zip(study.arms, declared.arm_names, strict=True))

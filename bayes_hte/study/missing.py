@@ -29,13 +29,14 @@ doi:10.1002/9780470316696
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.study.kinds import is_numeric
 
 if TYPE_CHECKING:
@@ -104,6 +105,62 @@ def check_missing_rule(rule: str) -> None:
     """Raise a SpecError unless a rule for missing values is known."""
     if rule not in MISSING_RULES:
         raise unknown_name("missing", str(rule), MISSING_RULES)
+
+
+def check_imputations(imputations: int) -> int:
+    """Return a number of imputed frames.
+
+    Raises
+    ------
+    SpecError
+        Unless it is a whole number, 2 or more.
+    """
+    whole = isinstance(imputations, int | np.integer) and not isinstance(imputations, bool)
+    if not whole or imputations < 2:
+        raise SpecError(f"imputations must be a whole number, 2 or more, got {imputations!r}.")
+    return int(imputations)
+
+
+def differences(frames: Sequence[pd.DataFrame], covariates: Sequence[str]) -> pd.DataFrame:
+    """Return the first of several imputed frames with gaps where they differ.
+
+    Parameters
+    ----------
+    frames : sequence of DataFrame, shape (unit, column)
+        With the columns of one study's roles.
+    covariates : sequence of str
+        The columns that may differ.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    DataError
+        If rows differ, a covariate is incomplete, or another column differs.
+    """
+    first = frames[0]
+    holed = first.copy()
+    for i, frame in enumerate(frames, start=1):
+        if not frame.index.equals(first.index):
+            raise DataError(
+                f"frame {i} has other rows than frame 1 ({len(frame)} and {len(first)}, or other "
+                "labels or order); imputed frames of one study have the same rows."
+            )
+        for name in frame.columns:
+            if name in covariates and (n := int(frame[name].isna().sum())):
+                raise DataError(f"covariate {name!r} has {n} missing values in frame {i}.")
+            same = (frame[name] == first[name]) | (frame[name].isna() & first[name].isna())
+            if same.all():
+                continue
+            if name not in covariates:
+                raise DataError(
+                    f"column {name!r} differs between frames 1 and {i}, and is no covariate: only "
+                    "covariates are imputed. Leave missing outcomes and mediators missing."
+                )
+            holed[name] = holed[name].where(same)
+    return holed
 
 
 def assumption(rule: str, *, randomised: bool) -> str:

@@ -50,11 +50,13 @@ class Data:
 
     `missing` is the rule for missing covariates: forests split on missingness (``"splits"``),
     several imputed frames are fitted (``"impute"``), or units with any missing value are left out
-    (``"complete"``). See :mod:`bayes_hte.study.missing`.
+    (``"complete"``). See :mod:`bayes_hte.study.missing`. `imputations` is the number of those
+    frames.
     """
 
     source: str
     missing: MissingName = "splits"
+    imputations: int = 5
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ from bayes_hte.study.missing import (
     Flow,
     MissingName,
     check_gaps,
+    check_imputations,
     check_missing_rule,
+    differences,
     filled,
     missing_by_arm,
     with_nan,
@@ -100,6 +102,10 @@ class Study:
         new rows.
     flow : Flow or None
         The way of the units from the table to this study.
+    imputations : int
+        Number of imputed frames, under the rule ``"impute"``.
+    completed : tuple of DataFrame
+        Frames that the user imputed himself; see :meth:`from_frames`.
     """
 
     frame: pd.DataFrame
@@ -108,6 +114,8 @@ class Study:
     missing: MissingName = "splits"
     gaps: tuple[str, ...] = ()
     flow: Flow | None = field(default=None, repr=False, compare=False)
+    imputations: int = 5
+    completed: tuple[pd.DataFrame, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def from_frame(
@@ -122,6 +130,7 @@ class Study:
         reference: Any = None,
         weights: str | None = None,
         missing: MissingName = "splits",
+        imputations: int = 5,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
 
@@ -152,6 +161,9 @@ class Study:
             frames are fitted, or units with any missing value are left out. Outcomes and mediators
             may be missing too: their units keep their covariates and effects, and say nothing
             about the models of what they lack. See :mod:`bayes_hte.study.missing`.
+        imputations : int, default 5
+            Number of imputed frames, with ``missing="impute"``: one fit each. For frames that you
+            imputed yourself, see :meth:`from_frames`.
 
         Returns
         -------
@@ -180,7 +192,57 @@ class Study:
         """
         listed = names_given(covariates, "covariate")
         roles = Roles(outcome, treatment, listed, mediator, cluster, weights)
-        return cls.of_roles(df, roles, reference=reference, missing=missing)
+        study = cls.of_roles(df, roles, reference=reference, missing=missing)
+        return replace(study, imputations=check_imputations(imputations))
+
+    @classmethod
+    def from_frames(cls, frames: Sequence[pd.DataFrame], **roles: Any) -> Study:
+        """Bind several frames of one study, in which missing covariates were imputed differently.
+
+        Parameters
+        ----------
+        frames : sequence of DataFrame
+            At least two, with the same rows in the same order. Their covariates are complete; the
+            other columns are the same in all.
+        **roles
+            Outcome, treatment, covariates and the others, as in :meth:`from_frame` (without
+            `missing`).
+
+        Returns
+        -------
+        Study
+            Its frame has gaps where the frames differ; one model is fitted to each of them, and
+            their draws are put together.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than two frames, their rows or columns without imputations differ,
+            or a covariate is incomplete; or as :meth:`from_frame`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> other = frame.assign(x1=frame["x1"].where(frame.index > 3, 0.0))
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frames([frame, other], **roles)
+        >>> study.gaps, study.frame["x1"].isna().sum().item()
+        (('x1',), 4)
+        """
+        if isinstance(frames, pd.DataFrame) or len(frames := list(frames)) < 2:
+            raise DataError("from_frames takes a list of at least two imputed frames.")
+        studies = [cls.from_frame(frame, **roles) for frame in frames]
+        completed = tuple(study.frame for study in studies)
+        first = studies[0]
+        holed = cls.of_roles(
+            differences(completed, first.roles.covariates),
+            first.roles,
+            reference=first.arms[0],
+            missing="impute",
+        )
+        return replace(holed, completed=completed, imputations=len(completed))
 
     @classmethod
     def of_roles(
@@ -357,7 +419,9 @@ class Study:
         33
         """
         rows = np.asarray(rows)
-        return self.alike(self.frame.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows])
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        part = self.alike(self.frame.iloc[rows])
+        return replace(part, completed=tuple(frame.iloc[rows] for frame in self.completed))
 
     def alike(self, frame: pd.DataFrame) -> Study:
         """Return other rows as a study with the same roles and the same reference arm.
@@ -379,9 +443,10 @@ class Study:
         return self._rebuilt(frame, self.roles)
 
     def _rebuilt(self, frame: pd.DataFrame, roles: Roles) -> Study:
-        return Study.of_roles(
+        study = Study.of_roles(
             frame, roles, reference=self.arms[0], missing=self.missing, gaps=self.gaps
         )
+        return replace(study, imputations=self.imputations)
 
     def with_covariate(self, name: str, values: np.ndarray) -> Study:
         """Return the study with one more covariate, checked again.
@@ -463,6 +528,10 @@ class Study:
         # Studies without them have the fingerprints of earlier versions.
         if self.gaps or self.roles.weights is not None:
             digest.update(repr((self.missing, self.gaps, self.roles.weights)).encode())
+        if self.gaps and self.missing == "impute":
+            digest.update(repr(self.imputations).encode())
+        for frame in self.completed:
+            digest.update(pd.util.hash_pandas_object(frame.astype(text)).to_numpy().tobytes())
         return digest.hexdigest()
 
 

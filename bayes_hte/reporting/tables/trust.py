@@ -44,7 +44,7 @@ def trust_tables(results: Results, **how: Unpack[Interval]) -> dict[str, pd.Data
     tables = {
         "side_by_side": side_by_side(results, **how),
         "balance": _balance(results),
-        "weights": weight_shares(weights, results.study, arm_names(results)),
+        "weights": weight_shares(weights, results.study.with_outcome(), arm_names(results)),
     }
     if results.beside:
         tables["learners"] = learners(results, **how)
