@@ -194,12 +194,9 @@ class PooledFit(Fit):
         return xr.Dataset(found)
 
     def _health_of(self, draws: xr.Dataset) -> tuple[CheckResult, ...]:
-        found = [
-            replace(check, name=f"{check.name} (imputation {i} of {len(self.imputations)})")
-            for i, fit in enumerate(self.imputations, start=1)
-            for check in fit.health()
-        ]
-        return (*found, between_check(self.between(), len(self.imputations)))
+        found = [fit.health() for fit in self.imputations]
+        judged = [_worst(checks) for checks in zip(*found, strict=True)]
+        return (*judged, between_check(self.between(), len(self.imputations)))
 
     def _pooled(self, part: Callable[[Fit], xr.DataArray]) -> xr.DataArray:
         return self._join([part(fit) for fit in self.imputations])
@@ -217,6 +214,19 @@ class PooledFit(Fit):
             where[axis] = own
             joined[tuple(where)] = values.isel({DRAW: taken}).to_numpy()
         return parts[0].copy(data=joined)
+
+
+def _worst(checks: tuple[CheckResult, ...]) -> CheckResult:
+    """Return one check of every imputation as one: passed if all are, with all their numbers."""
+    tables = {i: check.table for i, check in enumerate(checks, start=1)}
+    table = pd.concat(tables, names=["imputation"])
+    failed = {i: check for i, check in enumerate(checks, start=1) if check.passed is False}
+    if not failed:
+        text = f"In each of {len(checks)} imputations: {checks[0].text}"
+        return replace(checks[0], table=table, text=text)
+    i, first = next(iter(failed.items()))
+    text = f"In {len(failed)} of {len(checks)} imputations (first in number {i}): {first.text}"
+    return replace(first, table=table, text=text)
 
 
 def between_check(between: xr.Dataset, m: int) -> CheckResult:
