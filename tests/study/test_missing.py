@@ -167,7 +167,7 @@ def test_gaps_in_one_arm_only_are_accepted_where_chance_or_the_rule_explains_the
 
 
 def test_an_unknown_rule_is_refused():
-    with pytest.raises(SpecError, match="splits, impute"):
+    with pytest.raises(SpecError, match="unknown missing 'impot'"):
         study(missing="impot")
 
 
