@@ -113,11 +113,21 @@ def test_draws_of_all_imputations_are_put_together(fit):
     assert list(fit.posterior.children) == ["imputation_0", "imputation_1"]
 
 
+def test_a_pooled_fit_is_saved_and_loaded(fit, tmp_path):
+    hte.save_fit(fit, tmp_path)
+    again = hte.load_fit(tmp_path, fit.study)
+    np.testing.assert_allclose(again.cate(), fit.cate(), atol=1e-6)
+    assert len(again.imputations) == 2
+
+
 def test_health_is_judged_within_and_variance_between_is_said(fit):
-    names = [check.name for check in fit.health()]
-    assert sum("imputation 1 of 2" in name for name in names) > 0
-    assert sum("imputation 2 of 2" in name for name in names) > 0
-    between = fit.health()[-1]
+    *judged, between = fit.health()
+    within = [f.health() for f in fit.imputations]
+    for check, first, second in zip(judged, *within, strict=True):
+        assert check.name == first.name
+        assert check.passed == (first.passed and second.passed)
+        assert len(check.table) == len(first.table) + len(second.table)
+        assert "of 2 imputations" in check.text
     assert (between.name, between.passed) == (NAME, None)
     shares = fit.between()
     assert ((shares >= 0) & (shares <= 1)).to_array().all()
