@@ -20,6 +20,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "fitting.stages": ("fit",),
     "fitting.saved": ("load_fit", "save_fit"),
     "fitting.from_priors": ("fit_prior",),
+    "fitting.other_population": ("Transport", "transport"),
     "estimator": ("EffectEstimator",),
     "effects.groups": ("gate", "group_average"),
     "effects.averages": ("average", "probability_of_benefit", "proportion_mediated"),

@@ -46,7 +46,7 @@ def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
         in a covariate; the text names the broken rules and the covariates.
     """
     treatment = study.roles.treatment
-    frame = with_columns(study.frame, {treatment: study.arm_index()})
+    frame = with_columns(study.filled_frame(), {treatment: study.arm_index()})
     score = propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST).to_numpy()
     extreme = float(((score < MODERATE[0]) | (score > MODERATE[1])).mean())
     report = overlap_report(

@@ -52,13 +52,13 @@ TAIL = 0.1
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
     """Judge left-out predictions of the outcome by arm; see :func:`calibration_check`."""
-    study, scores = subject.study, subject.left_out_scores
+    study, scores = subject.study.with_outcome(), subject.left_out_scores
     models = [
         LeftOutDraws(
             eta=_samples(fit.observed_predictor()),
             noise={
                 name: values.reshape(-1, values.shape[-1])
-                for name, values in fit.components["outcome"].noise().items()
+                for name, values in fit.observed_noise().items()
             },
             log_weights=_samples(scores[label].log_weights),
             share=subject.weights[label],

@@ -43,7 +43,7 @@ def mediator_variation(study: Study, expected: np.ndarray) -> CheckResult:
         several predictions, among them that of the mediator model.
     """
     mediator = study.mediator()
-    modelled = float((mediator - expected).var() / mediator.var())
+    modelled = float(np.nanvar(mediator - expected) / np.nanvar(mediator))
     found = min(
         own_variation(study), OwnVariation(modelled, "the mediator model"), key=lambda v: v.share
     )

@@ -208,6 +208,7 @@ def calibrate_subgroups(
     [('permutation', 0), ('permutation', 1)]
     """
     _check_request(study, effect, estimator, plan)
+    study = study.with_outcome()
     check_seed(seed)
     check_n_jobs(n_jobs)
     allowed = "a whole number, at least 1"

@@ -35,13 +35,13 @@ JUDGED = ("mean", "sd")
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
     """Compare observed outcomes with replicated ones; see :func:`posterior_predictive`."""
-    study, outcome = subject.study, subject.fit.components["outcome"]
+    study, outcome = subject.study.with_outcome(), subject.fit.components["outcome"]
     eta = subject.fit.observed_predictor().to_numpy().reshape(-1, study.n_units)
     rng = subject.rng("predictive")
     chosen = rng.choice(len(eta), size=min(REPLICATES, len(eta)), replace=False)
     result = posterior_predictive(
         eta[chosen],
-        {k: v.reshape(-1, v.shape[-1])[chosen] for k, v in outcome.noise().items()},
+        {k: v.reshape(-1, v.shape[-1])[chosen] for k, v in subject.fit.observed_noise().items()},
         study.outcome(),
         arm=study.arm_index(),
         arm_names=subject.arm_names,

@@ -57,15 +57,20 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     """
     from bayes_hte.fitting.log_prior import effect_log_prior
 
-    outcome_sd = float(subject.study.outcome().std())
-    log_priors = {label: effect_log_prior(fit) for label, fit in subject.candidates.items()}
+    outcome_sd = float(subject.study.recorded_outcome().std())
+    # Of several imputed frames the first: each has the same prior, and about the same data.
+    first = (*getattr(subject.fit, "imputations", ()), subject.fit)[0]
+    candidates = subject.candidates if first is subject.fit else first.candidates()
+    log_priors = {label: effect_log_prior(fit) for label, fit in candidates.items()}
+    pooled = first is not subject.fit
+    effects = {k: f.cate() for k, f in candidates.items()} if pooled else subject.candidate_effects
     scaled = {
         label: Scaled(
-            _varying(quantities(subject.candidate_effects[label]), outcome_sd),
+            _varying(quantities(effects[label]), outcome_sd),
             log_priors[label],
             fit.unit_log_likelihood().sum(UNIT, skipna=False),
         )
-        for label, fit in subject.candidates.items()
+        for label, fit in candidates.items()
     }
     return (prior_sensitivity(scaled),)
 

@@ -51,7 +51,7 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
         label: fit_prior(some, fit.plan, seed=seed, draws=PRIOR_DRAWS).cate()
         for label, fit in subject.candidates.items()
     }
-    outcome_sd = float(study.outcome().std())
+    outcome_sd = float(study.recorded_outcome().std())
     return (prior_view(prior, subject.candidate_effects, outcome_sd=outcome_sd),)
 
 

@@ -210,6 +210,7 @@ def linear_stand_in() -> Refit:
 
 
 def _linear_effect(study: Study, _seed: int) -> AverageEffect:
+    study = study.with_outcome()
     covariates = study.covariate_frame()
     x = Encoding.learn(covariates).standardized(covariates).to_numpy()
     y, treated = study.outcome(), study.arm_index() == 1

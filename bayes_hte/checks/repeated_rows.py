@@ -77,7 +77,7 @@ def repeated_rows(study: Study) -> CheckResult:
             "modelled."
         )
         return CheckResult(NAME, None, pd.DataFrame(), text)
-    frame = study.covariate_frame()
+    frame = study.filled_covariates()
     fine = _fine_columns(frame)
     kept = _without_recodings(frame, fine)
     fine = [name for name in fine if name in kept][:FINE_COLUMNS]

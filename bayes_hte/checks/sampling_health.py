@@ -32,7 +32,9 @@ PANEL = 20
 
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
-    """Judge the draws of a fit; see :func:`sampling_health`."""
+    """Judge the draws of a fit, within each imputation if there are any."""
+    if getattr(subject.fit, "imputations", ()):
+        return subject.fit.health()
     stats = {role: component.stats for role, component in subject.fit.components.items()}
     return sampling_health(subject.effects, stats)
 

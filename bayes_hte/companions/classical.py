@@ -11,7 +11,7 @@ import xarray as xr
 from bayes_hte.companions.covariate_balance import RAW, balance, compare_balance
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.weighting import WeightedEffect, iptw
-from bayes_hte.names import SAMPLE
+from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
 
@@ -66,8 +66,9 @@ def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generato
     -------
     Classical
     """
+    propensity, study = propensity.isel({UNIT: study.known_outcome()}), study.with_outcome()
     roles, arm = study.roles, study.arm_index()
-    frame = with_columns(study.frame, {roles.treatment: arm})
+    frame = with_columns(study.filled_frame(), {roles.treatment: arm})
     draws = _some(propensity).clip(SMALLEST, 1 - SMALLEST)
     columns = {"outcome": roles.outcome, "treatment": roles.treatment}
     matched = match_nearest(frame, propensity=draws, **columns)

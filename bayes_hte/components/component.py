@@ -86,7 +86,8 @@ class Component:
     design : Design
         The rows of the study.
     y : ndarray, shape (unit,)
-        The modelled column; the mean of its imputations if there are several.
+        The modelled column; the mean of its imputations if there are several. Where it is missing,
+        it holds a value that is as good as any.
     offset : float
         Constant of the linear predictor.
     noise_model : str
@@ -105,6 +106,8 @@ class Component:
         Whether clusters have intercepts.
     imputations : Imputations or None
         Outcomes of a second stage.
+    known : ndarray of bool, shape (unit,), or None
+        Whether each unit informs the model: it enters the likelihood. None if all do.
     """
 
     role: str
@@ -122,11 +125,17 @@ class Component:
     forests: Mapping[str, ForestData]
     clustered: bool = False
     imputations: Imputations | None = None
+    known: np.ndarray | None = None
 
     @property
     def terms(self) -> tuple[Term, ...]:
         """The terms of the linear predictor."""
         return tuple(p.term for p in self.placed)
+
+    @property
+    def informing(self) -> np.ndarray | slice:
+        """The rows that are part of the likelihood, as an index of rows."""
+        return slice(None) if self.known is None else np.flatnonzero(self.known)
 
     @property
     def collapses(self) -> bool:
@@ -154,6 +163,7 @@ class Component:
                     noise=self.noise,
                     y=self.observed,
                     family=self.family.name,
+                    known=self.known,
                 )
                 steps.append(forest)
         return steps
@@ -211,6 +221,7 @@ def build_component(
     noise: str = "constant",
     clustered: bool = False,
     imputations: Imputations | None = None,
+    known: np.ndarray | None = None,
 ) -> Component:
     """Build the PyMC model of one column.
 
@@ -239,6 +250,10 @@ def build_component(
         Whether to add an intercept for each cluster of the design, if it has clusters.
     imputations : Imputations, optional
         Columns to be modelled in turn in place of `y`.
+    known : ndarray of bool, shape (unit,), optional
+        Whether each unit informs the model. The others may lack the column or the mediator: they
+        keep their place, so that they are predicted, and are no part of the likelihood. Default:
+        all do.
 
     Returns
     -------
@@ -253,8 +268,16 @@ def build_component(
     UnsupportedError
         If the family has no scale that could vary.
     """
-    check_column(y, role, family=family.name, surface=surface, noise=noise)
-    placed = tuple(_place(role, t, priors[t.kind], family, y, design, mediator) for t in terms)
+    known = None if known is None or known.all() else known
+    informing = y if known is None else y[known]
+    check_column(informing, role, family=family.name, surface=surface, noise=noise)
+    if known is not None:
+        y = np.where(known, y, informing[0])
+        mediator = None if mediator is None else np.where(known, mediator, np.nan)
+    placed = tuple(
+        _place(role, t, priors[t.kind], family.latent_sd(informing), design, mediator)
+        for t in terms
+    )
     shares = any(t.kind == "shared" for t in terms)
     forests = {
         p.name: forest_data(
@@ -269,7 +292,7 @@ def build_component(
         for p in placed
         if is_forest(surface, p.term)
     }
-    offset = family.offset(y)
+    offset = family.offset(informing)
     with pm.Model(coords={"unit": design.units.to_numpy()}) as model:
         eta = offset
         for p in placed:
@@ -281,9 +304,9 @@ def build_component(
             eta = eta + (function if p.basis is None else function * p.basis)
         clustered = clustered and design.cluster is not None
         if clustered:
-            eta = eta + cluster_intercepts(role, design, scale=family.latent_sd(y))
-        parameters = noise_parameters(role, family, y, design, noise)
-        observed = _observe(role, family.distribution(eta, parameters), y, imputations)
+            eta = eta + cluster_intercepts(role, design, scale=family.latent_sd(informing))
+        parameters = noise_parameters(role, family, informing, design, noise)
+        observed = _observe(role, family, eta, parameters, y, imputations, known)
     return Component(
         role,
         family,
@@ -300,6 +323,7 @@ def build_component(
         forests,
         clustered,
         imputations,
+        known,
     )
 
 
@@ -307,35 +331,48 @@ def _place(
     role: str,
     term: Term,
     prior: TermPrior,
-    family: Family,
-    y: np.ndarray,
+    latent_sd: float,
     design: Design,
     mediator: np.ndarray | None,
 ) -> PlacedTerm:
-    scale, deviation, expected = prior.scale * family.latent_sd(y), None, None
+    scale, deviation, expected = prior.scale * latent_sd, None, None
     if term.on_mediator or term.on_expected:
         if mediator is None:
             raise ValueError(f"term {term.name!r} needs a mediator")
         deviation = mediator - design.expected_mediator
         # Centred within the arms, whose means then hold the average effect.
         expected = design.expected_mediator - design.expected_by_arm[design.arm]
-        scale /= deviation.std()
+        scale /= np.nanstd(deviation)
+        # Of units that are no part of the likelihood.
+        deviation = np.nan_to_num(deviation, nan=0.0)
     member = None if term.group is None else design.member(term.group)
     basis = term.basis(design.arm, deviation, member, expected=expected)
     return PlacedTerm(term, variable_name(role, term), scale, prior.trees, prior.sparse, basis)
 
 
 def _observe(
-    role: str, distribution: TensorVariable, y: np.ndarray, imputations: Imputations | None
+    role: str,
+    family: Family,
+    eta: TensorVariable,
+    parameters: Mapping[str, TensorVariable],
+    y: np.ndarray,
+    imputations: Imputations | None,
+    known: np.ndarray | None,
 ) -> np.ndarray | TensorVariable:
     """Add the likelihood to the PyMC model in context; return its column."""
-    name = f"{role}_observed"
+    name, dims, rows = f"{role}_observed", ("unit",), slice(None)
+    if known is not None:
+        dims, rows = None, np.flatnonzero(known)
+        eta = eta[rows]
+        parameters = {k: v[rows] if v.ndim else v for k, v in parameters.items()}
+    distribution = family.distribution(eta, parameters)
     if imputations is None:
         values = y.astype(np.int64) if "int" in distribution.dtype else y
-        pm.modelcontext(None).register_rv(distribution, name, observed=values, dims=("unit",))
+        model = pm.modelcontext(None)
+        model.register_rv(distribution, name, observed=values[rows], dims=dims)
         return y
     index = pm.DiscreteUniform(imputation_name(role), 0, len(imputations.table) - 1)
     # Shared, not constant: a compiled function with a large constant could not be cached.
     observed = pytensor.shared(imputations.table, name=f"{role}_imputed")[index]
-    pm.Potential(name, pm.logp(distribution, observed).sum())
+    pm.Potential(name, pm.logp(distribution, observed[rows]).sum())
     return observed

@@ -39,7 +39,7 @@ def imputed_effects(mu: xr.DataArray, y: np.ndarray, arm: np.ndarray) -> Imputat
     mu : DataArray, dims (chain, draw, unit, arm)
         Expected outcomes of the first stage.
     y : ndarray, shape (unit,)
-        Observed outcome.
+        Observed outcome; where it is missing, so is the effect: it is 0 in the table.
     arm : ndarray of int, shape (unit,)
         Arm of each unit.
 
@@ -48,12 +48,17 @@ def imputed_effects(mu: xr.DataArray, y: np.ndarray, arm: np.ndarray) -> Imputat
     Imputations
     """
     reference, other = (mu.isel({ARM: a}).to_numpy() for a in (0, 1))
-    table = np.where(arm == 1, y - reference, other - y)
+    table = np.nan_to_num(np.where(arm == 1, y - reference, other - y), nan=0.0)
     return Imputations(table.reshape(-1, y.size), draws=mu.sizes[SAMPLE[1]])
 
 
 def build_effect(
-    design: Design, imputations: Imputations, *, surface: str, priors: Iterable[PriorSpec] = ()
+    design: Design,
+    imputations: Imputations,
+    *,
+    surface: str,
+    priors: Iterable[PriorSpec] = (),
+    known: np.ndarray | None = None,
 ) -> Component:
     """Build the PyMC model of the imputed effects, one function and noise scale for each arm.
 
@@ -67,6 +72,8 @@ def build_effect(
         Form of the functions.
     priors : iterable of PriorSpec
         Declared changes of the default priors.
+    known : ndarray of bool, shape (unit,), optional
+        Whether each unit has an outcome, and so an imputed effect.
 
     Returns
     -------
@@ -82,6 +89,7 @@ def build_effect(
         priors=term_priors("effect", priors),
         noise="by_arm",
         imputations=imputations,
+        known=known,
     )
 
 

@@ -52,4 +52,5 @@ def build_mediator(
         ),
         priors=term_priors("mediator", priors),
         clustered=True,
+        known=study.known_mediator(),
     )

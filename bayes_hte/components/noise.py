@@ -111,6 +111,23 @@ def slope_sd(columns: pd.DataFrame) -> np.ndarray:
     return np.where(columns.columns == ARM_COLUMN, ARM_SD, COVARIATE_SD)
 
 
+def noise_of(noise: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return noise parameters of some rows.
+
+    Parameters
+    ----------
+    noise : mapping of str to ndarray, shape (..., 1) or (..., row)
+        From :func:`noise_at`.
+    rows : ndarray of bool, shape (row,)
+        The rows to keep.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (..., 1) or (..., kept)
+    """
+    return {k: v if v.shape[-1] == 1 else v[..., rows] for k, v in noise.items()}
+
+
 def spread_columns(design: Design, noise: str) -> pd.DataFrame:
     """Return the columns of the log of the scale, shape (row, feature); not of constant noise."""
     arm = pd.DataFrame({ARM_COLUMN: design.arm.astype(np.float64)}, index=design.units)

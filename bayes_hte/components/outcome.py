@@ -65,4 +65,5 @@ def build_outcome(
         mediator=study.mediator() if mediated else None,
         noise=noise,
         clustered=True,
+        known=study.known_outcome(),
     )

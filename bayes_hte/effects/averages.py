@@ -31,6 +31,7 @@ def average[T: (xr.DataArray, xr.Dataset)](
     population: str = "SATE",
     treated: pd.Series | np.ndarray | Sequence[float] | None = None,
     rng: np.random.Generator | None = None,
+    weights: pd.Series | np.ndarray | Sequence[float] | None = None,
 ) -> T:
     """Average an effect over units, draw by draw.
 
@@ -45,6 +46,12 @@ def average[T: (xr.DataArray, xr.Dataset)](
         of the effect is matched by label.
     rng : numpy.random.Generator, optional
         Needed for PATE, which draws Bayesian-bootstrap weights over units, one set per draw.
+    weights : Series or ndarray, shape (unit,), optional
+        For PATE: members of the population each unit stands for, up to a factor (survey weights,
+        or 1 over the probability of being in the study). They multiply the bootstrap weights (Lo
+        1993), so that unequal weights widen the posterior. A Series with the labels of the effect
+        is matched by label. SATE, ATT and ATC are averages over the units at hand, which have no
+        weights.
 
     Returns
     -------
@@ -56,10 +63,12 @@ def average[T: (xr.DataArray, xr.Dataset)](
     DataError
         If `effect` is no array of draws.
     SpecError
-        If the population is unknown or its extra argument is missing.
+        If the population is unknown, its extra argument is missing, or the weights are negative,
+        missing or all 0.
 
     References
     ----------
+    Lo, A. Y. (1993). A Bayesian method for weighted sampling. Annals of Statistics 21, 2138-2148.
     Rubin, D. B. (1981). The Bayesian bootstrap. Annals of Statistics 9, 130-134.
     doi:10.1214/aos/1176345338
 
@@ -84,12 +93,56 @@ def average[T: (xr.DataArray, xr.Dataset)](
             raise SpecError("population='PATE' draws random weights: pass rng=<Generator>.")
         check_generator(rng)
         shape = tuple(effect.sizes[d] for d in (*SAMPLE, UNIT))
-        weights = xr.DataArray(rng.standard_exponential(shape), dims=(*SAMPLE, UNIT))
-        result = (effect * weights).sum(UNIT, skipna=False) / weights.sum(UNIT)
+        shares = xr.DataArray(rng.standard_exponential(shape), dims=(*SAMPLE, UNIT))
+        if weights is not None:
+            shares = shares * xr.DataArray(unit_weights(weights, effect), dims=UNIT)
+        result = (effect * shares).sum(UNIT, skipna=False) / shares.sum(UNIT)
     else:
         wanted = _arm_mask(treated, effect, population)
         result = effect.isel({UNIT: wanted}).mean(UNIT, skipna=False)
     return _with_population(result, effect, population)
+
+
+def unit_weights(
+    weights: pd.Series | np.ndarray | Sequence[float], effect: xr.DataArray | xr.Dataset
+) -> np.ndarray:
+    """Return the weight of each unit of an effect in a population, checked.
+
+    Parameters
+    ----------
+    weights : Series or ndarray, shape (unit,)
+        A Series with the labels of the effect is matched by label.
+    effect : DataArray or Dataset, dims (..., unit)
+        The units.
+
+    Returns
+    -------
+    ndarray of float64, shape (unit,)
+
+    Raises
+    ------
+    SpecError
+        Unless there is one number for each unit, none negative or missing, not all 0.
+    """
+    if np.shape(weights) != (effect.sizes[UNIT],):
+        raise SpecError(
+            f"weights must have one value for each of {effect.sizes[UNIT]} units, got shape "
+            f"{np.shape(weights)}."
+        )
+    values = np.asarray(weights)[unit_order(weights, effect, "weights")]
+    try:
+        values = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"weights must be numbers, got {values[:3].tolist()}.") from error
+    if not (np.isfinite(values) & (values >= 0)).all():
+        bad = int((~(np.isfinite(values) & (values >= 0))).sum())
+        raise SpecError(
+            f"weights must be 0 or more and finite, but {bad} of {values.size} are negative, "
+            "infinite or missing; drop those rows, or correct the weights."
+        )
+    if values.sum() == 0:
+        raise SpecError("the weights are all 0, so there is no population; correct them.")
+    return values
 
 
 def _arm_mask(

@@ -45,7 +45,7 @@ def warn_of_families(study: Study, plan: Plan, *, stated: Collection[str]) -> No
         column = getattr(study.roles, role)
         if column is None or family != "gaussian" or role in stated:
             continue
-        values = study.outcome() if role == "outcome" else study.mediator()
+        values = study.recorded_outcome() if role == "outcome" else study.recorded_mediator()
         for better in _better_families(values):
             option = "family" if role == "outcome" else "mediator_family"
             warn(
@@ -86,7 +86,8 @@ def check_declaration(spec: Spec, study: Study) -> None:
         "outcome.minimal_important_difference": spec.outcome.minimal_important_difference,
         "subgroups.margin": spec.subgroups.margin or 0.0,
     }
-    width, sd = float(np.ptp(study.outcome())), float(study.outcome().std())
+    recorded = study.recorded_outcome()
+    width, sd = float(np.ptp(recorded)), float(recorded.std())
     name, probability = study.roles.outcome, spec.outcome.family == "bernoulli"
     for key, least in differences.items():
         if probability and least >= 1:
@@ -132,7 +133,7 @@ def check_controlled_values(study: Study, values: Sequence[float]) -> None:
     DataError
         If one lies outside the observed range.
     """
-    observed = study.mediator()
+    observed = study.recorded_mediator()
     outside = [v for v in values if not observed.min() <= v <= observed.max()]
     if outside:
         raise DataError(

@@ -33,13 +33,15 @@ def controlled_effects(fit: Fit, values: tuple[float, ...]) -> xr.DataArray | No
 
 
 def populations(te: xr.DataArray, study: Study, *, seed: int) -> xr.Dataset:
-    """Total effect averaged over each population, dims (chain, draw)."""
+    """Total effect averaged over each population, dims (chain, draw).
+
+    The population that units come from (PATE) is the one that the weights of the study describe, if
+    it has some.
+    """
+    known = {"treated": study.arm_index(), "weights": study.weights()}
     rng = np.random.default_rng(stage_seed(seed, "populations"))
     return xr.Dataset(
-        {
-            name: effects.average(te, population=name, treated=study.arm_index(), rng=rng)
-            for name in POPULATIONS
-        }
+        {name: effects.average(te, population=name, rng=rng, **known) for name in POPULATIONS}
     )
 
 

@@ -23,6 +23,7 @@ from arviz_stats.base import array_stats
 from scipy.special import softmax
 
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.noise import noise_of
 from bayes_hte.study.study import Study
 
 # With fewer draws the shape of the tail cannot be estimated; such fits are trials.
@@ -62,10 +63,16 @@ def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
     ndarray, shape (unit,)
         In units of the mediator: its expectation under the posterior without the unit, by
         Pareto-smoothed importance weights. (With fewer than 25 draws the weights are not smoothed.)
+        Units without a mediator have informed nothing: theirs is the posterior mean.
     """
     eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
-    log_likelihood = mediator.family.log_likelihood(study.mediator(), eta, mediator.noise())
-    return _without_each(log_likelihood, mediator.family.inverse_link(eta))
+    values, known = mediator.family.inverse_link(eta), study.known_mediator()
+    expected = values.mean(axis=(0, 1))
+    log_likelihood = mediator.family.log_likelihood(
+        study.mediator()[known], eta[..., known], noise_of(mediator.noise(), known)
+    )
+    expected[known] = _without_each(log_likelihood, values[..., known])
+    return expected
 
 
 def expected_seen(mediator: FittedComponent, study: Study) -> np.ndarray:

@@ -15,6 +15,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.components.effect import blend
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.noise import noise_of
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.errors import DataError, UnsupportedError
@@ -88,10 +89,9 @@ class Fit:
         name, outcome = _variable_of(column), self.components["outcome"]
         # The same draws each time the tree is made.
         rng = np.random.default_rng(stage_seed(self.seed, "posterior predictive"))
-        drawn = outcome.family.draw(rng, eta.to_numpy(), outcome.noise())
-        observed = xr.DataArray(
-            self.study.frame[column].to_numpy(), dims=UNIT, coords={UNIT: eta[UNIT]}
-        )
+        drawn = outcome.family.draw(rng, eta.to_numpy(), self.observed_noise())
+        recorded = self.study.frame[column][self.study.known_outcome()]
+        observed = xr.DataArray(recorded.to_numpy(), dims=UNIT, coords={UNIT: eta[UNIT]})
         values = {
             "log_likelihood": self.log_likelihood(),
             "posterior_predictive": eta.copy(data=drawn),
@@ -347,6 +347,7 @@ class Fit:
         Returns
         -------
         DataArray, dims (chain, draw, unit)
+            Of the units with an outcome (and a mediator).
         """
         outcome, deviation, expected = self.components["outcome"], None, None
         if "mediator" in self.components:
@@ -357,14 +358,24 @@ class Fit:
         predictor = outcome.linear_predictor(expected=expected)
         eta = predictor.as_observed(self.study.arm_index(), deviation)
         coords = {d: predictor.base[d].to_numpy() for d in (CHAIN, DRAW, UNIT)}
-        return xr.DataArray(eta, dims=(*SAMPLE, UNIT), coords=coords)
+        eta = xr.DataArray(eta, dims=(*SAMPLE, UNIT), coords=coords)
+        known = self.study.known_outcome()
+        return eta if known.all() else eta.isel({UNIT: known})
+
+    def observed_noise(self) -> dict[str, np.ndarray]:
+        """Return the outcome's noise parameters at the units of :meth:`observed_predictor`.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (chain, draw, 1) or (chain, draw, unit)
+        """
+        return noise_of(self.components["outcome"].noise(), self.study.known_outcome())
 
     def log_likelihood(self) -> xr.DataArray:
-        """Log-likelihood of each unit's outcome, dims (chain, draw, unit), for ``az.loo``."""
+        """Log-likelihood of each known outcome, dims (chain, draw, unit), for ``az.loo``."""
         outcome, eta = self.components["outcome"], self.observed_predictor()
-        values = outcome.family.log_likelihood(
-            self.study.outcome(), eta.to_numpy(), outcome.noise()
-        )
+        y = self.study.outcome()[self.study.known_outcome()]
+        values = outcome.family.log_likelihood(y, eta.to_numpy(), self.observed_noise())
         return eta.copy(data=values).rename("log_likelihood")
 
     def candidates(self) -> dict[str, Fit]:
@@ -394,13 +405,23 @@ class Fit:
         return replace(self, plan=self.plan.first_stage(), components=first)
 
     def unit_log_likelihood(self) -> xr.DataArray:
-        """Log-likelihood of each unit's outcome and mediator together, dims (chain, draw, unit)."""
-        outcome = self.log_likelihood()
+        """Log-likelihood of each unit's outcome and mediator together, dims (chain, draw, unit).
+
+        A missing one adds nothing.
+        """
+        outcome, study = self.log_likelihood(), self.study
+        if outcome.sizes[UNIT] < study.n_units:
+            outcome = outcome.reindex({UNIT: study.units.to_numpy()}, fill_value=0.0)
         if "mediator" not in self.components:
             return outcome
-        mediator, study = self.components["mediator"], self.study
+        mediator, known = self.components["mediator"], study.known_mediator()
         eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
-        return outcome + mediator.family.log_likelihood(study.mediator(), eta, mediator.noise())
+        noise = noise_of(mediator.noise(), known)
+        values = np.zeros(eta.shape)
+        values[..., known] = mediator.family.log_likelihood(
+            study.mediator()[known], eta[..., known], noise
+        )
+        return outcome + values
 
     def _outcomes(
         self, newdata: pd.DataFrame | None, mediator_value: float | None = None

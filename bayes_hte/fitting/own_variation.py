@@ -70,8 +70,9 @@ def own_variation(study: Study) -> OwnVariation:
     -------
     OwnVariation
     """
-    arm, covariates = study.arm_index(), study.covariate_frame()
-    mediator = study.mediator() / study.mediator().std()
+    known = study.known_mediator()
+    arm, covariates = study.arm_index()[known], study.covariate_frame()[known]
+    mediator = study.recorded_mediator() / study.recorded_mediator().std()
     z = Encoding.learn(covariates).standardized(covariates)
     left, sources = 0.0, []
     # The matrices are small: more threads would wait for each other.

@@ -215,12 +215,14 @@ def check_plan(study: Study, plan: Plan) -> None:
     _check_priors(plan, mediated=mediated)
     if plan.means_by is not None:
         _check_levels(study, plan.means_by)
+    if study.gaps and study.missing == "splits":
+        _check_split_on_gaps(study, plan, mediated=mediated)
     for candidate in plan.candidates().values():
         _check_candidate(
             candidate, mediated=mediated, stacked=bool(plan.stack_with), clustered=clustered
         )
         check_column(
-            study.outcome(),
+            study.recorded_outcome(),
             "outcome",
             family=plan.family,
             surface=candidate.surface,
@@ -232,7 +234,10 @@ def check_plan(study: Study, plan: Plan) -> None:
         if plan.mediator_surface == GP:
             _check_gp(plan.mediator_family, "constant", "mediator", clustered=clustered)
         check_column(
-            study.mediator(), "mediator", family=plan.mediator_family, surface=plan.mediator_surface
+            study.recorded_mediator(),
+            "mediator",
+            family=plan.mediator_family,
+            surface=plan.mediator_surface,
         )
         check_mediator_varies(study)
 
@@ -254,10 +259,11 @@ def recommended_candidates(study: Study, plan: Plan) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        ``("gp",)`` for up to 300 units without mediator or clusters, a gaussian outcome with
-        constant noise, the hierarchical learner on forests and default priors; else nothing.
+        ``("gp",)`` for up to 300 units without mediator, clusters or missing covariates, a
+        gaussian outcome with constant noise, the hierarchical learner on forests and default
+        priors; else nothing.
     """
-    plain = study.roles.mediator is None and study.roles.cluster is None
+    plain = study.roles.mediator is None and study.roles.cluster is None and not study.gaps
     default = Plan()
     alike = all(
         getattr(plan, name) == getattr(default, name)
@@ -293,6 +299,29 @@ def _listed[T](option: str, values: Iterable[T], kind: type[T]) -> tuple[T, ...]
     return found
 
 
+def _check_split_on_gaps(study: Study, plan: Plan, *, mediated: bool) -> None:
+    """Refuse surfaces that cannot split on missingness.
+
+    The propensity may have any: it has a mean and an indicator for missing values instead.
+
+    Raises
+    ------
+    UnsupportedError
+        If the outcome, or the mediator, is not modelled by forests alone.
+    """
+    named = {f"surface {c.surface!r} of the outcome": c.surface for c in plan.candidates().values()}
+    if mediated:
+        named[f"surface {plan.mediator_surface!r} of the mediator"] = plan.mediator_surface
+    others = [name for name, surface in named.items() if surface != FOREST]
+    if others:
+        raise UnsupportedError(
+            f"{', '.join(study.gaps[:5])}{', ...' if len(study.gaps) > 5 else ''} may have missing "
+            f"values, on which only forests split; {' and '.join(others)} needs complete ones. "
+            "Use surface='forest'; or build the study with missing='impute' (several imputed "
+            "frames, one fit each) or missing='complete' (in a study file under [data])."
+        )
+
+
 def _check_levels(study: Study, column: str) -> None:
     """Refuse means of levels that the data cannot estimate.
 
@@ -303,6 +332,11 @@ def _check_levels(study: Study, column: str) -> None:
     """
     if column not in study.roles.covariates:
         raise unknown_name("covariate for means_by", column, study.roles.covariates)
+    if n := int(study.frame[column].isna().sum()):
+        raise SpecError(
+            f"means_by={column!r} is missing for {n} units, which belong to no level; make missing "
+            "a level of its own with fillna, or leave the covariate to the learner."
+        )
     counts = pd.crosstab(study.frame[column], study.arm_index())
     if len(counts) > MOST_LEVELS:
         raise SpecError(

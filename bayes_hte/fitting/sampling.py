@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -257,12 +257,13 @@ def _sample_collapsed(component: Component, seed: int, size: SamplerSize) -> _Dr
         gp_term(p.name, p.term, component.design, scale=p.scale, basis=p.basis)
         for p in component.placed
     )
+    y = component.y
+    if component.known is not None:
+        # The inducing points stay those of all units, which predictions look for.
+        rows, y = component.known, y[component.known]
+        terms = tuple(replace(t, z=t.z[rows], basis=t.basis[rows]) for t in terms)
     regression = GPRegression(
-        component.role,
-        terms,
-        component.y,
-        component.offset,
-        component.family.latent_sd(component.y),
+        component.role, terms, y, component.offset, component.family.latent_sd(y)
     )
     with quiet():
         posterior, stats = sample_collapsed(

@@ -13,7 +13,9 @@ from typing import Any
 from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.errors import SavedResultError
 from bayes_hte.fitting.fitted import Fit
+from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.plan import Plan
+from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.stages import stages
 from bayes_hte.store import find_stage, save_stage, write_text
 from bayes_hte.study.spec import PriorSpec
@@ -53,6 +55,12 @@ def save_fit(fit: Fit, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(fit)
+    if isinstance(fit, PooledFit):
+        for i, part in enumerate(fit.imputations):
+            save_fit(part, folder / _of_imputation(i))
+        pooled = settings | {"imputations": len(fit.imputations)}
+        write_text(folder / FIT_FILE, json.dumps(pooled, indent=1))
+        return
     for stage, component in fit.components.items():
         save_stage(folder, stage, to_tree(component), settings)
     write_text(folder / FIT_FILE, json.dumps(settings, indent=1))
@@ -101,6 +109,10 @@ def load_fit(folder: str | Path, study: Study) -> Fit:
             f"the fit in {folder} belongs to other data or roles than this study; build the study "
             "from the same frame with the same roles."
         )
+    if "imputations" in settings:
+        parts = imputed_studies(study, seed=settings["seed"])
+        fits = [load_fit(folder / _of_imputation(i), part) for i, part in enumerate(parts)]
+        return PooledFit.of(study, tuple(fits), seed=settings["seed"])
     components = {}
     # A fit of the priors has no propensity. Fits of earlier versions do not list their components.
     for stage in settings.get("components", stages(study, plan)):
@@ -111,6 +123,11 @@ def load_fit(folder: str | Path, study: Study) -> Fit:
             )
         components[stage] = from_tree(saved.load(), study)
     return Fit(study=study, plan=plan, seed=settings["seed"], components=components)
+
+
+def _of_imputation(i: int) -> str:
+    """Return the folder of the fit to one imputed frame."""
+    return f"imputation_{i + 1}"
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Plan]:

@@ -17,10 +17,12 @@ from bayes_hte.errors import DataError, UnhealthySamplingWarning, warn
 from bayes_hte.fitting.doubts import GAUSSIAN, warn_of_families
 from bayes_hte.fitting.expected_mediator import expected_unseen
 from bayes_hte.fitting.fitted import AnyComponent, Fit, as_covariate, health_note
+from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.plan import Plan, check_plan
+from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.sampling import SamplerSize, sample_component
 from bayes_hte.names import ARM
-from bayes_hte.seeds import check_seed, new_seed
+from bayes_hte.seeds import check_seed, new_seed, stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
@@ -97,7 +99,8 @@ def build_stage(
     design = Design.learn(study, propensity=propensity, expected_mediator=expected)
     if stage == "effect":
         imputed = imputed_effects(done["outcome"].mean(), study.outcome(), study.arm_index())
-        return build_effect(design, imputed, surface=plan.surface, priors=plan.priors)
+        known, priors = study.known_outcome(), plan.priors
+        return build_effect(design, imputed, surface=plan.surface, priors=priors, known=known)
     shared = {"learner": plan.learner, "means_by": plan.means_by, "priors": plan.priors}
     if stage == "mediator":
         family, surface = plan.mediator_family, plan.mediator_surface
@@ -256,9 +259,21 @@ def fit(
     stated = [role for role, name in families.items() if name is not GAUSSIAN]
     check_plan(study, plan)
     warn_of_families(study, plan, stated=stated)
-    fitted = _fit_stages(study, plan, seed, posterior_sampler(seed=seed, size=size))
+    if study.missing == "impute" and study.gaps:
+        fitted = _fit_imputed(study, plan, seed, size)
+    else:
+        fitted = _fit_stages(study, plan, seed, posterior_sampler(seed=seed, size=size))
     _warn_if_unhealthy(fitted)
     return fitted
+
+
+def _fit_imputed(study: Study, plan: Plan, seed: int, size: SamplerSize) -> Fit:
+    """Fit every imputed frame with a seed of its own, and pool the draws."""
+    fits = []
+    for i, part in enumerate(imputed_studies(study, seed=seed)):
+        own = stage_seed(seed, f"imputation {i}")
+        fits.append(_fit_stages(part, plan, own, posterior_sampler(seed=own, size=size)))
+    return PooledFit.of(study, tuple(fits), seed=seed)
 
 
 def _warn_if_unhealthy(fit: Fit) -> None:

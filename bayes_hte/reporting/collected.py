@@ -24,6 +24,7 @@ from bayes_hte.reporting.tables.effects import (
     who_benefits,
 )
 from bayes_hte.reporting.tables.files import save
+from bayes_hte.reporting.tables.flow import flow_tables
 from bayes_hte.reporting.tables.keys import check_keys, focus
 from bayes_hte.reporting.tables.mixtures import mixture_tables
 from bayes_hte.reporting.tables.modifiers import modifier_tables
@@ -75,6 +76,7 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     )
     tables |= trust_tables(results, **how)
     tables |= _check_tables(results)
+    tables |= flow_tables(results)
     tables["priors"] = prior_table(results.spec)
     tables["provenance"] = provenance(results)
     return tables | checklist_tables(checklists(Material(results, tables)))

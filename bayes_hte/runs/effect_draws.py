@@ -198,7 +198,7 @@ def _saved_unseen(tree: xr.DataTree, study: Study, held_out: Study | None) -> Un
         return None
     parts = tree["unseen"].to_dataset()
     return Unseen(
-        study=study if held_out is None else held_out,
+        study=(study if held_out is None else held_out).with_outcome(),
         how="left out one by one" if held_out is None else "held out",
         **{name: parts[name] for name in UNSEEN_PARTS},
     )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -85,7 +85,10 @@ def prepare(spec: Spec, frame: pd.DataFrame | None = None, *, models: bool = Tru
     if spec.held_out is not None:
         from bayes_hte.trust.unseen import split  # slow to import
 
-        study, held_out = split(study, share=spec.held_out.share, seed=spec.held_out.seed)
+        whole = study
+        study, held_out = split(whole, share=spec.held_out.share, seed=spec.held_out.seed)
+        flow = whole.flow.without("held out, to judge effects on", held_out.n_units)
+        study = replace(study, flow=flow)
     spec = settled(spec, study)
     if models:
         check_plan(study, Plan.from_spec(spec))

@@ -8,12 +8,15 @@ from pathlib import Path
 
 from bayes_hte.components.saved import from_tree, to_tree
 from bayes_hte.fitting.fitted import AnyComponent, Fit
+from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.plan import Plan, check_plan
+from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.sampling import SamplerSize
 from bayes_hte.fitting.stages import fit_stage, posterior_sampler, stages
 from bayes_hte.runs.clock import Clock
 from bayes_hte.runs.progress import Progress
 from bayes_hte.runs.settings import is_usable, sampling_settings
+from bayes_hte.seeds import stage_seed
 from bayes_hte.store import find_stage, save_stage
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
@@ -65,8 +68,13 @@ class StageRunner:
         return replace(self, folder=below, of=of, study=study or self.study)
 
     def fit(self, plan: Plan, done: Mapping[str, AnyComponent]) -> tuple[Fit, list[str]]:
-        """Fit the stages of a plan that are not done; return the fit and what was sampled."""
+        """Fit the stages of a plan that are not done; return the fit and what was sampled.
+
+        Of a study that is imputed, every frame is fitted, in a folder of its own.
+        """
         check_plan(self.study, plan)
+        if self.study.missing == "impute" and self.study.gaps:
+            return self._fit_imputed(plan)
         components, sampled = dict(done), []
         for stage in stages(self.study, plan):
             if stage not in components:
@@ -77,6 +85,19 @@ class StageRunner:
                 sampled += [stage] if fresh else []
         fit = Fit(study=self.study, plan=plan, seed=self.spec.sampler.seed, components=components)
         return fit, sampled
+
+    def _fit_imputed(self, plan: Plan) -> tuple[Fit, list[str]]:
+        seed, fits, sampled = self.spec.sampler.seed, [], []
+        for i, study in enumerate(imputed_studies(self.study, seed=seed), start=1):
+            self.say(f"imputation {i} of {self.study.imputations}")
+            name = f"imputation_{i}"
+            sampler = replace(self.spec.sampler, seed=stage_seed(seed, name))
+            spec = replace(self.spec, sampler=sampler)
+            one = replace(self, study=study, spec=spec, folder=self.folder / name)
+            fit, fresh = one.fit(plan, {})
+            fits.append(fit)
+            sampled += [f"imputation {i}: {stage}" for stage in fresh]
+        return PooledFit.of(self.study, tuple(fits), seed=seed), sampled
 
     def _component(
         self, name: str, plan: Plan, done: Mapping[str, AnyComponent]

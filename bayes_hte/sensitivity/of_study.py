@@ -116,6 +116,7 @@ def sensitivity(
     if family not in MEASURE_OF_FAMILY:
         raise unknown_name("family", family, MEASURE_OF_FAMILY)
     measure, sign = MEASURE_OF_FAMILY[family], benefit_sign(better)
+    study = study.with_outcome()
     y, arm = study.outcome(), study.arm_index()
     within = float(np.sqrt(np.mean([y[arm == a].var(ddof=1) for a in (0, 1)])))
     options = {"outcome_sd": within} if measure == "standardised_difference" else {}
@@ -130,7 +131,7 @@ def sensitivity(
 def _tipping(study: Study, te: xr.DataArray, better: Better) -> TippingPoint:
     """The tipping point, on a grid that reaches nearly all biases needed."""
     roles = study.roles
-    frame = with_columns(study.frame, {roles.treatment: study.arm_index()})
+    frame = with_columns(study.filled_frame(), {roles.treatment: study.arm_index()})
     benchmarks = None
     with contextlib.suppress(DataError):  # collinear covariates have no coefficients
         benchmarks = benchmark_covariates(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pandas as pd
 
@@ -33,10 +33,11 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
     """
     frame, declared = declared_columns(frame, spec.columns), spec.roles
     roles = Roles(*(getattr(declared, field.name) for field in fields(Roles)))
-    study = Study.of_roles(frame, roles, reference=declared.reference)
+    study = Study.of_roles(frame, roles, reference=declared.reference, missing=spec.data.missing)
+    study = replace(study, imputations=spec.data.imputations)
     if not declared.arm_names:
         return study
     names = dict(zip(study.arms, declared.arm_names, strict=True))
     arms = study.frame[roles.treatment].map(names)
     renamed = with_columns(study.frame, {roles.treatment: arms})
-    return Study(frame=renamed, roles=roles, arms=declared.arm_names)
+    return replace(study, frame=renamed, arms=declared.arm_names)

@@ -94,7 +94,7 @@ class Design:
         frame = study.covariate_frame().assign(**{ARM_COLUMN: study.arm_index()})
         if propensity is not None:
             frame = frame.assign(**{PROPENSITY_COLUMN: propensity})
-        encoding, labels = Encoding.learn(frame), study.clusters()
+        encoding, labels = Encoding.learn(frame, gaps=study.gaps), study.clusters()
         if expected_mediator is not None:
             frame = frame.assign(**{EXPECTED_COLUMN: expected_mediator})
         if labels is not None:
@@ -189,8 +189,8 @@ class Design:
         Raises
         ------
         DataError
-            If a covariate is missing, has other levels or missing values, or the propensity is
-            missing.
+            If a covariate is missing, has other levels, or missing values that the study has not
+            in that column, or the propensity is missing.
         """
         frame = as_table(frame, "new rows")
         wanted = (*self.covariates, *([] if self.cluster is None else [self.cluster]))
@@ -230,6 +230,10 @@ class Design:
     def split_levels(self, features: FeatureSet) -> np.ndarray:
         """Return the number of levels of each split column, shape (feature,); 0 if numeric."""
         return self.columns(features).split_levels
+
+    def split_missing(self, features: FeatureSet) -> np.ndarray:
+        """Return whether each split column may hold NaN, shape (feature,)."""
+        return self.columns(features).split_missing
 
     def columns(self, features: FeatureSet) -> Encoding:
         """Return the encoding of the columns of a feature set."""

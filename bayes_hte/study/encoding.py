@@ -5,6 +5,16 @@ indicators without the first level) for smooth surfaces, and *split columns* for
 columns through their empirical distribution function into [0, 1], categories as codes that a tree
 splits into any two sets of levels). Ranks make a forest invariant to monotone transformations of a
 covariate.
+
+A column that had missing values in the study may have some in new rows. Standardised, a missing
+value is the mean (or the first level), and a further column says that it is missing (Rosenbaum and
+Rubin 1984). Among split columns it is NaN in a numeric column, and a level in one of categories.
+
+References
+----------
+Rosenbaum, P. R., Rubin, D. B. (1984). Reducing bias in observational studies using
+subclassification on the propensity score. Journal of the American Statistical Association 79,
+516-524. doi:10.1080/01621459.1984.10478078
 """
 
 from __future__ import annotations
@@ -26,6 +36,7 @@ from bayes_hte.study.kinds import (
     levels_in_use,
     numeric_column,
 )
+from bayes_hte.study.missing import with_nan
 
 # Interpolation points kept of a numeric column's distribution; more change no rank visibly.
 MAX_KNOTS = 2000
@@ -47,6 +58,8 @@ class ColumnEncoding:
         Mean and standard deviation of a numeric column.
     knots, ranks : tuple of float
         Distinct values of a numeric column and their mid-ranks in (0, 1).
+    missing : bool
+        Whether values may be missing.
     """
 
     name: str
@@ -55,15 +68,21 @@ class ColumnEncoding:
     scale: float = 1.0
     knots: tuple[float, ...] = ()
     ranks: tuple[float, ...] = ()
+    missing: bool = False
 
     @classmethod
-    def learn(cls, column: pd.Series) -> ColumnEncoding:
-        """Learn the encoding of a column from the rows of the study."""
+    def learn(cls, column: pd.Series, *, missing: bool = False) -> ColumnEncoding:
+        """Learn the encoding of a column from the rows of the study.
+
+        Values may be missing if some are, or if `missing` says so.
+        """
         name = column.name
+        missing = missing or bool(column.isna().any())
+        column = column.dropna()
         if not is_numeric(column):
             check_usable(column, "covariate")
             check_levels(column.unique(), f"covariate {name!r}")
-            return cls(name, levels=levels_in_use(column))
+            return cls(name, levels=levels_in_use(column), missing=missing)
         values = numeric_column(column, "covariate")
         knots, counts = np.unique(values, return_counts=True)
         ranks = (np.cumsum(counts) - counts / 2) / values.size
@@ -73,13 +92,19 @@ class ColumnEncoding:
         # A scale of 1 keeps a constant column of a derived frame harmless.
         scale = float(values.std()) if knots.size > 1 else 1.0
         center = float(values.mean()) if knots.size > 1 else float(knots[0])
-        return cls(name, (), center, scale, tuple(knots), tuple(ranks))
+        return cls(name, (), center, scale, tuple(knots), tuple(ranks), missing)
 
     def standardized(self, column: pd.Series) -> dict[str, np.ndarray]:
         """Return the standardised columns, by feature name, each of shape (row,)."""
         if self.levels:
-            return self._indicators(column, self.levels[1:])
-        return {self.name: (self._numbers(column) - self.center) / self.scale}
+            found = self._indicators(column, self.levels[1:])
+        else:
+            found = {self.name: (self._numbers(column) - self.center) / self.scale}
+        if not self.missing:
+            return found
+        gaps = column.isna().to_numpy()
+        filled = {name: np.where(gaps, 0.0, values) for name, values in found.items()}
+        return filled | {f"{self.name} (missing)": gaps.astype(np.float64)}
 
     def split_columns(self, column: pd.Series) -> dict[str, np.ndarray]:
         """Return the columns that trees split on, by feature name, each of shape (row,)."""
@@ -88,17 +113,24 @@ class ColumnEncoding:
         if self.split_levels[0] == 0:
             shown = self.levels[1:] if len(self.levels) == 2 else self.levels
             return self._indicators(column, shown)
-        codes = pd.Index(self.levels).get_indexer(self._known(column))
-        return {self.name: codes.astype(np.float64)}
+        codes = pd.Index(self.levels).get_indexer(self._known(column)).astype(np.float64)
+        # Missing is the last level.
+        codes[column.isna().to_numpy()] = len(self.levels)
+        return {self.name: codes}
 
     @property
     def split_levels(self) -> tuple[int, ...]:
         """Number of levels of each split column that holds codes; 0 for numbers and indicators."""
         if not self.levels or len(self.levels) == 2:
             return (0,)
-        if len(self.levels) > MAX_SPLIT_LEVELS:
+        if len(self.levels) + self.missing > MAX_SPLIT_LEVELS:
             return (0,) * len(self.levels)
-        return (len(self.levels),)
+        return (len(self.levels) + self.missing,)
+
+    @property
+    def split_missing(self) -> tuple[bool, ...]:
+        """Whether each split column may hold NaN; codes have a level for missing instead."""
+        return tuple(self.missing and levels == 0 for levels in self.split_levels)
 
     def _numbers(self, column: pd.Series) -> np.ndarray:
         if not is_numeric(column):
@@ -106,28 +138,40 @@ class ColumnEncoding:
                 f"column {self.name!r} was numeric in the study, and now holds "
                 f"{described(column)}; convert it, pd.to_numeric(frame[{self.name!r}])."
             )
-        values = numeric_column(column, "column")
-        if not np.isfinite(values).all():
-            bad = int((~np.isfinite(values)).sum())
-            raise DataError(f"column {self.name!r} has {bad} missing or infinite values.")
+        values = numeric_column(with_nan(column), "column")
+        allowed = np.isfinite(values) | (np.isnan(values) & self.missing)
+        if not allowed.all():
+            bad = int((~allowed).sum())
+            raise DataError(
+                f"column {self.name!r} has {bad} missing or infinite values{self._no_gaps}."
+            )
         return values
 
+    @property
+    def _no_gaps(self) -> str:
+        return "" if self.missing else "; it has none in the study, so no model has learned of gaps"
+
     def _indicators(self, column: pd.Series, shown: Sequence[str]) -> dict[str, np.ndarray]:
-        text = self._known(column)
-        return {f"{self.name}={v}": (text == v).astype(np.float64) for v in shown}
+        text, gaps = self._known(column), column.isna().to_numpy()
+        return {f"{self.name}={v}": np.where(gaps, np.nan, text == v) for v in shown}
 
     def _known(self, column: pd.Series) -> np.ndarray:
-        """Return the column as text; every value is a level that was learned."""
-        if column.isna().any():
-            raise DataError(f"column {self.name!r} has {int(column.isna().sum())} missing values.")
-        codes, found = pd.factorize(column.astype(str))
+        """Return the column as text, each value a level that was learned; "" where missing."""
+        gaps = column.isna()
+        if gaps.any() and not self.missing:
+            n = int(gaps.sum())
+            raise DataError(f"column {self.name!r} has {n} missing values{self._no_gaps}.")
+        # Each level becomes text once, which is faster than each value.
+        codes, found = pd.factorize(column[~gaps].astype(str))
         unseen = sorted(set(found) - set(self.levels))
         if unseen:
             raise DataError(
                 f"column {self.name!r} has levels the model never saw: {', '.join(unseen[:5])}. "
                 f"Known: {', '.join(self.levels)}."
             )
-        return np.array(found, dtype=str)[codes]
+        text = np.full(len(column), "", dtype=object)
+        text[~gaps.to_numpy()] = np.array(found, dtype=object)[codes]
+        return text.astype(str)
 
 
 @dataclass(frozen=True)
@@ -143,9 +187,12 @@ class Encoding:
     columns: tuple[ColumnEncoding, ...]
 
     @classmethod
-    def learn(cls, frame: pd.DataFrame) -> Encoding:
-        """Learn the encoding of every column of a frame."""
-        return cls(tuple(ColumnEncoding.learn(frame[name]) for name in frame.columns))
+    def learn(cls, frame: pd.DataFrame, *, gaps: Sequence[str] = ()) -> Encoding:
+        """Learn the encoding of every column of a frame; those in `gaps` may have missing values.
+
+        So may columns that have some.
+        """
+        return cls(tuple(ColumnEncoding.learn(frame[c], missing=c in gaps) for c in frame.columns))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -164,6 +211,11 @@ class Encoding:
     def split_levels(self) -> np.ndarray:
         """Levels of each split column, shape (feature,): 0 unless it holds category codes."""
         return np.array([k for c in self.columns for k in c.split_levels], dtype=np.int64)
+
+    @property
+    def split_missing(self) -> np.ndarray:
+        """Whether each split column may hold NaN, shape (feature,)."""
+        return np.array([k for c in self.columns for k in c.split_missing], dtype=bool)
 
     def _apply(self, frame: pd.DataFrame, how: str) -> pd.DataFrame:
         check_present(frame, self.names)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bayes_hte.study.missing import MissingName
+
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
 # Families under the names that users of other software know them by.
 FAMILY_WORDS = {
@@ -61,7 +63,13 @@ class About:
 class Data:
     """Source of the frame: a loader of `bayes_hte.study.datasets`, or a CSV file.
 
-    The other keys say how the CSV file is written. What is left out is found from the file.
+    `separator`, `decimal`, `encoding` and `missing_values` say how the CSV file is written. What is
+    left out of them is found from the file.
+
+    `missing` is the rule for missing covariates: forests split on missingness (``"splits"``),
+    several imputed frames are fitted (``"impute"``), or units with any missing value are left out
+    (``"complete"``). See :mod:`bayes_hte.study.missing`. `imputations` is the number of those
+    frames.
     """
 
     source: str
@@ -69,6 +77,8 @@ class Data:
     decimal: Literal[".", ","] | None = None
     encoding: str | None = None
     missing_values: tuple[str, ...] | None = None
+    missing: MissingName = "splits"
+    imputations: int = 5
 
     @property
     def written(self) -> dict[str, Any]:
@@ -105,6 +115,8 @@ class RoleSpec:
     """Column names by role; `reference` is the arm that contrasts are taken against.
 
     `units` and `unit` are the words for several rows and for one, where rows are not people.
+    `weights` is the column with the weight of each unit in a population; it enters averages of
+    effects over the population, not the likelihood.
     """
 
     outcome: str
@@ -116,6 +128,7 @@ class RoleSpec:
     arm_names: tuple[str, ...] = ()
     units: str = "people"
     unit: str = "person"
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

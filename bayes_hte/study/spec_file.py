@@ -213,6 +213,7 @@ def _check(spec: Spec) -> None:
         "sampler.chains (2 to 64; convergence needs at least two)": 2 <= spec.sampler.chains <= 64,
         "sampler.draws (at least 50)": spec.sampler.draws >= 50,
         "sampler.tune (at least 50)": spec.sampler.tune >= 50,
+        "data.imputations (2 or more)": spec.data.imputations >= 2,
         "sampler.seed (0 or more)": spec.sampler.seed >= 0,
         "outcome.minimal_important_difference (0 or more, finite)": (
             0 <= spec.outcome.minimal_important_difference < math.inf

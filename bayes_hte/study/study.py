@@ -1,14 +1,15 @@
 """A study: the data of one question, with the role of every column, checked when it is built.
 
 Everything downstream may rely on what :meth:`Study.from_frame` has established: unique column
-names, two arms, no missing or infinite value in any used column, covariates that vary, enough rows.
+names, two arms, no infinite value in any used column, missing values only in covariates, outcome
+and mediator (:mod:`bayes_hte.study.missing`), covariates that vary, enough rows.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,17 @@ from bayes_hte.study.kinds import (
     numeric_column,
     plain,
 )
+from bayes_hte.study.missing import (
+    Flow,
+    MissingName,
+    check_gaps,
+    check_imputations,
+    check_missing_rule,
+    differences,
+    filled,
+    missing_by_arm,
+    with_nan,
+)
 
 MIN_UNITS_PER_ARM = 5
 
@@ -53,6 +65,8 @@ class Roles:
         Column between treatment and outcome, if the question has one.
     cluster : str or None
         Column of the sampling units that rows come from (clinics, families), if there are any.
+    weights : str or None
+        Column of the weights with which units stand for a population, if there are any.
     """
 
     outcome: str
@@ -60,11 +74,13 @@ class Roles:
     covariates: tuple[str, ...]
     mediator: str | None = None
     cluster: str | None = None
+    # Not in the text of the roles, of which fingerprints of earlier versions are made.
+    weights: str | None = field(default=None, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every used column: outcome, treatment, mediator and cluster (if any), covariates."""
-        optional = tuple(c for c in (self.mediator, self.cluster) if c is not None)
+        """Every used column: outcome, treatment, covariates, and the others that there are."""
+        optional = tuple(c for c in (self.mediator, self.cluster, self.weights) if c is not None)
         return (self.outcome, self.treatment, *optional, *self.covariates)
 
 
@@ -80,11 +96,27 @@ class Study:
         The part each column plays.
     arms : tuple
         The two levels of the treatment, reference arm first.
+    missing : {"splits", "impute", "complete"}
+        The rule for missing covariates; see :mod:`bayes_hte.study.missing`.
+    gaps : tuple of str
+        Covariates that may have missing values: in this study, in the one it is a part of, or in
+        new rows.
+    flow : Flow or None
+        The way of the units from the table to this study.
+    imputations : int
+        Number of imputed frames, under the rule ``"impute"``.
+    completed : tuple of DataFrame
+        Frames that the user imputed himself; see :meth:`from_frames`.
     """
 
     frame: pd.DataFrame
     roles: Roles
     arms: tuple[Any, Any]
+    missing: MissingName = "splits"
+    gaps: tuple[str, ...] = ()
+    flow: Flow | None = field(default=None, repr=False, compare=False)
+    imputations: int = 5
+    completed: tuple[pd.DataFrame, ...] = field(default=(), repr=False, compare=False)
 
     @classmethod
     def from_frame(
@@ -97,6 +129,9 @@ class Study:
         mediator: str | None = None,
         cluster: str | None = None,
         reference: Any = None,
+        weights: str | None = None,
+        missing: MissingName = "splits",
+        imputations: int = 5,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
 
@@ -118,6 +153,20 @@ class Study:
         reference : optional
             The level of `treatment` that contrasts are taken against. Default: False, the smaller
             number, or the first level of an ordered categorical; for other text it must be given.
+        weights : str, optional
+            Column with the weight of each unit in a population (survey weights, or 1 over the
+            probability of being in the study). They enter averages of effects over the population
+            (PATE). They do not enter the likelihood: the models describe outcomes given
+            covariates, and if what decided about being in the study is among the covariates, these
+            are the same in study and population; weighting would only cost precision.
+        missing : {"splits", "impute", "complete"}, default "splits"
+            What happens to missing covariates: forests split on missingness, several imputed
+            frames are fitted, or units with any missing value are left out. Outcomes and mediators
+            may be missing too: their units keep their covariates and effects, and say nothing
+            about the models of what they lack. See :mod:`bayes_hte.study.missing`.
+        imputations : int, default 5
+            Number of imputed frames, with ``missing="impute"``: one fit each. For frames that you
+            imputed yourself, see :meth:`from_frames`.
 
         Returns
         -------
@@ -128,8 +177,13 @@ class Study:
         DataError
             If a name is not text, or a column is absent, doubled or plays two parts; if the
             treatment has not exactly two levels, holds text without a `reference`, or an arm has
-            fewer than five units; if any used value is missing or infinite; if a column does not
-            vary, or holds values that its role cannot use. The message says what to try.
+            fewer than five units with outcomes;
+            if a treatment, cluster or weight is missing, all values of a column are, or those of a
+            covariate in one arm only; if a value is infinite; if a weight is negative, or all are
+            0; if a column does not vary, or holds values that its role cannot use. The message
+            says what to try.
+        SpecError
+            If the rule for missing values is unknown.
 
         Examples
         --------
@@ -140,11 +194,70 @@ class Study:
         >>> study.n_units, study.contrast
         (60, '1 vs 0')
         """
-        roles = Roles(outcome, treatment, names_given(covariates, "covariate"), mediator, cluster)
-        return cls.of_roles(df, roles, reference=reference)
+        listed = names_given(covariates, "covariate")
+        roles = Roles(outcome, treatment, listed, mediator, cluster, weights)
+        study = cls.of_roles(df, roles, reference=reference, missing=missing)
+        return replace(study, imputations=check_imputations(imputations))
 
     @classmethod
-    def of_roles(cls, df: pd.DataFrame, roles: Roles, *, reference: Any = None) -> Study:
+    def from_frames(cls, frames: Sequence[pd.DataFrame], **roles: Any) -> Study:
+        """Bind several frames of one study, in which missing covariates were imputed differently.
+
+        Parameters
+        ----------
+        frames : sequence of DataFrame
+            At least two, with the same rows in the same order. Their covariates are complete; the
+            other columns are the same in all.
+        **roles
+            Outcome, treatment, covariates and the others, as in :meth:`from_frame` (without
+            `missing`).
+
+        Returns
+        -------
+        Study
+            Its frame has gaps where the frames differ; one model is fitted to each of them, and
+            their draws are put together.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than two frames, their rows or columns without imputations differ,
+            or a covariate is incomplete; or as :meth:`from_frame`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> other = frame.assign(x1=frame["x1"].where(frame.index > 3, 0.0))
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frames([frame, other], **roles)
+        >>> study.gaps, study.frame["x1"].isna().sum().item()
+        (('x1',), 4)
+        """
+        if isinstance(frames, pd.DataFrame) or len(frames := list(frames)) < 2:
+            raise DataError("from_frames takes a list of at least two imputed frames.")
+        studies = [cls.from_frame(frame, **roles) for frame in frames]
+        completed = tuple(study.frame for study in studies)
+        first = studies[0]
+        holed = cls.of_roles(
+            differences(completed, first.roles.covariates),
+            first.roles,
+            reference=first.arms[0],
+            missing="impute",
+        )
+        return replace(holed, completed=completed, imputations=len(completed))
+
+    @classmethod
+    def of_roles(
+        cls,
+        df: pd.DataFrame,
+        roles: Roles,
+        *,
+        reference: Any = None,
+        missing: MissingName = "splits",
+        gaps: Sequence[str] = (),
+    ) -> Study:
         """Check a frame for roles that are bound already.
 
         Parameters
@@ -155,6 +268,10 @@ class Study:
             The roles of the columns.
         reference : optional
             The reference arm; as in :meth:`from_frame`.
+        missing : {"splits", "impute", "complete"}
+            As in :meth:`from_frame`.
+        gaps : sequence of str, optional
+            Covariates that may have missing values in rows to come, next to those that have some.
 
         Returns
         -------
@@ -166,21 +283,33 @@ class Study:
             As :meth:`from_frame`.
         """
         df = as_table(df, "df")
+        check_missing_rule(missing)
         _check_frame(df, roles)
         frame = _own_copy(df, roles)
         _check_index(frame)
-        _check_complete(frame)
+        _check_complete(frame, [roles.treatment, roles.cluster, roles.weights])
+        _check_finite(frame)
         arms = _arms(frame[roles.treatment], reference)
+        table = missing_by_arm(frame, roles, _position(frame[roles.treatment], arms), len(arms))
+        check_gaps(table, arms, missing)
+        flow = Flow(len(frame), (), table)
+        if missing == "complete" and len(table):
+            frame = frame.dropna()
+            flow = flow.without("with a missing value", flow.recorded - len(frame))
         numeric_column(frame[roles.outcome], "outcome")
         if roles.mediator is not None:
             numeric_column(frame[roles.mediator], "mediator")
         if roles.cluster is not None:
             distinct(frame[roles.cluster], "cluster")
         for name in roles.covariates:
-            check_covariate(frame[name])
+            check_covariate(frame[name].dropna())
         _check_variation(frame, roles)
-        _check_size(frame[roles.treatment], arms)
-        return cls(frame=frame, roles=roles, arms=arms)
+        _check_weights(frame, roles)
+        modelled = frame[[c for c in (roles.outcome, roles.mediator) if c is not None]]
+        known = modelled.notna().all(axis=1)
+        _check_size(frame.loc[known, roles.treatment], arms)
+        incomplete = [c for c in roles.covariates if c in gaps or frame[c].isna().any()]
+        return cls(frame, roles, arms, missing, tuple(incomplete), flow)
 
     @property
     def n_units(self) -> int:
@@ -198,11 +327,11 @@ class Study:
         return f"{self.arms[1]} vs {self.arms[0]}"
 
     def outcome(self) -> np.ndarray:
-        """Return the outcome as numbers, shape (unit,)."""
+        """Return the outcome as numbers, shape (unit,); NaN where it is missing."""
         return numeric_column(self.frame[self.roles.outcome], "outcome")
 
     def mediator(self) -> np.ndarray:
-        """Return the mediator as numbers, shape (unit,).
+        """Return the mediator as numbers, shape (unit,); NaN where it is missing.
 
         Raises
         ------
@@ -215,9 +344,41 @@ class Study:
             )
         return numeric_column(self.frame[self.roles.mediator], "mediator")
 
+    def known_mediator(self) -> np.ndarray:
+        """Return whether each unit has a mediator, shape (unit,); all of them without mediator."""
+        if self.roles.mediator is None:
+            return np.ones(self.n_units, dtype=bool)
+        return ~np.isnan(self.mediator())
+
+    def known_outcome(self) -> np.ndarray:
+        """Return whether each unit informs the outcome model, shape (unit,).
+
+        It has an outcome and, where there is one, a mediator.
+        """
+        return ~np.isnan(self.outcome()) & self.known_mediator()
+
+    def recorded_outcome(self) -> np.ndarray:
+        """Return the outcomes that are not missing, shape (recorded,)."""
+        return self.outcome()[~np.isnan(self.outcome())]
+
+    def recorded_mediator(self) -> np.ndarray:
+        """Return the mediators that are not missing, shape (recorded,)."""
+        return self.mediator()[self.known_mediator()]
+
+    def with_outcome(self) -> Study:
+        """Return the study of the units that inform the outcome model; itself if all do."""
+        known = self.known_outcome()
+        return self if known.all() else self.subset(known)
+
+    def weights(self) -> np.ndarray | None:
+        """Return the weight of each unit, shape (unit,); None without weights."""
+        if self.roles.weights is None:
+            return None
+        return numeric_column(self.frame[self.roles.weights], "weights")
+
     def arm_index(self) -> np.ndarray:
         """Return the arm each unit received, shape (unit,): 0 reference, 1 the other."""
-        return (self.frame[self.roles.treatment] == self.arms[1]).to_numpy(dtype=np.int64)
+        return _position(self.frame[self.roles.treatment], self.arms)
 
     def clusters(self) -> np.ndarray | None:
         """Return the label of each unit's cluster as text, shape (unit,); None without clusters."""
@@ -228,6 +389,20 @@ class Study:
     def covariate_frame(self) -> pd.DataFrame:
         """Return the covariate columns, shape (unit, covariate)."""
         return self.frame.loc[:, list(self.roles.covariates)]
+
+    def filled_covariates(self) -> pd.DataFrame:
+        """Return the covariates without gaps, shape (unit, covariate), to describe units by.
+
+        A missing number, or ordered level, is the median of the study; any other missing level is
+        the level ``(missing)``. Models do not see these values; see
+        :mod:`bayes_hte.study.missing`.
+        """
+        return self.filled_frame().loc[:, list(self.roles.covariates)]
+
+    def filled_frame(self) -> pd.DataFrame:
+        """Return the frame with the gaps of covariates filled; see :meth:`filled_covariates`."""
+        gappy = [c for c in self.roles.covariates if self.frame[c].isna().any()]
+        return with_columns(self.frame, {c: filled(self.frame[c]) for c in gappy})
 
     def subset(self, rows: np.ndarray) -> Study:
         """Return the study restricted to some rows, checked again.
@@ -251,7 +426,9 @@ class Study:
         33
         """
         rows = np.asarray(rows)
-        return self.alike(self.frame.iloc[np.flatnonzero(rows) if rows.dtype == bool else rows])
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        part = self.alike(self.frame.iloc[rows])
+        return replace(part, completed=tuple(frame.iloc[rows] for frame in self.completed))
 
     def alike(self, frame: pd.DataFrame) -> Study:
         """Return other rows as a study with the same roles and the same reference arm.
@@ -270,7 +447,13 @@ class Study:
         DataError
             As :meth:`Study.from_frame`.
         """
-        return Study.of_roles(frame, self.roles, reference=self.arms[0])
+        return self._rebuilt(frame, self.roles)
+
+    def _rebuilt(self, frame: pd.DataFrame, roles: Roles) -> Study:
+        study = Study.of_roles(
+            frame, roles, reference=self.arms[0], missing=self.missing, gaps=self.gaps
+        )
+        return replace(study, imputations=self.imputations)
 
     def with_covariate(self, name: str, values: np.ndarray) -> Study:
         """Return the study with one more covariate, checked again.
@@ -295,7 +478,7 @@ class Study:
             raise DataError(f"the study has a column {name!r} already; choose another name.")
         roles = replace(self.roles, covariates=(*self.roles.covariates, name))
         frame = with_columns(self.frame, {name: values})
-        return Study.of_roles(frame, roles, reference=self.arms[0])
+        return self._rebuilt(frame, roles)
 
     def sample(self, n_units: int, *, seed: int) -> Study:
         """Return a random part of the study with the arms in their proportions.
@@ -354,6 +537,13 @@ class Study:
                 digest.update(repr((name, levels)).encode())
         hashed = pd.util.hash_pandas_object(self.frame.astype(text), index=True)
         digest.update(hashed.to_numpy().tobytes())
+        # Studies without them have the fingerprints of earlier versions.
+        if self.gaps or self.roles.weights is not None:
+            digest.update(repr((self.missing, self.gaps, self.roles.weights)).encode())
+        if self.gaps and self.missing == "impute":
+            digest.update(repr(self.imputations).encode())
+        for frame in self.completed:
+            digest.update(pd.util.hash_pandas_object(frame.astype(text)).to_numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -362,7 +552,8 @@ def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
         raise DataError(f"the frame is empty: {len(df)} rows, {df.shape[1]} columns.")
     check_names([roles.outcome], "outcome")
     check_names([roles.treatment], "treatment")
-    check_names([c for c in (roles.mediator, roles.cluster) if c is not None], "further column")
+    further = (roles.mediator, roles.cluster, roles.weights)
+    check_names([c for c in further if c is not None], "further column")
     names_given(roles.covariates, "covariate")
     doubled = sorted({str(c) for c in df.columns[df.columns.duplicated()]})
     if doubled:
@@ -374,8 +565,8 @@ def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
     repeated = sorted({c for c in roles.columns if roles.columns.count(c) > 1})
     if repeated:
         raise DataError(
-            f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator, cluster "
-            "and covariates must be different columns, each named once."
+            f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator, cluster, "
+            "weights and covariates must be different columns, each named once."
         )
 
 
@@ -384,7 +575,9 @@ def _own_copy(df: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     # Treatments and clusters are levels, of any type. Built at once: column by column, frames of
     # many columns become slow.
     levels = (roles.treatment, roles.cluster)
-    columns = {name: df[name] if name in levels else plain(df[name]) for name in roles.columns}
+    columns = {
+        name: df[name] if name in levels else with_nan(plain(df[name])) for name in roles.columns
+    }
     frame = pd.DataFrame(columns, index=df.index, columns=list(roles.columns), copy=True)
     return frame.set_axis(unit_labels(frame.index, roles.columns), axis=0)
 
@@ -398,25 +591,35 @@ def _check_index(frame: pd.DataFrame) -> None:
         )
 
 
-def _check_complete(frame: pd.DataFrame) -> None:
-    missing = frame.isna().sum()
-    missing = missing[missing > 0]
-    if len(missing):
+def _check_complete(frame: pd.DataFrame, names: Sequence[str | None]) -> None:
+    """Refuse missing values where a unit cannot do without: treatment, cluster, weight."""
+    missing = {c: int(frame[c].isna().sum()) for c in names if c is not None}
+    missing = {name: count for name, count in missing.items() if count}
+    if missing:
         counts = ", ".join(f"{name} ({count})" for name, count in missing.items())
-        rows = int(frame.isna().any(axis=1).sum())
+        rows = int(frame[list(missing)].isna().any(axis=1).sum())
         raise DataError(
-            f"missing values in {counts}; {rows} of {len(frame)} rows are affected. "
-            "Impute them, or drop the rows with df.dropna(subset=[...]) if that is defensible."
-            + missing_hint(frame[name] for name in frame.columns)
+            f"missing values in {counts}; {rows} of {len(frame)} rows are affected. Treatment, "
+            "cluster and weights must be known: find the values, or drop the rows with "
+            "df.dropna(subset=[...]) if that is defensible."
+            + missing_hint(frame[name] for name in missing)
         )
+
+
+def _check_finite(frame: pd.DataFrame) -> None:
     infinite = {
-        name: int((~np.isfinite(frame[name].to_numpy(dtype=np.float64))).sum())
+        name: int(np.isinf(frame[name].to_numpy(dtype=np.float64)).sum())
         for name in frame.columns
         if is_numeric(frame[name])
     }
     if any(infinite.values()):
         counts = ", ".join(f"{name} ({count})" for name, count in infinite.items() if count)
         raise DataError(f"infinite values in {counts}. Replace or drop them.")
+
+
+def _position(treatment: pd.Series, arms: tuple) -> np.ndarray:
+    """Return the position of each unit's arm among the arms, shape (unit,)."""
+    return (treatment == arms[1]).to_numpy(dtype=np.int64)
 
 
 def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
@@ -464,11 +667,25 @@ def _levels(treatment: pd.Series) -> list[Any]:
 
 
 def _check_variation(frame: pd.DataFrame, roles: Roles) -> None:
-    constant = [c for c in roles.columns if frame[c].nunique() < 2]
+    constant = [c for c in roles.columns if c != roles.weights and frame[c].nunique() < 2]
     if constant:
         raise DataError(
             f"constant column{'s' * (len(constant) > 1)}: {', '.join(constant)}. A column with one "
             "value carries no information; remove it from the roles."
+            + missing_hint(frame[c] for c in constant)
+        )
+
+
+def _check_weights(frame: pd.DataFrame, roles: Roles) -> None:
+    if roles.weights is None:
+        return
+    weights = numeric_column(frame[roles.weights], "weights")
+    negative = int((weights < 0).sum())
+    if negative or weights.sum() == 0:
+        got = f"{negative} negative weights" if negative else "weights that are all 0"
+        raise DataError(
+            f"weights {roles.weights!r}: got {got}. A weight says how many members of the "
+            "population a unit stands for, 0 or more, and one at least is positive."
         )
 
 
@@ -479,5 +696,5 @@ def _check_size(treatment: pd.Series, arms: tuple[Any, Any]) -> None:
         shown = ", ".join(f"{arm!r}: {n}" for arm, n in counts.items())
         raise DataError(
             f"too few units for the model: {len(treatment)} ({shown}). At least "
-            f"{MIN_UNITS_PER_ARM} per arm are needed; collect more."
+            f"{MIN_UNITS_PER_ARM} per arm, each with an outcome, are needed; collect more."
         )

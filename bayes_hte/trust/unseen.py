@@ -14,7 +14,7 @@ from bayes_hte.checks.heterogeneity import bootstrap_seed
 from bayes_hte.checks.loo import leave_one_out
 from bayes_hte.effects.arguments import Better
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.names import SAMPLE
+from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.study import Study
 from bayes_hte.targeting import (
@@ -166,6 +166,7 @@ def held_out_units(fit: Fit, study: Study) -> Unseen:
             f"{len(both)} units (e.g. {both[0]!r}) are in the fit and in the held-out study; hold "
             "out units that were not fitted."
         )
+    study = study.with_outcome()
     mu = effects.own_mediator(fit.first_stage().potential_outcomes(study.frame))
     return Unseen(
         study=study,
@@ -195,20 +196,21 @@ def left_out_units(fit: Fit) -> Unseen:
     SamplingError
         If a log-likelihood is not finite.
     """
+    known = {UNIT: np.flatnonzero(fit.study.known_outcome())}
     candidates = [
         Candidate(
-            mu=effects.own_mediator(f.first_stage().potential_outcomes()),
-            log_weights=leave_one_out(f.unit_log_likelihood()).log_weights,
+            mu=effects.own_mediator(f.first_stage().potential_outcomes()).isel(known),
+            log_weights=leave_one_out(f.unit_log_likelihood().isel(known)).log_weights,
             share=share,
         )
         for f, share in fit.weighted_candidates()
     ]
     units = left_out(candidates, rng=np.random.default_rng(stage_seed(fit.seed, "left out")))
     return Unseen(
-        study=fit.study,
+        study=fit.study.with_outcome(),
         effect=units.effect,
         expected=units.expected,
-        propensity=_bounded(fit.propensity()),
+        propensity=_bounded(fit.propensity().isel(known)),
         how="left out one by one",
     )
 

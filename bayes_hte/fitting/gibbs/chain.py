@@ -21,7 +21,7 @@ from bayes_hte.fitting.gibbs.forests import ForestsPart
 from bayes_hte.fitting.gibbs.noise import NoisePart, noise_part
 from bayes_hte.surfaces.forest.draws import ForestDraw
 from bayes_hte.surfaces.forest.step import SWEEPS
-from bayes_hte.surfaces.forest.working_models import working_model
+from bayes_hte.surfaces.forest.working_models import without_unknown, working_model
 
 
 class Part(Protocol):
@@ -126,6 +126,7 @@ class _State:
         for _ in range(SWEEPS):
             noise = self.noise.values()
             working = working_model(self.component.family.name, y, eta, noise, self.rng)
+            working = without_unknown(working, self.component.known)
             residual = working.residual.copy()
             for part in self.parts:
                 part.sweep(residual, working.precision, self.rng)

@@ -223,7 +223,7 @@ def _compiled(found: _Found, component: Component, clusters: int) -> Layout:
         tau_scale=np.array([h.tau_scale for h in found.horseshoes], dtype=np.float64),
         frequency=np.array(found.frequency, dtype=np.float64)[order],
         mean_square=np.array(found.mean_square, dtype=np.float64)[order],
-        cluster_scale=float(sd_scale(component.family.latent_sd(component.y))),
+        cluster_scale=float(sd_scale(component.family.latent_sd(component.y[component.informing]))),
         log_lengthscale=float(np.log(MEDIAN_LENGTHSCALE)),
         sd_log_lengthscale=SD_LOG_LENGTHSCALE,
         tau_df=float(GLOBAL_DF),

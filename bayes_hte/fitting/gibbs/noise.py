@@ -74,9 +74,10 @@ class Scale:
     def __init__(self, component: Component, rng: np.random.Generator) -> None:
         self._role = component.role
         self._varies = component.noise_model != "constant"
-        self._scale = float(component.family.latent_sd(component.y))
-        z, self._slope_sd = _spread(component)
-        self._z = z
+        self._rows = component.informing
+        self._scale = float(component.family.latent_sd(component.y[self._rows]))
+        self._every, self._slope_sd = _spread(component)
+        z = self._every[self._rows]
         self._directions = _principal_axes(z, self._slope_sd)
         self._along = self._directions @ z.T
         start = TYPICAL_SIGMA * np.exp(SPREAD_LOG * rng.normal())
@@ -91,12 +92,13 @@ class Scale:
 
     def values(self) -> Mapping[str, float | np.ndarray]:
         """Return ``sigma``, of shape (row,) where it varies, and perhaps ``nu``."""
-        sigma = np.exp(self._log_sigma) if self._varies else float(np.exp(self._theta[0]))
+        rows = self._every @ self._theta if self._varies else self._theta[0]
+        sigma = np.exp(rows) if self._varies else float(np.exp(rows))
         return {"sigma": sigma, "nu": self._nu} if self._heavy else {"sigma": sigma}
 
     def update(self, y: np.ndarray, eta: np.ndarray, rng: np.random.Generator) -> None:
         """Draw sigma, its slopes and ``nu``."""
-        residual = np.ascontiguousarray(y - eta, dtype=np.float64)
+        residual = np.ascontiguousarray((y - eta)[self._rows], dtype=np.float64)
         for _ in range(ROUNDS if self._heavy else 1):
             update_scales(
                 self._theta,
@@ -138,7 +140,7 @@ class Overdispersion:
     """
 
     def __init__(self, component: Component, rng: np.random.Generator) -> None:
-        self._role = component.role
+        self._role, self._rows = component.role, component.informing
         self._value = TYPICAL_OVERDISPERSION * float(np.exp(SPREAD_LOG * rng.normal()))
 
     def values(self) -> Mapping[str, float | np.ndarray]:
@@ -147,8 +149,8 @@ class Overdispersion:
 
     def update(self, y: np.ndarray, eta: np.ndarray, rng: np.random.Generator) -> None:
         """Draw the overdispersion."""
-        y = np.ascontiguousarray(y, dtype=np.float64)
-        mean = np.ascontiguousarray(np.exp(eta), dtype=np.float64)
+        y = np.ascontiguousarray(y[self._rows], dtype=np.float64)
+        mean = np.ascontiguousarray(np.exp(eta[self._rows]), dtype=np.float64)
         self._value = update_overdispersion(self._value, y, mean, OVERDISPERSION_SCALE, rng)
 
     def record(self) -> dict[str, float | np.ndarray]:

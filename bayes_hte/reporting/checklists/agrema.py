@@ -63,7 +63,8 @@ def _arms(results: Results) -> dict[str, str]:
     reference, other = arm_names(results)
     arms = ((1, other), (0, reference))
     sizes = [f"{name} {(arm == a).sum()}" for a, name in arms]
-    means = [f"{plain(float(mediator[arm == a].mean()))} in {name}" for a, name in arms]
+    known = results.study.known_mediator()
+    means = [f"{plain(float(mediator[known & (arm == a)].mean()))} in {name}" for a, name in arms]
     return {"arm_sizes": ", ".join(sizes), "mediator_means": " and ".join(means)}
 
 

@@ -22,6 +22,7 @@ from bayes_hte.reporting.page.words import (
     unit_phrase,
 )
 from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.tables.flow import assumptions, flow_of
 from bayes_hte.reporting.tables.priors import TERM_WORDS
 from bayes_hte.reporting.tables.risks import N_GROUPS
 from bayes_hte.study.spec import PriorSpec
@@ -131,6 +132,11 @@ def _design(results: Results) -> str:
     sentences.append(
         f"Covariates, measured before treatment, were {', '.join(study.roles.covariates)}."
     )
+    sentences += _missing(results)
+    if study.roles.weights is not None:
+        sentences.append(
+            f"Averages over the population weigh units by {study.roles.weights}; the models do not."
+        )
     if spec.propensity.assignment == "randomised":
         sentences.append("The treatment was randomised.")
     else:
@@ -144,6 +150,24 @@ def _design(results: Results) -> str:
             f"({spec.outcome.because})."
         )
     return " ".join(sentences)
+
+
+def _missing(results: Results) -> list[str]:
+    """Say how missing values were handled, if there were any."""
+    flow, said = flow_of(results), assumptions(results)
+    if not said:
+        return []
+    counts = flow.missing.groupby("column", sort=False)["missing"].sum()
+    named = ", ".join(f"{name} ({count})" for name, count in counts.items())
+    how = {
+        "splits": "Regression trees split on missingness as on any value [@missingsplits].",
+        "impute": "Each imputed data set was fitted, and the draws put together [@imputation].",
+        "complete": "",
+    }[results.study.missing]
+    if "covariate" not in set(flow.missing["role"]):
+        how = ""
+    first = f"Of {flow.recorded} recorded {people(results)}, values were missing in {named}."
+    return [first, *([how] if how else []), *said]
 
 
 def _models(results: Results) -> str:

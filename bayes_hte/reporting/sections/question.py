@@ -29,6 +29,7 @@ from bayes_hte.reporting.page.words import (
     unit_phrase,
 )
 from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.sections.flow import flow
 from bayes_hte.reporting.tables.effects import SURE
 from bayes_hte.reporting.tables.mixtures import ANSWERS
 from bayes_hte.reporting.tables.subgroups import count
@@ -51,6 +52,8 @@ def question(material: Material) -> Section:
         + trust_box(material)
         + "<h3>The study</h3>"
         + _facts(material)
+        + "<h3>From recorded to analysed</h3>"
+        + flow(material)
     )
     return Section("question", "What was asked, and the answer", body)
 
@@ -228,6 +231,9 @@ def _facts(material: Material) -> str:
             f"{spec.roles.outcome}, in {unit_phrase(results)}; {spec.outcome.better} is better",
         ),
     ]
+    if study.roles.weights is not None:
+        said = f"{study.roles.weights}, in averages over the population (PATE) alone"
+        pairs.append(("Weights", said))
     if spec.roles.mediator is not None and spec.mediator is not None:
         unit = f", in {spec.mediator.unit}" if spec.mediator.unit else ""
         pairs.append(("Mediator", spec.roles.mediator + unit))

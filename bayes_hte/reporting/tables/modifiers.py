@@ -14,6 +14,7 @@ from bayes_hte.names import UNIT
 from bayes_hte.reporting.results import Interval, Results
 from bayes_hte.reporting.tables.keys import focus, modifier_keys
 from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.missing import MISSING_LEVEL
 from bayes_hte.study.study import Study
 from bayes_hte.targeting import effect_by_bucket
 
@@ -45,7 +46,8 @@ def modifier_effects(
         The interval.
     n_buckets : int, default 5
         Number of quantile groups of a numeric covariate with more than six values; any other
-        covariate is shown level by level.
+        covariate is shown level by level. Units whose value is missing are left out of the former,
+        and are a level of the latter.
 
     Returns
     -------
@@ -76,6 +78,12 @@ def modifier_effects(
     """
     column = study.frame[covariate].loc[effects[UNIT].to_numpy()]
     spread = is_numeric(column) and column.nunique() > FEW_VALUES
+    if spread:
+        # Units with a gap have no place along a number; among levels, missing is one.
+        effects = effects.isel({UNIT: column.notna().to_numpy()})
+        column = column.dropna()
+    elif column.isna().any():
+        column = column.astype(str).where(column.notna(), MISSING_LEVEL)
     tables = []
     for name, effect in effects.data_vars.items():
         buckets = effect_by_bucket(effect, column, n_buckets=n_buckets if spread else None)

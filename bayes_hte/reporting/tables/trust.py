@@ -44,7 +44,7 @@ def trust_tables(results: Results, **how: Unpack[Interval]) -> dict[str, pd.Data
     tables = {
         "side_by_side": side_by_side(results, **how),
         "balance": _balance(results),
-        "weights": weight_shares(weights, results.study, arm_names(results)),
+        "weights": weight_shares(weights, results.study.with_outcome(), arm_names(results)),
     }
     if results.beside:
         tables["learners"] = learners(results, **how)
@@ -100,7 +100,7 @@ def learners(results: Results, **how: Unpack[Interval]) -> pd.DataFrame:
     own_mean, own_sd = te.mean(("chain", "draw")), te.std(("chain", "draw"))
     found = {results.spec.learner.name: (results.averages["te"], own_mean, own_sd)}
     found |= {name: (s["SATE"], s["mean"], s["sd"]) for name, s in results.beside.items()}
-    smallest = NEGLIGIBLE * float(np.std(results.study.outcome()))
+    smallest = NEGLIGIBLE * float(np.std(results.study.recorded_outcome()))
     rows = []
     for name, (sate, mean, sd) in found.items():
         row = summarize(sate, **how).reset_index(drop=True)

@@ -96,8 +96,9 @@ def leaf_contrasts(
     """
     check_interval(ci_prob, ci_kind)
     first = as_effects(effect, study)[0]
-    margin = margin_of(study.outcome(), margin)
-    leaves, labels = np.unique(profile.assign_leaves(study.covariate_frame()), return_inverse=True)
+    margin = margin_of(study.recorded_outcome(), margin)
+    assigned = profile.assign_leaves(study.filled_covariates())
+    leaves, labels = np.unique(assigned, return_inverse=True)
     averages = subgroup_effects(first, labels)
     order = np.argsort(averages.mean(SAMPLE).to_numpy(), kind="stable")[::-1]
     high, low = np.array([*itertools.combinations(order, 2)], dtype=int).reshape(-1, 2).T

@@ -86,7 +86,7 @@ def evidence(
         return None
     clustered = co_clustering(effect, groups, seed=seed)
     partition = point_partition(clustered)
-    leaves = groups.profile.assign_leaves(study.covariate_frame())
+    leaves = groups.profile.assign_leaves(study.filled_covariates())
     return Evidence(
         explained=explained_share(effect, leaves),
         contrasts=leaf_contrasts(effect, study, groups.profile, margin=groups.margin),

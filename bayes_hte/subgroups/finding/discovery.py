@@ -149,7 +149,7 @@ def m_learner(
     effects = as_effects(effect, study)
     check_probability(probability)
     check_share("clear_membership", clear_membership, hint="try 0.8")
-    margin = margin_of(study.outcome(), margin)
+    margin = margin_of(study.recorded_outcome(), margin)
     found = find_profile(
         effect,
         study,
@@ -161,7 +161,7 @@ def m_learner(
         leaf_price=leaf_price,
     )
     name, words = effect_names(effects[0])
-    labels = found.profile.assign(study.covariate_frame())
+    labels = found.profile.assign(study.filled_covariates())
     averages = [subgroup_effects(e, labels) for e in effects]
     decision = judge(averages[0], margin=margin, required=probability, effect_words=words)
     membership = membership_probabilities(effects, averages, found.scales)
@@ -225,11 +225,11 @@ def find_profile(
     check_number("leaf_price", leaf_price, "0 or more", lambda p: p >= 0, hint="try 0.05")
     if clusters not in CLUSTERINGS:
         raise unknown_name("clusters", str(clusters), CLUSTERINGS)
-    negligible = SAME_EFFECT * float(study.outcome().std(ddof=1))
+    negligible = SAME_EFFECT * float(study.recorded_outcome().std(ddof=1))
     search = Search(seed, clusters, largest_k, tsne, TreeRules(leaf_share, leaf_price), negligible)
     _, words = effect_names(effects[0])
     return discover(
-        posterior_means(effects), study.covariate_frame(), search=search, effect_words=words
+        posterior_means(effects), study.filled_covariates(), search=search, effect_words=words
     )
 
 

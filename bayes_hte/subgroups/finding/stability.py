@@ -144,7 +144,7 @@ def _mean_alone(effect: xr.DataArray) -> xr.DataArray:
 
 
 def _compare(seeds: list[int], profiles: list[Profile], study: Study) -> Stability:
-    covariates = study.covariate_frame()
+    covariates = study.filled_covariates()
     labels = [p.assign(covariates) for p in profiles]
     agreement = np.eye(len(labels))
     for i, j in itertools.combinations(range(len(labels)), 2):

@@ -94,10 +94,10 @@ def find_extremes(
     check_leaf_share(leaf_share)
     effects = as_effects(effect, study)[:1]
     points = posterior_means(effects)[:, 0]
-    matrix, columns = encode_covariates(study.covariate_frame())
+    matrix, columns = encode_covariates(study.filled_covariates())
     order = row_order(matrix, points)
     matrix, points = matrix[order], points[order]
-    differ = bool(np.ptp(points) > SAME_EFFECT * float(study.outcome().std(ddof=1)))
+    differ = bool(np.ptp(points) > SAME_EFFECT * float(study.recorded_outcome().std(ddof=1)))
     kept = _sample(len(points), seed=seed)
     x, y = matrix[kept], points[kept] if differ else np.zeros(len(kept))
     share = math.ceil(leaf_share * len(y))

@@ -248,7 +248,8 @@ def honest_subgroups(
     check_seed(seed)
     check_probability(probability)
     _check_halves(effect_a, study_a, effect_b, study_b)
-    margin = margin_of(np.concatenate([study_a.outcome(), study_b.outcome()]), margin)
+    recorded = [study.recorded_outcome() for study in (study_a, study_b)]
+    margin = margin_of(np.concatenate(recorded), margin)
     seeds = several_seeds(seed, 2)
     how = {"margin": margin, "leaf_share": leaf_share}
     folds = (
@@ -328,7 +329,7 @@ def groups_of(study: Study, profile: Profile) -> np.ndarray:
     A level that the other half does not have is none of those that its profile names: a rare level
     must not end the analysis.
     """
-    return profile.assign(study.covariate_frame(), unknown_is_no=True)
+    return profile.assign(study.filled_covariates(), unknown_is_no=True)
 
 
 def fold_averages(effect: Draws, study: Study, labels: np.ndarray) -> xr.DataArray:

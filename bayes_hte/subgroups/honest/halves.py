@@ -86,7 +86,7 @@ def honest_m_learner(
     check_probability(probability)
     check_leaf_share(leaf_share)
     _check_fits(study, fit_half, fit_subgroups)
-    margin = margin_of(study.outcome(), margin)
+    margin = margin_of(study.recorded_outcome(), margin)
     split, first, second, discovery, *again = several_seeds(seed, 6)
     halves = [_half(study, rows) for rows in split_in_halves(study, seed=split)]
     draws = [fit_half(half, s) for half, s in zip(halves, (first, second), strict=True)]

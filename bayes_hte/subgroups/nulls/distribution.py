@@ -258,7 +258,8 @@ def null_distribution(
     """
     _check(nulls, rule, replications, alpha, seed)
     check_probability(probability)
-    procedure = _Procedure(refit, rule, margin_of(study.outcome(), margin), probability, search)
+    margin = margin_of(study.recorded_outcome(), margin)
+    procedure = _Procedure(refit, rule, margin, probability, search)
     identity = {
         "format": FORMAT,
         "study": study.fingerprint(),

@@ -82,7 +82,8 @@ def _of_column(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
     straight /= np.diagonal(straight).mean()
     if not is_numeric(column) or column.nunique() <= 2:
         return straight, None
-    u = encoding.split_columns(column)[encoding.name]
+    # A missing value has the median rank; whether it is missing is in the other kernel.
+    u = np.nan_to_num(encoding.split_columns(column)[encoding.name], nan=0.5)
     # Brownian motion with its average over (0, 1) taken out.
     centred = 1 / 3 + (u[:, np.newaxis] ** 2 + u**2) / 2 - np.maximum(u[:, np.newaxis], u)
     return straight, centred / np.diagonal(centred).mean()

@@ -30,7 +30,13 @@ uniform over the cuts of the column's grid that lie in the
 interval left open by the splits above on that column; the grid holds the midpoints between
 neighbouring distinct values of the study rows, or 255 of them at evenly spaced ranks. On a
 categorical column every level that the splits above leave possible goes left with probability 1/2,
-given that both sides get at least one. A tree is valid if each leaf of a split holds `min_leaf`
+given that both sides get at least one. A numeric column that may have missing values has one
+rule more, "is missing", wherever missing and other values may both occur by the splits above; its
+probability is ``MISSING_RULE``, or 1 if no cut is open. With a cut there, missing values go to
+either side with probability 1/2 (Twala, Jones and Hand 2008, Kapelner and Bleich 2015; a grid with
+missing values has at most 254 cuts). Where only one kind may occur, the rules are those of a column
+without missing values, and below "is missing" there is none. Missing categories are a level like
+the others. A tree is valid if each leaf of a split holds `min_leaf`
 rows of the study, none lies deeper than `max_depth`, and there are at most 128 leaves. The prior is
 the unrestricted one conditional on validity: its density is the product of the terms above times
 one constant, and the moves target exactly that.
@@ -56,9 +62,13 @@ Chipman, H. A., George, E. I., McCulloch, R. E. (1998). Bayesian CART model sear
 American Statistical Association 93, 935-948. doi:10.1080/01621459.1998.10473750
 Chipman, H. A., George, E. I., McCulloch, R. E. (2010). BART: Bayesian additive regression trees.
 Annals of Applied Statistics 4, 266-298. doi:10.1214/09-AOAS285
+Kapelner, A., Bleich, J. (2015). Prediction with missing data via Bayesian additive regression
+trees. Canadian Journal of Statistics 43, 224-239. doi:10.1002/cjs.11248
 Linero, A. R. (2018). Bayesian regression trees for high-dimensional prediction and variable
 selection. Journal of the American Statistical Association 113, 626-636.
 doi:10.1080/01621459.2016.1264957
+Twala, B. E. T. H., Jones, M. C., Hand, D. J. (2008). Good methods for coping with missing data in
+decision trees. Pattern Recognition Letters 29, 950-956. doi:10.1016/j.patrec.2008.01.010
 Yu, Y., Meng, X.-L. (2011). To center or not to center: that is not the question. Journal of
 Computational and Graphical Statistics 20, 531-570. doi:10.1198/jcgs.2011.203main
 """
@@ -74,7 +84,9 @@ from bayes_hte.errors import SpecError
 from bayes_hte.surfaces.forest.draws import PackedForest
 from bayes_hte.surfaces.forest.kernel import (
     FREE,
+    IS_MISSING,
     LEAF,
+    MISSING,
     NODE,
     SLOTS,
     Forests,
@@ -94,7 +106,8 @@ MAX_LEVELS = 63
 RESERVE = 0.25
 # Rounds of trees given probabilities and probabilities given trees in a draw from the prior.
 ROUNDS = 3
-MAX_COLUMNS = 32_000  # columns of stored splits are 16-bit integers
+# Columns of stored splits are 16-bit integers, half of them for splits that send missing left.
+MAX_COLUMNS = 16_000
 
 
 @dataclass(frozen=True)
@@ -174,7 +187,7 @@ class LiveForest:
     grid, shares, law : Grid, Shares, Law
         The rows, the probabilities of the columns and the tree prior as the kernel sees them.
     thresholds : ndarray, shape (feature, 255)
-        The cuts of the numeric columns, in their units.
+        The cuts of the numeric columns, in their units; infinity for "is missing".
     nodes : structured ndarray, shape (tree, slot)
         The trees.
     tops : ndarray, shape (tree,)
@@ -233,6 +246,7 @@ def plant(
     levels: np.ndarray | None = None,
     variables: np.ndarray | None = None,
     reserved: int | None = None,
+    missing: np.ndarray | None = None,
 ) -> LiveForest:
     """Create a forest of roots with value 0.
 
@@ -252,6 +266,9 @@ def plant(
         probability. Default: each column is a variable.
     reserved : int, optional
         For a sparse prior: a column with a probability of its own, ``RESERVE``.
+    missing : ndarray of bool, shape (feature,), optional
+        Whether a column may have missing values (NaN), now or in rows to be predicted; ignored for
+        categorical columns, in which missing is a level. Default: no column.
 
     Returns
     -------
@@ -260,13 +277,17 @@ def plant(
     Raises
     ------
     SpecError
-        If there are no rows or too many columns, values that are not finite, a categorical column
-        of fewer than 2 or more than 63 levels, or codes that are not its levels.
+        If there are no rows or too many columns, values that are not finite (or missing where they
+        may be), a categorical column of fewer than 2 or more than 63 levels, or codes that are not
+        its levels.
     """
     x = np.asarray(x, dtype=np.float64)
     rows, features = x.shape
     levels = np.zeros(features, np.int64) if levels is None else np.asarray(levels, np.int64)
-    _check_columns(x, levels)
+    gaps = (
+        np.zeros(features, bool) if missing is None else np.asarray(missing, bool) & (levels == 0)
+    )
+    _check_columns(x, levels, gaps)
     codes = np.empty((features, rows), dtype=np.uint8)
     cuts = np.zeros(features, dtype=np.int64)
     thresholds = np.zeros((features, MAX_CUTS))
@@ -274,11 +295,13 @@ def plant(
         if levels[j] > 0:
             codes[j] = x[:, j]
             continue
-        grid = _cut_grid(x[:, j])
+        seen = ~np.isnan(x[:, j])
+        grid = _cut_grid(x[seen, j], MAX_CUTS - gaps[j])
         cuts[j] = grid.size
         thresholds[j, : grid.size] = grid
-        codes[j] = np.searchsorted(grid, x[:, j], side="left")
-    columns = np.flatnonzero((cuts > 0) | (levels > 0))
+        codes[j] = np.where(seen, np.searchsorted(grid, x[:, j], side="left"), MISSING)
+    thresholds[gaps, IS_MISSING] = np.inf
+    columns = np.flatnonzero((cuts > 0) | (levels > 0) | gaps)
     nodes = np.zeros((prior.trees, SLOTS), dtype=NODE)
     nodes["feature"] = FREE
     nodes["feature"][:, 0] = LEAF
@@ -292,7 +315,7 @@ def plant(
         count=np.array([prior.trees]),
         f=np.zeros(rows),
         basis=np.ones(rows) if basis is None else np.array(basis, dtype=np.float64),
-        grid=Grid(codes=codes, cuts=cuts, levels=levels, columns=columns),
+        grid=Grid(codes=codes, cuts=cuts, levels=levels, columns=columns, missing=gaps),
         shares=_plant_shares(prior, columns, features, variables, reserved),
         law=Law(split=split, min_leaf=int(prior.min_leaf), max_depth=int(prior.max_depth)),
         thresholds=thresholds,
@@ -332,7 +355,7 @@ def _plant_shares(
     )
 
 
-def _check_columns(x: np.ndarray, levels: np.ndarray) -> None:
+def _check_columns(x: np.ndarray, levels: np.ndarray, gaps: np.ndarray) -> None:
     rows, features = x.shape
     if rows == 0 or features > MAX_COLUMNS:
         raise SpecError(
@@ -341,8 +364,11 @@ def _check_columns(x: np.ndarray, levels: np.ndarray) -> None:
         )
     if levels.shape != (features,):
         raise SpecError(f"levels must have one entry for each of {features} columns.")
-    if not np.isfinite(x).all():
-        raise SpecError("forest columns must be finite; encode missing values before the forest.")
+    if not (np.isfinite(x) | (np.isnan(x) & gaps)).all():
+        raise SpecError(
+            "forest columns must be finite; declare those that may have missing values, or encode "
+            "these before the forest."
+        )
     for j in np.flatnonzero(levels):
         k = int(levels[j])
         if not 2 <= k <= MAX_LEVELS:
@@ -354,13 +380,13 @@ def _check_columns(x: np.ndarray, levels: np.ndarray) -> None:
             raise SpecError(f"column {j} is categorical and must hold whole codes 0 to {k - 1}.")
 
 
-def _cut_grid(column: np.ndarray) -> np.ndarray:
+def _cut_grid(column: np.ndarray, most: int) -> np.ndarray:
     # Midpoints between distinct values; ranks choose among them where there are too many.
     distinct, counts = np.unique(column, return_counts=True)
     lower, upper = distinct[:-1], distinct[1:]
-    if lower.size > MAX_CUTS:
+    if lower.size > most:
         reached = np.cumsum(counts)[:-1]
-        wanted = column.size * np.arange(1, MAX_CUTS + 1) / (MAX_CUTS + 1)
+        wanted = column.size * np.arange(1, most + 1) / (most + 1)
         chosen = np.unique(np.searchsorted(reached, wanted).clip(max=lower.size - 1))
         lower, upper = lower[chosen], upper[chosen]
     middle = lower / 2 + upper / 2
@@ -407,6 +433,7 @@ def join(lives: Sequence[LiveForest]) -> Forests:
         cuts=joined(lambda live: live.grid.cuts),
         levels=joined(lambda live: live.grid.levels),
         columns=joined(lambda live: live.grid.columns),
+        missing=joined(lambda live: live.grid.missing),
         variable=joined(lambda live: live.shares.variable),
         start=joined(lambda live: live.shares.start),
         members=joined(lambda live: live.shares.members),
@@ -448,6 +475,7 @@ def _look_into(forests: Forests, k: int, live: LiveForest) -> None:
         forests.cuts[features],
         forests.levels[features],
         forests.columns[columns],
+        forests.missing[features],
     )
     live.shares = live.shares._replace(
         variable=forests.variable[features],
@@ -581,6 +609,7 @@ def prior_draws(
     levels: np.ndarray | None = None,
     variables: np.ndarray | None = None,
     reserved: int | None = None,
+    missing: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draw functions from the prior and evaluate them at the rows that define it.
 
@@ -598,12 +627,19 @@ def prior_draws(
         As in :func:`plant`.
     reserved : int, optional
         As in :func:`plant`.
+    missing : ndarray of bool, shape (feature,), optional
+        As in :func:`plant`.
 
     Returns
     -------
     ndarray, shape (draw, row)
     """
-    columns = {"levels": levels, "variables": variables, "reserved": reserved}
+    columns = {
+        "levels": levels,
+        "variables": variables,
+        "reserved": reserved,
+        "missing": missing,
+    }
     lives = _prior_lives(prior, x, draws=draws, seed=seed, **columns)
     return np.stack([values(live) for live in lives])
 
@@ -617,19 +653,25 @@ def prior_forests(
     levels: np.ndarray | None = None,
     variables: np.ndarray | None = None,
     reserved: int | None = None,
+    missing: np.ndarray | None = None,
 ) -> list[PackedForest]:
     """Draw the functions of :func:`prior_draws` as trees, to be evaluated at any rows.
 
     Parameters
     ----------
-    prior, x, draws, seed, levels, variables, reserved
+    prior, x, draws, seed, levels, variables, reserved, missing
         As in :func:`prior_draws`; the same seed gives the same functions.
 
     Returns
     -------
     list (draw) of PackedForest
     """
-    columns = {"levels": levels, "variables": variables, "reserved": reserved}
+    columns = {
+        "levels": levels,
+        "variables": variables,
+        "reserved": reserved,
+        "missing": missing,
+    }
     return [pack(live) for live in _prior_lives(prior, x, draws=draws, seed=seed, **columns)]
 
 
@@ -642,9 +684,10 @@ def _prior_lives(
     levels: np.ndarray | None = None,
     variables: np.ndarray | None = None,
     reserved: int | None = None,
+    missing: np.ndarray | None = None,
 ) -> Iterator[LiveForest]:
     # The same live forest again and again, with new trees.
-    live = plant(prior, x, levels=levels, variables=variables, reserved=reserved)
+    live = plant(prior, x, levels=levels, variables=variables, reserved=reserved, missing=missing)
     rng = np.random.default_rng(seed)
     for _ in range(draws):
         multiplier = rng.standard_normal() if prior.adaptive else 1.0

@@ -22,6 +22,7 @@ from bayes_hte.names import CHAIN, DRAW
 
 LEAF = -1
 CATEGORICAL = -2
+MISSING_LEFT = 16_384  # added to the column of a split that sends missing values left
 DEEPEST = 128  # a tree has at most 128 leaves
 BLOCK = 1024  # rows handled together, so that their state stays in the nearest cache
 
@@ -33,10 +34,11 @@ class PackedForest:
     Attributes
     ----------
     feature : ndarray of int16, shape (node,)
-        -1 at a leaf, j at a split on numeric column j, -2 - j at a split on categorical column j.
+        -1 at a leaf, j at a split on numeric column j (``MISSING_LEFT`` + j if it sends missing
+        values left), -2 - j at a split on categorical column j.
     number : ndarray of float64, shape (node,)
         Value of a leaf; threshold of a numeric split (a row goes left where its value is at most
-        this); position in `mask` of a categorical split.
+        this; infinite for the rule "is missing"); position in `mask` of a categorical split.
     mask : ndarray of uint64, shape (category_split,)
         Bit k is set where level k goes left.
     root : ndarray of int32, shape (tree,)
@@ -133,10 +135,16 @@ def count_splits(trees: xr.Dataset, columns: int) -> np.ndarray:
     draw_of = np.full(tree[-1] + 1, draws)
     draw_of[tree[root.reshape(draws, -1)]] = np.arange(draws)[:, None]
     split = feature != LEAF
-    column = np.where(feature <= CATEGORICAL, CATEGORICAL - feature, feature)[split]
+    column = _column_of(feature)[split]
     place = draw_of[tree[split]] * columns + column
     counts = np.bincount(place, minlength=(draws + 1) * columns)[: draws * columns]
     return counts.reshape(*root.shape[:2], columns)
+
+
+def _column_of(feature: np.ndarray) -> np.ndarray:
+    """Return the column of each split, shape (node,); -1 at a leaf."""
+    numeric = np.where(feature >= MISSING_LEFT, feature - MISSING_LEFT, feature)
+    return np.where(feature <= CATEGORICAL, CATEGORICAL - feature, numeric)
 
 
 def predict(trees: xr.Dataset, x: np.ndarray) -> np.ndarray:
@@ -150,7 +158,8 @@ def predict(trees: xr.Dataset, x: np.ndarray) -> np.ndarray:
     trees : Dataset
         From :func:`stack`.
     x : ndarray, shape (row, feature)
-        The columns the forest was grown on, in the same encoding and order.
+        The columns the forest was grown on, in the same encoding and order. NaN is a missing
+        value, which goes to the side that each split on a column with missing values names.
 
     Returns
     -------
@@ -183,7 +192,7 @@ def predict(trees: xr.Dataset, x: np.ndarray) -> np.ndarray:
 def _check_columns(feature: np.ndarray, columns: int) -> None:
     if feature.size == 0:
         return
-    furthest = max(int(feature.max()), CATEGORICAL - int(feature.min()))
+    furthest = int(_column_of(feature).max())
     if furthest >= columns:
         raise SavedResultError(
             f"stored trees look at column {furthest}, but only {columns} columns were given; "
@@ -230,7 +239,12 @@ def _predict(feature, number, mask, root, x, out):
 @numba.njit(cache=True, nogil=True)
 def _narrow(feature, number, mask, x, start, stop, inside, depth):
     # The rows that go left.
-    if feature >= 0:
+    if feature >= MISSING_LEFT:
+        column = feature - MISSING_LEFT
+        for i in range(stop - start):
+            # Not "at most": no comparison with NaN is true.
+            inside[depth + 1, i] = inside[depth, i] & ~(x[column, start + i] > number)
+    elif feature >= 0:
         for i in range(stop - start):
             inside[depth + 1, i] = inside[depth, i] & (x[feature, start + i] <= number)
     else:

@@ -20,12 +20,14 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from bayes_hte.surfaces.forest.draws import MISSING_LEFT
+
 LEAF, FREE = -1, -2
 # Slots of a tree: 128 leaves. Slot 255 exists for no row, which pads lists of leaves.
 SLOTS, NOWHERE = 255, 255
 NODE = np.dtype(
     [
-        ("mask", np.uint64),  # levels that go left, of a split on categories
+        ("mask", np.uint64),  # levels that go left; 1 if missing goes left, of a split on numbers
         ("value", np.float64),  # of a leaf
         ("count", np.int32),  # rows
         ("open", np.int32),  # columns that still have a rule here
@@ -42,6 +44,9 @@ NUDGE = 0.5  # share of the new rules that stay near the old one
 TRIES = 16  # draws of a column that may be closed, before the open ones are listed
 LOWEST = -600.0  # logarithm of the smallest probability of a variable; exp of it is not 0
 NEAR = 20  # a cut is nudged by up to one part in so many of the grid
+MISSING = 255  # code of a missing number, in columns that may have some
+IS_MISSING = 254  # cut of the rule "is missing" there; other cuts are below it
+MISSING_RULE = 0.25  # prior probability of that rule, where there are others
 ONE, ZERO = np.uint64(1), np.uint64(0)
 # Sums may be reordered (that is what makes them vector code); NaN and infinity keep their meaning.
 FAST = {"reassoc", "contract", "nsz"}
@@ -53,19 +58,23 @@ class Grid(NamedTuple):
     Attributes
     ----------
     codes : ndarray of uint8, shape (feature, row)
-        Number of cuts below a value, or the level of a category.
+        Number of cuts below a value, or the level of a category; `MISSING` for a missing number.
     cuts : ndarray of int64, shape (feature,)
         Number of cuts of a numeric column.
     levels : ndarray of int64, shape (feature,)
         Number of levels of a categorical column, 0 for a numeric one.
     columns : ndarray of int64, shape (usable,)
         The columns that have a rule at the root.
+    missing : ndarray of bool, shape (feature,)
+        Whether a numeric column may have missing values: a split on it says to which side they go,
+        and "is missing" is a rule of its own.
     """
 
     codes: np.ndarray
     cuts: np.ndarray
     levels: np.ndarray
     columns: np.ndarray
+    missing: np.ndarray
 
 
 class Shares(NamedTuple):
@@ -122,7 +131,7 @@ class Forests(NamedTuple):
         Slots in use of each tree.
     slots : ndarray of uint8, shape (tree, row)
         Leaf of each row.
-    codes, cuts, levels, columns : ndarray
+    codes, cuts, levels, columns, missing : ndarray
         As in :class:`Grid`; columns are counted within their forest.
     variable, start, members, log_share, share, cumulative, concentration, reserved, reserve
         As in :class:`Shares`.
@@ -149,6 +158,7 @@ class Forests(NamedTuple):
     cuts: np.ndarray
     levels: np.ndarray
     columns: np.ndarray
+    missing: np.ndarray
     variable: np.ndarray
     start: np.ndarray
     members: np.ndarray
@@ -176,18 +186,26 @@ class Forests(NamedTuple):
 
 
 @numba.njit
-def _open_cuts(tree, node, feature, cuts):
-    # The cuts that the splits above leave open, as first and last; none if last < first.
+def _open_cuts(tree, node, feature, cuts, gaps):
+    # The cuts that the splits above leave open, as first and last, none if last < first; and
+    # whether "is missing" is open too, which needs a column with gaps and both kinds of rows here.
     first, last = 0, cuts - 1
     while node > 0:
         above = tree[node].parent
         if tree[above].feature == feature:
-            if node == tree[above].left:
-                last = min(last, tree[above].cut - 1)
+            cut, left = tree[above].cut, node == tree[above].left
+            if gaps and cut == IS_MISSING:
+                if not left:
+                    return 0, -1, False
+                gaps = False
             else:
-                first = max(first, tree[above].cut + 1)
+                if left:
+                    last = min(last, cut - 1)
+                else:
+                    first = max(first, cut + 1)
+                gaps = gaps and left == (tree[above].mask == ONE)
         node = above
-    return first, last
+    return first, last, gaps
 
 
 @numba.njit
@@ -223,8 +241,8 @@ def _draw_subset(possible, rng):
 def _is_open(tree, node, feature, grid):
     if grid.levels[feature] > 0:
         return not _is_one_level(_open_levels(tree, node, feature, grid.levels[feature]))
-    first, last = _open_cuts(tree, node, feature, grid.cuts[feature])
-    return first <= last
+    first, last, gaps = _open_cuts(tree, node, feature, grid.cuts[feature], grid.missing[feature])
+    return first <= last or gaps
 
 
 @numba.njit
@@ -291,15 +309,28 @@ def _draw_rule(tree, node, grid, shares, rng):
         mask = _draw_subset(possible, rng)
         left, right = here - _is_one_level(mask), here - _is_one_level(possible & ~mask)
         return feature, -1, mask, left, right
-    first, last = _open_cuts(tree, node, feature, grid.cuts[feature])
+    first, last, gaps = _open_cuts(tree, node, feature, grid.cuts[feature], grid.missing[feature])
+    if gaps and (first > last or rng.random() < MISSING_RULE):
+        return feature, IS_MISSING, ZERO, here - (first > last), here - 1
     cut = first + int(rng.random() * (last - first + 1))
-    return feature, cut, ZERO, here - (cut == first), here - (cut == last)
+    side = ONE if gaps and rng.random() < 0.5 else ZERO
+    left, right = _left_open(here, cut, side, first, last, gaps)
+    return feature, cut, side, left, right
+
+
+@numba.njit
+def _left_open(here, cut, side, first, last, gaps):
+    # Columns with a rule in either child of a cut: this one stays open where missing values go.
+    left = here - (cut == first and not (gaps and side == ONE))
+    right = here - (cut == last and not (gaps and side == ZERO))
+    return left, right
 
 
 @numba.njit
 def _nudge_rule(tree, node, grid, rng):
     # A neighbour of a split's rule on the same column, proposed as often as the way back: another
-    # side for one level, or a cut some steps away. A rule that cannot be has -2 for its cut.
+    # side for one level or for missing values, or a cut some steps away. A rule that cannot be has
+    # -2 for its cut.
     feature, here = tree[node].feature, tree[node].open
     if grid.levels[feature] > 0:
         possible = _open_levels(tree, node, feature, grid.levels[feature])
@@ -309,15 +340,25 @@ def _nudge_rule(tree, node, grid, rng):
             return feature, -2, mask, here, here
         left, right = here - _is_one_level(mask), here - _is_one_level(possible & ~mask)
         return feature, -1, mask, left, right
-    first, last = _open_cuts(tree, node, feature, grid.cuts[feature])
-    step = 1 + int(rng.random() * max(1, grid.cuts[feature] // NEAR))
-    cut = tree[node].cut + (step if rng.random() < 0.5 else -step)
-    if cut < first or cut > last:
-        cut = -2
-    return feature, cut, ZERO, here - (cut == first), here - (cut == last)
+    first, last, gaps = _open_cuts(tree, node, feature, grid.cuts[feature], grid.missing[feature])
+    side, cut = tree[node].mask, tree[node].cut
+    if gaps and cut == IS_MISSING:
+        return feature, -2, side, here, here
+    if gaps and rng.random() < 0.5:
+        side = ONE - side
+    else:
+        step = 1 + int(rng.random() * max(1, grid.cuts[feature] // NEAR))
+        cut = cut + (step if rng.random() < 0.5 else -step)
+        if cut < first or cut > last:
+            cut = -2
+    left, right = _left_open(here, cut, side, first, last, gaps)
+    return feature, cut, side, left, right
 
 
 # --- passes over the rows ----------------------------------------------------------------------
+
+# A row goes right if its code is above the cut. Where missing values go left, 1 is added to both:
+# the code of missing, 255, becomes 0 as bytes wrap.
 
 
 @numba.njit
@@ -325,9 +366,10 @@ def _count_right(leaf, slot_of, code, cut, mask):
     leaf = np.uint8(leaf)
     count = 0
     if cut >= 0:
-        cut = np.uint8(cut)
+        side = np.uint8(mask)
+        cut = np.uint8(cut + side)
         for i in range(slot_of.size):
-            count += (slot_of[i] == leaf) & (code[i] > cut)
+            count += (slot_of[i] == leaf) & (np.uint8(code[i] + side) > cut)
     else:
         for i in range(slot_of.size):
             count += (slot_of[i] == leaf) & (((mask >> np.uint64(code[i])) & ONE) == ZERO)
@@ -339,9 +381,10 @@ def _sum_right(leaf, slot_of, code, cut, mask, u, w):
     leaf = np.uint8(leaf)
     sum_u = sum_w = 0.0
     if cut >= 0:
-        cut = np.uint8(cut)
+        side = np.uint8(mask)
+        cut = np.uint8(cut + side)
         for i in range(slot_of.size):
-            if (slot_of[i] == leaf) & (code[i] > cut):
+            if (slot_of[i] == leaf) & (np.uint8(code[i] + side) > cut):
                 sum_u += u[i]
                 sum_w += w[i]
     else:
@@ -368,9 +411,10 @@ def _send(leaf, left, slot_of, code, cut, mask):
     # Rows of a leaf go to the slots `left` and `left + 1`.
     leaf, left, right = np.uint8(leaf), np.uint8(left), np.uint8(left + 1)
     if cut >= 0:
-        cut = np.uint8(cut)
+        side = np.uint8(mask)
+        cut = np.uint8(cut + side)
         for i in range(slot_of.size):
-            to = right if code[i] > cut else left
+            to = right if np.uint8(code[i] + side) > cut else left
             slot_of[i] = to if slot_of[i] == leaf else slot_of[i]
     else:
         for i in range(slot_of.size):
@@ -858,6 +902,7 @@ def _parts_of(forests, k):
         forests.cuts[first[1] : stop[1]],
         forests.levels[first[1] : stop[1]],
         forests.columns[first[2] : stop[2]],
+        forests.missing[first[1] : stop[1]],
     )
     variables = slice(first[3], stop[3])
     shares = Shares(
@@ -977,7 +1022,7 @@ def write_preorder(nodes, thresholds, levels, feature, number, root, mask):
                     mask[masks] = node.mask
                     masks += 1
                 else:
-                    feature[here] = node.feature
+                    feature[here] = node.feature + (MISSING_LEFT if node.mask == ONE else 0)
                     number[here] = thresholds[node.feature, node.cut]
                 stack[height], stack[height + 1] = node.left + 1, node.left
                 height += 2

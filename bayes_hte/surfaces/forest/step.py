@@ -25,7 +25,7 @@ from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.surfaces.forest import core as forest_core
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import ForestDraw
-from bayes_hte.surfaces.forest.working_models import FAMILIES, working_model
+from bayes_hte.surfaces.forest.working_models import FAMILIES, without_unknown, working_model
 
 # Name of the sampler statistic that carries the trees of each draw out of the worker process.
 STAT = "forest_draw"
@@ -38,8 +38,9 @@ SWEEPS = 2
 ALIKE = 0.2
 # Share of the tuning for which deviations wait, so that what units of all arms have in common goes
 # to the part that they share. Where both can hold it, chains that begin with all at once end up
-# in different places (measured: tests/benchmarks/RESULTS.md).
-WAIT = 1 / 3
+# in different places; the longer the wait, the worse where arms have little in common (measured:
+# tests/benchmarks/RESULTS.md).
+WAIT = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class ForestData:
         A column with a probability of its own, if the prior is sparse.
     waits : bool
         Whether it waits for a part of the tuning (``WAIT``), as a deviation from other forests.
+    missing : ndarray of bool, shape (feature,), or None
+        Whether a column may have missing values; None if none has.
     """
 
     prior: ForestPrior
@@ -72,11 +75,17 @@ class ForestData:
     variables: np.ndarray | None = None
     reserved: int | None = None
     waits: bool = False
+    missing: np.ndarray | None = None
 
     @property
     def columns(self) -> dict[str, Any]:
         """What the sampler is told of the columns beside their values."""
-        return {"levels": self.levels, "variables": self.variables, "reserved": self.reserved}
+        return {
+            "levels": self.levels,
+            "variables": self.variables,
+            "reserved": self.reserved,
+            "missing": self.missing,
+        }
 
 
 class ForestStep(BlockedStep):
@@ -96,6 +105,9 @@ class ForestStep(BlockedStep):
         Distribution of `y` given `eta`; one of those with a working model.
     noise : mapping of str to TensorVariable, scalar or shape (row,)
         The family's other parameters.
+    known : ndarray of bool, shape (row,), optional
+        Whether each row has an outcome; those that have none (and any value in `y`) say nothing.
+        Default: all have.
     sweeps : int
         Sweeps of every forest in one iteration.
 
@@ -120,6 +132,7 @@ class ForestStep(BlockedStep):
         y: np.ndarray | TensorVariable,
         family: str,
         noise: Mapping[str, TensorVariable],
+        known: np.ndarray | None = None,
         sweeps: int = SWEEPS,
         model: pm.Model | None = None,
         blocked: bool = True,
@@ -132,6 +145,7 @@ class ForestStep(BlockedStep):
         self.names = [v.name for v in self.vars]
         self.forests = {name: forests[name] for name in self.names}
         self.family = family
+        self.known = known
         self.sweeps = sweeps
         self.tune = True
         self.rng = np.random.default_rng() if rng is None else rng
@@ -172,6 +186,7 @@ class ForestStep(BlockedStep):
         self._joint.active[:] = ~waiting
         for _ in range(self.sweeps):
             working = working_model(self.family, y, eta, noise, self.rng)
+            working = without_unknown(working, self.known)
             residual = working.residual.copy()
             forest_core.sweep_all(
                 self._joint, residual, working.precision, self.rng, update_shares=self._alike <= 0

@@ -95,7 +95,8 @@ def forest_data(
     added = [i for i, c in enumerate(columns) if c.name in RESERVED]
     reserved = int(np.flatnonzero(variables == added[0])[0]) if added else None
     prior = ForestPrior(scale=scale, trees=trees, sparse=sparse)
-    return ForestData(prior, x, levels, basis, variables, reserved, waits)
+    missing = design.split_missing(term.features)
+    return ForestData(prior, x, levels, basis, variables, reserved, waits, missing)
 
 
 def predict_forest(trees: xr.Dataset, term: Term, design: Design) -> np.ndarray:

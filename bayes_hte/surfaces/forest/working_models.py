@@ -73,6 +73,25 @@ class WorkingModel:
     precision: np.ndarray
 
 
+def without_unknown(working: WorkingModel, known: np.ndarray | None) -> WorkingModel:
+    """Return a working model in which rows without an outcome have precision 0: no information.
+
+    Parameters
+    ----------
+    working : WorkingModel
+        Of all rows; those without an outcome hold any value that the family allows.
+    known : ndarray of bool, shape (row,), or None
+        Whether each row has an outcome; None if all have.
+
+    Returns
+    -------
+    WorkingModel
+    """
+    if known is None:
+        return working
+    return WorkingModel(working.residual, np.where(known, working.precision, 0.0))
+
+
 @dataclass(frozen=True)
 class NormalMixture:
     """A function of one variable as a sum ``sum_k exp(log_height_k - ((x - mean_k)/sd_k)^2 / 2)``.
