@@ -17,7 +17,9 @@ from bayes_hte.components.component import Component
 from bayes_hte.fitting.gibbs.columns import Layout, layout
 from bayes_hte.fitting.gibbs.compiled import State, gram, start_scales, sweep_coefficients
 
-# Rounds of coefficients and scales in one sweep.
+# Rounds of coefficients and scales in one sweep. On 899 rows and 71 columns 1, 2, 4 and 8 of them
+# gave 384, 547, 1,144 and 2,280 effective of 3,200 draws of the slowest tau, in 1.2, 1.7, 3.2 and
+# 4.9 seconds; R-hat was at most 1.012, 1.009, 1.003 and 1.004.
 ROUNDS = 4
 # Starts: coefficients in units of their prior sd, and the scales' logarithms around typical values.
 SPREAD_RAW, SPREAD_LOG = 0.3, 0.7

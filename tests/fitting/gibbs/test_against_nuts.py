@@ -16,7 +16,7 @@ from bayes_hte.study.study import Study
 from tests.fitting.gibbs.driver import sample
 
 N = 80
-SIZE = SamplerSize(chains=2, draws=400, tune=400, cores=1, progress=False)
+SIZE = SamplerSize(chains=2, draws=250, tune=300, cores=1, progress=False)
 # Largest difference of two estimates in units of its Monte Carlo error; there are about 40.
 LARGEST = 4.5
 # Logarithms of what is positive: their tails have moments.
@@ -27,7 +27,6 @@ CASES = {
     "bernoulli": {"family": "bernoulli"},
     "poisson": {"family": "poisson"},
     "negative_binomial": {"family": "negative_binomial"},
-    "by_arm": {"noise": "by_arm"},
     "varying": {"noise": "varying"},
     "trends": {"means_by": "site"},
     "clusters": {"cluster": "clinic"},

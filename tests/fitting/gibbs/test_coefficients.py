@@ -10,7 +10,15 @@ from scipy import stats
 
 from bayes_hte.fitting.gibbs.coefficients import CoefficientsPart, coefficients_part
 from bayes_hte.fitting.gibbs.columns import Layout, layout
-from bayes_hte.fitting.gibbs.compiled import Columns
+from bayes_hte.fitting.gibbs.compiled import (
+    Columns,
+    gram,
+    start_scales,
+    sweep_coefficients,
+    update_scales,
+)
+from bayes_hte.fitting.gibbs.noise import noise_part
+from tests.fitting.gibbs.driver import iterate
 from tests.fitting.gibbs.test_joint_distribution import component_of
 
 DRAWS = 4000
@@ -182,3 +190,22 @@ def test_the_predictor_is_that_of_the_record():
     eta = component.eta.eval(raw, mode="FAST_COMPILE")
     np.testing.assert_allclose(eta - component.offset, part.predictor(), atol=1e-10)
     np.testing.assert_allclose(residual, component.y - part.predictor(), atol=1e-10)
+
+
+def test_no_data_set_is_compiled_anew():
+    compiled_for = []
+    for options in (
+        {},
+        {"family": "bernoulli", "cluster": "clinic", "learner": "homogeneous"},
+        {"surface": "additive", "family": "student_t", "noise": "varying"},
+        {"surface": "forest", "means_by": "site"},
+        {"surface": "forest", "cluster": "clinic"},
+    ):
+        component = component_of(**options)
+        rng = np.random.default_rng(9)
+        part, noise = coefficients_part(component, rng), noise_part(component, rng)
+        eta = component.offset + part.predictor()
+        iterate(component.family.name, component.y, eta, part, noise, rng)
+        entries = (sweep_coefficients, start_scales, gram, update_scales)
+        compiled_for.append([len(entry.signatures) for entry in entries])
+    assert compiled_for[0] == compiled_for[-1]
