@@ -117,13 +117,13 @@ class _State:
         self.imputation = self.first
 
     def iterate(self, iteration: int) -> None:
-        """Update everything once (linear predictors `SWEEPS` times)."""
+        """Update everything once; forests, which move slowest, `SWEEPS` times."""
         y = self._column(iteration)
         if self.forests is not None:
             self.forests.begin(iteration)
         # Anew in each iteration, so that rounding errors do not add up.
         eta = self.component.offset + sum(part.predictor() for part in self.parts)
-        for _ in range(SWEEPS):
+        for _ in range(1 if self.forests is None else SWEEPS):
             noise = self.noise.values()
             working = working_model(self.component.family.name, y, eta, noise, self.rng)
             working = without_unknown(working, self.component.known)

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from bayes_hte.components.component import Component
 from bayes_hte.fitting.gibbs.chain import ChainDraws, Stopped, sample_chain
@@ -78,7 +79,8 @@ def sample_directly(
             component, chain=chain, rng=rng, draws=draws, tune=tune, after=counter.count
         )
 
-    with ThreadPoolExecutor(threads) as pool:
+    # Threads of a linear algebra library within the threads of the chains would wait for each other.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(run, chain) for chain in range(chains)]
         try:
             pending = set(futures)
