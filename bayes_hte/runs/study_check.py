@@ -153,6 +153,11 @@ def _advice(prepared: Prepared) -> Iterator[str]:
             f"{len(study.roles.covariates)} covariates of {study.n_units} units: the models shrink "
             "strongly, and most of the variation of effects cannot be found"
         )
+        if spec.checks.refutations == "surrogate":
+            yield (
+                "refutations: with so many covariates the linear stand-in finds differences in "
+                "noise; checks.refutations = 'full' repeats the study's own model instead"
+            )
     yield workload(spec, study)
 
 
