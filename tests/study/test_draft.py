@@ -115,6 +115,7 @@ def test_missing_values_are_listed_by_arm_and_sparse_columns_left_out(tmp_path):
     text = draft_study_file(write(tmp_path, data), outcome="score", treatment="arm")
     assert re.search(r"#   größe.cm: 0 0, 1 40", text)
     assert '"visits": missing in 61 of 80 rows' in text
+    assert '# missing = "splits"' in text
 
 
 def test_columns_that_repeat_the_treatment_are_left_out(tmp_path):
