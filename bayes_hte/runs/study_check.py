@@ -19,6 +19,7 @@ from bayes_hte.study.columns import declared_columns
 from bayes_hte.study.declared import study_from_spec
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.kinds import Kind, is_numeric
+from bayes_hte.study.labels import labelled_study
 from bayes_hte.study.overview import (
     RARE,
     ColumnView,
@@ -84,12 +85,12 @@ def check_study(spec: Spec) -> StudyCheck:
 
 
 def _study_lines(prepared: Prepared) -> Iterator[str]:
-    study, away = prepared.study, prepared.held_out
+    away, study = prepared.held_out, labelled_study(prepared.study, prepared.spec.labels)
     counts = study.frame[study.roles.treatment].value_counts()
     by_arm = ", ".join(f"{counts[arm]} {arm}" for arm in study.arms)
     yield f"{study.n_units} units: {by_arm}" + (f"; {away.n_units} more held out" if away else "")
     yield f"contrast: {study.contrast}"
-    yield f"roles: {', '.join(study.roles.columns)}"
+    yield f"roles: {', '.join(prepared.study.roles.columns)}"
     if prepared.mixture is not None:
         graph = prepared.mixture.graph
         reached = "no level" if graph.level is None else f"level {graph.level}"
@@ -153,6 +154,11 @@ def _advice(prepared: Prepared) -> Iterator[str]:
             f"{len(study.roles.covariates)} covariates of {study.n_units} units: the models shrink "
             "strongly, and most of the variation of effects cannot be found"
         )
+        if spec.checks.refutations == "surrogate":
+            yield (
+                "refutations: with so many covariates the linear stand-in finds differences in "
+                "noise; checks.refutations = 'full' repeats the study's own model instead"
+            )
     yield workload(spec, study)
 
 

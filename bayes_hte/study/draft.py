@@ -200,6 +200,10 @@ def _data(path: Path, table: CsvTable) -> list[str]:
     ]
     words = {w for each in table.words_among_numbers.values() for w in each}
     listed = json.dumps(["", *sorted(words)], ensure_ascii=False)
+    if table.frame.isna().any(axis=None):
+        lines += [
+            '# missing = "splits"  # forests split on what is missing; or "impute", or "complete"'
+        ]
     lines += _comments(table.doubts())
     return [*lines, *([f"# missing_values = {listed}"] if table.doubts() else [])]
 

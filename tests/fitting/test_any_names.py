@@ -81,7 +81,8 @@ def test_other_roles_of_any_name(frame, name):
 @pytest.mark.parametrize("mediator", [None, "m"])
 def test_arms_of_any_kind(frame, arms, mediator):
     values = pd.Series([arms[i] for i in frame["t"]])
-    mu = drawn(frame.assign(t=values), mediator=mediator).potential_outcomes()
+    given = frame.assign(t=values)
+    mu = drawn(given, mediator=mediator, reference=arms[0]).potential_outcomes()
     assert mu.sizes["arm"] == 2
     # A tuple is no label of xarray; its text is.
     labels = [str(a) if isinstance(a, tuple) else a for a in arms]

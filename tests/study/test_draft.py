@@ -10,6 +10,8 @@ import pytest
 
 from bayes_hte import cli
 from bayes_hte.errors import DataError
+from bayes_hte.study.datasets import load_frame
+from bayes_hte.study.declared import study_from_spec
 from bayes_hte.study.draft import draft_study_file
 from bayes_hte.study.overview import likely_event, likely_family, likely_reference, overview
 from bayes_hte.study.spec_file import parse_spec
@@ -113,6 +115,7 @@ def test_missing_values_are_listed_by_arm_and_sparse_columns_left_out(tmp_path):
     text = draft_study_file(write(tmp_path, data), outcome="score", treatment="arm")
     assert re.search(r"#   größe.cm: 0 0, 1 40", text)
     assert '"visits": missing in 61 of 80 rows' in text
+    assert '# missing = "splits"' in text
 
 
 def test_columns_that_repeat_the_treatment_are_left_out(tmp_path):
@@ -121,6 +124,18 @@ def test_columns_that_repeat_the_treatment_are_left_out(tmp_path):
     text = draft_study_file(write(tmp_path, data), outcome="score", treatment="arm")
     assert "\"group\": says the same as 'arm'" in text
     assert "\"score again\": says the same as 'score'" in text
+
+
+def test_a_thousand_columns_with_odd_names_become_a_study(tmp_path):
+    rng = np.random.default_rng(0)
+    odd = ('a "quoted" one', "tab\there", "ünï çødé", "dots.and spaces", "#", "[data]", "x=1")
+    names = [*odd, *(f"c {i}" for i in range(1000 - len(odd)))]
+    wide = pd.DataFrame(rng.normal(size=(N, 1000)).round(3), columns=names)
+    data = pd.concat([frame()[["arm", "score"]], wide], axis=1)
+    path = write(tmp_path, data)
+    spec = parse_spec(draft_study_file(path, outcome="score", treatment="arm"), folder=tmp_path)
+    assert list(spec.roles.covariates) == names
+    assert study_from_spec(spec, load_frame("data.csv", tmp_path)).n_units == N
 
 
 def test_several_arms_are_listed(tmp_path):
