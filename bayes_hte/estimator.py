@@ -242,6 +242,7 @@ class EffectEstimator(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.input_tags.categorical = tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
         tags.non_deterministic = self.seed is None
         return tags
 

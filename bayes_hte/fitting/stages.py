@@ -133,7 +133,16 @@ def fit_plan(study: Study, plan: Plan, *, seed: int, sample: Sampler) -> Fit:
     Fit
     """
     check_plan(study, plan)
+    if is_imputed(study):
+        parts = imputed_studies(study, seed=seed)
+        fits = tuple(_fit_stages(part, plan, seed, sample) for part in parts)
+        return PooledFit.of(study, fits, seed=seed)
     return _fit_stages(study, plan, seed, sample)
+
+
+def is_imputed(study: Study) -> bool:
+    """Whether a study is fitted once for each of several imputed frames."""
+    return study.missing == "impute" and bool(study.gaps)
 
 
 def _fit_stages(study: Study, plan: Plan, seed: int, sample: Sampler) -> Fit:
@@ -259,7 +268,7 @@ def fit(
     stated = [role for role, name in families.items() if name is not GAUSSIAN]
     check_plan(study, plan)
     warn_of_families(study, plan, stated=stated)
-    if study.missing == "impute" and study.gaps:
+    if is_imputed(study):
         fitted = _fit_imputed(study, plan, seed, size)
     else:
         fitted = _fit_stages(study, plan, seed, posterior_sampler(seed=seed, size=size))

@@ -12,7 +12,7 @@ from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.plan import Plan, check_plan
 from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.sampling import SamplerSize
-from bayes_hte.fitting.stages import fit_stage, posterior_sampler, stages
+from bayes_hte.fitting.stages import fit_stage, is_imputed, posterior_sampler, stages
 from bayes_hte.runs.clock import Clock
 from bayes_hte.runs.progress import Progress
 from bayes_hte.runs.settings import is_usable, sampling_settings
@@ -73,7 +73,7 @@ class StageRunner:
         Of a study that is imputed, every frame is fitted, in a folder of its own.
         """
         check_plan(self.study, plan)
-        if self.study.missing == "impute" and self.study.gaps:
+        if is_imputed(self.study):
             return self._fit_imputed(plan)
         components, sampled = dict(done), []
         for stage in stages(self.study, plan):

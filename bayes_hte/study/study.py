@@ -390,6 +390,29 @@ class Study:
         """Return the covariate columns, shape (unit, covariate)."""
         return self.frame.loc[:, list(self.roles.covariates)]
 
+    def check_complete(self, names: Sequence[str], what: str) -> None:
+        """Refuse missing values in columns that are used by something that cannot have any.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The columns.
+        what : str
+            What needs them complete, in the plural, for the message.
+
+        Raises
+        ------
+        DataError
+            With the counts, and the way out.
+        """
+        missing = {name: int(self.frame[name].isna().sum()) for name in names}
+        counts = ", ".join(f"{name} ({n})" for name, n in missing.items() if n)
+        if counts:
+            raise DataError(
+                f"missing values in {counts}: {what} need complete columns. Build the study with "
+                "missing='complete' (in a study file under [data]), or impute the values first."
+            )
+
     def filled_covariates(self) -> pd.DataFrame:
         """Return the covariates without gaps, shape (unit, covariate), to describe units by.
 

@@ -113,6 +113,20 @@ def test_draws_of_all_imputations_are_put_together(fit):
     assert list(fit.posterior.children) == ["imputation_0", "imputation_1"]
 
 
+def test_every_way_to_fit_a_plan_imputes(fit):
+    from bayes_hte.fitting.stages import fit_plan
+
+    seen = []
+
+    def sample(component):
+        seen.append(component.design.frame["a"].isna().any())
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        fit_plan(fit.study, fit.plan, seed=1, sample=sample)
+    assert seen == [False]
+
+
 def test_a_pooled_fit_is_saved_and_loaded(fit, tmp_path):
     hte.save_fit(fit, tmp_path)
     again = hte.load_fit(tmp_path, fit.study)

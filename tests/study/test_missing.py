@@ -184,3 +184,9 @@ def test_each_rule_says_what_it_assumes(rule):
 def test_constant_weights_are_weights():
     assert study(frame_of().assign(w=2.0), weights="w").weights().tolist() == [2.0] * N
     assert study().weights() is None
+
+
+def test_what_needs_complete_columns_says_so():
+    with pytest.raises(DataError, match=r"missing values in age \(4\), y \(3\): mixtures need"):
+        study().check_complete(["age", "y", "arm"], "mixtures")
+    study().check_complete(["arm"], "mixtures")

@@ -123,6 +123,7 @@ def _encoded(study: Study, class_covariates: Sequence[str]) -> pd.DataFrame | No
     """Standardised covariates of the class, shape (unit, feature)."""
     if not class_covariates:
         return None
+    study.check_complete(class_covariates, "mixtures")
     frame = study.frame[list(class_covariates)]
     return Encoding.learn(frame).standardized(frame)
 

@@ -107,6 +107,7 @@ def mixture_data(
             f"proxies must be covariates of the study; {', '.join(strange)} is not. "
             f"Covariates: {', '.join(study.roles.covariates)}."
         )
+    study.check_complete([study.roles.outcome, *z, *x], "mixtures")
     sides = [
         fit_proxies(
             study.frame, names, continuous=continuous, max_joint_levels=max_joint_levels
