@@ -66,10 +66,10 @@ def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
         Units without a mediator have informed nothing: theirs is the posterior mean.
     """
     eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
-    values, known = mediator.family.inverse_link(eta), study.known_mediator()
-    expected = values.mean(axis=(0, 1))
+    values, observed = mediator.family.inverse_link(eta), study.mediator()
+    known, expected = ~np.isnan(observed), values.mean(axis=(0, 1))
     log_likelihood = mediator.family.log_likelihood(
-        study.mediator()[known], eta[..., known], noise_of(mediator.noise(), known)
+        observed[known], eta[..., known], noise_of(mediator.noise(), known)
     )
     expected[known] = _without_each(log_likelihood, values[..., known])
     return expected

@@ -70,7 +70,7 @@ def imputed_studies(study: Study, *, seed: int) -> tuple[Study, ...]:
 
 
 def _complete(study: Study, frame: pd.DataFrame) -> Study:
-    bare = replace(study, missing="splits", gaps=(), completed=())
+    bare = replace(study, missing="splits", gaps=(), completed=())  # nothing left to impute
     return replace(bare.alike(frame), flow=study.flow)
 
 

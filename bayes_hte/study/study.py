@@ -450,8 +450,7 @@ class Study:
         """
         rows = np.asarray(rows)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        part = self.alike(self.frame.iloc[rows])
-        return replace(part, completed=tuple(frame.iloc[rows] for frame in self.completed))
+        return self.alike(self.frame.iloc[rows])
 
     def alike(self, frame: pd.DataFrame) -> Study:
         """Return other rows as a study with the same roles and the same reference arm.
@@ -476,7 +475,15 @@ class Study:
         study = Study.of_roles(
             frame, roles, reference=self.arms[0], missing=self.missing, gaps=self.gaps
         )
-        return replace(study, imputations=self.imputations)
+        completed: tuple[pd.DataFrame, ...] = ()
+        if self.completed and study.frame.index.isin(self.frame.index).all():
+            # Whatever else has changed, the same units keep the values that the user imputed.
+            gaps, units = [c for c in self.gaps if c in roles.covariates], study.frame.index
+            completed = tuple(
+                with_columns(study.frame, {c: given.loc[units, c] for c in gaps})
+                for given in self.completed
+            )
+        return replace(study, imputations=self.imputations, completed=completed)
 
     def with_covariate(self, name: str, values: np.ndarray) -> Study:
         """Return the study with one more covariate, checked again.

@@ -179,6 +179,10 @@ def test_frames_of_the_user_are_fitted_as_they_are():
     assert [p.frame["a"].tolist() for p in parts] == [f["a"].tolist() for f in given]
     half = study.subset(np.arange(30))
     assert [len(p.frame) for p in imputed_studies(half, seed=0)] == [30] * 3
+    more = study.with_covariate("extra", np.arange(40.0))
+    wider = imputed_studies(more, seed=0)
+    assert [p.frame["a"].tolist() for p in wider] == [f["a"].tolist() for f in given]
+    assert wider[0].frame["extra"].tolist() == list(range(40))
     other = hte.Study.from_frames(given[:2], **ROLES)
     assert other.fingerprint() != study.fingerprint()
 
