@@ -221,7 +221,7 @@ def test_a_fit_that_is_not_healthy_warns_once_at_the_users_line_and_its_summary_
 
 
 def test_a_fit_that_is_healthy_says_nothing(study):
-    many = {"draws": 400, "tune": 300, "learner": "homogeneous"}
+    many = {"draws": 2000, "tune": 300, "learner": "homogeneous"}
     with warnings.catch_warnings(action="error"):
         fit = hte.fit(study, **{**TINY, **many})
     assert (fit.summary()["note"] == "").all()

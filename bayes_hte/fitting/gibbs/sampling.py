@@ -79,7 +79,7 @@ def sample_directly(
             component, chain=chain, rng=rng, draws=draws, tune=tune, after=counter.count
         )
 
-    # Threads of a linear algebra library within the threads of the chains would wait for each other.
+    # Threads of a linear algebra library within those of the chains would wait for each other.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(run, chain) for chain in range(chains)]
         try:
