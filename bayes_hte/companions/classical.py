@@ -66,6 +66,7 @@ def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generato
     -------
     Classical
     """
+    study.check_two_arms("a classical estimate")
     roles, arm = study.roles, study.arm_index()
     frame = with_columns(study.frame, {roles.treatment: arm})
     draws = _some(propensity).clip(SMALLEST, 1 - SMALLEST)

@@ -53,18 +53,25 @@ def imputed_effects(mu: xr.DataArray, y: np.ndarray, arm: np.ndarray) -> Imputat
 
 
 def build_effect(
-    design: Design, imputations: Imputations, *, surface: str, priors: Iterable[PriorSpec] = ()
+    design: Design,
+    imputations: Imputations,
+    *,
+    surface: str,
+    role: str = "effect",
+    priors: Iterable[PriorSpec] = (),
 ) -> Component:
     """Build the PyMC model of the imputed effects, one function and noise scale for each arm.
 
     Parameters
     ----------
     design : Design
-        Rows of the study.
+        Rows of the study; of more than two arms those of one arm and the reference.
     imputations : Imputations
         From :func:`imputed_effects`.
     surface : str
         Form of the functions.
+    role : str
+        Name of the model; with more than two arms there is one for each arm but the reference.
     priors : iterable of PriorSpec
         Declared changes of the default priors.
 
@@ -73,7 +80,7 @@ def build_effect(
     Component
     """
     return build_component(
-        "effect",
+        role,
         imputations.table.mean(axis=0),
         design=design,
         family=get_family("gaussian"),

@@ -34,6 +34,7 @@ def controlled_effects(fit: Fit, values: tuple[float, ...]) -> xr.DataArray | No
 
 def populations(te: xr.DataArray, study: Study, *, seed: int) -> xr.Dataset:
     """Total effect averaged over each population, dims (chain, draw)."""
+    study.check_two_arms("averages over the treated and the controls")
     rng = np.random.default_rng(stage_seed(seed, "populations"))
     return xr.Dataset(
         {

@@ -250,10 +250,10 @@ def recommended_candidates(study: Study, plan: Plan) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        ``("gp",)`` for up to 300 units without mediator or clusters, a gaussian outcome with
-        constant noise, the hierarchical learner on forests and default priors; else nothing.
+        ``("gp",)`` for up to 300 units in two arms without mediator or clusters, a gaussian outcome
+        with constant noise, the hierarchical learner on forests and default priors; else nothing.
     """
-    plain = study.roles.mediator is None and study.roles.cluster is None
+    plain = study.roles.mediator is None and study.roles.cluster is None and len(study.arms) == 2
     default = Plan()
     alike = all(
         getattr(plan, name) == getattr(default, name)

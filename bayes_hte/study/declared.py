@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pandas as pd
 
+from bayes_hte.errors import DataError
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Roles, Study
@@ -35,7 +36,16 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
     study = Study.of_roles(frame, roles, reference=declared.reference)
     if not declared.arm_names:
         return study
+    if len(declared.arm_names) != len(study.arms):
+        raise DataError(
+            f"roles.arm_names has {len(declared.arm_names)} names, and treatment "
+            f"{roles.treatment!r} has {len(study.arms)} arms: "
+            f"{', '.join(repr(arm) for arm in study.arms)}. Give one name for each, in this order."
+        )
     names = dict(zip(study.arms, declared.arm_names, strict=True))
     arms = study.frame[roles.treatment].map(names)
+    if len(study.arms) > 2:
+        # Text would be put into alphabetical order where a part of the rows is bound again.
+        arms = arms.astype(pd.CategoricalDtype(list(declared.arm_names)))
     renamed = with_columns(study.frame, {roles.treatment: arms})
     return Study(frame=renamed, roles=roles, arms=declared.arm_names)

@@ -1,7 +1,8 @@
 """A study: the data of one question, with the role of every column, checked when it is built.
 
 Everything downstream may rely on what :meth:`Study.from_frame` has established: unique column
-names, two arms, no missing or infinite value in any used column, covariates that vary, enough rows.
+names, two or more arms, no missing or infinite value in any used column, covariates that vary,
+enough rows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError
+from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.frames import (
     check_names,
@@ -36,6 +37,8 @@ from bayes_hte.study.kinds import (
 )
 
 MIN_UNITS_PER_ARM = 5
+# A column with more values is a number or a label; each arm has a mean and a function of its own.
+MOST_ARMS = 12
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,12 @@ class Study:
     roles : Roles
         The part each column plays.
     arms : tuple
-        The two levels of the treatment, reference arm first.
+        The levels of the treatment, reference arm first; two or more.
     """
 
     frame: pd.DataFrame
     roles: Roles
-    arms: tuple[Any, Any]
+    arms: tuple[Any, ...]
 
     @classmethod
     def from_frame(
@@ -105,7 +108,8 @@ class Study:
             One row per unit. Copied, never changed. Its index labels the units in every result;
             an index of several levels becomes text (``"3, b"``).
         outcome, treatment : str
-            Column names. The outcome is numeric, and the treatment has exactly two distinct values.
+            Column names. The outcome is numeric, and the treatment has two to twelve distinct
+            values, the arms.
         covariates : sequence of str
             Columns measured before treatment; numeric, boolean, text or categorical.
         mediator : str, optional
@@ -114,7 +118,9 @@ class Study:
             Column that labels the sampling units rows come from (clinics, families): outcome and
             mediator models then have an intercept for each, drawn from a common normal.
         reference : optional
-            The level of `treatment` that contrasts are taken against. Default: the smaller level.
+            The level of `treatment` that contrasts are taken against; it becomes the first arm, and
+            the others keep their order. Default: the smallest level, or the first of an ordered
+            categorical column and of a categorical column with more than two levels.
 
         Returns
         -------
@@ -124,7 +130,7 @@ class Study:
         ------
         DataError
             If a name is not text, or a column is absent, doubled or plays two parts; if the
-            treatment has not exactly two levels or an arm has fewer than five units; if any used
+            treatment has not two to twelve levels or an arm has fewer than five units; if any used
             value is missing or infinite; if a column does not vary, or holds values that its role
             cannot use. The message says what to try.
 
@@ -188,8 +194,84 @@ class Study:
 
     @property
     def contrast(self) -> str:
-        """The contrast in words, ``"treated vs reference"``."""
+        """The contrast of a study of two arms in words, ``"treated vs reference"``.
+
+        Raises
+        ------
+        UnsupportedError
+            If the study has more than two arms.
+        """
+        self.check_two_arms("one contrast")
         return f"{self.arms[1]} vs {self.arms[0]}"
+
+    def check_two_arms(self, what: str) -> None:
+        """Refuse a part of an analysis that compares two arms, in a study of more.
+
+        Parameters
+        ----------
+        what : str
+            The part, in words.
+
+        Raises
+        ------
+        UnsupportedError
+            Naming the arms, and the view of two of them that can be used.
+        """
+        if len(self.arms) > 2:
+            arms = ", ".join(repr(arm) for arm in self.arms)
+            raise UnsupportedError(
+                f"{what} needs two arms, and this study has {len(self.arms)}: {arms}. Look at two "
+                f"of them: study.two_arms({self.arms[1]!r}, {self.arms[0]!r}), or of a fit "
+                f"fit.two_arms({self.arms[1]!r}, {self.arms[0]!r})."
+            )
+
+    def two_arms(self, arm: Any, reference: Any) -> Study:
+        """Return the units of two arms as a study of its own, of the contrast ``arm vs reference``.
+
+        Companions, checks, refutations and everything else that compares two arms work on it.
+
+        Parameters
+        ----------
+        arm : object
+            An arm of the study.
+        reference : object
+            Another, which the contrast is taken against.
+
+        Returns
+        -------
+        Study
+
+        Raises
+        ------
+        SpecError
+            If these are not two different arms of the study.
+        DataError
+            If a covariate has only one value in the two arms.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> import bayes_hte as hte
+        >>> rng = np.random.default_rng(1)
+        >>> frame = pd.DataFrame({"y": rng.normal(size=60), "x": rng.normal(size=60)})
+        >>> frame["drug"] = ["none", "low", "high"] * 20
+        >>> roles = {"outcome": "y", "treatment": "drug", "covariates": ["x"]}
+        >>> study = hte.Study.from_frame(frame, **roles, reference="none")
+        >>> study.arms
+        ('none', 'high', 'low')
+        >>> pair = study.two_arms("high", "low")
+        >>> pair.contrast, pair.n_units
+        ('high vs low', 40)
+        """
+        for asked in (arm, reference):
+            if asked not in self.arms:
+                raise unknown_name("arm", asked, self.arms)
+        if arm == reference:
+            raise SpecError(f"a contrast is between two different arms, got {arm!r} twice.")
+        kept = [self.arms.index(arm), self.arms.index(reference)]
+        rows = np.isin(self.arm_index(), kept)
+        return Study.of_roles(self.frame.loc[rows], self.roles, reference=reference)
 
     def outcome(self) -> np.ndarray:
         """Return the outcome as numbers, shape (unit,)."""
@@ -210,8 +292,9 @@ class Study:
         return numeric_column(self.frame[self.roles.mediator], "mediator")
 
     def arm_index(self) -> np.ndarray:
-        """Return the arm each unit received, shape (unit,): 0 reference, 1 the other."""
-        return (self.frame[self.roles.treatment] == self.arms[1]).to_numpy(dtype=np.int64)
+        """Return the position in `arms` of each unit's arm, shape (unit,): 0 is the reference."""
+        place = {arm: i for i, arm in enumerate(self.arms)}
+        return self.frame[self.roles.treatment].map(place).to_numpy(dtype=np.int64)
 
     def clusters(self) -> np.ndarray | None:
         """Return the label of each unit's cluster as text, shape (unit,); None without clusters."""
@@ -264,7 +347,13 @@ class Study:
         DataError
             As :meth:`Study.from_frame`.
         """
-        return Study.of_roles(frame, self.roles, reference=self.arms[0])
+        study = Study.of_roles(frame, self.roles, reference=self.arms[0])
+        if study.arms != self.arms:
+            raise DataError(
+                f"treatment {self.roles.treatment!r} has the arms {study.arms} in these rows, and "
+                f"{self.arms} in the study; give rows of every arm of the study, and of no other."
+            )
+        return study
 
     def with_covariate(self, name: str, values: np.ndarray) -> Study:
         """Return the study with one more covariate, checked again.
@@ -329,10 +418,9 @@ class Study:
                 f"cannot sample {n_units!r} of {self.n_units} units; give a whole number up to it."
             )
         arm, rng = self.arm_index(), np.random.default_rng(check_seed(seed))
-        treated = round(n_units * arm.mean())
         kept = [
             rng.choice(np.flatnonzero(arm == a), size=size, replace=False)
-            for a, size in ((0, n_units - treated), (1, treated))
+            for a, size in enumerate(_in_proportion(n_units, np.bincount(arm)))
         ]
         return self.subset(np.sort(np.concatenate(kept)))
 
@@ -410,28 +498,37 @@ def _check_complete(frame: pd.DataFrame) -> None:
         raise DataError(f"infinite values in {counts}. Replace or drop them.")
 
 
-def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
+def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, ...]:
     levels = _levels(treatment)
-    if len(levels) != 2:
+    if not 2 <= len(levels) <= MOST_ARMS:
         shown = ", ".join(repr(v) for v in levels[:5]) + (", ..." if len(levels) > 5 else "")
         raise DataError(
-            f"treatment {treatment.name!r} must have exactly two levels, got {len(levels)}: "
-            f"{shown}. Keep the rows of two arms, or recode the column."
+            f"treatment {treatment.name!r} must have two to {MOST_ARMS} levels, the arms, got "
+            f"{len(levels)}: {shown}. Keep the rows of the arms to be compared, or recode the "
+            "column."
         )
     check_levels(levels, f"treatment {treatment.name!r}")
     if reference is not None and reference not in levels:
         raise DataError(
             f"reference {reference!r} is not a level of treatment {treatment.name!r}: "
-            f"{levels[0]!r}, {levels[1]!r}."
+            f"{', '.join(repr(level) for level in levels)}."
         )
-    first = 0 if reference is None else levels.index(reference)
-    return levels[first], levels[1 - first]
+    first = levels[0] if reference is None else levels[levels.index(reference)]
+    return (first, *(level for level in levels if level != first))
+
+
+def _in_proportion(total: int, counts: np.ndarray) -> list[int]:
+    """Divide units between the arms in proportion to the counts, the remainder to the first."""
+    sizes = [round(total * float(share)) for share in counts[1:] / counts.sum()]
+    return [total - sum(sizes), *sizes]
 
 
 def _levels(treatment: pd.Series) -> list[Any]:
-    """Return the observed levels: in an ordered categorical's order, else sorted."""
-    if isinstance(treatment.dtype, pd.CategoricalDtype) and treatment.cat.ordered:
-        return treatment.cat.remove_unused_categories().cat.categories.tolist()
+    """Return the observed levels: in the order of a declared one, else sorted."""
+    if isinstance(treatment.dtype, pd.CategoricalDtype):
+        kept = treatment.cat.remove_unused_categories().cat.categories.tolist()
+        if treatment.cat.ordered or len(kept) > 2:
+            return kept
     try:
         levels = treatment.unique().tolist()
     except TypeError as error:
@@ -454,7 +551,7 @@ def _check_variation(frame: pd.DataFrame, roles: Roles) -> None:
         )
 
 
-def _check_size(treatment: pd.Series, arms: tuple[Any, Any], n_covariates: int) -> None:
+def _check_size(treatment: pd.Series, arms: tuple[Any, ...], n_covariates: int) -> None:
     counts = {arm: int((treatment == arm).sum()) for arm in arms}
     small = {arm: n for arm, n in counts.items() if n < MIN_UNITS_PER_ARM}
     needed = n_covariates + 2

@@ -42,7 +42,7 @@ import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
 from bayes_hte.names import CHAIN, DRAW
-from bayes_hte.study.design import ARM_COLUMN, PROPENSITY_COLUMN, Design
+from bayes_hte.study.design import Design, is_arm_feature, is_propensity_column
 from bayes_hte.surfaces.terms import Term
 
 SHARED_CONSTANT = 2.5
@@ -51,7 +51,6 @@ EXPECTED = 5
 # Noise scale in units of the term's scale; see the module.
 NOISE = 4.0
 GLOBAL_DF = 3
-UNSHRUNK = (ARM_COLUMN, PROPENSITY_COLUMN)
 
 
 def linear_function(prefix: str, term: Term, design: Design, *, scale: float) -> TensorVariable:
@@ -119,13 +118,16 @@ def features_of(term: Term, design: Design) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Standardised columns; if the arm is one, then also its products with all others.
+        Standardised columns; if the arm is one (of more than two arms the indicators of all but
+        the first), then also its products with all others.
     """
     z = design.standardized(term.features)
-    if ARM_COLUMN not in z.columns:
+    if term.features != "covariates+arm":
         return z
-    products = z.drop(columns=ARM_COLUMN).mul(z[ARM_COLUMN], axis=0)
-    return pd.concat([z, products.add_prefix(f"{ARM_COLUMN} x ")], axis=1)
+    arms = [name for name in z.columns if is_arm_feature(name)]
+    others = z.drop(columns=arms)
+    products = [others.mul(z[arm], axis=0).add_prefix(f"{arm} x ") for arm in arms]
+    return pd.concat([z, *products], axis=1)
 
 
 def rows_of(term: Term, design: Design) -> int:
@@ -163,7 +165,7 @@ def coefficients(
     """
     dim, names = f"{prefix}_feature", list(features)
     pm.modelcontext(None).add_coord(dim, names)
-    shrunk = np.array([name not in UNSHRUNK for name in names])
+    shrunk = np.array([not (is_arm_feature(n) or is_propensity_column(n)) for n in names])
     spread = pt.as_tensor(np.full(len(names), float(scale)))
     if shrunk.any():
         sd = horseshoe(prefix, int(shrunk.sum()), scale=scale, rows=rows)

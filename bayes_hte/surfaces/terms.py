@@ -8,7 +8,7 @@ outcomes follow by setting the arm and the mediator in the bases.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Term:
     features : FeatureSet
         Columns of the function; ``"none"`` makes it a constant.
     arm : int or None
-        The arm it belongs to (0 or 1); None is both.
+        The arm it belongs to, by its number (0 is the reference); None is all.
     on_mediator : bool
         Whether it multiplies the mediator minus its expectation.
     on_expected : bool
@@ -99,3 +99,8 @@ class Term:
     def acts_in(self, arm: int) -> bool:
         """Whether the term is part of the potential outcome under an arm."""
         return self.arm is None or self.arm == arm
+
+    def of_arms(self, arms: tuple[int, int]) -> Term:
+        """Return a term that acts in one or both of two arms, with these numbered 0 and 1."""
+        acts = [number for number, arm in enumerate(arms) if self.acts_in(arm)]
+        return replace(self, arm=None if len(acts) == len(arms) else acts[0])

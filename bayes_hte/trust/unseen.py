@@ -163,6 +163,7 @@ def held_out_units(fit: Fit, study: Study) -> Unseen:
             f"{len(both)} units (e.g. {both[0]!r}) are in the fit and in the held-out study; hold "
             "out units that were not fitted."
         )
+    fit.study.check_two_arms("an evaluation on held-out units")
     mu = effects.own_mediator(fit.first_stage().potential_outcomes(study.frame))
     return Unseen(
         study=study,
@@ -192,6 +193,7 @@ def left_out_units(fit: Fit) -> Unseen:
     SamplingError
         If a log-likelihood is not finite.
     """
+    fit.study.check_two_arms("an evaluation on left-out units")
     candidates = [
         Candidate(
             mu=effects.own_mediator(f.first_stage().potential_outcomes()),
