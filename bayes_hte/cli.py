@@ -19,6 +19,7 @@ from bayes_hte.errors import BayesHTEError, unknown_name
 if TYPE_CHECKING:
     from bayes_hte.mixtures import MixtureFit
     from bayes_hte.mixtures.identification import Identifiability
+    from bayes_hte.reporting.arms import ArmResults
     from bayes_hte.reporting.results import Results
     from bayes_hte.study.spec import ReportSpec, Spec
 
@@ -111,9 +112,21 @@ def _run(options: argparse.Namespace) -> int:
 
     command = f"bayes-hte run {options.study}" + (f" -o {options.output}" if options.output else "")
     done = run_study(spec, folder, progress=not options.quiet, command=command)
-    _print_answer(done.results)
+    for results in done.contrasts.values():
+        _print_answer(results)
+    if done.arms is not None:
+        _print_arms(done.arms)
     print(f"report: {folder / 'report.html'}")
-    return _status(done.results)
+    return max(_status(results) for results in done.contrasts.values())
+
+
+def _print_arms(arms: ArmResults) -> None:
+    print(f"\nwhich arm for whom; regret in the units of {arms.spec.roles.outcome}")
+    for choice, row in arms.choices.iterrows():
+        print(
+            f"  {choice!s:22} expected outcome {row['outcome']:.4f}, expected regret "
+            f"{row['expected_regret']:.4f}, best for {row['share']:.0%}"
+        )
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -121,7 +134,7 @@ def _report(options: argparse.Namespace) -> int:
 
     done = report_from_saved(options.folder)
     print(f"report: {done.folder / 'report.html'}")
-    return _status(done.results)
+    return max(_status(results) for results in done.contrasts.values())
 
 
 def _check(options: argparse.Namespace) -> int:

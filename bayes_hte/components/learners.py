@@ -14,7 +14,9 @@ homogeneous               shared g(x) plus a constant effect: the model of no he
 A study has two or more arms. What each arm has (a mean, a deviation, a slope of the mediator) has
 one prior scale for all arms, so that arms learn what to share from the same rule, and no arm but
 the reference of prognostic_effect is special. s sees several arms as a category; x has one second
-stage for each arm and the reference.
+stage for each arm and the reference. Of ordered arms (doses) each has, in place of a mean and a
+deviation of its own, a step from the arm before it: arms follow a random walk, so that neighbours
+are shrunk together, and arms k steps apart may differ by the square root of k as much.
 
 All but s have a mean for each arm, so that an effect is shrunk towards the average effect and not
 towards zero. With a mediator each learner adds, in the same pattern, slopes of the mediator minus
@@ -166,6 +168,10 @@ LEARNERS: dict[str, Learner] = {
 }
 
 
+# Learners whose arms share a function, so that steps between neighbours can be shrunk.
+ORDERED = ("hierarchical", "prognostic_effect", "homogeneous")
+
+
 def get_learner(name: str) -> Learner:
     """Return a learner by name.
 
@@ -187,6 +193,7 @@ def learner_terms(
     levels: tuple[str, ...] = (),
     trends: bool = True,
     arms: int = TWO,
+    ordered: bool = False,
 ) -> tuple[Term, ...]:
     """Return the terms of a learner.
 
@@ -205,6 +212,8 @@ def learner_terms(
         Whether each level has a linear trend in each arm, too, if the learner lets effects vary.
     arms : int, default 2
         Arms of the study.
+    ordered : bool, default False
+        Whether the arms are in an order, such as doses, in which neighbours are alike.
 
     Returns
     -------
@@ -215,10 +224,12 @@ def learner_terms(
     SpecError
         If the learner is unknown.
     UnsupportedError
-        If it has no means that could differ between levels.
+        If it has no means that could differ between levels, or no steps between ordered arms.
     """
     found = get_learner(learner)
     terms = found.terms(mediated, arms)
+    if ordered:
+        terms = _steps(learner, terms)
     if means_by is None:
         return terms
     if not any(term.kind == "arm_mean" for term in terms):
@@ -232,7 +243,13 @@ def learner_terms(
 
 
 def design_terms(
-    design: Design, *, learner: str, surface: str, mediated: bool, means_by: str | None
+    design: Design,
+    *,
+    learner: str,
+    surface: str,
+    mediated: bool,
+    means_by: str | None,
+    ordered: bool = False,
 ) -> tuple[Term, ...]:
     """Return the terms of a component for the rows of a study; see :func:`learner_terms`."""
     levels = () if means_by is None else design.levels(means_by)
@@ -244,7 +261,20 @@ def design_terms(
         levels=levels,
         trends=surface != GP,
         arms=design.n_arms,
+        ordered=ordered,
     )
+
+
+def _steps(learner: str, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """Return what each arm adds to the arm before it, in place of what it has of its own."""
+    if learner not in ORDERED:
+        raise UnsupportedError(
+            f"learner {learner!r} has no steps between ordered arms; use one of "
+            f"{', '.join(map(repr, ORDERED))}, or ordered=False."
+        )
+    # What the first arm has is in all arms; a deviation of its own would double the shared part.
+    kept = (t for t in terms if t.arm != 0 or t.kind == "arm_mean")
+    return tuple(t if t.arm is None else replace(t, onwards=True) for t in kept)
 
 
 def _by_level(term: Term, column: str, levels: tuple[str, ...]) -> tuple[Term, ...]:

@@ -68,6 +68,27 @@ def learner_summary(fit: Fit, held_out: Study | None) -> xr.Dataset:
     return xr.Dataset({name: values.drop_attrs() for name, values in summary.items()})
 
 
+def outcomes_by_arm(fit: Fit) -> xr.DataArray:
+    """Expected outcome of each unit in every arm, the mediator following the arm.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fitted study; of learner ``"x"`` the second stage replaces the differences of the arms.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, unit, arm)
+    """
+    mu = effects.own_mediator(fit.first_stage().potential_outcomes())
+    if not fit.plan.second_stage:
+        return mu
+    reference = mu.isel({ARM: 0}, drop=True)
+    others = [reference + fit.cate(contrast=(arm, fit.study.arms[0])) for arm in fit.study.arms[1:]]
+    parts = [reference, *others]
+    return xr.concat(parts, ARM, combine_attrs="drop").transpose(*mu.dims).assign_coords(mu.coords)
+
+
 def arm_means(fit: Fit, mu: xr.DataArray) -> xr.DataArray:
     """Average expected outcomes over the units of the study, dims (chain, draw, arm)."""
     mu = mu.mean(UNIT)

@@ -109,7 +109,7 @@ def build_stage(
         mu = done["outcome"].mean().isel({UNIT: seen, ARM: [0, arm]})
         imputed = imputed_effects(mu, study.outcome()[seen], rows.arm)
         return build_effect(rows, imputed, role=stage, surface=plan.surface, priors=plan.priors)
-    shared = {"learner": plan.learner, "means_by": plan.means_by, "priors": plan.priors}
+    shared = {name: getattr(plan, name) for name in ("learner", "means_by", "ordered", "priors")}
     if stage == "mediator":
         family, surface = plan.mediator_family, plan.mediator_surface
         return build_mediator(study, design, family=family, surface=surface, **shared)
@@ -162,6 +162,7 @@ def fit(
     mediator_family: str = GAUSSIAN,
     propensity_covariate: bool = True,
     means_by: str | None = None,
+    ordered: bool = False,
     priors: Iterable[PriorSpec] = (),
     seed: int | None = None,
     draws: int = 500,
@@ -201,6 +202,10 @@ def fit(
         Each level gets a mean and a linear trend of its own in each arm, and a mean slope of the
         mediator, in place of one for all units, so that differences between levels are not shrunk
         towards 0. (On surface ``"gp"`` there are no trends.)
+    ordered : bool, default False
+        Whether the arms are in an order, such as doses, in which neighbours are alike: each arm
+        then differs from the one before it by a step, and neighbours are shrunk together. Learners
+        ``"hierarchical"``, ``"prognostic_effect"`` and ``"homogeneous"`` have such steps.
     priors : iterable of PriorSpec
         Changes to the default priors, each with its reason.
     seed : int, optional
@@ -260,6 +265,7 @@ def fit(
         mediator_family=mediator_family,
         propensity_covariate=propensity_covariate,
         means_by=means_by,
+        ordered=ordered,
         priors=priors,
     )
     families = {"outcome": family, "mediator": mediator_family}

@@ -6,6 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
+import xarray as xr
+
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.subject import Subject
 from bayes_hte.runs.checks import null_checks, other_seeds
@@ -49,13 +51,18 @@ def draws_and_checks(
     stage = find_stage(work.folder, STAGE)
     if not fresh and is_usable(stage, settings, work.say):
         tree = stage.load()
-        checks = tuple(check_from(c) for c in json.loads(tree.attrs["checks"]))
-        return EffectDraws.from_tree(tree, prepared.study, prepared.held_out), checks
+        draws = EffectDraws.from_tree(tree, prepared.study, prepared.held_out)
+        return draws, saved_checks(tree)
     draws, checks = _computed(fits, prepared, work)
     tree = draws.to_tree()
     tree.attrs["checks"] = json.dumps([check_state(c) for c in checks])
     save_stage(work.folder, STAGE, tree, settings)
     return draws, checks
+
+
+def saved_checks(tree: xr.DataTree) -> tuple[CheckResult, ...]:
+    """Return the checks that were saved with the effects."""
+    return tuple(check_from(c) for c in json.loads(tree.attrs["checks"]))
 
 
 def _computed(

@@ -63,7 +63,9 @@ class Fits:
     held_out: Study | None
 
 
-def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str]]:
+def fit_study(
+    work: StageRunner, held_out: Study | None, *, fit: Fit | None = None
+) -> tuple[Fits, list[str]]:
     """Fit everything a study file asks for, resuming what is saved.
 
     Parameters
@@ -72,6 +74,8 @@ def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str
         The fitted units, the study file and where stages are kept.
     held_out : Study or None
         Units that were set aside.
+    fit : Fit, optional
+        The study's own fit, if it is at hand.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str
         What was sampled now.
     """
     plan = Plan.from_spec(work.spec)
-    fit, sampled = work.fit(plan, {})
+    fit, sampled = (fit, []) if fit is not None else work.fit(plan, {})
     other = None
     if work.spec.propensity.report_both:
         switched = dataclasses.replace(plan, propensity_covariate=not plan.propensity_covariate)

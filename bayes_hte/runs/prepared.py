@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.effects.pairs import pairs_of
+from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.fitting.doubts import check_declaration
 from bayes_hte.fitting.plan import Plan, check_plan, settled
 from bayes_hte.mixtures.likelihood.problem import MixtureProblem
@@ -74,6 +75,15 @@ def prepare(spec: Spec) -> Prepared:
     spec = settled(spec, study)
     check_plan(study, Plan.from_spec(spec))
     check_declaration(spec, study)
+    if len(study.arms) > 2:
+        if spec.mixture is not None:
+            study.check_two_arms("a mixture of treatment effects")
+        check_contrasts(spec, study)
+    elif spec.roles.contrasts:
+        raise SpecError(
+            f"roles.contrasts is for more than two arms; this study has one contrast, "
+            f"{study.contrast!r}. Remove the key, or turn it round with reference."
+        )
     return Prepared(
         spec=spec,
         study=study,
@@ -81,6 +91,21 @@ def prepare(spec: Spec) -> Prepared:
         control=_negative_control(spec, frame, study),
         mixture=declared_problem(spec, frame, study),
     )
+
+
+def check_contrasts(spec: Spec, study: Study) -> None:
+    """Refuse contrasts that a study file reports and its data cannot have.
+
+    Raises
+    ------
+    SpecError
+        If a contrast names no pair of arms.
+    DataError
+        If a covariate has only one value in the two arms of a contrast.
+    """
+    for asked in spec.roles.contrasts or (None,):
+        for b, a in pairs_of(study.arms, asked)[0]:
+            study.two_arms(study.arms[b], study.arms[a])
 
 
 def _negative_control(spec: Spec, frame: pd.DataFrame, study: Study) -> pd.Series | None:

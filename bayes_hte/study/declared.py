@@ -8,7 +8,7 @@ import pandas as pd
 
 from bayes_hte.errors import DataError
 from bayes_hte.study.frames import with_columns
-from bayes_hte.study.spec import Spec
+from bayes_hte.study.spec import RoleSpec, Spec
 from bayes_hte.study.study import Roles, Study
 
 
@@ -29,10 +29,12 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
     Raises
     ------
     DataError
-        If the frame does not suit the roles.
+        If the frame does not suit the roles, or has other arms than those declared.
     """
     declared = spec.roles
     roles = Roles(*(getattr(declared, field.name) for field in fields(Roles)))
+    if declared.arms:
+        frame = _with_order(frame, declared)
     study = Study.of_roles(frame, roles, reference=declared.reference)
     if not declared.arm_names:
         return study
@@ -49,3 +51,26 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
         arms = arms.astype(pd.CategoricalDtype(list(declared.arm_names)))
     renamed = with_columns(study.frame, {roles.treatment: arms})
     return Study(frame=renamed, roles=roles, arms=declared.arm_names)
+
+
+def _with_order(frame: pd.DataFrame, declared: RoleSpec) -> pd.DataFrame:
+    """Return the frame with the arms as levels in the declared order."""
+    name = declared.treatment
+    if name not in frame:
+        return frame  # said where the roles are checked
+    column, arms = frame[name], list(declared.arms)
+    found = column.dropna().unique().tolist()
+    strange = [level for level in found if level not in arms]
+    absent = [arm for arm in arms if arm not in found]
+    if strange or absent:
+        raise DataError(
+            f"roles.arms must name every level of treatment {name!r}, which holds "
+            f"{', '.join(map(repr, found))}; got {', '.join(map(repr, arms))}."
+        )
+    if declared.reference is not None and declared.reference != arms[0]:
+        raise DataError(
+            f"roles.arms begins with {arms[0]!r}, and roles.reference is {declared.reference!r}; "
+            "the reference comes first. Leave one of the two out."
+        )
+    levels = column.astype(pd.CategoricalDtype(arms, ordered=True))
+    return with_columns(frame, {name: levels})

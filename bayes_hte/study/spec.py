@@ -53,7 +53,10 @@ class Data:
 class RoleSpec:
     """Column names by role; `reference` is the arm that contrasts are taken against.
 
-    `units` and `unit` are the words for several rows and for one, where rows are not people.
+    `units` and `unit` are the words for several rows and for one, where rows are not people. `arms`
+    are the levels of the treatment in their order, reference first; `ordered` says that the order
+    means something, as that of doses; `contrasts` ("B vs A", or "all") are those of a study of more
+    than two arms that are reported.
     """
 
     outcome: str
@@ -65,6 +68,9 @@ class RoleSpec:
     arm_names: tuple[str, ...] = ()
     units: str = "people"
     unit: str = "person"
+    arms: tuple[str | int | float | bool, ...] = ()
+    ordered: bool = False
+    contrasts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,9 @@ def _check(spec: Spec) -> None:
             len(spec.roles.arm_names) == len(set(spec.roles.arm_names))
             and len(spec.roles.arm_names) != 1
         ),
+        "roles.arms (two or more different levels, reference first)": (
+            len(spec.roles.arms) == len(set(spec.roles.arms)) and len(spec.roles.arms) != 1
+        ),
     }
     for what, fine in ranges.items():
         if not fine:

@@ -132,7 +132,7 @@ def features_of(term: Term, design: Design) -> pd.DataFrame:
 
 def rows_of(term: Term, design: Design) -> int:
     """Return the number of rows a term acts on."""
-    return design.n_rows if term.arm is None else int((design.arm == term.arm).sum())
+    return int(np.count_nonzero(term.acts_in(design.arm)))
 
 
 def constant_of(prefix: str, term: Term, *, scale: float) -> TensorVariable | float:

@@ -304,3 +304,50 @@ def test_stages_of_two_arms_are_as_they_were(plain_study, study):
 
 def test_three_arms_are_stacked_with_nothing_that_was_not_measured(study):
     assert hte.Plan.of(study).stack_with == ()
+
+
+# ---------------------------------------------------------------- ordered arms
+
+
+def test_ordered_arms_have_steps_in_place_of_deviations():
+    terms = learner_terms("hierarchical", mediated=True, arms=4, ordered=True)
+    steps = [t for t in terms if t.kind == "arm"]
+    assert [t.arm for t in steps] == [1, 2, 3]
+    assert all(t.onwards for t in terms if t.arm is not None)
+    acts = [[t.acts_in(arm) for arm in range(4)] for t in steps]
+    assert acts == [[False, True, True, True], [False, False, True, True], [False] * 3 + [True]]
+    arm = np.array([0, 1, 2, 3])
+    np.testing.assert_array_equal(steps[1].basis(arm, None), [0, 0, 1, 1])
+    # Between the third and the fourth arm only the last step is left.
+    assert steps[1].of_arms((2, 3)).arm is None
+    assert steps[2].of_arms((2, 3)) == Term("arm_3", "arm", arm=1, constant=False)
+
+
+@pytest.mark.parametrize("learner", ["t", "s", "x"])
+def test_learners_without_steps_refuse_ordered_arms(study, learner):
+    with pytest.raises(UnsupportedError, match="no steps between ordered arms"):
+        hte.fit(study, learner=learner, ordered=True, **LEAST)
+
+
+def test_the_prior_of_ordered_arms_is_a_random_walk(study):
+    frame = three_arm_frame(150)
+    frame["dose"] = np.array(["a", "b", "c", "d", "e"])[np.arange(150) % 5]
+    roles = {"outcome": "y", "treatment": "dose", "covariates": ["x1", "x2"]}
+    five = hte.Study.from_frame(frame, **roles)
+    plan = hte.Plan(learner="homogeneous", surface="linear", ordered=True)
+    prior = hte.fit_prior(five, plan, seed=1, draws=4000)
+    spread = prior.cate().isel(unit=0).std(["chain", "draw"]).to_numpy()
+    # Steps are independent, so the spread grows with the square root of their number.
+    np.testing.assert_allclose(spread / spread[0], np.sqrt([1, 2, 3, 4]), rtol=0.05)
+
+
+def test_ordered_arms_are_fitted_saved_and_viewed(study, tmp_path):
+    fit = hte.fit(study, ordered=True, **LEAST)
+    every = fit.cate(contrast="all")
+    rows = study.arm_index() > 0
+    pair = fit.two_arms("high", "low")
+    np.testing.assert_allclose(pair.cate(), every.isel(contrast=2, unit=rows), atol=1e-6)
+    hte.save_fit(fit, tmp_path)
+    again = hte.load_fit(tmp_path, study)
+    assert again.plan.ordered
+    np.testing.assert_allclose(again.cate(study.frame), fit.cate(study.frame))
