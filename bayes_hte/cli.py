@@ -121,7 +121,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _print_arms(arms: ArmResults) -> None:
-    print(f"\nwhich arm for whom; regret in the units of {arms.spec.roles.outcome}")
+    unit = arms.spec.outcome.unit or "units of the outcome"
+    print(f"\nwhich arm for whom, in {unit}")
     for choice, row in arms.choices.iterrows():
         print(
             f"  {choice!s:22} expected outcome {row['outcome']:.4f}, expected regret "

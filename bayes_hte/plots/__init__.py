@@ -5,7 +5,7 @@ computation done here is the density estimate where the density is the figure.
 """
 
 from bayes_hte.plots.agreement import plot_agreement
-from bayes_hte.plots.best_arms import plot_best_arms
+from bayes_hte.plots.arm_choice import plot_best_arms
 from bayes_hte.plots.calibration import plot_calibration
 from bayes_hte.plots.caterpillar import plot_caterpillar
 from bayes_hte.plots.coclustering import plot_co_clustering
