@@ -116,6 +116,13 @@ class PooledFit(Fit):
         """Return the effect of each unit; see :meth:`Fit.cate`. New rows are complete."""
         return self._pooled(lambda f: f.cate(newdata, **how))
 
+    def two_arms(self, arm: Any, reference: Any) -> Fit:
+        """Return the fits as those of two arms, pooled; see :meth:`Fit.two_arms`."""
+        if (reference, arm) == self.study.arms:
+            return self
+        fits = tuple(f.two_arms(arm, reference) for f in self.imputations)
+        return PooledFit.of(self.study.two_arms(arm, reference), fits, seed=self.seed)
+
     def observed_predictor(self) -> xr.DataArray:
         """Return the linear predictor of the outcome; see :meth:`Fit.observed_predictor`."""
         return self._pooled(lambda f: f.observed_predictor())
