@@ -149,6 +149,10 @@ def _check(options: argparse.Namespace) -> int:
     by_arm = ", ".join(f"{counts[a]} {a}" for a in study.arms)
     print(f"{study.n_units} units: {by_arm}" + (f"; {away.n_units} more held out" if away else ""))
     print(f"roles: {', '.join(study.roles.columns)}")
+    if len(study.arms) > 2:
+        from bayes_hte.runs.several_arms import contrasts_of
+
+        print(f"contrasts: {', '.join(one.name for one in contrasts_of(prepared))}")
     if prepared.mixture is not None:
         print(f"mixture: the declared graph reaches {_reached(prepared.mixture.graph)}")
     print(f"spec {spec.hash()[:12]}, data {study.fingerprint()[:12]}: ready to run")
