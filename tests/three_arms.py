@@ -58,5 +58,6 @@ def three_arm_study(frame: pd.DataFrame | None = None, **roles: Any) -> hte.Stud
     """Bind the roles of :func:`three_arm_frame`; the arms keep the order of the doses."""
     frame = three_arm_frame() if frame is None else frame
     dose = frame["dose"].astype(pd.CategoricalDtype(list(ARMS)))
-    chosen = {"outcome": "y", "treatment": "dose", "covariates": COVARIATES} | roles
+    chosen = {"outcome": "y", "treatment": "dose", "covariates": COVARIATES, "reference": ARMS[0]}
+    chosen |= roles
     return hte.Study.from_frame(frame.assign(dose=dose), **chosen)

@@ -53,8 +53,8 @@ def trial(scenario: str, n: int, seed: int) -> tuple[hte.Study, dict[str, np.nda
     frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(1, 6)])
     frame["y"] = mean + effect + rng.normal(size=n)
     frame["arm"] = pd.Categorical(np.array(ARMS)[arm], categories=ARMS)
-    covariates = [f"x{i}" for i in range(1, 6)]
-    study = hte.Study.from_frame(frame, outcome="y", treatment="arm", covariates=covariates)
+    roles = {"outcome": "y", "treatment": "arm", "covariates": [f"x{i}" for i in range(1, 6)]}
+    study = hte.Study.from_frame(frame, **roles, reference=ARMS[0])
     return study, {"low": low, "high": high}
 
 

@@ -79,6 +79,17 @@ def test_averages_and_summaries_name_the_contrast(plain):
     assert benefit.dims == ("contrast",)
 
 
+def test_groups_are_averaged_for_every_contrast(plain):
+    labels = ["a", "b", "a", "b", "a", "b", "b"]
+    effect = hte.cate(plain)
+    every = hte.group_average(effect, labels)
+    assert every.dims == ("chain", "draw", "group", "contrast")
+    one = hte.group_average(effect.sel(contrast="high vs none"), labels)
+    np.testing.assert_allclose(every.sel(contrast="high vs none"), one)
+    with pytest.raises(UnsupportedError, match="a comparison of fits takes the effect of one"):
+        hte.compare_effects({"a": effect, "b": effect})
+
+
 def test_a_held_mediator_has_a_contrast_too(plain):
     held = plain.assign_attrs(mediator_value=1.0)
     effect = hte.controlled_direct_effect(held, contrast=("high", "none"))

@@ -332,7 +332,7 @@ def test_learners_without_steps_refuse_ordered_arms(study, learner):
 def test_the_prior_of_ordered_arms_is_a_random_walk(study):
     frame = three_arm_frame(150)
     frame["dose"] = np.array(["a", "b", "c", "d", "e"])[np.arange(150) % 5]
-    roles = {"outcome": "y", "treatment": "dose", "covariates": ["x1", "x2"]}
+    roles = {"outcome": "y", "treatment": "dose", "covariates": ["x1", "x2"], "reference": "a"}
     five = hte.Study.from_frame(frame, **roles)
     plan = hte.Plan(learner="homogeneous", surface="linear", ordered=True)
     prior = hte.fit_prior(five, plan, seed=1, draws=4000)

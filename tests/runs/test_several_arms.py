@@ -105,7 +105,9 @@ def test_a_damaged_stage_is_not_reported(run, tmp_path):
 def test_the_command_line_names_every_contrast(tmp_path, capsys):
     write(tmp_path)
     assert cli.main(["check", str(tmp_path / "trial.toml")]) == 0
-    assert "90 units: 30 none, 30 low, 30 high" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "90 units: 30 none, 30 low, 30 high" in said
+    assert "contrasts: low vs none, high vs none" in said
 
 
 def test_contrasts_of_the_study_file_are_looked_at(tmp_path):

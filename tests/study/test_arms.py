@@ -130,8 +130,52 @@ def test_arm_names_of_a_study_file_must_be_as_many_as_the_arms(tmp_path):
         study_from_spec(spec, frame.assign(dose=codes.clip(upper=1)))
 
 
-def test_the_order_of_an_unordered_categorical_of_two_arms_stays_alphabetic():
-    frame = three_arm_frame().query("dose != 'high'")
-    dose = pd.Categorical(frame["dose"], categories=["none", "low"])
+@pytest.mark.parametrize("dtype", ["str", pd.CategoricalDtype(list(ARMS))])
+def test_text_without_a_reference_is_refused(dtype):
+    with pytest.raises(DataError, match="reference='none' or reference='"):
+        three_arm_study(three_arm_frame().astype({"dose": dtype}), reference=None)
+
+
+def test_an_ordered_column_has_its_first_level_as_reference():
+    dose = three_arm_frame()["dose"].astype(pd.CategoricalDtype(list(ARMS), ordered=True))
     roles = {"outcome": "y", "treatment": "dose", "covariates": ["x1"]}
-    assert hte.Study.from_frame(frame.assign(dose=dose), **roles).arms == ("low", "none")
+    assert hte.Study.from_frame(three_arm_frame().assign(dose=dose), **roles).arms == ARMS
+
+
+def test_two_arms_keep_the_rule_for_missing_values_the_gaps_and_the_weights():
+    frame = three_arm_frame().assign(w=1.5)
+    frame.loc[frame.index[:9], "x1"] = np.nan
+    frame.loc[frame.index[20:23], "y"] = np.nan
+    study = three_arm_study(frame, missing="impute", imputations=3, weights="w")
+    pair = study.two_arms("high", "low")
+    assert (pair.missing, pair.gaps, pair.imputations) == ("impute", ("x1",), 3)
+    assert pair.weights().tolist() == [1.5] * 60
+    assert pair.flow.recorded == 90
+    assert pair.flow.excluded == (("in another arm", 30),)
+    assert pair.flow.analysed == pair.n_units == 60
+    # By position among the two arms, the reference first: the numbers of the whole study.
+    arms = np.array(["low", "high"])[pair.flow.missing["arm"]]
+    counts = frame[["y", "x1"]].isna().groupby(frame["dose"]).sum()
+    given = [counts.loc[a, c] for a, c in zip(arms, pair.flow.missing["column"], strict=True)]
+    assert pair.flow.missing["missing"].tolist() == given
+    assert pair.flow.missing["units"].tolist() == [30] * len(given)
+
+
+def test_two_arms_of_frames_that_a_user_imputed_keep_the_rows_of_each():
+    frame = three_arm_frame()
+    other = frame.assign(x1=frame["x1"].where(frame.index != "p0", 0.0))
+    roles = {"outcome": "y", "treatment": "dose", "covariates": ["x1"], "reference": "none"}
+    study = hte.Study.from_frames([frame, other], **roles)
+    pair = study.two_arms("high", "none")
+    assert all(list(part.index) == list(pair.units) for part in pair.completed)
+
+
+def test_labels_of_arms_keep_their_order():
+    from bayes_hte.study.labels import labelled_study
+    from bayes_hte.study.spec import LabelSpec
+
+    words = {"none": "nothing", "low": "a little", "high": "a lot"}
+    study = labelled_study(three_arm_study(), {"dose": LabelSpec(label="Dose", levels=words)})
+    assert study.arms == ("nothing", "a little", "a lot")
+    assert study.subset(np.arange(80)).arms == study.arms
+    assert study.arm_index().tolist() == three_arm_study().arm_index().tolist()
