@@ -169,6 +169,8 @@ def run_contrasts(
         )
         with work.progress.stage("subgroups"):
             found[one.name] = _assembled(one, draws, checks, provenance)
+    # Loaded even if just fitted, so that a later run reports the same to the last digit.
+    fit = saved_run_fit(prepared, work.folder)
     return arm_results(fit, prepared, contrasts, found), sampled
 
 

@@ -1,6 +1,10 @@
 """A run of three arms: one fit, a report for each contrast, and a page about all arms."""
 
 import json
+import shutil
+import subprocess
+import sys
+from io import StringIO
 
 import pandas as pd
 import pytest
@@ -10,6 +14,7 @@ from bayes_hte.errors import SavedResultError, SpecError, UnsupportedError
 from bayes_hte.runs.prepared import prepare
 from bayes_hte.runs.run import report_from_saved, run_study
 from bayes_hte.runs.several_arms import contrasts_of
+from bayes_hte.study.labels import labelled_study
 from bayes_hte.study.spec_file import load_spec
 from tests.three_arms import three_arm_frame
 from tests.trial import TOML
@@ -84,16 +89,15 @@ def test_a_second_run_samples_nothing(run):
 
 
 def test_the_report_is_written_again_without_sampling(run):
-    before = (run.folder / "report.html").read_text(encoding="utf-8")
+    pages = [run.folder / "report.html", *run.folder.glob("contrasts/*/report.html")]
+    before = [page.read_bytes() for page in pages]
     again = report_from_saved(run.folder)
     assert list(again.contrasts) == NAMES
-    after = (run.folder / "report.html").read_text(encoding="utf-8")
-    assert len(after) == pytest.approx(len(before), rel=0.05)
+    assert again.answer == run.answer
+    assert [page.read_bytes() for page in pages] == before
 
 
 def test_a_damaged_stage_is_not_reported(run, tmp_path):
-    import shutil
-
     copied = tmp_path / "copy"
     shutil.copytree(run.folder, copied)
     shutil.copytree(run.folder.parent, tmp_path / "data", ignore=shutil.ignore_patterns("out"))
@@ -154,3 +158,100 @@ def test_a_mixture_of_three_arms_is_refused(tmp_path):
     )
     with pytest.raises(UnsupportedError, match="a mixture of treatment effects needs two arms"):
         prepare(write(tmp_path, **{"[checks]": mixture}))
+
+
+def test_the_answer_has_every_contrast_and_the_choice_of_arms(run):
+    told = "\n".join(run.answer)
+    for name in NAMES:
+        assert f"average effects over the units studied (SATE), {name};" in told
+    assert "which arm for whom, in points" in told
+    assert "expected regret" in told
+    assert run.problem.startswith("the sampling failed its health checks")
+
+
+def test_an_unchanged_run_stands_without_a_sampler(run):
+    """In a process of its own, because the tests have loaded the samplers."""
+    source = (
+        "import sys\nfrom pathlib import Path\nfrom bayes_hte.runs.run import run_study\n"
+        "from bayes_hte.study.spec_file import load_spec\n"
+        "run = run_study(load_spec(Path(sys.argv[1])), sys.argv[2], progress=False)\n"
+        "assert not {'pymc', 'pytensor', 'numba'} & set(sys.modules)\n"
+        "print('\\n'.join(run.answer))\n"
+    )
+    files = {p: p.stat().st_mtime_ns for p in run.folder.rglob("*") if p.is_file()}
+    command = [sys.executable, "-c", source, str(run.folder.parent / "trial.toml"), run.folder]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "nothing has changed since the run of" in said
+    assert said.endswith("\n".join(run.answer) + "\n")
+    assert {p: p.stat().st_mtime_ns for p in run.folder.rglob("*") if p.is_file()} == files
+
+
+def test_a_changed_report_of_a_contrast_is_made_anew(run, tmp_path):
+    copied = tmp_path / "copy"
+    shutil.copytree(run.folder, copied)
+    page = copied / run.arms.folders[NAMES[0]] / "report.html"
+    page.write_text("changed", encoding="utf-8")
+    said = []
+    again = run_study(load_spec(run.folder.parent / "trial.toml"), copied, say=said.append)
+    assert again.sampled == ()
+    assert again.answer == run.answer
+    assert "changed" not in page.read_text(encoding="utf-8")[:20]
+    assert [line for line in said if line.startswith("contrast ")] == [
+        f"contrast {name}" for name in NAMES
+    ]
+
+
+def test_new_rows_have_the_effect_of_every_contrast(run, tmp_path, capsys):
+    three_arm_frame().head(4).to_csv(tmp_path / "rows.csv", index=False)
+    assert cli.main(["predict", str(run.folder), str(tmp_path / "rows.csv")]) == 3
+    said = capsys.readouterr()
+    table = pd.read_csv(StringIO(said.out), index_col=0)
+    assert f"effect: {', '.join(NAMES)} on y in points" in said.err
+    by_arm = table[["expected[none]", "expected[low]", "expected[high]"]].to_numpy()
+    for arm, name in enumerate(NAMES, start=1):
+        effect = by_arm[:, arm] - by_arm[:, 0]
+        assert table[f"effect[{name}]"].to_numpy() == pytest.approx(effect, abs=1e-4)
+        assert table[f"prob_benefit[{name}]"].between(0, 1).all()
+
+
+def test_labels_of_arms_and_of_levels_that_two_of_them_lack(tmp_path):
+    frame = three_arm_frame()
+    # Nobody without the high dose is in the east.
+    east = frame.index[frame["dose"] == "high"][:8]
+    frame.loc[east, "site"] = "east"
+    words = (
+        '[labels]\ndose = { label = "Dose", levels = { none = "nothing", high = "a lot" } }\n'
+        'site = { levels = { east = "the east" } }\n[checks]'
+    )
+    spec = write(tmp_path, **{"[checks]": words})
+    frame.to_csv(tmp_path / "trial.csv", index=False)
+    found = contrasts_of(prepare(spec))
+    assert [one.name for one in found] == ["low vs nothing", "a lot vs nothing"]
+    assert [one.folder for one in found] == ["1_low_vs_none", "2_high_vs_none"]
+    for one, levels in zip(found, [{}, {"east": "the east"}], strict=True):
+        labels = one.prepared.spec.labels
+        assert labels["site"].levels == levels
+        assert labelled_study(one.prepared.study, labels).contrast == one.name
+
+
+def test_imputed_covariates_of_a_run_are_refused_before_sampling(tmp_path):
+    frame = three_arm_frame()
+    frame.loc[frame.index[:9], "x1"] = float("nan")
+    spec = write(tmp_path, **{"[data]": '[data]\nmissing = "impute"'})
+    frame.to_csv(tmp_path / "trial.csv", index=False)
+    with pytest.raises(UnsupportedError, match="more than two arms does not impute"):
+        prepare(spec)
+
+
+def test_held_out_units_have_every_arm_of_a_contrast(tmp_path):
+    spec = write(tmp_path, **{"[checks]": "[held_out]\nshare = 0.3\nseed = 1\n[checks]"})
+    found = contrasts_of(prepare(spec))
+    assert [one.prepared.held_out.contrast for one in found] == NAMES
+
+
+def test_a_study_file_of_three_arms_is_drafted_and_checked(tmp_path, capsys):
+    data = tmp_path / "trial.csv"
+    three_arm_frame().drop(columns=["low_vs_none", "high_vs_none"]).to_csv(data, index=False)
+    assert cli.main(["new", str(data), "--outcome", "y", "--treatment", "dose"]) == 0
+    assert cli.main(["check", str(data.with_suffix(".toml"))]) == 0
+    assert "contrasts: " in capsys.readouterr().out
