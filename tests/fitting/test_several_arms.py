@@ -276,13 +276,24 @@ def _refused(fit):
         "subject": lambda: Subject(fit, fit.effects()),
         "rho": lambda: hte.sensitivity.mediation_rho(fit),
         "stand-in": lambda: stand_in_null(study),
+        "null studies": lambda: hte.calibrate_subgroups(study, "te", seed=1),
         "unseen": lambda: unseen_units(fit),
         "assignment": lambda: assignment_checks(fit, "randomised"),
         "mixture": lambda: mixture_data(study, z=["x1"], x=["x2"]),
     }
 
 
-NAMES = ["verdict", "refute", "subject", "rho", "stand-in", "unseen", "assignment", "mixture"]
+NAMES = [
+    "verdict",
+    "refute",
+    "subject",
+    "rho",
+    "stand-in",
+    "null studies",
+    "unseen",
+    "assignment",
+    "mixture",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
