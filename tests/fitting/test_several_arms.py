@@ -276,13 +276,26 @@ def _refused(fit):
         "subject": lambda: Subject(fit, fit.effects()),
         "rho": lambda: hte.sensitivity.mediation_rho(fit),
         "stand-in": lambda: stand_in_null(study),
+        "null studies": lambda: hte.calibrate_subgroups(study, "te", seed=1),
         "unseen": lambda: unseen_units(fit),
         "assignment": lambda: assignment_checks(fit, "randomised"),
         "mixture": lambda: mixture_data(study, z=["x1"], x=["x2"]),
+        "transport": lambda: hte.transport(fit, study.frame),
     }
 
 
-NAMES = ["verdict", "refute", "subject", "rho", "stand-in", "unseen", "assignment", "mixture"]
+NAMES = [
+    "verdict",
+    "refute",
+    "subject",
+    "rho",
+    "stand-in",
+    "null studies",
+    "unseen",
+    "assignment",
+    "mixture",
+    "transport",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -351,3 +364,121 @@ def test_ordered_arms_are_fitted_saved_and_viewed(study, tmp_path):
     again = hte.load_fit(tmp_path, study)
     assert again.plan.ordered
     np.testing.assert_allclose(again.cate(study.frame), fit.cate(study.frame))
+
+
+# ---------------------------------------------------------------- with other options
+
+
+def check_view(fit, pair=("high", "low")):
+    """Compare the view of two arms with the whole fit, for fitted and for new rows."""
+    study = fit.study
+    rows = np.isin(study.arm_index(), [ARMS.index(arm) for arm in pair])
+    view, whole = fit.two_arms(*pair), fit.effects(contrast=pair)
+    for name, found in view.effects().items():
+        np.testing.assert_allclose(found, whole[name].isel(unit=rows), atol=1e-6)
+        np.testing.assert_allclose(
+            view.effects(study.frame)[name], fit.effects(study.frame, contrast=pair)[name]
+        )
+    return view
+
+
+def test_means_of_levels_and_trends_are_those_of_each_arm(study):
+    fit = hte.fit(study, means_by="site", **LEAST)
+    names = set(fit.posterior["posterior"].data_vars)
+    assert {"outcome_trend_2_0_coef", "outcome_mean_2_2_const"} <= names
+    # A trend is centred by the units of all arms, also where two are looked at.
+    check_view(fit)
+
+
+def test_clusters_and_binary_outcomes_take_three_arms():
+    frame = three_arm_frame()
+    frame["y"] = (frame["y"] > 0).astype(int)
+    frame["clinic"] = np.arange(len(frame)) % 9
+    fit = hte.fit(three_arm_study(frame, cluster="clinic"), family="bernoulli", **LEAST)
+    mu = fit.potential_outcomes()
+    assert 0 < float(mu.min()) <= float(mu.max()) < 1
+    check_view(fit)
+
+
+def test_stacked_candidates_take_three_arms(study):
+    fit = hte.fit(study, **LEAST | {"stack_with": ["t/forest"]})
+    view = check_view(fit)
+    assert list(view.candidates()) == list(fit.candidates())
+    one = view.candidates()["t/forest"]
+    whole = fit.candidates()["t/forest"].cate(contrast="high vs low")
+    np.testing.assert_allclose(one.cate(), whole.isel(unit=study.arm_index() > 0), atol=1e-6)
+
+
+def test_draws_of_the_priors_have_a_view(study):
+    prior = hte.fit_prior(study, hte.Plan(), seed=1, draws=20)
+    view = prior.two_arms("high", "none")
+    assert view.is_prior
+    assert view.cate().sizes["unit"] == 60
+
+
+def test_sensitivity_of_mediation_takes_the_view(mediated):
+    from bayes_hte.sensitivity import mediation_rho
+
+    found = mediation_rho(mediated.two_arms("high", "low"), rho=[0.0, 0.3])
+    direct = mediated.two_arms("high", "low").effects()["tnie"].mean("unit")
+    np.testing.assert_allclose(found.tnie.sel(rho=0.0), direct, atol=1e-9)
+
+
+def test_the_prior_density_of_a_view_is_that_of_the_whole_fit(fit):
+    from bayes_hte.fitting.log_prior import effect_log_prior
+
+    whole, view = effect_log_prior(fit), effect_log_prior(fit.two_arms("high", "low"))
+    assert set(whole) == set(view)
+    assert "outcome_arm_2_leaf_sd" in whole
+
+
+# ---------------------------------------------------------------- with missing values
+
+
+def gappy_frame():
+    """Nine units without x1, four without an outcome."""
+    frame = three_arm_frame().assign(w=np.linspace(0.5, 1.5, 90))
+    frame.loc[frame.index[:9], "x1"] = np.nan
+    frame.loc[frame.index[40:44], "y"] = np.nan
+    return frame
+
+
+@pytest.mark.parametrize("learner", ["hierarchical", "x"])
+def test_missing_values_and_the_view_of_two_arms(learner):
+    fit = hte.fit(three_arm_study(gappy_frame(), weights="w"), learner=learner, **LEAST)
+    assert fit.cate().sizes == {"chain": 2, "draw": 20, "unit": 90, "contrast": 2}
+    assert fit.log_likelihood().sizes["unit"] == 86
+    view = check_view(fit)
+    known = view.study.known_outcome()
+    assert not known.all()
+    assert view.log_likelihood().sizes["unit"] == known.sum()
+    own = fit.log_likelihood().sel(unit=view.study.units[known])
+    np.testing.assert_allclose(view.log_likelihood(), own)
+    assert hte.transport(view, view.study.frame).units.sizes["unit"] == 60
+
+
+def test_imputed_frames_are_fitted_pooled_and_viewed():
+    study = three_arm_study(gappy_frame(), missing="impute", imputations=2)
+    fit = hte.fit(study, **LEAST)
+    assert fit.cate(contrast="all").sizes["contrast"] == 3
+    assert list(fit.summary().loc["te"].index) == CONTRASTS
+    view = fit.two_arms("high", "low")
+    assert view.study.contrast == "high vs low"
+    assert len(view.imputations) == 2
+    rows = study.arm_index() > 0
+    whole = fit.cate(contrast="high vs low").isel(unit=rows)
+    np.testing.assert_allclose(view.cate(), whole, atol=1e-6)
+    assert view.propensity().sizes["unit"] == 60
+    assert view.health()
+    assert fit.two_arms("low", "none").log_likelihood().sizes["unit"] < 60
+
+
+@pytest.mark.parametrize("noise", ["by_arm", "varying"])
+def test_the_noise_of_each_arm_is_the_same_in_the_view(study, noise):
+    fit = hte.fit(study, noise=noise, surface="linear", **LEAST)
+    view, rows = fit.two_arms("high", "low"), study.arm_index() > 0
+    np.testing.assert_allclose(
+        view.observed_noise()["sigma"], fit.observed_noise()["sigma"][..., rows]
+    )
+    by_arm = fit.components["outcome"].posterior["outcome_log_spread_feature"].to_numpy()
+    assert list(by_arm[:2]) == ["(arm)=1", "(arm)=2"]
