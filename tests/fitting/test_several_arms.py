@@ -461,7 +461,7 @@ def test_imputed_frames_are_fitted_pooled_and_viewed():
     study = three_arm_study(gappy_frame(), missing="impute", imputations=2)
     fit = hte.fit(study, **LEAST)
     assert fit.cate(contrast="all").sizes["contrast"] == 3
-    assert list(fit.summary().loc["te"].index) == CONTRASTS
+    assert list(fit.summary().loc["cate"].index) == CONTRASTS
     view = fit.two_arms("high", "low")
     assert view.study.contrast == "high vs low"
     assert len(view.imputations) == 2
@@ -471,14 +471,3 @@ def test_imputed_frames_are_fitted_pooled_and_viewed():
     assert view.propensity().sizes["unit"] == 60
     assert view.health()
     assert fit.two_arms("low", "none").log_likelihood().sizes["unit"] < 60
-
-
-@pytest.mark.parametrize("noise", ["by_arm", "varying"])
-def test_the_noise_of_each_arm_is_the_same_in_the_view(study, noise):
-    fit = hte.fit(study, noise=noise, surface="linear", **LEAST)
-    view, rows = fit.two_arms("high", "low"), study.arm_index() > 0
-    np.testing.assert_allclose(
-        view.observed_noise()["sigma"], fit.observed_noise()["sigma"][..., rows]
-    )
-    by_arm = fit.components["outcome"].posterior["outcome_log_spread_feature"].to_numpy()
-    assert list(by_arm[:2]) == ["(arm)=1", "(arm)=2"]
