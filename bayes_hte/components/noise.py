@@ -104,11 +104,12 @@ def noise_at(
     values = {name: posterior[f"{role}_{name}"].to_numpy()[..., None] for name in family.noise}
     if noise == "constant":
         return values
-    slopes, feature = posterior[f"{role}_log_spread"], f"{role}_log_spread_feature"
-    # Of a study of more arms a design may hold two.
-    n_arms = 1 + sum(is_arm_feature(name) for name in slopes[feature].to_numpy())
+    slopes = posterior[f"{role}_log_spread"].to_numpy()
+    # Of a study of more arms a design may hold two, so the slopes say how many there were.
+    others = 0 if noise == "by_arm" else design.standardized("covariates").shape[1]
+    n_arms = 1 + slopes.shape[-1] - others
     columns = _columns(design, noise, design.arm_codes, n_arms)
-    spread = np.exp(slopes.to_numpy() @ columns.to_numpy().T)
+    spread = np.exp(slopes @ columns.to_numpy().T)
     return values | {"sigma": values["sigma"] * spread}
 
 
