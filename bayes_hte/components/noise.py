@@ -102,13 +102,11 @@ def noise_at(
     values = {name: posterior[f"{role}_{name}"].to_numpy()[..., None] for name in family.noise}
     if noise == "constant":
         return values
-    slopes, n_arms = posterior[f"{role}_log_spread"], design.n_arms
-    if design.codes:
-        # Two arms of a study of more: the slopes are those of all.
-        names = slopes[f"{role}_log_spread_feature"].to_numpy()
-        n_arms = 1 + sum(is_arm_feature(name) for name in names)
-    columns = spread_columns(design, noise, n_arms=n_arms)
-    spread = np.exp(slopes.to_numpy() @ columns.to_numpy().T)
+    slopes = posterior[f"{role}_log_spread"].to_numpy()
+    # Of a study of more arms a design may hold two, so the slopes say how many there were.
+    others = 0 if noise == "by_arm" else design.standardized("covariates").shape[1]
+    columns = spread_columns(design, noise, n_arms=1 + slopes.shape[-1] - others)
+    spread = np.exp(slopes @ columns.to_numpy().T)
     return values | {"sigma": values["sigma"] * spread}
 
 
