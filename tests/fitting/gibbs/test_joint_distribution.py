@@ -104,7 +104,7 @@ def put(part: CoefficientsPart, noise: NoisePart, values: dict[str, np.ndarray])
     if hasattr(noise, "_theta"):
         slopes = values.get(f"{role}_log_spread", np.zeros(0))
         noise._theta[:] = [np.log(values[f"{role}_sigma"]), *slopes]
-        noise._log_sigma[:] = noise._z @ noise._theta
+        noise._log_sigma[:] = noise._every[noise._rows] @ noise._theta
         noise._nu = float(values.get(f"{role}_nu", 0.0))
     elif hasattr(noise, "_value"):
         noise._value = float(values[f"{role}_overdispersion"])
