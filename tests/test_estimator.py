@@ -226,7 +226,7 @@ def test_values_that_cannot_be_encoded_are_refused(estimator, data):
         (np.ones((80, 2)), None, r"outcome must have one value per row, got shape \(80, 2\)"),
         (None, None, r"outcome must have one value per row, got shape \(\)"),
         (np.arange(80.0), np.arange(80.0), "two to 12 levels, the arms, got 80"),
-        (np.full(80, np.nan), None, r"missing values in outcome \(80\)"),
+        (np.full(80, np.nan), None, "all values of outcome 'outcome' are missing"),
     ],
 )
 def test_an_outcome_or_treatment_that_does_not_suit_is_refused(fake, data, y, treatment, said):
