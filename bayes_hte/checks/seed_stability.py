@@ -97,10 +97,10 @@ def seed_stability(
     size = {"draws": draws, "tune": tune, "chains": chains}
     # Two arms of a fit of more are compared with the same two arms of such fits.
     whole = fit.whole or fit
+    pair = None if fit.whole is None else fit.study.arms
     try:
         cates = Parallel(n_jobs=n_jobs)(
-            delayed(_refitted_cate)(whole.study, fit.plan, number, size, fit.study.arms)
-            for number in numbers
+            delayed(_refitted_cate)(whole.study, fit.plan, number, size, pair) for number in numbers
         )
     except BayesHTEError as error:
         return not_judged(NAME, error)
@@ -161,10 +161,10 @@ def compare_seeds(cates: Mapping[int, xr.DataArray]) -> CheckResult:
 
 
 def _refitted_cate(
-    study: Study, plan: Plan, seed: int, size: Mapping[str, int], arms: tuple[Any, Any]
+    study: Study, plan: Plan, seed: int, size: Mapping[str, int], arms: tuple[Any, ...] | None
 ) -> xr.DataArray:
-    reference, other = arms
-    return refit_plan(study, plan, seed=seed, **size).two_arms(other, reference).cate()
+    refitted = refit_plan(study, plan, seed=seed, **size)
+    return refitted.cate() if arms is None else refitted.two_arms(arms[1], arms[0]).cate()
 
 
 def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -113,6 +113,8 @@ class FakeFit(SimpleNamespace):
     def two_arms(self, arm: int, reference: int) -> FakeFit:
         return self
 
+    whole = None
+
     def cate(self) -> xr.DataArray:
         return fake(self.seed)
 
