@@ -148,6 +148,7 @@ class EffectEstimator(BaseEstimator):
             covariates=list(frame.columns),
             reference=self.reference,
         )
+        study.check_two_arms("the estimator")
         options = self.get_params(deep=False)
         del options["reference"]
         self.fit_ = fit(study, **options)

@@ -13,6 +13,7 @@ DRAW: Final = "draw"
 UNIT: Final = "unit"
 ARM: Final = "arm"
 MEDIATOR_ARM: Final = "mediator_arm"
+CONTRAST: Final = "contrast"
 SUBGROUP: Final = "subgroup"
 CLASS: Final = "class"
 SAMPLE: Final = (CHAIN, DRAW)
@@ -23,6 +24,7 @@ DIMS: Final[dict[str, str]] = {
     UNIT: "row of the study frame; its coordinate is the index of the frame, as one plain label",
     ARM: "level of the treatment that the unit is given; the reference arm comes first",
     MEDIATOR_ARM: "level of the treatment under which the mediator takes its value",
+    CONTRAST: "pair of arms whose difference an effect is, where a study has more than two",
     SUBGROUP: "observed group of units found by the M-learner, ordered by its mean effect",
     CLASS: "class of a mixture of treatment effects, ordered by its effect",
 }

@@ -21,7 +21,7 @@
 # | effects | densities, distribution, caterpillar, modifier importance, modifier |
 # | subgroups | subgroup forest, profile tree, membership, co-clustering |
 # | whether the arms can be compared | overlap, love plot, weights |
-# | who to treat | targeting curve, calibration |
+# | who to treat | targeting curve, calibration, best arms |
 # | whether to believe it | left-out predictions, tipping, rho |
 # | mixtures of classes | agreement, identifiability |
 
@@ -326,6 +326,20 @@ plots.plot_targeting_curve(
     toc.curve_summary(**INTERVAL),
     ylabel="effect among those treated, less that of all (points)",
     title="TOC: who is treated first gains more",
+)
+
+# %% [markdown]
+# ### Best arms
+#
+# `plot_best_arms`: of several arms the probability of each to be the best, one column per person. A
+# column of one colour up to the top is somebody for whom the choice is clear; mixed columns are
+# people for whom it is open, and `hte.best_arms` says how much a wrong choice would cost.
+
+# %%
+doses = xr.concat([0 * effects["te"], effects["te"], 0.6 * effects["te"] + 1.0], "arm")
+doses = doses.assign_coords(arm=["no exercise", "daily", "twice a week"]).drop_attrs()
+plots.plot_best_arms(
+    hte.probability_best(doses, better="higher"), title="Which dose is best, and how sure"
 )
 
 # %% [markdown]

@@ -258,10 +258,14 @@ def test_models_lists_the_shipped_studies(capsys):
     [
         ('title = "', 'titel = "', "unknown key in [trial] 'titel'. Did you mean 'title'?"),
         ('outcome = "y"', 'outcome = "yy"', "unknown column 'yy'. Did you mean 'y'?"),
-        ('treatment = "treat"', 'treatment = "count"', "must have exactly two levels, got 120"),
-        ('treatment = "treat"', 'treatment = "one"', "must have exactly two levels, got 1"),
+        (
+            'treatment = "treat"',
+            'treatment = "count"',
+            "must have two to 12 levels, the arms, got 120",
+        ),
+        ('treatment = "treat"', 'treatment = "one"', "must have two to 12 levels, the arms, got 1"),
         ('"x2", "site"', '"x2", "site", "one"', "constant column: one"),
-        ('outcome = "y"', 'outcome = "gap"', "missing values in gap (1)"),
+        ('treatment = "treat"', 'treatment = "gap"', "missing values in gap (1)"),
         ('outcome = "y"', 'outcome = "endless"', "infinite values in endless (1)"),
         ('outcome = "y"', 'outcome = "word"', "outcome 'word' must be numeric"),
         ("[outcome]", '[outcome]\nfamily = "bernoulli"', "holds only 0 and 1"),

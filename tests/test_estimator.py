@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import bayes_hte as hte
 from bayes_hte import estimator as module
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.estimator import EffectEstimator
 from tests.shared_fits import SIZE
 
@@ -225,7 +225,7 @@ def test_values_that_cannot_be_encoded_are_refused(estimator, data):
         (np.arange(79.0), None, "X has 80 rows, and outcome 79 values"),
         (np.ones((80, 2)), None, r"outcome must have one value per row, got shape \(80, 2\)"),
         (None, None, r"outcome must have one value per row, got shape \(\)"),
-        (np.arange(80.0), np.arange(80) % 3, "exactly two levels, got 3"),
+        (np.arange(80.0), np.arange(80.0), "two to 12 levels, the arms, got 80"),
         (np.full(80, np.nan), None, "all values of outcome 'outcome' are missing"),
     ],
 )
@@ -233,6 +233,11 @@ def test_an_outcome_or_treatment_that_does_not_suit_is_refused(fake, data, y, tr
     arms = data[2].to_numpy() if treatment is None else treatment
     with pytest.raises(DataError, match=said):
         EffectEstimator().fit(data[0].reset_index(drop=True), y, treatment=arms)
+
+
+def test_more_than_two_arms_are_refused(fake, data):
+    with pytest.raises(UnsupportedError, match="the estimator needs two arms, and this study has"):
+        EffectEstimator().fit(data[0], np.arange(80.0), treatment=np.arange(80) % 3)
 
 
 def test_a_role_whose_name_is_taken_is_refused(fake, data):
@@ -253,7 +258,8 @@ def test_options_are_those_of_fit_with_its_defaults():
     of_fit = {
         name: parameter.default
         for name, parameter in inspect.signature(hte.fit).parameters.items()
-        if name not in ("study", "mediator_family")
+        # The estimator has two arms, which need no order.
+        if name not in ("study", "mediator_family", "ordered")
     }
     assert EffectEstimator().get_params() == {**of_fit, "reference": None}
 

@@ -45,6 +45,7 @@ def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
         Fails on a near-positivity violation, or if the arms differ by a standard deviation or more
         in a covariate; the text names the broken rules and the covariates.
     """
+    study.check_two_arms("a judgement of overlap")
     treatment = study.roles.treatment
     frame = with_columns(study.filled_frame(), {treatment: study.arm_index()})
     score = propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST).to_numpy()

@@ -243,6 +243,7 @@ def calibrate_subgroups(
 def _check_request(study: object, effect: str, estimator: str, plan: object) -> None:
     if not isinstance(study, Study):
         raise SpecError(f"study must be a Study, got {type(study).__name__}; of a fit, fit.study.")
+    study.check_two_arms("the null distribution of subgroups")
     if effect not in get_args(EffectName):
         raise unknown_name("effect", effect, get_args(EffectName))
     if estimator not in get_args(Estimator):

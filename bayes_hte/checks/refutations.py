@@ -158,6 +158,7 @@ def refute(
         subset_share=subset_share,
         n_jobs=n_jobs,
     )
+    fit.study.check_two_arms("a refutation")
     refit, study = _resolve(estimator, fit), fit.study
     alterations: dict[str, Alter] = {
         PLACEBO: with_placebo_treatment,

@@ -19,7 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
-from bayes_hte.names import SAMPLE, UNIT
+from bayes_hte.names import CONTRAST, SAMPLE, UNIT
 
 if TYPE_CHECKING:
     from bayes_hte.checks.subject import Subject
@@ -46,7 +46,7 @@ def sampling_health(
 
     Parameters
     ----------
-    effects : Dataset, dims (chain, draw, unit)
+    effects : Dataset, dims (chain, draw, unit[, contrast])
         Unit-level effects.
     stats : mapping of str to Dataset
         Sampler statistics by component, dims (chain, draw).
@@ -55,6 +55,7 @@ def sampling_health(
     -------
     average, individual, divergences : CheckResult
     """
+    effects = _by_name(effects)
     return (
         average_effects(effects.mean(UNIT, skipna=False)),
         individual_effects(effects.isel({UNIT: panel(effects.sizes[UNIT])})),
@@ -152,6 +153,19 @@ def divergences(stats: Mapping[str, xr.Dataset]) -> CheckResult:
     if total:
         text += " NUTS could not explore the posterior there: use tighter priors, or tune longer."
     return CheckResult(f"{NAME}: divergences", total == 0, table, text)
+
+
+def _by_name(effects: xr.Dataset) -> xr.Dataset:
+    """Return each contrast of an effect, if there are several, as a variable."""
+    if CONTRAST not in effects.dims:
+        return effects
+    return xr.Dataset(
+        {
+            f"{name}, {contrast}": effects[name].isel({CONTRAST: i}, drop=True)
+            for name in effects.data_vars
+            for i, contrast in enumerate(effects[CONTRAST].to_numpy())
+        }
+    )
 
 
 def _diagnostics(draws: xr.Dataset) -> pd.DataFrame:

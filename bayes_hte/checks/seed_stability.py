@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -95,9 +95,12 @@ def seed_stability(
     check_n_jobs(n_jobs)
     numbers = [number_of(child) for child in children(fit.seed, seeds)]
     size = {"draws": draws, "tune": tune, "chains": chains}
+    # Two arms of a fit of more are compared with the same two arms of such fits.
+    whole = fit.whole or fit
+    pair = None if fit.whole is None else fit.study.arms
     try:
         cates = Parallel(n_jobs=n_jobs)(
-            delayed(_refitted_cate)(fit.study, fit.plan, number, size) for number in numbers
+            delayed(_refitted_cate)(whole.study, fit.plan, number, size, pair) for number in numbers
         )
     except BayesHTEError as error:
         return not_judged(NAME, error)
@@ -157,8 +160,11 @@ def compare_seeds(cates: Mapping[int, xr.DataArray]) -> CheckResult:
     return _judged(table)
 
 
-def _refitted_cate(study: Study, plan: Plan, seed: int, size: Mapping[str, int]) -> xr.DataArray:
-    return refit_plan(study, plan, seed=seed, **size).cate()
+def _refitted_cate(
+    study: Study, plan: Plan, seed: int, size: Mapping[str, int], arms: tuple[Any, ...] | None
+) -> xr.DataArray:
+    refitted = refit_plan(study, plan, seed=seed, **size)
+    return refitted.cate() if arms is None else refitted.two_arms(arms[1], arms[0]).cate()
 
 
 def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:

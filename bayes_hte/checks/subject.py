@@ -68,6 +68,9 @@ class Subject:
     refutations: Mapping[str, Any] | None = None
     other_seeds: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        self.fit.study.check_two_arms("a check")
+
     @property
     def study(self) -> Study:
         """The fitted study."""

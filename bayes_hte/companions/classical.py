@@ -66,6 +66,7 @@ def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generato
     -------
     Classical
     """
+    study.check_two_arms("a classical estimate")
     propensity, study = propensity.isel({UNIT: study.known_outcome()}), study.with_outcome()
     roles, arm = study.roles, study.arm_index()
     frame = with_columns(study.filled_frame(), {roles.treatment: arm})

@@ -57,6 +57,7 @@ def build_effect(
     imputations: Imputations,
     *,
     surface: str,
+    role: str = "effect",
     priors: Iterable[PriorSpec] = (),
     known: np.ndarray | None = None,
 ) -> Component:
@@ -65,11 +66,13 @@ def build_effect(
     Parameters
     ----------
     design : Design
-        Rows of the study.
+        Rows of the study; of more than two arms those of one arm and the reference.
     imputations : Imputations
         From :func:`imputed_effects`.
     surface : str
         Form of the functions.
+    role : str
+        Name of the model; with more than two arms there is one for each arm but the reference.
     priors : iterable of PriorSpec
         Declared changes of the default priors.
     known : ndarray of bool, shape (unit,), optional
@@ -80,7 +83,7 @@ def build_effect(
     Component
     """
     return build_component(
-        "effect",
+        role,
         imputations.table.mean(axis=0),
         design=design,
         family=get_family("gaussian"),

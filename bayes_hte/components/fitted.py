@@ -48,6 +48,8 @@ class FittedComponent:
     at_units : mapping of str to ndarray
         Values of forest terms at the rows of the study as the sampler left them,
         shape (chain, draw, unit); empty after loading (they are predicted again then).
+    learned : Design or None
+        The rows that the functions were learned on, where `design` holds some of them only.
     """
 
     role: str
@@ -62,6 +64,7 @@ class FittedComponent:
     stats: xr.Dataset
     trees: Mapping[str, xr.Dataset]
     at_units: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    learned: Design | None = None
 
     @classmethod
     def of(
@@ -113,7 +116,8 @@ class FittedComponent:
         """Evaluate one term's function at rows, shape (chain, draw, row)."""
         if not is_forest(self.surface, term):
             surface, name = surface_of(self.surface, term), variable_name(self.role, term)
-            return surface.predict(self.posterior, name, term, self.design, design)
+            learned = self.learned or self.design
+            return surface.predict(self.posterior, name, term, learned, design)
         if design is self.design and term.name in self.at_units:
             return self.at_units[term.name]
         return predict_forest(self.trees[term.name], term, design)
@@ -121,13 +125,13 @@ class FittedComponent:
     def linear_predictor(
         self, design: Design | None = None, *, expected: np.ndarray | None = None
     ) -> LinearPredictor:
-        """Return the linear predictor under both arms.
+        """Return the linear predictor under each arm.
 
         Parameters
         ----------
         design : Design, optional
             Rows to predict; default the rows of the study.
-        expected : ndarray, shape (row, 2), optional
+        expected : ndarray, shape (row, arm), optional
             Expected mediator of the rows under each arm; needed if the component sees a mediator.
 
         Returns
@@ -135,7 +139,8 @@ class FittedComponent:
         LinearPredictor
         """
         design = self.design if design is None else design
-        shape = (self.posterior.sizes[CHAIN], self.posterior.sizes[DRAW], design.n_rows, 2)
+        n_arms = self.design.n_arms
+        shape = (self.posterior.sizes[CHAIN], self.posterior.sizes[DRAW], design.n_rows, n_arms)
         base, slope = np.full(shape, self.offset), np.zeros(shape)
         if self.clustered:
             base += predict_clusters(self.posterior, self.role, design)[..., None]
@@ -174,17 +179,40 @@ class FittedComponent:
             at_units={name: values[rows, draws] for name, values in self.at_units.items()},
         )
 
+    def of_arms(self, arms: tuple[int, int]) -> FittedComponent:
+        """Return the component with two of its arms, and the rows of the study in them.
+
+        Parameters
+        ----------
+        arms : (int, int)
+            The arms by their numbers, the reference first; they become 0 and 1.
+
+        Returns
+        -------
+        FittedComponent
+            With the same draws.
+        """
+        rows = np.flatnonzero(np.isin(self.design.arm, arms))
+        return replace(
+            self,
+            terms=tuple(term.of_arms(arms) for term in self.terms if any(map(term.acts_in, arms))),
+            design=self.design.among(arms),
+            at_units={name: values[:, :, rows] for name, values in self.at_units.items()},
+            learned=self.learned or self.design,
+        )
+
     def _by_arm(self, term: Term, design: Design) -> list[tuple[int, np.ndarray]]:
         """Return (arm, function) for each arm the term acts in."""
+        arms = range(self.design.n_arms)
         if term.features == "covariates+arm":
-            return [(arm, self.function(term, design.under(arm))) for arm in (0, 1)]
+            return [(arm, self.function(term, design.under(arm))) for arm in arms]
         function = self.function(term, design)
         if term.group is not None:
             function = function * design.member(term.group)
-        return [(arm, function) for arm in (0, 1) if term.acts_in(arm)]
+        return [(arm, function) for arm in arms if term.acts_in(arm)]
 
     def _expected(self, term: Term, expected: np.ndarray | None) -> np.ndarray:
-        """Return the expected mediator, centred as it was in the fit, shape (row, 2)."""
+        """Return the expected mediator, centred as it was in the fit, shape (row, arm)."""
         if expected is None:
             raise DataError(f"term {term.name!r} needs the expected mediator under each arm.")
         return expected - self.design.expected_by_arm

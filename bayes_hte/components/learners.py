@@ -3,13 +3,20 @@
 ========================  ==========================================================================
 hierarchical (default)    shared g(x) plus a more strongly shrunk deviation h_t(x) for each arm;
                           symmetric in the arms
-prognostic_effect         shared g(x) plus an effect tau(x) in the non-reference arm
+prognostic_effect         shared g(x) plus an effect tau_t(x) in each non-reference arm
 t                         one function for each arm, nothing shared (T-learner)
 s                         one function of covariates and arm (S-learner)
 x                         as t, then a model of the imputed effects themselves (X-learner);
                           see :mod:`bayes_hte.components.effect`
 homogeneous               shared g(x) plus a constant effect: the model of no heterogeneity
 ========================  ==========================================================================
+
+A study has two or more arms. What each arm has (a mean, a deviation, a slope of the mediator) has
+one prior scale for all arms, so that arms learn what to share from the same rule, and no arm but
+the reference of prognostic_effect is special. s sees several arms as a category; x has one second
+stage for each arm and the reference. Of ordered arms (doses) each has, in place of a mean and a
+deviation of its own, a step from the arm before it: arms follow a random walk, so that neighbours
+are shrunk together, and arms k steps apart may differ by the square root of k as much.
 
 All but s have a mean for each arm, so that an effect is shrunk towards the average effect and not
 towards zero. With a mediator each learner adds, in the same pattern, slopes of the mediator minus
@@ -45,60 +52,80 @@ from bayes_hte.errors import UnsupportedError, unknown_name
 from bayes_hte.study.design import Design
 from bayes_hte.surfaces.terms import GP, Term
 
-ARMS = (0, 1)
-# Parts that are the same for all units have terms of their own, so that deviations can shrink to 0.
-ARM_MEANS = tuple(Term(f"mean_{a}", "arm_mean", "none", arm=a) for a in ARMS)
+# Arms of a study that says nothing else.
+TWO = 2
 MEAN_SLOPE = Term("mediator", "mediator", "none", on_mediator=True)
 # The shared part may use the estimated propensity (against regularisation-induced confounding).
 SHARED = Term("shared", "shared", "covariates+propensity", constant=False)
 SLOPE = Term("mediator_modified", "mediator_modified", on_mediator=True, constant=False)
 EXPECTED = Term("expected_mediator", "expected_mediator", "none", on_expected=True)
-# Second stage of the X-learner: the effect as learned in each arm.
-EFFECT_TERMS = (*ARM_MEANS, *(Term(f"arm_{a}", "effect", arm=a, constant=False) for a in ARMS))
 
 
-def _hierarchical(mediated: bool) -> tuple[Term, ...]:
-    deviations = (Term(f"arm_{a}", "arm", arm=a, constant=False) for a in ARMS)
-    terms = (*ARM_MEANS, SHARED, *deviations)
+def numbered(name: str, arm: int) -> str:
+    """Name of what each arm but the reference has: that of the first has no number."""
+    return name if arm == 1 else f"{name}_{arm}"
+
+
+def _means(arms: int) -> tuple[Term, ...]:
+    """A mean for each arm, apart, so that deviations can shrink to 0."""
+    return tuple(Term(f"mean_{a}", "arm_mean", "none", arm=a) for a in range(arms))
+
+
+# Second stage of the X-learner: the effect as learned in each of two arms.
+EFFECT_TERMS = (
+    *_means(TWO),
+    *(Term(f"arm_{a}", "effect", arm=a, constant=False) for a in range(TWO)),
+)
+
+
+def _hierarchical(mediated: bool, arms: int = TWO) -> tuple[Term, ...]:
+    deviations = (Term(f"arm_{a}", "arm", arm=a, constant=False) for a in range(arms))
+    terms = (*_means(arms), SHARED, *deviations)
     if not mediated:
         return terms
     slopes = (
         Term(f"mediator_arm_{a}", "mediator_arm", arm=a, on_mediator=True, constant=False)
-        for a in ARMS
+        for a in range(arms)
     )
     return (*terms, EXPECTED, MEAN_SLOPE, SLOPE, *slopes)
 
 
-def _prognostic_effect(mediated: bool) -> tuple[Term, ...]:
-    terms = (*ARM_MEANS, SHARED, Term("effect", "effect", arm=1, constant=False))
+def _prognostic_effect(mediated: bool, arms: int = TWO) -> tuple[Term, ...]:
+    others = range(1, arms)
+    effects = (Term(numbered("effect", a), "effect", arm=a, constant=False) for a in others)
+    terms = (*_means(arms), SHARED, *effects)
     if not mediated:
         return terms
-    differing = Term("mediator_effect", "mediator_arm", arm=1, on_mediator=True)
-    return (*terms, EXPECTED, MEAN_SLOPE, SLOPE, differing)
+    differing = (
+        Term(numbered("mediator_effect", a), "mediator_arm", arm=a, on_mediator=True)
+        for a in others
+    )
+    return (*terms, EXPECTED, MEAN_SLOPE, SLOPE, *differing)
 
 
-def _t(mediated: bool) -> tuple[Term, ...]:
-    own = (Term(f"arm_{a}", "shared", arm=a, constant=False) for a in ARMS)
-    terms = (*ARM_MEANS, *own)
+def _t(mediated: bool, arms: int = TWO) -> tuple[Term, ...]:
+    each = range(arms)
+    own = (Term(f"arm_{a}", "shared", arm=a, constant=False) for a in each)
+    terms = (*_means(arms), *own)
     if not mediated:
         return terms
-    expected = (replace(EXPECTED, name=f"{EXPECTED.name}_{a}", arm=a) for a in ARMS)
-    slopes = (Term(f"mediator_mean_{a}", "mediator", "none", arm=a, on_mediator=True) for a in ARMS)
+    expected = (replace(EXPECTED, name=f"{EXPECTED.name}_{a}", arm=a) for a in each)
+    slopes = (Term(f"mediator_mean_{a}", "mediator", "none", arm=a, on_mediator=True) for a in each)
     varying = (
         Term(f"mediator_arm_{a}", "mediator_modified", arm=a, on_mediator=True, constant=False)
-        for a in ARMS
+        for a in each
     )
     return (*terms, *expected, *slopes, *varying)
 
 
-def _s(mediated: bool) -> tuple[Term, ...]:
+def _s(mediated: bool, arms: int = TWO) -> tuple[Term, ...]:
     terms = (Term("shared", "shared", "covariates+arm"),)
     slope = Term("mediator", "mediator", "covariates+arm", on_mediator=True)
     return (*terms, EXPECTED, slope) if mediated else terms
 
 
-def _homogeneous(mediated: bool) -> tuple[Term, ...]:
-    terms = (*ARM_MEANS, SHARED)
+def _homogeneous(mediated: bool, arms: int = TWO) -> tuple[Term, ...]:
+    terms = (*_means(arms), SHARED)
     return (*terms, EXPECTED, MEAN_SLOPE) if mediated else terms
 
 
@@ -108,8 +135,9 @@ class Learner:
 
     Attributes
     ----------
-    terms : callable (bool) -> tuple of Term
-        Terms of its linear predictor, given whether the component sees the mediator.
+    terms : callable (bool, int) -> tuple of Term
+        Terms of its linear predictor, given whether the component sees the mediator, and the number
+        of arms (two unless it is given).
     has_means : bool
         Whether the levels of a covariate can have means of their own.
     varies : bool
@@ -119,7 +147,7 @@ class Learner:
         learner whose effect is the difference of the potential outcomes.
     """
 
-    terms: Callable[[bool], tuple[Term, ...]]
+    terms: Callable[..., tuple[Term, ...]]
     has_means: bool = True
     varies: bool = True
     first_stage: str | None = None
@@ -138,6 +166,10 @@ LEARNERS: dict[str, Learner] = {
     "x": Learner(_t, has_means=False, first_stage="t"),
     "homogeneous": Learner(_homogeneous, varies=False),
 }
+
+
+# Learners whose arms share a function, so that steps between neighbours can be shrunk.
+ORDERED = ("hierarchical", "prognostic_effect", "homogeneous")
 
 
 def get_learner(name: str) -> Learner:
@@ -160,6 +192,8 @@ def learner_terms(
     means_by: str | None = None,
     levels: tuple[str, ...] = (),
     trends: bool = True,
+    arms: int = TWO,
+    ordered: bool = False,
 ) -> tuple[Term, ...]:
     """Return the terms of a learner.
 
@@ -176,6 +210,10 @@ def learner_terms(
         Its levels, as text.
     trends : bool, default True
         Whether each level has a linear trend in each arm, too, if the learner lets effects vary.
+    arms : int, default 2
+        Arms of the study.
+    ordered : bool, default False
+        Whether the arms are in an order, such as doses, in which neighbours are alike.
 
     Returns
     -------
@@ -186,10 +224,12 @@ def learner_terms(
     SpecError
         If the learner is unknown.
     UnsupportedError
-        If it has no means that could differ between levels.
+        If it has no means that could differ between levels, or no steps between ordered arms.
     """
     found = get_learner(learner)
-    terms = found.terms(mediated)
+    terms = found.terms(mediated, arms)
+    if ordered:
+        terms = _steps(learner, terms)
     if means_by is None:
         return terms
     if not any(term.kind == "arm_mean" for term in terms):
@@ -199,18 +239,42 @@ def learner_terms(
         )
     own = tuple(own for term in terms for own in _by_level(term, means_by, levels))
     # A trend of its own in each arm would make effects differ.
-    return (*own, *_trends(means_by, levels)) if trends and found.varies else own
+    return (*own, *_trends(means_by, levels, arms)) if trends and found.varies else own
 
 
 def design_terms(
-    design: Design, *, learner: str, surface: str, mediated: bool, means_by: str | None
+    design: Design,
+    *,
+    learner: str,
+    surface: str,
+    mediated: bool,
+    means_by: str | None,
+    ordered: bool = False,
 ) -> tuple[Term, ...]:
     """Return the terms of a component for the rows of a study; see :func:`learner_terms`."""
     levels = () if means_by is None else design.levels(means_by)
     # Trends on Gaussian processes would be further processes to integrate out.
     return learner_terms(
-        learner, mediated=mediated, means_by=means_by, levels=levels, trends=surface != GP
+        learner,
+        mediated=mediated,
+        means_by=means_by,
+        levels=levels,
+        trends=surface != GP,
+        arms=design.n_arms,
+        ordered=ordered,
     )
+
+
+def _steps(learner: str, terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """Return what each arm adds to the arm before it, in place of what it has of its own."""
+    if learner not in ORDERED:
+        raise UnsupportedError(
+            f"learner {learner!r} has no steps between ordered arms; use one of "
+            f"{', '.join(map(repr, ORDERED))}, or ordered=False."
+        )
+    # What the first arm has is in all arms; a deviation of its own would double the shared part.
+    kept = (t for t in terms if t.arm != 0 or t.kind == "arm_mean")
+    return tuple(t if t.arm is None else replace(t, onwards=True) for t in kept)
 
 
 def _by_level(term: Term, column: str, levels: tuple[str, ...]) -> tuple[Term, ...]:
@@ -223,10 +287,10 @@ def _by_level(term: Term, column: str, levels: tuple[str, ...]) -> tuple[Term, .
     )
 
 
-def _trends(column: str, levels: tuple[str, ...]) -> tuple[Term, ...]:
+def _trends(column: str, levels: tuple[str, ...], arms: int) -> tuple[Term, ...]:
     """Return a linear trend for each arm and level."""
     return tuple(
         Term(f"trend_{arm}_{i}", "trend", arm=arm, group=(column, level), constant=False)
-        for arm in ARMS
+        for arm in range(arms)
         for i, level in enumerate(levels)
     )

@@ -21,6 +21,7 @@ def build_mediator(
     surface: str = "forest",
     learner: str = "hierarchical",
     means_by: str | None = None,
+    ordered: bool = False,
     priors: Iterable[PriorSpec] = (),
 ) -> Component:
     """Build the PyMC model of the mediator.
@@ -29,7 +30,7 @@ def build_mediator(
     ----------
     study : Study
         A study with a mediator.
-    design, family, surface, learner, means_by, priors
+    design, family, surface, learner, means_by, ordered, priors
         As in :func:`bayes_hte.components.outcome.build_outcome`.
 
     Returns
@@ -48,7 +49,12 @@ def build_mediator(
         family=get_family(family),
         surface=surface,
         terms=design_terms(
-            design, learner=learner, surface=surface, mediated=False, means_by=means_by
+            design,
+            learner=learner,
+            surface=surface,
+            ordered=ordered,
+            mediated=False,
+            means_by=means_by,
         ),
         priors=term_priors("mediator", priors),
         clustered=True,

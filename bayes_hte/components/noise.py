@@ -3,11 +3,12 @@
 ===========  =======================================================================================
 constant     one scale for all units
 by_arm       a scale for each arm
-varying      ``log sigma_i = log sigma + g_0 arm_i + z_i' g``, z the standardised covariates
+varying      ``log sigma_i = log sigma + g_arm + z_i' g``, z the standardised covariates
 ===========  =======================================================================================
 
-with ``g_0 ~ Normal(0, 0.5)`` and ``g ~ Normal(0, 0.25)``: one standard deviation of a covariate
-changes the noise by less than half or double.
+with ``g_arm ~ Normal(0, 0.5)`` for each arm but the reference, where it is 0, and
+``g ~ Normal(0, 0.25)``: one standard deviation of a covariate changes the noise by less than half
+or double.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import xarray as xr
 
 from bayes_hte.components.families import Family
 from bayes_hte.errors import UnsupportedError, unknown_name
-from bayes_hte.study.design import ARM_COLUMN, Design
+from bayes_hte.study.design import ARM_COLUMN, Design, is_arm_feature
 
 NOISE_MODELS = ("constant", "by_arm", "varying")
 ARM_SD, COVARIATE_SD = 0.5, 0.25
@@ -102,13 +103,17 @@ def noise_at(
     if noise == "constant":
         return values
     slopes = posterior[f"{role}_log_spread"].to_numpy()
-    spread = np.exp(slopes @ spread_columns(design, noise).to_numpy().T)
+    # Of a study of more arms a design may hold two, so the slopes say how many there were.
+    others = 0 if noise == "by_arm" else design.standardized("covariates").shape[1]
+    columns = spread_columns(design, noise, n_arms=1 + slopes.shape[-1] - others)
+    spread = np.exp(slopes @ columns.to_numpy().T)
     return values | {"sigma": values["sigma"] * spread}
 
 
 def slope_sd(columns: pd.DataFrame) -> np.ndarray:
     """Return the prior standard deviation of the slope of each column, shape (feature,)."""
-    return np.where(columns.columns == ARM_COLUMN, ARM_SD, COVARIATE_SD)
+    of_arm = [is_arm_feature(name) for name in columns.columns]
+    return np.where(of_arm, ARM_SD, COVARIATE_SD)
 
 
 def noise_of(noise: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -128,9 +133,28 @@ def noise_of(noise: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.
     return {k: v if v.shape[-1] == 1 else v[..., rows] for k, v in noise.items()}
 
 
-def spread_columns(design: Design, noise: str) -> pd.DataFrame:
-    """Return the columns of the log of the scale, shape (row, feature); not of constant noise."""
-    arm = pd.DataFrame({ARM_COLUMN: design.arm.astype(np.float64)}, index=design.units)
+def spread_columns(design: Design, noise: str, *, n_arms: int | None = None) -> pd.DataFrame:
+    """Return the columns of the log of the scale; not of constant noise.
+
+    Parameters
+    ----------
+    design : Design
+        The rows.
+    noise : {"by_arm", "varying"}
+        See the module.
+    n_arms : int, optional
+        Arms that the noise was learned in; default those of the rows.
+
+    Returns
+    -------
+    DataFrame, shape (row, feature)
+        Indicators of the arms but the reference, and perhaps standardised covariates.
+    """
+    n_arms, arm = n_arms or design.n_arms, design.arm_codes
+    # Two arms are one column with the name of the arm, which saved fits rely on.
+    names = [ARM_COLUMN] if n_arms == 2 else [f"{ARM_COLUMN}={a}" for a in range(1, n_arms)]
+    indicators = {name: (arm == a).astype(np.float64) for a, name in enumerate(names, start=1)}
+    by_arm = pd.DataFrame(indicators, index=design.units)
     if noise == "by_arm":
-        return arm
-    return pd.concat([arm, design.standardized("covariates")], axis=1)
+        return by_arm
+    return pd.concat([by_arm, design.standardized("covariates")], axis=1)

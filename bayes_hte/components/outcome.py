@@ -22,6 +22,7 @@ def build_outcome(
     learner: str = "hierarchical",
     noise: str = "constant",
     means_by: str | None = None,
+    ordered: bool = False,
     priors: Iterable[PriorSpec] = (),
 ) -> Component:
     """Build the PyMC model of the outcome.
@@ -44,6 +45,9 @@ def build_outcome(
     means_by : str, optional
         A covariate whose levels have means of their own; see
         :func:`bayes_hte.components.learners.learner_terms`.
+    ordered : bool, default False
+        Whether neighbouring arms are shrunk together; see
+        :func:`bayes_hte.components.learners.learner_terms`.
     priors : iterable of PriorSpec
         Declared changes of the default priors.
 
@@ -59,7 +63,12 @@ def build_outcome(
         family=get_family(family),
         surface=surface,
         terms=design_terms(
-            design, learner=learner, surface=surface, mediated=mediated, means_by=means_by
+            design,
+            learner=learner,
+            surface=surface,
+            ordered=ordered,
+            mediated=mediated,
+            means_by=means_by,
         ),
         priors=term_priors("outcome", priors),
         mediator=study.mediator() if mediated else None,

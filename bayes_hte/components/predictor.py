@@ -12,7 +12,7 @@ from bayes_hte.errors import DataError
 
 @dataclass(frozen=True)
 class LinearPredictor:
-    """Draws of a linear predictor under both arms, affine in the mediator.
+    """Draws of a linear predictor under each arm, affine in the mediator.
 
     Under arm t and mediator value m it is ``base[t] + slope[t] (m - expected[t])``, with `expected`
     the mediator expected under that arm.

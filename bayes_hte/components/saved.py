@@ -6,19 +6,21 @@ import dataclasses
 import json
 from io import StringIO
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.numbered import kind_and_arm, rows_of_role
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.errors import SavedResultError
-from bayes_hte.study.design import EXPECTED_COLUMN, PROPENSITY_COLUMN, Design
+from bayes_hte.study.design import EXPECTED_COLUMN, Design
 from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.study import Study
 from bayes_hte.surfaces.terms import Term
 
-# Arguments of `Design.learn` next to the study, and the columns that keep them.
-ESTIMATED = {"propensity": PROPENSITY_COLUMN, "expected_mediator": EXPECTED_COLUMN}
+# Arguments of `Design.learn` next to the study.
+ESTIMATED = ("propensity", "expected_mediator")
 
 
 def to_tree(component: FittedComponent | StackedComponent) -> xr.DataTree:
@@ -62,10 +64,14 @@ def _fitted_tree(component: FittedComponent) -> xr.DataTree:
         "/sample_stats": component.stats,
         **{f"/trees/{name}": trees for name, trees in component.trees.items()},
     }
+    kept = {
+        "propensity": design.propensity,
+        "expected_mediator": design.frame.get(EXPECTED_COLUMN),
+    }
     estimated = {
-        name: ("unit", design.frame[column].to_numpy())
-        for name, column in ESTIMATED.items()
-        if column in design.frame
+        name: (("unit", "other_arm")[: np.ndim(values)], np.asarray(values))
+        for name, values in kept.items()
+        if values is not None
     }
     if estimated:
         groups["/design"] = xr.Dataset(estimated)
@@ -107,7 +113,7 @@ def _fitted_from(tree: xr.DataTree, study: Study) -> FittedComponent:
         raise SavedResultError("this is not a saved component; run the study again.") from error
     kept = tree["design"].to_dataset() if "design" in tree else {}
     estimated = {name: kept[name].to_numpy() for name in ESTIMATED if name in kept}
-    learned = Design.learn(study, **estimated)
+    learned = _rows(state["role"], study, estimated)
     trees = (
         {name: node.to_dataset() for name, node in tree["trees"].children.items()}
         if ("trees" in tree)
@@ -126,6 +132,14 @@ def _fitted_from(tree: xr.DataTree, study: Study) -> FittedComponent:
         stats=tree["sample_stats"].to_dataset(),
         trees=trees,
     )
+
+
+def _rows(role: str, study: Study, estimated: dict[str, np.ndarray]) -> Design:
+    """Return the rows that a component was fitted to."""
+    if len(study.arms) == 2 or kind_and_arm(role)[1] == 0:
+        return Design.learn(study, **estimated)
+    rows = rows_of_role(role, Design.learn(study))
+    return rows.with_propensity(estimated["propensity"]) if "propensity" in estimated else rows
 
 
 def _term(saved: dict) -> Term:

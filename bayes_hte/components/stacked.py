@@ -108,6 +108,11 @@ class StackedComponent:
         base = self.linear_predictor(design).base
         return base.copy(data=self.family.inverse_link(base.to_numpy()))
 
+    def of_arms(self, arms: tuple[int, int]) -> StackedComponent:
+        """Return every candidate with two of its arms; see `FittedComponent.of_arms`."""
+        candidates = {label: c.of_arms(arms) for label, c in self.candidates.items()}
+        return StackedComponent(candidates, self.table)
+
     def _assignment(self) -> np.ndarray:
         """Candidate of each draw, shape (draw,), spread evenly through the chain."""
         return spread_evenly(self.weights.to_numpy(), self.first.posterior.sizes[DRAW])

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.effects.arguments import check_draws
+from bayes_hte.effects.pairs import check_one_contrast
 from bayes_hte.effects.summaries import CiKind, interval, interval_parameters
 from bayes_hte.effects.units import same_labels
 from bayes_hte.errors import DataError
@@ -58,6 +59,7 @@ def compare_effects(
         )
     for name, effect in effects.items():
         check_draws(effect, f"effect of {name!r}", (*SAMPLE, UNIT))
+        check_one_contrast(effect, "a comparison of fits")
     first = next(iter(effects.values()))
     rows = {}
     for name, effect in effects.items():

@@ -17,10 +17,13 @@ Psychological Methods 15, 309-334. doi:10.1037/a0020761
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
 from bayes_hte.effects.docstrings import documented
+from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, EFFECTS, MEDIATOR_ARM, SAMPLE, UNIT
 
@@ -36,11 +39,16 @@ NATURAL: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
 natural_effect = documented(
     {
         "Parameters": """mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
-    Potential outcomes on the response scale, reference arm first.""",
-        "Returns": """DataArray, dims (chain, draw, unit)
+    Potential outcomes on the response scale, reference arm first.
+contrast : (arm, arm), str, optional
+    ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By default
+    the one contrast of two arms; of more, each arm against the reference along ``contrast``.""",
+        "Returns": """DataArray, dims (chain, draw, unit[, contrast])
     In outcome units.""",
         "Raises": """DataError
-    If `mu` has no mediator_arm dimension or breaks the contract.""",
+    If `mu` has no mediator_arm dimension or breaks the contract.
+SpecError
+    If `contrast` names no pair of arms.""",
     }
 )
 
@@ -58,7 +66,7 @@ def check_potential_outcomes(mu: xr.DataArray, *, mediated: bool | None = None) 
     Raises
     ------
     DataError
-        If it is no DataArray, a dimension is missing, there are not two arms, the arm labels
+        If it is no DataArray, a dimension is missing, there are fewer than two arms, the arm labels
         disagree, or a value is not finite.
 
     Examples
@@ -79,43 +87,68 @@ def check_potential_outcomes(mu: xr.DataArray, *, mediated: bool | None = None) 
         )
     if mediated is False and MEDIATOR_ARM in mu.dims:
         raise DataError("potential outcomes must not have a mediator_arm dimension here.")
-    if mu.sizes[ARM] != 2:
-        raise DataError(f"expected two arms, got {mu.sizes[ARM]}.")
+    if mu.sizes[ARM] < 2:
+        raise DataError(f"expected at least two arms, got {mu.sizes[ARM]}.")
     if MEDIATOR_ARM in mu.dims and list(mu[ARM].values) != list(mu[MEDIATOR_ARM].values):
         raise DataError("the levels of arm and mediator_arm differ.")
     if not bool(np.isfinite(mu).all()):
         raise DataError("potential outcomes hold NaN or infinite values.")
 
 
-def _natural(mu: xr.DataArray, name: str) -> xr.DataArray:
+def _natural(mu: xr.DataArray, name: str, contrast: Contrast) -> xr.DataArray:
     """Return the natural effect `name` in every draw and unit."""
     check_potential_outcomes(mu, mediated=True)
-    high, low = (mu.isel({ARM: a, MEDIATOR_ARM: m}, drop=True) for a, m in NATURAL[name])
-    return _labelled(high - low, name, mu)
+
+    def effect(pair: tuple[int, int]) -> xr.DataArray:
+        high, low = (
+            mu.isel({ARM: pair[1 - a], MEDIATOR_ARM: pair[1 - m]}, drop=True)
+            for a, m in NATURAL[name]
+        )
+        return high - low
+
+    return _for_contrasts(mu, name, contrast, effect)
 
 
-def _of_arms(mu: xr.DataArray, name: str) -> xr.DataArray:
+def _of_arms(mu: xr.DataArray, name: str, contrast: Contrast) -> xr.DataArray:
     """Return the difference of the arms, the mediator following the arm or held, as `name`."""
     check_potential_outcomes(mu, mediated=False)
-    return _labelled(mu.isel({ARM: 1}, drop=True) - mu.isel({ARM: 0}, drop=True), name, mu)
+
+    def effect(pair: tuple[int, int]) -> xr.DataArray:
+        return mu.isel({ARM: pair[0]}, drop=True) - mu.isel({ARM: pair[1]}, drop=True)
+
+    return _for_contrasts(mu, name, contrast, effect)
 
 
-def _labelled(effect: xr.DataArray, name: str, mu: xr.DataArray) -> xr.DataArray:
-    arms = mu[ARM].to_numpy()
+def _for_contrasts(
+    mu: xr.DataArray,
+    name: str,
+    contrast: Contrast,
+    effect: Callable[[tuple[int, int]], xr.DataArray],
+) -> xr.DataArray:
+    """Return an effect for the contrasts asked for, along ``contrast`` if there are several."""
+    arms = mu[ARM].to_numpy().tolist()
+    pairs, several = pairs_of(arms, contrast)
+    scale, long_name = mu.attrs.get("scale", "response"), EFFECTS[name][0]
+    parts = [
+        labelled(effect((b, a)), name, contrast_name(arms[b], arms[a]), scale, long_name)
+        for b, a in pairs
+    ]
+    return by_contrast(parts) if several else parts[0]
+
+
+def labelled(
+    effect: xr.DataArray, name: str, contrast: str, scale: str, long_name: str
+) -> xr.DataArray:
+    """Return draws of an effect in double precision, with its name and its contrast."""
     return (
         effect.astype(np.float64)
         .rename(name)
-        .assign_attrs(
-            effect=name,
-            long_name=EFFECTS[name][0],
-            contrast=f"{arms[1]} vs {arms[0]}",
-            scale=mu.attrs.get("scale", "response"),
-        )
+        .assign_attrs(effect=name, long_name=long_name, contrast=contrast, scale=scale)
     )
 
 
 @natural_effect
-def total_natural_indirect(mu: xr.DataArray) -> xr.DataArray:
+def total_natural_indirect(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.DataArray:
     """Total natural indirect effect, mu[1,1] - mu[1,0], for every draw and unit.
 
     This is the individual indirect effect that the M-learner clusters.
@@ -129,11 +162,11 @@ def total_natural_indirect(mu: xr.DataArray) -> xr.DataArray:
     >>> hte.total_natural_indirect(mu).item()
     4.0
     """
-    return _natural(mu, "tnie")
+    return _natural(mu, "tnie", contrast)
 
 
 @natural_effect
-def pure_natural_indirect(mu: xr.DataArray) -> xr.DataArray:
+def pure_natural_indirect(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.DataArray:
     """Pure natural indirect effect, mu[0,1] - mu[0,0], for every draw and unit.
 
     Examples
@@ -145,11 +178,11 @@ def pure_natural_indirect(mu: xr.DataArray) -> xr.DataArray:
     >>> hte.pure_natural_indirect(mu).item()
     1.0
     """
-    return _natural(mu, "pnie")
+    return _natural(mu, "pnie", contrast)
 
 
 @natural_effect
-def pure_natural_direct(mu: xr.DataArray) -> xr.DataArray:
+def pure_natural_direct(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.DataArray:
     """Pure natural direct effect, mu[1,0] - mu[0,0], for every draw and unit.
 
     Examples
@@ -161,11 +194,11 @@ def pure_natural_direct(mu: xr.DataArray) -> xr.DataArray:
     >>> hte.pure_natural_direct(mu).item()
     3.0
     """
-    return _natural(mu, "pnde")
+    return _natural(mu, "pnde", contrast)
 
 
 @natural_effect
-def total_natural_direct(mu: xr.DataArray) -> xr.DataArray:
+def total_natural_direct(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.DataArray:
     """Total natural direct effect, mu[1,1] - mu[0,1], for every draw and unit.
 
     Examples
@@ -177,20 +210,23 @@ def total_natural_direct(mu: xr.DataArray) -> xr.DataArray:
     >>> hte.total_natural_direct(mu).item()
     6.0
     """
-    return _natural(mu, "tnde")
+    return _natural(mu, "tnde", contrast)
 
 
-def total_effect(mu: xr.DataArray) -> xr.DataArray:
+def total_effect(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.DataArray:
     """Total effect of the treatment, for every draw and unit.
 
     Parameters
     ----------
     mu : DataArray, dims (chain, draw, unit, arm[, mediator_arm])
         With a mediator the effect is mu[1,1] - mu[0,0], without one mu[1] - mu[0].
+    contrast : (arm, arm), str, optional
+        ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
+        default the one contrast of two arms; of more, each arm against the reference.
 
     Returns
     -------
-    DataArray, dims (chain, draw, unit)
+    DataArray, dims (chain, draw, unit[, contrast])
         In outcome units; without a mediator named ``cate``.
 
     Raises
@@ -208,10 +244,12 @@ def total_effect(mu: xr.DataArray) -> xr.DataArray:
     7.0
     """
     mediated = MEDIATOR_ARM in getattr(mu, "dims", ())
-    return _natural(mu, "te") if mediated else _of_arms(mu, "cate")
+    if mediated:
+        return _natural(mu, "te", contrast)
+    return _of_arms(mu, "cate", contrast)
 
 
-def cate(mu: xr.DataArray) -> xr.DataArray:
+def cate(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.DataArray:
     """Conditional average treatment effect E[Y(1) - Y(0) | x] for every draw and unit.
 
     Parameters
@@ -219,10 +257,13 @@ def cate(mu: xr.DataArray) -> xr.DataArray:
     mu : DataArray, dims (chain, draw, unit, arm[, mediator_arm])
         Potential outcomes; with a mediator the mediator follows the arm, so this is the total
         effect.
+    contrast : (arm, arm), str, optional
+        ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
+        default the one contrast of two arms; of more, each arm against the reference.
 
     Returns
     -------
-    DataArray, dims (chain, draw, unit)
+    DataArray, dims (chain, draw, unit[, contrast])
         In outcome units.
 
     Raises
@@ -239,7 +280,8 @@ def cate(mu: xr.DataArray) -> xr.DataArray:
     >>> effect.item(), effect.attrs["contrast"]
     (2.0, '1 vs 0')
     """
-    return _labelled(total_effect(mu), "cate", mu)
+    effect = total_effect(mu, contrast=contrast).rename("cate")
+    return effect.assign_attrs(effect="cate", long_name=EFFECTS["cate"][0])
 
 
 def own_mediator(mu: xr.DataArray) -> xr.DataArray:
@@ -270,7 +312,7 @@ def own_mediator(mu: xr.DataArray) -> xr.DataArray:
     return mu.isel({MEDIATOR_ARM: own}).drop_vars(MEDIATOR_ARM, errors="ignore")
 
 
-def controlled_direct_effect(mu: xr.DataArray) -> xr.DataArray:
+def controlled_direct_effect(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.DataArray:
     """Controlled direct effect, from potential outcomes with the mediator held at a value.
 
     Parameters
@@ -278,10 +320,13 @@ def controlled_direct_effect(mu: xr.DataArray) -> xr.DataArray:
     mu : DataArray, dims (chain, draw, unit, arm)
         From ``fit.potential_outcomes(mediator_value=m)``: no ``mediator_arm`` dimension, the
         held value in the attribute ``mediator_value``.
+    contrast : (arm, arm), str, optional
+        ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
+        default the one contrast of two arms; of more, each arm against the reference.
 
     Returns
     -------
-    DataArray, dims (chain, draw, unit)
+    DataArray, dims (chain, draw, unit[, contrast])
         In outcome units, with the held value in its attributes.
 
     Raises
@@ -298,7 +343,7 @@ def controlled_direct_effect(mu: xr.DataArray) -> xr.DataArray:
     >>> effect.item(), effect.attrs["mediator_value"]
     (2.0, 0.5)
     """
-    effect = _of_arms(mu, "cde")
+    effect = _of_arms(mu, "cde", contrast)
     if "mediator_value" not in mu.attrs:
         raise DataError(
             "a controlled direct effect needs the mediator held at a value; use "
@@ -307,17 +352,20 @@ def controlled_direct_effect(mu: xr.DataArray) -> xr.DataArray:
     return effect.assign_attrs(mediator_value=mu.attrs["mediator_value"])
 
 
-def decompose(mu: xr.DataArray) -> xr.Dataset:
+def decompose(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.Dataset:
     """Total effect and both of its decompositions, for every draw and unit.
 
     Parameters
     ----------
     mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
         Potential outcomes.
+    contrast : (arm, arm), str, optional
+        ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
+        default the one contrast of two arms; of more, each arm against the reference.
 
     Returns
     -------
-    Dataset with te, tnie, pnde, pnie, tnde, each of dims (chain, draw, unit)
+    Dataset with te, tnie, pnde, pnie, tnde, each of dims (chain, draw, unit[, contrast])
         TE = TNIE + PNDE = PNIE + TNDE in every draw.
 
     Raises
@@ -334,4 +382,4 @@ def decompose(mu: xr.DataArray) -> xr.Dataset:
     >>> {name: effect.item() for name, effect in hte.decompose(mu).items()}
     {'te': 7.0, 'tnie': 4.0, 'pnde': 3.0, 'pnie': 1.0, 'tnde': 6.0}
     """
-    return xr.Dataset({name: _natural(mu, name) for name in NATURAL})
+    return xr.Dataset({name: _natural(mu, name, contrast) for name in NATURAL})

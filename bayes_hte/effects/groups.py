@@ -13,7 +13,7 @@ import xarray as xr
 from bayes_hte.effects.arguments import check_draws
 from bayes_hte.effects.units import unit_order
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.names import SAMPLE, UNIT
+from bayes_hte.names import CONTRAST, SAMPLE, UNIT
 from bayes_hte.study.kinds import is_numeric, levels_in_use
 
 # More groups than this are no summary, and most of them hold few units.
@@ -57,9 +57,9 @@ def group_average(
         raise DataError(f"groups: {int(pd.isna(labels).sum())} units have no label.")
     keys = xr.DataArray(labels, dims=UNIT, name="group")
     # All other coordinates go: levels of one index together, and any that is called "group".
-    others = [name for name in effect.coords if name not in SAMPLE]
+    others = [name for name in effect.coords if name not in (*SAMPLE, CONTRAST)]
     grouped = effect.drop_vars(others).groupby(keys).mean(UNIT)
-    return grouped.transpose(*SAMPLE, "group").rename(effect.name).assign_attrs(effect.attrs)
+    return grouped.transpose(*SAMPLE, "group", ...).rename(effect.name).assign_attrs(effect.attrs)
 
 
 def gate(

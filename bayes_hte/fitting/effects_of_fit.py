@@ -38,6 +38,7 @@ def populations(te: xr.DataArray, study: Study, *, seed: int) -> xr.Dataset:
     The population that units come from (PATE) is the one that the weights of the study describe, if
     it has some.
     """
+    study.check_two_arms("averages over the treated and the controls")
     known = {"treated": study.arm_index(), "weights": study.weights()}
     rng = np.random.default_rng(stage_seed(seed, "populations"))
     return xr.Dataset(
@@ -67,6 +68,27 @@ def learner_summary(fit: Fit, held_out: Study | None) -> xr.Dataset:
         away = fit.cate(held_out.frame).mean(SAMPLE)
         summary["held_out"] = away.rename({UNIT: f"held_out_{UNIT}"})
     return xr.Dataset({name: values.drop_attrs() for name, values in summary.items()})
+
+
+def outcomes_by_arm(fit: Fit) -> xr.DataArray:
+    """Expected outcome of each unit in every arm, the mediator following the arm.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fitted study; of learner ``"x"`` the second stage replaces the differences of the arms.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, unit, arm)
+    """
+    mu = effects.own_mediator(fit.first_stage().potential_outcomes())
+    if not fit.plan.second_stage:
+        return mu
+    reference = mu.isel({ARM: 0}, drop=True)
+    others = [reference + fit.cate(contrast=(arm, fit.study.arms[0])) for arm in fit.study.arms[1:]]
+    parts = [reference, *others]
+    return xr.concat(parts, ARM, combine_attrs="drop").transpose(*mu.dims).assign_coords(mu.coords)
 
 
 def arm_means(fit: Fit, mu: xr.DataArray) -> xr.DataArray:

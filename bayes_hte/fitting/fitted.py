@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,22 +14,27 @@ import xarray as xr
 from bayes_hte import effects
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.sampling_health import sampling_health
+from bayes_hte.components.arm_probabilities import PairPropensity, arm_probabilities
 from bayes_hte.components.effect import blend
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.learners import numbered
 from bayes_hte.components.noise import noise_of
+from bayes_hte.components.numbered import EFFECT, PROPENSITY, kind_and_arm, names_of
 from bayes_hte.components.stacked import StackedComponent
+from bayes_hte.effects.contrasts import labelled
+from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
 from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.fitting.expected_mediator import expected_mediator
 from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
 from bayes_hte.fitting.plan import Plan
-from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
+from bayes_hte.names import ARM, CHAIN, DRAW, EFFECTS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import as_table, unit_labels
 from bayes_hte.study.study import Study
 
-AnyComponent = FittedComponent | StackedComponent
+AnyComponent = FittedComponent | StackedComponent | PairPropensity
 # Rows predicted at once: bounds the memory of the arrays between parameters and outcomes.
 BATCH = 4000
 
@@ -47,7 +53,10 @@ class Fit:
         The user's seed.
     components : mapping of str to FittedComponent or StackedComponent
         ``"propensity"``, ``"outcome"``, with a mediator ``"mediator"``, and for learner ``"x"``
-        the second stage ``"effect"``.
+        the second stage ``"effect"``. With more than two arms also ``"propensity_2"``, ... and
+        ``"effect_2"``, ...; see :mod:`bayes_hte.components.numbered`.
+    whole : Fit or None
+        The fit of all arms, of which this one shows two; see :meth:`two_arms`.
 
     Examples
     --------
@@ -69,6 +78,7 @@ class Fit:
     plan: Plan
     seed: int
     components: Mapping[str, AnyComponent] = field(repr=False)
+    whole: Fit | None = field(default=None, repr=False)
 
     @property
     def posterior(self) -> xr.DataTree:
@@ -107,7 +117,7 @@ class Fit:
         return "propensity" not in self.components
 
     def propensity(self, newdata: pd.DataFrame | None = None) -> xr.DataArray:
-        """Return the probability of the non-reference arm.
+        """Return the probability of the non-reference arm, or of more than two of every arm.
 
         Parameters
         ----------
@@ -116,7 +126,8 @@ class Fit:
 
         Returns
         -------
-        DataArray, dims (chain, draw, unit)
+        DataArray, dims (chain, draw, unit[, arm])
+            With ``arm`` in a study of more than two arms, whose probabilities sum to 1.
 
         Raises
         ------
@@ -139,7 +150,65 @@ class Fit:
             raise DataError("draws of the priors have no propensity; take it from hte.fit.")
         component = self.components["propensity"]
         design = None if newdata is None else component.design.replay(newdata)
+        if len(self.study.arms) > 2:
+            each = arm_probabilities(self.components, design).rename("propensity")
+            return arm_coords(each, self.study.arms)
         return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
+
+    def two_arms(self, arm: Any, reference: Any) -> Fit:
+        """Return the fit as one of two arms: their units, models and draws.
+
+        Everything that compares two arms by its nature takes it: companions, checks and
+        refutations, a verdict, subgroups, targeting. Its effects are those of this fit, so what the
+        other arms say about the covariates stays in them. Refits, such as those of halves and of
+        refutations, are fits of the two arms alone.
+
+        Parameters
+        ----------
+        arm, reference : object
+            The arms of the contrast ``arm vs reference``.
+
+        Returns
+        -------
+        Fit
+            Of the units in one of the two arms; itself if the study has no other, in this order.
+
+        Raises
+        ------
+        SpecError
+            If these are not two different arms of the study.
+        DataError
+            If a covariate has only one value in the two arms.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> import bayes_hte as hte
+        >>> rng = np.random.default_rng(1)
+        >>> frame = pd.DataFrame({"y": rng.normal(size=60), "x": rng.normal(size=60)})
+        >>> frame["drug"] = ["none", "low", "high"] * 20
+        >>> roles = {"outcome": "y", "treatment": "drug", "covariates": ["x"]}
+        >>> study = hte.Study.from_frame(frame, **roles, reference="none")
+        >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+        >>> pair = fit.two_arms("high", "low")
+        >>> pair.study.contrast, pair.cate().sizes["unit"]
+        ('high vs low', 40)
+        """
+        if (reference, arm) == self.study.arms:
+            return self
+        study = self.study.two_arms(arm, reference)
+        arms = (self.study.arms.index(reference), self.study.arms.index(arm))
+        kept = {r: self.components[r] for r in ("mediator", "outcome") if r in self.components}
+        components: dict[str, AnyComponent] = {r: c.of_arms(arms) for r, c in kept.items()}
+        if not self.is_prior:
+            names = names_of(PROPENSITY, len(self.study.arms))
+            parts = {name: self.components[name] for name in names}
+            components = {PROPENSITY: PairPropensity(parts, arms), **components}
+        # Second stages are read from the whole fit, and kept for the statistics of their sampling.
+        second = {r: c for r, c in self.components.items() if kind_and_arm(r)[0] == EFFECT}
+        whole = self.whole or self
+        return replace(self, study=study, components={**components, **second}, whole=whole)
 
     def potential_outcomes(
         self,
@@ -193,18 +262,32 @@ class Fit:
             raise DataError("this study has no mediator to hold at a value.")
         return _in_batches(lambda rows: self._outcomes(rows, mediator_value), newdata, batch)
 
-    def cate(self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH) -> xr.DataArray:
+    def cate(
+        self,
+        newdata: pd.DataFrame | None = None,
+        *,
+        contrast: Contrast = None,
+        batch: int = BATCH,
+    ) -> xr.DataArray:
         """Return the conditional average treatment effect of each unit: its total effect.
 
         Parameters
         ----------
         newdata, batch
             As in :meth:`potential_outcomes`.
+        contrast : (arm, arm), str, optional
+            ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
+            default the one contrast of two arms; of more, each arm against the reference.
 
         Returns
         -------
-        DataArray, dims (chain, draw, unit)
-            In outcome units.
+        DataArray, dims (chain, draw, unit[, contrast])
+            In outcome units; with ``contrast`` if there are several.
+
+        Raises
+        ------
+        SpecError
+            If `contrast` names no pair of arms.
 
         Examples
         --------
@@ -220,23 +303,39 @@ class Fit:
         3
         """
         if not self.plan.second_stage:
-            return effects.cate(self.potential_outcomes(newdata, batch=batch))
-        tau = _in_batches(self._blended, newdata, batch)
-        words = {"scale": "response", "effect": "cate", "contrast": self.study.contrast}
-        long_name = "conditional average treatment effect"
-        return tau.rename("cate").assign_attrs(long_name=long_name, **words)
+            mu = self.potential_outcomes(newdata, batch=batch)
+            return effects.cate(mu, contrast=contrast)
+        arms = self.study.arms
+        pairs, several = pairs_of(arms, contrast)
+        parts = [
+            labelled(
+                _in_batches(lambda rows, pair=pair: self._blended(rows, pair), newdata, batch),
+                "cate",
+                contrast_name(arms[pair[0]], arms[pair[1]]),
+                "response",
+                EFFECTS["cate"][0],
+            )
+            for pair in pairs
+        ]
+        return by_contrast(parts) if several else parts[0]
 
-    def effects(self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH) -> xr.Dataset:
+    def effects(
+        self,
+        newdata: pd.DataFrame | None = None,
+        *,
+        contrast: Contrast = None,
+        batch: int = BATCH,
+    ) -> xr.Dataset:
         """Return every effect of each unit: total and, with a mediator, direct and indirect.
 
         Parameters
         ----------
-        newdata, batch
-            As in :meth:`potential_outcomes`.
+        newdata, contrast, batch
+            As in :meth:`cate`.
 
         Returns
         -------
-        Dataset, dims (chain, draw, unit)
+        Dataset, dims (chain, draw, unit[, contrast])
             In outcome units: ``te`` and, with a mediator, ``tnie``, ``pnde``, ``pnie`` and
             ``tnde``.
 
@@ -255,21 +354,24 @@ class Fit:
         True
         """
         if "mediator" in self.components:
-            return effects.decompose(self.potential_outcomes(newdata, batch=batch))
-        te = self.cate(newdata, batch=batch).rename("te")
+            mu = self.potential_outcomes(newdata, batch=batch)
+            return effects.decompose(mu, contrast=contrast)
+        te = self.cate(newdata, contrast=contrast, batch=batch).rename("te")
         return te.assign_attrs(effect="te", long_name="total effect").to_dataset()
 
-    def summary(self, *, ci_prob: float = 0.95) -> pd.DataFrame:
+    def summary(self, *, ci_prob: float = 0.95, contrast: Contrast = None) -> pd.DataFrame:
         """Summarise the average effects over the units of the study (SATE), one row each.
 
         Parameters
         ----------
         ci_prob : float, default 0.95
             Posterior probability of the interval, which is equal-tailed.
+        contrast : (arm, arm), str, optional
+            As in :meth:`cate`.
 
         Returns
         -------
-        DataFrame, index quantity
+        DataFrame, index quantity[, contrast]
             The columns of :func:`bayes_hte.summarize`, for the total effect and with a mediator
             the direct and indirect effects; and ``note``, which is empty unless the sampling is not
             healthy, when it says why.
@@ -290,7 +392,10 @@ class Fit:
         >>> list(fit.summary().index)
         ['te', 'tnie', 'pnde', 'pnie', 'tnde']
         """
-        draws = self.effects() if "mediator" in self.components else self.cate().to_dataset()
+        if "mediator" in self.components:
+            draws = self.effects(contrast=contrast)
+        else:
+            draws = self.cate(contrast=contrast).to_dataset()
         table = summarize(effects.average(draws), ci_prob=ci_prob)
         # Draws of the priors are independent, in one chain.
         note = "" if self.is_prior else health_note(self._health_of(draws))
@@ -353,8 +458,8 @@ class Fit:
         if "mediator" in self.components:
             own = outcome.design.expected_mediator
             deviation = self.study.mediator() - own
-            # Of the two arms only the unit's own is used.
-            expected = np.column_stack([own, own])
+            # Of the arms only the unit's own is used.
+            expected = np.column_stack([own] * len(self.study.arms))
         predictor = outcome.linear_predictor(expected=expected)
         eta = predictor.as_observed(self.study.arm_index(), deviation)
         coords = {d: predictor.base[d].to_numpy() for d in (CHAIN, DRAW, UNIT)}
@@ -384,9 +489,13 @@ class Fit:
         if not isinstance(outcome, StackedComponent):
             return {self.plan.surface: self}
         plans = self.plan.candidates()
+        wholes = {} if self.whole is None else self.whole.candidates()
         return {
             label: replace(
-                self, plan=plans[label], components={**self.components, "outcome": candidate}
+                self,
+                plan=plans[label],
+                components={**self.components, "outcome": candidate},
+                whole=wholes.get(label),
             )
             for label, candidate in outcome.candidates.items()
         }
@@ -401,8 +510,9 @@ class Fit:
 
     def first_stage(self) -> Fit:
         """Return the fit without its second stage (learner ``"x"``); itself if there is none."""
-        first = {role: c for role, c in self.components.items() if role != "effect"}
-        return replace(self, plan=self.plan.first_stage(), components=first)
+        first = {r: c for r, c in self.components.items() if kind_and_arm(r)[0] != EFFECT}
+        whole = None if self.whole is None else self.whole.first_stage()
+        return replace(self, plan=self.plan.first_stage(), components=first, whole=whole)
 
     def unit_log_likelihood(self) -> xr.DataArray:
         """Log-likelihood of each unit's outcome and mediator together, dims (chain, draw, unit).
@@ -449,15 +559,40 @@ class Fit:
             )
         return arm_coords(mu, self.study.arms)
 
-    def _blended(self, newdata: pd.DataFrame | None) -> xr.DataArray:
-        effect = self.components["effect"]
+    def _blended(self, newdata: pd.DataFrame | None, pair: tuple[int, int]) -> xr.DataArray:
+        """Return the effect of one contrast by the second stage, dims (chain, draw, unit)."""
+        if self.whole is not None:
+            arms = tuple(self.whole.study.arms.index(self.study.arms[arm]) for arm in pair)
+            tau = self.whole._blended(newdata, arms)
+            return tau if newdata is not None else tau.isel({UNIT: self._rows_of_whole()})
+        # A unit's effect of two arms is the difference of their effects against the reference.
+        parts = [self._against_reference(newdata, arm) for arm in pair if arm > 0]
+        tau = parts[0] if pair[0] > 0 else -parts[0]
+        return tau - parts[1] if len(parts) > 1 else tau
+
+    def _against_reference(self, newdata: pd.DataFrame | None, arm: int) -> xr.DataArray:
+        effect = self.components[numbered(EFFECT, arm)]
         rows = _rows(effect, newdata, self._propensity_covariate(newdata))
-        return blend(effect.mean(rows), self.propensity(newdata))
+        if len(self.study.arms) == 2:
+            return blend(effect.mean(rows), self.propensity(newdata))
+        if rows is None:
+            rows = self.components["outcome"].design
+        parts = {name: self.components[name] for name in names_of(PROPENSITY, len(self.study.arms))}
+        propensity = PairPropensity(parts, (0, arm)).mean(rows).isel({ARM: 0}, drop=True)
+        return blend(effect.mean(rows), propensity)
+
+    def _rows_of_whole(self) -> np.ndarray:
+        """Positions of the units of the two arms among those of the whole fit, shape (unit,)."""
+        whole = self.whole.study
+        return np.isin(whole.arm_index(), [whole.arms.index(arm) for arm in self.study.arms])
 
     def _propensity_covariate(self, newdata: pd.DataFrame | None) -> np.ndarray | None:
         if newdata is None or not self.components["outcome"].design.has_propensity:
             return None
-        return as_covariate(self.propensity(newdata))
+        whole = self.whole or self
+        return propensity_covariate(
+            whole.components, whole.components[PROPENSITY].design.replay(newdata)
+        )
 
 
 def health_note(health: Iterable[CheckResult]) -> str:
@@ -465,21 +600,32 @@ def health_note(health: Iterable[CheckResult]) -> str:
     return " ".join(check.text for check in health if check.passed is False)
 
 
-def as_covariate(propensity: xr.DataArray) -> np.ndarray:
-    """Return the posterior-mean propensity as a column, shape (unit,).
+def propensity_covariate(
+    components: Mapping[str, AnyComponent], design: Design | None = None
+) -> np.ndarray:
+    """Return the posterior-mean propensity as columns.
 
     Rounded, because a tree may split exactly at an observed value: the same unit predicted twice
     must get the same number, whatever the order of summation.
 
     Parameters
     ----------
-    propensity : DataArray, dims (chain, draw, unit)
+    components : mapping of str to FittedComponent
+        With the propensities of a study.
+    design : Design, optional
+        Rows; default those of the study.
 
     Returns
     -------
-    ndarray, shape (unit,)
+    ndarray, shape (unit,) or (unit, arms - 1)
+        Of the non-reference arm; of more than two arms of each but the reference.
     """
-    return np.round(propensity.mean(SAMPLE).to_numpy(), 6)
+    first = components[PROPENSITY]
+    if first.design.n_arms == 2:
+        each = first.mean(design).isel({ARM: 0})
+    else:
+        each = arm_probabilities(components, design).isel({ARM: slice(1, None)})
+    return np.round(each.mean(SAMPLE).to_numpy(), 6)
 
 
 def _variable_of(column: str) -> str:

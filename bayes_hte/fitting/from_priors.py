@@ -14,6 +14,7 @@ import xarray as xr
 
 from bayes_hte.components.component import Component
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.numbered import PROPENSITY, kind_and_arm
 from bayes_hte.effects.arguments import check_number
 from bayes_hte.fitting.expected_mediator import expected_seen
 from bayes_hte.fitting.fitted import Fit
@@ -72,7 +73,7 @@ def fit_prior(study: Study, plan: Plan, *, seed: int, draws: int = 500) -> Fit:
     check_plan(study, plan)
     done: dict[str, FittedComponent] = {}
     for stage in stages(study, plan):
-        if stage != "propensity":
+        if kind_and_arm(stage)[0] != PROPENSITY:
             done[stage] = fit_stage(stage, study, plan, done, sample, expect=expected_seen)
     return Fit(study=study, plan=plan, seed=seed, components=done)
 

@@ -24,10 +24,11 @@ from scipy import stats
 
 from bayes_hte.components.component import Component, PlacedTerm
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.numbered import PROPENSITY, kind_and_arm
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.fitting.stages import build_stage, stages
 from bayes_hte.names import SAMPLE
-from bayes_hte.study.design import ARM_COLUMN
+from bayes_hte.study.design import is_arm_feature
 from bayes_hte.surfaces.forest.core import ForestPrior
 from bayes_hte.surfaces.terms import Term
 
@@ -53,10 +54,11 @@ def effect_log_prior(fit: Fit) -> xr.Dataset:
         For learner ``"x"``, whose second stage models imputed effects, and for stacked candidates,
         which have a prior each.
     """
+    fit = fit.whole or fit
     fit.plan.check_has_prior()
     found: dict[str, xr.DataArray] = {}
     for role in stages(fit.study, fit.plan):
-        if role != "propensity":
+        if kind_and_arm(role)[0] != PROPENSITY:
             component = build_stage(role, fit.study, fit.plan, fit.components)
             found |= dict(_densities(component, fit.components[role]))
     return xr.Dataset(found).drop_vars(SAMPLE, errors="ignore")
@@ -115,7 +117,10 @@ def _parameters(
     coefficients = f"{placed.name}_raw"
     if term.features == "covariates+arm" and coefficients in free:
         density = _log_density(model, coefficients, posterior[coefficients])
-        yield f"{coefficients}[{ARM_COLUMN}]", density.sel({f"{placed.name}_feature": ARM_COLUMN})
+        feature = f"{placed.name}_feature"
+        for name in density[feature].to_numpy():
+            if is_arm_feature(name):
+                yield f"{coefficients}[{name}]", density.sel({feature: name})
 
 
 def _log_density(model: pm.Model, name: str, draws: xr.DataArray) -> xr.DataArray:

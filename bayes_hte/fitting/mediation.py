@@ -71,9 +71,10 @@ def potential_outcomes(
         )
     base, slope = outcome.base.to_numpy(), outcome.slope.to_numpy()
     eta_m = mediator.to_numpy()
-    mu = np.empty((*base.shape, 2))
-    for arm in (0, 1):
-        for mediator_arm in (0, 1):
+    n_arms = base.shape[-1]
+    mu = np.empty((*base.shape, n_arms))
+    for arm in range(n_arms):
+        for mediator_arm in range(n_arms):
             mu[..., arm, mediator_arm] = _expected_outcome(
                 base[..., arm] - slope[..., arm] * expected[:, arm],
                 slope[..., arm],

@@ -22,6 +22,7 @@ import xarray as xr
 
 from bayes_hte.components.component import variable_name
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.numbered import EFFECT, kind_and_arm
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.summaries import CiKind, interval, interval_parameters
 from bayes_hte.errors import UnsupportedError
@@ -61,7 +62,8 @@ def modifier_table(
         If no forest stands for the effect alone.
     """
     # The second stage of learner "x" models the effect itself; its first stage only the outcomes.
-    roles = ["effect"] if "effect" in components else ["outcome", "mediator"]
+    effects = [role for role in components if kind_and_arm(role)[0] == EFFECT]
+    roles = effects or ["outcome", "mediator"]
     found = {role: _candidate(components[role]) for role in roles if role in components}
     tables = [
         _component_table(component, ci_prob=ci_prob, ci_kind=ci_kind)

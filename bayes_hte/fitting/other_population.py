@@ -115,6 +115,8 @@ def transport(
         If the rows lack a covariate, or hold a level, or gaps, that the study has not.
     SpecError
         If a weight is negative or missing, or all are 0.
+    UnsupportedError
+        If the study has more than two arms; take ``fit.two_arms(...)``.
 
     Examples
     --------
@@ -130,6 +132,7 @@ def transport(
     >>> found.effect.dims
     ('chain', 'draw')
     """
+    fit.study.check_two_arms("an average in another population")
     check_table(frame, "the other population")
     if not len(frame):
         raise DataError("the other population has no rows.")

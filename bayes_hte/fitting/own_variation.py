@@ -77,7 +77,7 @@ def own_variation(study: Study) -> OwnVariation:
     left, sources = 0.0, []
     # The matrices are small: more threads would wait for each other.
     with threadpool_limits(1):
-        for a in (0, 1):
+        for a in range(len(study.arms)):
             rows = np.flatnonzero(arm == a)
             some = rows[np.linspace(0, rows.size - 1, min(rows.size, MOST_ROWS)).astype(int)]
             variance, source = _smallest(_residual_variances(mediator[some], z.iloc[some]))

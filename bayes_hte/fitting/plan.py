@@ -43,6 +43,8 @@ class Plan:
         mean slope of the mediator: differences between its levels are not shrunk.
     priors : tuple of PriorSpec
         Changes to the default priors.
+    ordered : bool
+        Whether the arms are in an order, such as doses: neighbours are then shrunk together.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Plan:
     propensity_covariate: bool = True
     means_by: str | None = None
     priors: tuple[PriorSpec, ...] = ()
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         for name in ("family", "mediator_family"):
@@ -143,6 +146,7 @@ class Plan:
             propensity_surface=spec.propensity.surface,
             propensity_covariate=spec.propensity.as_covariate,
             priors=spec.prior,
+            ordered=spec.roles.ordered,
             **mediator,
         )
 
@@ -259,15 +263,16 @@ def recommended_candidates(study: Study, plan: Plan) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        ``("gp",)`` for up to 300 units without mediator, clusters or missing covariates, a
-        gaussian outcome with constant noise, the hierarchical learner on forests and default
-        priors; else nothing.
+        ``("gp",)`` for up to 300 units in two arms without mediator, clusters or missing
+        covariates, a gaussian outcome with constant noise, the hierarchical learner on forests and
+        default priors; else nothing.
     """
     plain = study.roles.mediator is None and study.roles.cluster is None and not study.gaps
+    plain = plain and len(study.arms) == 2
     default = Plan()
     alike = all(
         getattr(plan, name) == getattr(default, name)
-        for name in ("learner", "surface", "family", "noise", "means_by", "priors")
+        for name in ("learner", "surface", "family", "noise", "means_by", "priors", "ordered")
     )
     return (GP,) if plain and alike and study.n_units <= SMALL_STUDY else ()
 
@@ -371,7 +376,8 @@ def _check_gp(family: str, noise: str, role: str, *, clustered: bool) -> None:
 
 def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool, clustered: bool) -> None:
     """Refuse learners and surfaces that do not go together."""
-    learner_terms(plan.learner, mediated=mediated, means_by=plan.means_by)
+    shape = {"means_by": plan.means_by, "ordered": plan.ordered}
+    learner_terms(plan.learner, mediated=mediated, **shape)
     if plan.learner == "s" and plan.surface == "additive":
         raise UnsupportedError(
             "learner 's' on surface 'additive' is not supported: every curve would have to be its "

@@ -26,7 +26,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.components.stacked import spread_evenly
 from bayes_hte.errors import UnsupportedError
 from bayes_hte.fitting.fitted import Fit
-from bayes_hte.names import DRAW, SAMPLE, UNIT
+from bayes_hte.names import CONTRAST, DRAW, SAMPLE, UNIT
 from bayes_hte.study.study import Study
 
 NAME = "variance between imputations"
@@ -92,7 +92,7 @@ class PooledFit(Fit):
         """Put fits of the imputed frames of a study together."""
         roles = fits[0].components
         pooled = {r: PooledComponent(tuple(f.components[r] for f in fits)) for r in roles}
-        return cls(study, fits[0].plan, seed, pooled, fits)
+        return cls(study, fits[0].plan, seed, pooled, imputations=fits)
 
     @property
     def posterior(self) -> xr.DataTree:
@@ -115,6 +115,13 @@ class PooledFit(Fit):
     def cate(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.DataArray:
         """Return the effect of each unit; see :meth:`Fit.cate`. New rows are complete."""
         return self._pooled(lambda f: f.cate(newdata, **how))
+
+    def two_arms(self, arm: Any, reference: Any) -> Fit:
+        """Return the fits as those of two arms, pooled; see :meth:`Fit.two_arms`."""
+        if (reference, arm) == self.study.arms:
+            return self
+        fits = tuple(f.two_arms(arm, reference) for f in self.imputations)
+        return PooledFit.of(self.study.two_arms(arm, reference), fits, seed=self.seed)
 
     def observed_predictor(self) -> xr.DataArray:
         """Return the linear predictor of the outcome; see :meth:`Fit.observed_predictor`."""
@@ -246,11 +253,13 @@ def between_check(between: xr.Dataset, m: int) -> CheckResult:
     rows: dict[str, Mapping[str, float]] = {}
     for name in (str(v) for v in between if str(v).endswith("_average")):
         effect, units = name.removesuffix("_average"), between[name.replace("_average", "_unit")]
-        rows[effect] = {
-            "average effect": float(between[name]),
-            "median unit": float(units.median()),
-            "90% quantile of units": float(units.quantile(0.9)),
-        }
+        for label, where in _contrasts(effect, units):
+            of_units = units.isel(where)
+            rows[label] = {
+                "average effect": float(between[name].isel(where)),
+                "median unit": float(of_units.median()),
+                "90% quantile of units": float(of_units.quantile(0.9)),
+            }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("effect")
     first = table.iloc[0]
     text = (
@@ -259,6 +268,14 @@ def between_check(between: xr.Dataset, m: int) -> CheckResult:
         "(median): what is not known because values are missing."
     )
     return CheckResult(NAME, None, table, text)
+
+
+def _contrasts(effect: str, values: xr.DataArray) -> list[tuple[str, dict[str, int]]]:
+    """Return the label and the position of each contrast of an effect."""
+    if CONTRAST not in values.dims:
+        return [(effect, {})]
+    names = values[CONTRAST].to_numpy()
+    return [(f"{effect}, {name}", {CONTRAST: i}) for i, name in enumerate(names)]
 
 
 def _share(parts: list[xr.DataArray]) -> xr.DataArray:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bayes_hte.components.saved import from_tree, to_tree
-from bayes_hte.errors import SavedResultError
+from bayes_hte.errors import SavedResultError, UnsupportedError
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.plan import Plan
@@ -37,6 +37,11 @@ def save_fit(fit: Fit, folder: str | Path) -> None:
     folder : str or Path
         Created if needed; a fit that is already there is replaced.
 
+    Raises
+    ------
+    UnsupportedError
+        If it shows two arms of a fit of more; save that one.
+
     Examples
     --------
     >>> import numpy as np
@@ -52,6 +57,11 @@ def save_fit(fit: Fit, folder: str | Path) -> None:
     >>> np.allclose(again.cate(), fit.cate())
     True
     """
+    if fit.whole is not None:
+        raise UnsupportedError(
+            "this fit shows two arms of a fit of more; save the whole one, save_fit(fit.whole, "
+            "folder), and take the two arms after loading: load_fit(folder, study).two_arms(...)."
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(fit)

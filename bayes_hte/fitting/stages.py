@@ -10,18 +10,25 @@ from bayes_hte.components.component import Component
 from bayes_hte.components.effect import build_effect, imputed_effects
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.mediator import build_mediator
+from bayes_hte.components.numbered import (
+    EFFECT,
+    PROPENSITY,
+    kind_and_arm,
+    names_of,
+    rows_of_role,
+)
 from bayes_hte.components.outcome import build_outcome
 from bayes_hte.components.propensity import build_propensity
 from bayes_hte.components.stacked import stack_candidates
 from bayes_hte.errors import DataError, UnhealthySamplingWarning, warn
 from bayes_hte.fitting.doubts import GAUSSIAN, warn_of_families
 from bayes_hte.fitting.expected_mediator import expected_unseen
-from bayes_hte.fitting.fitted import AnyComponent, Fit, as_covariate, health_note
+from bayes_hte.fitting.fitted import AnyComponent, Fit, health_note, propensity_covariate
 from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.plan import Plan, check_plan
 from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.sampling import SamplerSize, sample_component
-from bayes_hte.names import ARM
+from bayes_hte.names import ARM, UNIT
 from bayes_hte.seeds import check_seed, new_seed, stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import PriorSpec
@@ -34,8 +41,9 @@ Expectation = Callable[[FittedComponent, Study], np.ndarray]
 def stages(study: Study, plan: Plan) -> tuple[str, ...]:
     """Return the components of a study in the order they are fitted."""
     mediator = () if study.roles.mediator is None else ("mediator",)
-    effect = ("effect",) if plan.second_stage else ()
-    return ("propensity", *mediator, "outcome", *effect)
+    n_arms = len(study.arms)
+    effect = names_of(EFFECT, n_arms) if plan.second_stage else ()
+    return (*names_of(PROPENSITY, n_arms), *mediator, "outcome", *effect)
 
 
 def fit_stage(
@@ -52,7 +60,7 @@ def fit_stage(
     Parameters
     ----------
     stage : {"propensity", "mediator", "outcome", "effect"}
-        Name of the component.
+        Name of the component; see :mod:`bayes_hte.components.numbered` for more than two arms.
     study : Study
         The data.
     plan : Plan
@@ -88,20 +96,23 @@ def build_stage(
     expect: Expectation = expected_unseen,
 ) -> Component:
     """Build one component without sampling it; see :func:`fit_stage`."""
-    if stage == "propensity":
-        design = Design.learn(study)
-        return build_propensity(study, design, surface=plan.propensity_surface, priors=plan.priors)
+    kind, arm = kind_and_arm(stage)
+    if kind == PROPENSITY:
+        design, surface = Design.learn(study), plan.propensity_surface
+        return build_propensity(study, design, role=stage, surface=surface, priors=plan.priors)
     propensity = expected = None
     if plan.propensity_covariate:
-        propensity = as_covariate(done["propensity"].mean().isel({ARM: 0}))
+        propensity = propensity_covariate(done)
     if stage == "outcome" and study.roles.mediator is not None:
         expected = expect(done["mediator"], study)
     design = Design.learn(study, propensity=propensity, expected_mediator=expected)
-    if stage == "effect":
-        imputed = imputed_effects(done["outcome"].mean(), study.outcome(), study.arm_index())
-        known, priors = study.known_outcome(), plan.priors
-        return build_effect(design, imputed, surface=plan.surface, priors=priors, known=known)
-    shared = {"learner": plan.learner, "means_by": plan.means_by, "priors": plan.priors}
+    if kind == EFFECT:
+        rows, seen = rows_of_role(stage, design), np.isin(study.arm_index(), [0, arm])
+        mu = done["outcome"].mean().isel({UNIT: seen, ARM: [0, arm]})
+        imputed = imputed_effects(mu, study.outcome()[seen], rows.arm)
+        how = {"surface": plan.surface, "priors": plan.priors}
+        return build_effect(rows, imputed, role=stage, known=study.known_outcome()[seen], **how)
+    shared = {name: getattr(plan, name) for name in ("learner", "means_by", "ordered", "priors")}
     if stage == "mediator":
         family, surface = plan.mediator_family, plan.mediator_surface
         return build_mediator(study, design, family=family, surface=surface, **shared)
@@ -163,6 +174,7 @@ def fit(
     mediator_family: str = GAUSSIAN,
     propensity_covariate: bool = True,
     means_by: str | None = None,
+    ordered: bool = False,
     priors: Iterable[PriorSpec] = (),
     seed: int | None = None,
     draws: int = 500,
@@ -203,6 +215,10 @@ def fit(
         Each level gets a mean and a linear trend of its own in each arm, and a mean slope of the
         mediator, in place of one for all units, so that differences between levels are not shrunk
         towards 0. (On surface ``"gp"`` there are no trends.)
+    ordered : bool, default False
+        Whether the arms are in an order, such as doses, in which neighbours are alike: each arm
+        then differs from the one before it by a step, and neighbours are shrunk together. Learners
+        ``"hierarchical"``, ``"prognostic_effect"`` and ``"homogeneous"`` have such steps.
     priors : iterable of PriorSpec
         Changes to the default priors, each with its reason.
     seed : int, optional
@@ -262,6 +278,7 @@ def fit(
         mediator_family=mediator_family,
         propensity_covariate=propensity_covariate,
         means_by=means_by,
+        ordered=ordered,
         priors=priors,
     )
     families = {"outcome": family, "mediator": mediator_family}

@@ -5,6 +5,7 @@ computation done here is the density estimate where the density is the figure.
 """
 
 from bayes_hte.plots.agreement import plot_agreement
+from bayes_hte.plots.arm_choice import plot_best_arms
 from bayes_hte.plots.calibration import plot_calibration
 from bayes_hte.plots.caterpillar import plot_caterpillar
 from bayes_hte.plots.coclustering import plot_co_clustering
@@ -26,6 +27,7 @@ from bayes_hte.plots.weights import plot_weights
 
 __all__ = [
     "plot_agreement",
+    "plot_best_arms",
     "plot_calibration",
     "plot_caterpillar",
     "plot_co_clustering",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bayes_hte.reporting.sections.subgroups import subgroups
 from bayes_hte.reporting.sections.trust import trust
 from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import write_text
+from bayes_hte.study.spec import Spec
 
 # In the order a reader decides; a section may return None.
 SECTIONS = (
@@ -92,10 +94,33 @@ def report(results: Results, *, to: str | Path) -> Path:
 
 def _page(material: Material) -> str:
     sections = [made for section in SECTIONS if (made := section(material)) is not None]
-    title = text(material.results.spec.title)
-    style = resources.files("bayes_hte.reporting").joinpath("report.css").read_text("utf-8")
     # A section may be read, printed or photographed alone, so each repeats the warning.
     warning = "" if material.results.healthy else _WARNING
+    title = material.results.spec.title
+    banner = quick_mark(material.results.spec) + _banner(material)
+    return html_page(title, sections, banner=banner, warning=warning)
+
+
+def html_page(
+    title: str, sections: Sequence[Section], *, banner: str = "", warning: str = ""
+) -> str:
+    """Return a whole page.
+
+    Parameters
+    ----------
+    title : str
+        Its heading, plain text.
+    sections : sequence of Section
+        In their order.
+    banner, warning : str
+        Safe HTML above the heading, and at the top of each section.
+
+    Returns
+    -------
+    str
+    """
+    title = text(title)
+    style = resources.files("bayes_hte.reporting").joinpath("report.css").read_text("utf-8")
     body = "".join(_section(number, s, warning) for number, s in enumerate(sections, start=1))
     contents = unordered(
         f'<a href="#{s.key}">{number}. {text(s.heading)}</a>'
@@ -107,7 +132,7 @@ def _page(material: Material) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>{title}</title><style>{style}</style></head><body>"
         f'<a class="skip" href="#{sections[0].key}">Skip to the answer</a>'
-        f"{_quick(material)}{_banner(material)}<header><h1>{title}</h1>"
+        f"{banner}<header><h1>{title}</h1>"
         '<p class="kind">Posterior report. Every number is in a CSV file in the folder '
         f'<code>tables</code> next to this page.</p></header><nav aria-label="Contents">{contents}'
         f"</nav><main>{body}</main></body></html>\n"
@@ -122,9 +147,9 @@ def _section(number: int, section: Section, warning: str) -> str:
     )
 
 
-def _quick(material: Material) -> str:
+def quick_mark(spec: Spec) -> str:
     """Return the mark of a first look; empty for a whole analysis."""
-    if not material.results.spec.quick:
+    if not spec.quick:
         return ""
     return (
         '<div class="banner" role="note"><p><strong>A first look (--quick), not the analysis.'

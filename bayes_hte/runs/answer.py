@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bayes_hte.mixtures.identification import Identifiability
     from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
+    from bayes_hte.reporting.arms import ArmResults
     from bayes_hte.reporting.results import Results
     from bayes_hte.study.spec import ReportSpec
 
@@ -53,6 +54,33 @@ def problem_of(results: Results) -> str:
     if results.mixture is not None and not results.mixture.healthy:
         return "the mixture failed its health checks; what the report says of it must not be used."
     return ""
+
+
+def arm_lines(arms: ArmResults) -> list[str]:
+    """Say what came out of a study of several arms: each contrast, and which arm for whom.
+
+    Parameters
+    ----------
+    arms : ArmResults
+        A finished run.
+
+    Returns
+    -------
+    list of str
+    """
+    unit = arms.spec.outcome.unit or "units of the outcome"
+    lines = [line for results in arms.contrasts.values() for line in answer_lines(results)]
+    lines.append(f"which arm for whom, in {unit}")
+    return lines + [
+        f"  {choice!s:22} expected outcome {row['outcome']:.4f}, expected regret "
+        f"{row['expected_regret']:.4f}, best for {row['share']:.0%}"
+        for choice, row in arms.choices.iterrows()
+    ]
+
+
+def arm_problem(arms: ArmResults) -> str:
+    """Return the sentence about failed sampling in any contrast, or nothing."""
+    return next(filter(None, map(problem_of, arms.contrasts.values())), "")
 
 
 def reached(graph: Identifiability) -> str:

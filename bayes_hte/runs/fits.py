@@ -64,7 +64,9 @@ class Fits:
     held_out: Study | None
 
 
-def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str]]:
+def fit_study(
+    work: StageRunner, held_out: Study | None, *, fit: Fit | None = None
+) -> tuple[Fits, list[str]]:
     """Fit everything a study file asks for, resuming what is saved.
 
     Parameters
@@ -73,6 +75,8 @@ def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str
         The fitted units, the study file and where stages are kept.
     held_out : Study or None
         Units that were set aside.
+    fit : Fit, optional
+        The study's own fit, if it is at hand.
 
     Returns
     -------
@@ -81,8 +85,8 @@ def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str
         What was sampled now.
     """
     plan = Plan.from_spec(work.spec)
-    work.progress.expect(_expected_fits(plan, work))
-    fit, sampled = work.fit(plan, {})
+    work.progress.expect(_expected_fits(plan, work, fitted=fit is not None))
+    fit, sampled = (fit, []) if fit is not None else work.fit(plan, {})
     other = None
     if work.spec.propensity.report_both:
         switched = dataclasses.replace(plan, propensity_covariate=not plan.propensity_covariate)
@@ -99,10 +103,10 @@ def fit_study(work: StageRunner, held_out: Study | None) -> tuple[Fits, list[str
     return Fits(fit, other, beside, halves, own_means, held_out), sampled + more
 
 
-def _expected_fits(plan: Plan, work: StageRunner) -> int:
+def _expected_fits(plan: Plan, work: StageRunner, *, fitted: bool) -> int:
     """Count the fits that a study file asks for, without those that a declaration leads to."""
     own = len(stages(work.study, plan))
-    found = own + (own - 1 if work.spec.propensity.report_both else 0)
+    found = (0 if fitted else own) + (own - 1 if work.spec.propensity.report_both else 0)
     for learner in work.spec.learner.beside:
         beside = _plan_beside(plan, learner)
         found += len(stages(work.study, beside)) - 1 - _same_outcome(beside, plan)

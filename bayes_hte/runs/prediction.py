@@ -17,6 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from bayes_hte.components.saved import from_tree
 from bayes_hte.effects.averages import probability_of_benefit
+from bayes_hte.effects.pairs import contrast_name, reported_pairs
 from bayes_hte.effects.summaries import interval, interval_words
 from bayes_hte.errors import SavedResultError
 from bayes_hte.fitting.fitted import BATCH, Fit
@@ -50,7 +51,8 @@ class Prediction:
     table : DataFrame, one row per new row
         ``expected[ARM]`` for each arm, ``effect``, the bounds of its interval (kind and probability
         in their names), ``prob_benefit``, ``like_study`` and, if that is false, the reason in
-        ``unlike_because``. Rows that cannot be predicted are empty.
+        ``unlike_because``. With more than two arms each contrast has its columns,
+        ``effect[CONTRAST]``. Rows that cannot be predicted are empty.
     notes : tuple of str
         What the columns mean, and whether the numbers may be used.
     healthy : bool
@@ -209,21 +211,33 @@ def _table(fit: Fit, frame: pd.DataFrame, possible: np.ndarray, spec: Spec) -> p
 
 def _block(fit: Fit, frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     position = frame.index.to_numpy()
-    mu, effect = fit.potential_outcomes(frame), fit.cate(frame)
+    mu, arms = fit.potential_outcomes(frame), fit.study.arms
     columns = {
-        f"expected[{arm}]": _own(mu, i).mean(SAMPLE).to_numpy()
-        for i, arm in enumerate(fit.study.arms)
+        f"expected[{arm}]": _own(mu, i).mean(SAMPLE).to_numpy() for i, arm in enumerate(arms)
     }
     kind = {"ci_prob": spec.report.ci_prob, "ci_kind": spec.report.ci_kind}
-    lower, upper = interval(effect, **kind)
     suffix = f"{100 * spec.report.ci_prob:g}_{spec.report.ci_kind}"
-    columns |= {
-        "effect": effect.mean(SAMPLE).to_numpy(),
-        f"effect_lower_{suffix}": lower.to_numpy(),
-        f"effect_upper_{suffix}": upper.to_numpy(),
-        "prob_benefit": probability_of_benefit(effect, better=spec.outcome.better).to_numpy(),
-    }
+    for name, (b, a) in _contrasts(fit, spec).items():
+        effect = fit.cate(frame, contrast=(arms[b], arms[a]))
+        lower, upper = interval(effect, **kind)
+        # With more than two arms each contrast has columns of its own.
+        of = f"[{name}]" if len(arms) > 2 else ""
+        columns |= {
+            f"effect{of}": effect.mean(SAMPLE).to_numpy(),
+            f"effect_lower_{suffix}{of}": lower.to_numpy(),
+            f"effect_upper_{suffix}{of}": upper.to_numpy(),
+            f"prob_benefit{of}": probability_of_benefit(
+                effect, better=spec.outcome.better
+            ).to_numpy(),
+        }
     return pd.DataFrame(columns, index=position)
+
+
+def _contrasts(fit: Fit, spec: Spec) -> dict[str, tuple[int, int]]:
+    """Return the arms of each contrast that the study file reports, by its name."""
+    arms = fit.study.arms
+    pairs = reported_pairs(arms, spec.roles.contrasts)
+    return {contrast_name(arms[b], arms[a]): (b, a) for b, a in pairs}
 
 
 def _own(mu: xr.DataArray, arm: int) -> xr.DataArray:
@@ -235,8 +249,9 @@ def _own(mu: xr.DataArray, arm: int) -> xr.DataArray:
 def _notes(fit: Fit, table: pd.DataFrame, spec: Spec, healthy: bool) -> list[str]:
     words = interval_words(spec.report.ci_prob, spec.report.ci_kind)
     unit = f" in {spec.outcome.unit}" if spec.outcome.unit else ""
+    contrasts = ", ".join(_contrasts(fit, spec))
     notes = [
-        f"{len(table)} rows; effect: {fit.study.contrast} on {fit.study.roles.outcome}{unit}; "
+        f"{len(table)} rows; effect: {contrasts} on {fit.study.roles.outcome}{unit}; "
         f"bounds: {words}; prob_benefit: posterior probability that the effect is beneficial "
         f"({spec.outcome.better} is better)"
     ]

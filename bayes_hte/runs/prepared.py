@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayes_hte.errors import DataError, unknown_name
+from bayes_hte.effects.pairs import reported_pairs
+from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.fitting.doubts import check_declaration
 from bayes_hte.fitting.plan import Plan, check_plan, settled
 from bayes_hte.study.columns import declared_columns
@@ -94,6 +95,7 @@ def prepare(spec: Spec, frame: pd.DataFrame | None = None, *, models: bool = Tru
         check_plan(study, Plan.from_spec(spec))
     check_declaration(spec, study)
     _check_labels(spec, frame, study)
+    _check_arms(spec, study, held_out)
     return Prepared(
         spec=spec,
         study=study,
@@ -109,6 +111,41 @@ def _check_labels(spec: Spec, frame: pd.DataFrame, study: Study) -> None:
         if name not in frame.columns:
             raise unknown_name("column of [labels]", name, frame.columns, DataError)
     labelled_study(study, spec.labels)
+
+
+def _check_arms(spec: Spec, study: Study, held_out: Study | None) -> None:
+    """Refuse what a study file asks for and a study with its number of arms cannot have."""
+    if len(study.arms) == 2:
+        if spec.roles.contrasts:
+            raise SpecError(
+                f"roles.contrasts is for more than two arms; this study has one contrast, "
+                f"{study.contrast!r}. Remove the key, or turn it round with reference."
+            )
+        return
+    if spec.mixture is not None:
+        study.check_two_arms("a mixture of treatment effects")
+    if study.missing == "impute" and study.gaps:
+        raise UnsupportedError(
+            "a run of more than two arms does not impute covariates: use data.missing = 'splits' "
+            "or 'complete', or hte.fit, whose fit of imputed frames has two_arms."
+        )
+    for part in (study, held_out):
+        if part is not None:
+            check_contrasts(spec, part)
+
+
+def check_contrasts(spec: Spec, study: Study) -> None:
+    """Refuse contrasts that a study file reports and its data cannot have.
+
+    Raises
+    ------
+    SpecError
+        If a contrast names no pair of arms.
+    DataError
+        If a covariate has only one value in the two arms of a contrast.
+    """
+    for b, a in reported_pairs(study.arms, spec.roles.contrasts):
+        study.two_arms(study.arms[b], study.arms[a])
 
 
 def _negative_control(spec: Spec, frame: pd.DataFrame, study: Study) -> pd.Series | None:

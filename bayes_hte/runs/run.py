@@ -1,17 +1,18 @@
 """Run a study file from data to report, stage by stage, each saved when it is done.
 
 Stages: ``propensity``, ``mediator`` (if any), ``outcome``, ``mixture`` (if any), ``effects``; then
-subgroups, tables and report, which are quick and made anew each time. A stage is used again when
-the settings it depends on are unchanged and its files are intact. If nothing at all has changed
-since a finished run, its report stands, and the run is over after a look at its files. PyMC is
-loaded only where something is fitted.
+subgroups, tables and report, which are quick and made anew each time. Of more than two arms all are
+fitted at once, and what follows is done for each contrast. A stage is used again when the settings
+it depends on are unchanged and its files are intact. If nothing at all has changed since a finished
+run, its report stands, and the run is over after a look at its files. PyMC is loaded only where
+something is fitted.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from bayes_hte.study.spec import Spec
 if TYPE_CHECKING:
     from bayes_hte.checks.base import CheckResult
     from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
+    from bayes_hte.reporting.arms import ArmResults
     from bayes_hte.reporting.results import Results
     from bayes_hte.runs.effect_draws import EffectDraws
 
@@ -42,8 +44,12 @@ class Run:
     Attributes
     ----------
     results : Results
-        Everything that was computed; taken from the folder when first asked for, if an earlier run
-        computed it.
+        Everything that was computed, of more than two arms that of the first contrast; taken from
+        the folder when first asked for, if an earlier run computed it.
+    arms : ArmResults or None
+        What is said of all arms, in a study of more than two.
+    contrasts : mapping of str to Results
+        The results of every contrast, by name; one in a study of two arms.
     folder : Path
         Where it is saved.
     sampled : tuple of str
@@ -58,20 +64,42 @@ class Run:
     sampled: tuple[str, ...]
     answer: tuple[str, ...]
     problem: str
-    make: Callable[[], Results] = field(repr=False, compare=False)
+    make: Callable[[], Results | ArmResults] = field(repr=False, compare=False)
 
     @cached_property
-    def results(self) -> Results:
-        """Everything that was computed."""
+    def _made(self) -> Results | ArmResults:
         return self.make()
 
-    @classmethod
-    def of(cls, results: Results, folder: Path, sampled: tuple[str, ...]) -> Run:
-        """Return the run that has just computed some results."""
-        from bayes_hte.runs.answer import answer_lines, problem_of
+    @property
+    def results(self) -> Results:
+        """Everything that was computed."""
+        return next(iter(self.contrasts.values()))
 
-        answer = tuple(answer_lines(results))
-        return cls(folder, sampled, answer, problem_of(results), lambda: results)
+    @property
+    def arms(self) -> ArmResults | None:
+        """What is said of all arms."""
+        from bayes_hte.reporting.arms import ArmResults
+
+        return self._made if isinstance(self._made, ArmResults) else None
+
+    @property
+    def contrasts(self) -> Mapping[str, Results]:
+        """The results of every contrast."""
+        if self.arms is not None:
+            return self.arms.contrasts
+        return {self._made.study.contrast: self._made}
+
+    @classmethod
+    def of(cls, results: Results | ArmResults, folder: Path, sampled: tuple[str, ...]) -> Run:
+        """Return the run that has just computed some results."""
+        from bayes_hte.reporting.arms import ArmResults
+        from bayes_hte.runs.answer import answer_lines, arm_lines, arm_problem, problem_of
+
+        if isinstance(results, ArmResults):
+            answer, problem = arm_lines(results), arm_problem(results)
+        else:
+            answer, problem = answer_lines(results), problem_of(results)
+        return cls(folder, sampled, tuple(answer), problem, lambda: results)
 
 
 def run_study(
@@ -122,11 +150,9 @@ def run_study(
         shown.note(f"nothing has changed since the run of {before['finished']}, which stands")
         return Run(folder, (), tuple(before["answer"]), before["problem"], lambda: _saved(folder))
     spec = prepared.spec
-    draws, checks, mixture, sampled = _computed(prepared, folder / STAGE_FOLDER, clock, shown)
     provenance = provenance_of(spec, prepared.study, command)
-    results = _reported(
-        prepared, draws, checks, provenance, mixture, folder=folder, clock=clock, progress=shown
-    )
+    work = _Work(prepared, provenance, folder, clock, shown)
+    results, checks, sampled = _all_arms(work) if len(prepared.study.arms) > 2 else _one(work)
     run = Run.of(results, folder, tuple(sampled))
     facts = {
         **provenance,
@@ -134,7 +160,9 @@ def run_study(
         "processor_seconds": {**clock.processor, "total": processor_seconds() - used},
         "sampled": sampled,
         "healthy": results.healthy,
-        "verdict": results.trust.verdict,
+        "verdict": results.trust.verdict
+        if run.arms is None
+        else {name: found.trust.verdict for name, found in run.contrasts.items()},
     }
     kept = {"input": given, "output": output_of(folder)}
     write_run(folder, spec, facts, checks, **kept, answer=run.answer, problem=run.problem)
@@ -166,12 +194,62 @@ def report_from_saved(folder: str | Path) -> Run:
     ...
     bayes_hte.errors.SavedResultError: no finished run in nowhere: there is no run.json.
     """
-    from bayes_hte.reporting import report
-
     folder = Path(folder)
     results = _saved(folder)
-    report(results, to=folder / REPORT_FILE)
+    _write_report(results, folder)
     return Run.of(results, folder, ())
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the parts of a run share."""
+
+    prepared: Prepared
+    provenance: Mapping[str, Any]
+    folder: Path
+    clock: Clock
+    progress: Progress
+
+    @property
+    def stages(self) -> Path:
+        """Where stages are kept."""
+        return self.folder / STAGE_FOLDER
+
+
+def _one(work: _Work) -> tuple[Results, tuple[CheckResult, ...], list[str]]:
+    """Run a study of two arms; return its results, its checks and what was sampled."""
+    draws, checks, mixture, sampled = _computed(
+        work.prepared, work.stages, work.clock, work.progress
+    )
+    results = _reported(
+        work.prepared,
+        draws,
+        checks,
+        work.provenance,
+        mixture,
+        folder=work.folder,
+        clock=work.clock,
+        progress=work.progress,
+    )
+    return results, checks, sampled
+
+
+def _all_arms(work: _Work) -> tuple[ArmResults, tuple[CheckResult, ...], list[str]]:
+    """Run a study of more than two arms: one fit, and every contrast; return as :func:`_one`."""
+    from bayes_hte.runs.several_arms import run_contrasts
+    from bayes_hte.runs.stage_runner import StageRunner
+
+    study, spec = work.prepared.study, work.prepared.spec
+    runner = StageRunner.of_run(study, spec, work.stages, work.clock, work.progress)
+    arms, sampled = run_contrasts(work.prepared, runner, work.provenance)
+    with work.progress.stage("reports"):
+        work.clock.time("report", lambda: _write_report(arms, work.folder))
+    checks = tuple(
+        replace(check, name=f"{name}: {check.name}")
+        for name, found in arms.contrasts.items()
+        for check in found.checks
+    )
+    return arms, checks, sampled
 
 
 def _computed(
@@ -230,7 +308,7 @@ def _reported(
     return results
 
 
-def _saved(folder: Path) -> Results:
+def _saved(folder: Path) -> Results | ArmResults:
     """Take the results of a finished run out of its folder; raises as :func:`report_from_saved`."""
     from bayes_hte.runs.assembling import assemble
     from bayes_hte.runs.saved_checks import check_from
@@ -245,6 +323,14 @@ def _saved(folder: Path) -> Results:
             "Run the study again."
         )
     stages = folder / STAGE_FOLDER
+    kept = {k: provenance[k] for k in provenance_of(prepared.spec, prepared.study, "")}
+    if len(prepared.study.arms) > 2:
+        from bayes_hte.runs.several_arms import saved_contrasts
+        from bayes_hte.runs.stage_runner import StageRunner
+
+        silent = Progress(lambda _: None)
+        work = StageRunner.of_run(prepared.study, prepared.spec, stages, Clock(), silent)
+        return saved_contrasts(prepared, work, kept)
     draws, _ = from_stage(find_stage(stages, STAGE), prepared)
     mixture = None
     if prepared.mixture is not None:
@@ -255,9 +341,22 @@ def _saved(folder: Path) -> Results:
         prepared,
         draws,
         tuple(check_from(c) for c in saved["checks"]),
-        {k: provenance[k] for k in provenance_of(prepared.spec, prepared.study, "")},
+        kept,
         mixture=mixture,
     )
+
+
+def _write_report(results: Results | ArmResults, folder: Path) -> None:
+    """Write the report; of several arms that of every contrast, and the page about all of them."""
+    from bayes_hte.reporting import report
+    from bayes_hte.reporting.arms import ArmResults, arms_report
+
+    if not isinstance(results, ArmResults):
+        report(results, to=folder / REPORT_FILE)
+        return
+    for name, found in results.contrasts.items():
+        report(found, to=folder / results.folders[name] / REPORT_FILE)
+    arms_report(results, to=folder / REPORT_FILE)
 
 
 def _writable(folder: Path) -> Path:

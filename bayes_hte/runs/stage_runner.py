@@ -89,7 +89,7 @@ class StageRunner:
     def _fit_imputed(self, plan: Plan) -> tuple[Fit, list[str]]:
         seed, fits, sampled = self.spec.sampler.seed, [], []
         for i, study in enumerate(imputed_studies(self.study, seed=seed), start=1):
-            self.say(f"imputation {i} of {self.study.imputations}")
+            self.progress.note(f"imputation {i} of {self.study.imputations}")
             name = f"imputation_{i}"
             sampler = replace(self.spec.sampler, seed=stage_seed(seed, name))
             spec = replace(self.spec, sampler=sampler)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_hte.effects.pairs import contrast_name, reported_pairs
 from bayes_hte.errors import BayesHTEError
 from bayes_hte.mixtures.identification import LEVELS
 from bayes_hte.runs.prepared import Prepared, declared_frame, prepare
@@ -89,7 +90,9 @@ def _study_lines(prepared: Prepared) -> Iterator[str]:
     counts = study.frame[study.roles.treatment].value_counts()
     by_arm = ", ".join(f"{counts[arm]} {arm}" for arm in study.arms)
     yield f"{study.n_units} units: {by_arm}" + (f"; {away.n_units} more held out" if away else "")
-    yield f"contrast: {study.contrast}"
+    pairs = reported_pairs(study.arms, prepared.spec.roles.contrasts)
+    names = [contrast_name(study.arms[b], study.arms[a]) for b, a in pairs]
+    yield f"contrast{'s' * (len(names) > 1)}: {', '.join(names)}"
     yield f"roles: {', '.join(prepared.study.roles.columns)}"
     if prepared.mixture is not None:
         graph = prepared.mixture.graph
@@ -189,7 +192,11 @@ def _one_at_a_time(roles: RoleSpec) -> Iterator[RoleSpec]:
     """Yield roles in which one column is the user's and stand-ins take the others' place."""
     plain = RoleSpec(outcome=_OUTCOME, treatment=_ARM, covariates=(_COVARIATE,))
     yield replace(
-        plain, treatment=roles.treatment, reference=roles.reference, arm_names=roles.arm_names
+        plain,
+        treatment=roles.treatment,
+        reference=roles.reference,
+        arm_names=roles.arm_names,
+        arms=roles.arms,
     )
     yield replace(plain, outcome=roles.outcome)
     if roles.mediator is not None:

@@ -18,7 +18,7 @@ from bayes_hte.runs.prepared import Prepared
 from bayes_hte.runs.run_file import PACKAGES, read_run
 
 # What a run writes, besides its own file.
-WRITTEN = ("report.html", "tables", "posterior")
+WRITTEN = ("report.html", "tables", "contrasts", "posterior")
 
 
 def input_of(prepared: Prepared, command: str) -> dict[str, str]:

@@ -110,6 +110,7 @@ def sensitivity(
     >>> [check.name.split(": ")[1] for check in found.checks()]
     ['E-value', 'tipping point']
     """
+    study.check_two_arms("the sensitivity to hidden confounding")
     if randomised:
         return Sensitivity((), None, rho)
     te = arm_means.isel({ARM: 1}, drop=True) - arm_means.isel({ARM: 0}, drop=True)

@@ -270,6 +270,7 @@ def _unit_shift(fit: Fit) -> np.ndarray:
 
 
 def _check_supported(fit: Fit) -> None:
+    fit.study.check_two_arms("the sensitivity to a correlation of the errors")
     if "mediator" not in fit.components:
         raise UnsupportedError(
             "this study has no mediator; for confounding of treatment and outcome use e_value or "

@@ -20,6 +20,24 @@ ARM_COLUMN = "(arm)"
 CLUSTER_COLUMN = "(cluster)"
 EXPECTED_COLUMN = "(expected mediator)"
 
+
+def propensity_columns(n_arms: int) -> tuple[str, ...]:
+    """Names of the columns of the estimated propensity: one for each arm but the reference."""
+    if n_arms == 2:
+        return (PROPENSITY_COLUMN,)
+    return tuple(f"(propensity {arm})" for arm in range(1, n_arms))
+
+
+def is_propensity_column(name: str) -> bool:
+    """Whether a column, or a feature made from it, is an estimated propensity."""
+    return name == PROPENSITY_COLUMN or name.startswith("(propensity ")
+
+
+def is_arm_feature(name: str) -> bool:
+    """Whether a feature is the arm, or with more than two arms the indicator of one."""
+    return name == ARM_COLUMN or name.startswith(f"{ARM_COLUMN}=")
+
+
 FeatureSet = Literal["none", "covariates", "covariates+propensity", "covariates+arm"]
 
 
@@ -32,14 +50,19 @@ class Design:
     encoding : Encoding
         State learned on the study; the same for all new rows.
     frame : DataFrame, shape (row, column)
-        Covariates, and the derived columns ``(arm)`` and perhaps ``(propensity)``, ``(cluster)``;
-        for the rows of a study whose outcome model sees a mediator also ``(expected mediator)``.
+        Covariates, and the derived columns ``(arm)`` and perhaps ``(propensity)``, ``(cluster)``
+        (with more than two arms ``(propensity 1)``, ... for each but the reference); for the rows
+        of a study whose outcome model sees a mediator also ``(expected mediator)``.
     covariates : tuple of str
         Names of the covariates, without the derived columns; each has columns in the encoding.
     cluster : str or None
         Column of the users' frames that labels clusters, if the study has them.
     clusters : tuple of str
         The clusters of the study, sorted.
+    n_arms : int
+        Arms of the study.
+    codes : tuple of int
+        The numbers that the arms had where the encoding was learned, if it had more of them.
     """
 
     encoding: Encoding
@@ -47,6 +70,8 @@ class Design:
     covariates: tuple[str, ...]
     cluster: str | None = None
     clusters: tuple[str, ...] = ()
+    n_arms: int = 2
+    codes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         encoded = {c.name for c in self.encoding.columns if len(c.levels) != 1}
@@ -72,8 +97,9 @@ class Design:
         ----------
         study : Study
             The study.
-        propensity : ndarray, shape (unit,), optional
-            Estimated probability of the non-reference arm, to be used as a covariate.
+        propensity : ndarray, shape (unit,) or (unit, arms - 1), optional
+            Estimated probability of the non-reference arm, with more than two arms of each, to be
+            used as a covariate.
         expected_mediator : ndarray, shape (unit,), optional
             Expectation of each unit's mediator in its own arm, without having seen it. It is no
             covariate; see :mod:`bayes_hte.components.learners`.
@@ -87,14 +113,17 @@ class Design:
         DataError
             If a covariate has the name of a derived column, or no column of its own.
         """
+        n_arms = len(study.arms)
         derived = {ARM_COLUMN, PROPENSITY_COLUMN, CLUSTER_COLUMN, EXPECTED_COLUMN}
-        taken = derived & set(study.roles.covariates)
+        taken = [c for c in study.roles.covariates if c in derived or _is_derived(c)]
         if taken:
-            raise DataError(f"rename covariate {taken.pop()!r}: the design uses that name itself.")
+            raise DataError(f"rename covariate {taken[0]!r}: the design uses that name itself.")
         frame = study.covariate_frame().assign(**{ARM_COLUMN: study.arm_index()})
         if propensity is not None:
-            frame = frame.assign(**{PROPENSITY_COLUMN: propensity})
-        encoding, labels = Encoding.learn(frame, gaps=study.gaps), study.clusters()
+            frame = frame.assign(**_named(propensity))
+        # Two arms are a number, 0 or 1; of more each is a level.
+        typed = frame if n_arms == 2 else frame.astype({ARM_COLUMN: str})
+        encoding, labels = Encoding.learn(typed, gaps=study.gaps), study.clusters()
         if expected_mediator is not None:
             frame = frame.assign(**{EXPECTED_COLUMN: expected_mediator})
         if labels is not None:
@@ -105,6 +134,7 @@ class Design:
             study.roles.covariates,
             study.roles.cluster,
             () if labels is None else tuple(sorted(set(labels))),
+            n_arms,
         )
 
     @property
@@ -119,13 +149,26 @@ class Design:
 
     @property
     def arm(self) -> np.ndarray:
-        """Arm of each row, shape (row,): 0 reference, 1 the other."""
+        """Arm of each row, shape (row,): 0 is the reference."""
         return self.frame[ARM_COLUMN].to_numpy(dtype=np.int64)
+
+    @property
+    def arm_codes(self) -> np.ndarray:
+        """Number of each row's arm where the encoding was learned, shape (row,)."""
+        return np.array(self.codes)[self.arm] if self.codes else self.arm
 
     @property
     def has_propensity(self) -> bool:
         """Whether an estimated propensity is among the columns."""
-        return PROPENSITY_COLUMN in self.frame.columns
+        return self.propensity is not None
+
+    @property
+    def propensity(self) -> np.ndarray | None:
+        """The estimated propensity, shape (row,) or (row, arms - 1); None without."""
+        held = [name for name in self.frame.columns if is_propensity_column(name)]
+        if not held:
+            return None
+        return self.frame[held].to_numpy() if len(held) > 1 else self.frame[held[0]].to_numpy()
 
     @property
     def expected_mediator(self) -> np.ndarray:
@@ -142,8 +185,9 @@ class Design:
 
     @property
     def expected_by_arm(self) -> np.ndarray:
-        """Mean of the expected mediator among the rows of each arm, shape (2,)."""
-        return np.array([self.expected_mediator[self.arm == arm].mean() for arm in (0, 1)])
+        """Mean of the expected mediator among the rows of each arm, shape (arm,)."""
+        own = self.expected_mediator
+        return np.array([own[self.arm == arm].mean() for arm in range(self.n_arms)])
 
     def member(self, group: tuple[str, str]) -> np.ndarray:
         """Whether each row has a level, as text, of a covariate; shape (row,)."""
@@ -167,8 +211,31 @@ class Design:
         return self.frame[CLUSTER_COLUMN].to_numpy(dtype=object)
 
     def under(self, arm: int) -> Design:
-        """Return the same rows, every one given the same arm (0 or 1)."""
+        """Return the same rows, every one given the same arm, by its number."""
         return replace(self, frame=self.frame.assign(**{ARM_COLUMN: arm}))
+
+    def among(self, arms: tuple[int, ...]) -> Design:
+        """Return the rows of some arms, which are numbered anew in the order given.
+
+        Parameters
+        ----------
+        arms : tuple of int
+            The arms to keep, by their numbers.
+
+        Returns
+        -------
+        Design
+            With the encoding learned on all rows.
+        """
+        kept = self.frame[np.isin(self.arm, arms)]
+        numbers = kept[ARM_COLUMN].map({arm: i for i, arm in enumerate(arms)})
+        codes = tuple((self.codes or range(self.n_arms))[arm] for arm in arms)
+        frame = kept.assign(**{ARM_COLUMN: numbers})
+        return replace(self, frame=frame, n_arms=len(arms), codes=codes)
+
+    def with_propensity(self, propensity: np.ndarray) -> Design:
+        """Return the rows with the estimated propensity among their columns."""
+        return replace(self, frame=self.frame.assign(**_named(propensity)))
 
     def replay(self, frame: pd.DataFrame, *, propensity: np.ndarray | None = None) -> Design:
         """Encode new rows with the stored state.
@@ -178,7 +245,7 @@ class Design:
         frame : DataFrame
             Must hold every covariate, and the cluster if the study has one; a cluster it never
             saw is one more draw of the population of clusters. Other columns are ignored.
-        propensity : ndarray, shape (row,), optional
+        propensity : ndarray, shape (row,) or (row, arms - 1), optional
             Needed if the design was learned with one.
 
         Returns
@@ -214,18 +281,22 @@ class Design:
         rows = frame.loc[:, list(self.covariates)].assign(**{ARM_COLUMN: 0})
         rows = rows.set_axis(unit_labels(rows.index, frame.columns), axis=0)
         if self.has_propensity:
-            rows = rows.assign(**{PROPENSITY_COLUMN: propensity})
+            rows = rows.assign(**_named(propensity))
         if self.cluster is not None:
             rows = rows.assign(**{CLUSTER_COLUMN: label_text(frame[self.cluster])})
         return replace(self, frame=rows)
 
     def standardized(self, features: FeatureSet) -> pd.DataFrame:
         """Return standardised columns of a feature set, shape (row, feature)."""
-        return self.columns(features).standardized(self.frame)
+        return self.columns(features).standardized(self._coded())
 
     def split_columns(self, features: FeatureSet) -> pd.DataFrame:
         """Return the columns trees split on, shape (row, feature)."""
-        return self.columns(features).split_columns(self.frame)
+        return self.columns(features).split_columns(self._coded())
+
+    def _coded(self) -> pd.DataFrame:
+        """Return the frame with the arms as the encoding knows them."""
+        return self.frame.assign(**{ARM_COLUMN: self.arm_codes}) if self.codes else self.frame
 
     def split_levels(self, features: FeatureSet) -> np.ndarray:
         """Return the number of levels of each split column, shape (feature,); 0 if numeric."""
@@ -242,5 +313,15 @@ class Design:
             wanted.add(ARM_COLUMN)
         # Without an estimated propensity the set is just the covariates.
         if features == "covariates+propensity":
-            wanted.add(PROPENSITY_COLUMN)
+            wanted |= {c.name for c in self.encoding.columns if is_propensity_column(c.name)}
         return Encoding(tuple(c for c in self.encoding.columns if c.name in wanted))
+
+
+def _is_derived(name: str) -> bool:
+    return is_propensity_column(name) or is_arm_feature(name)
+
+
+def _named(propensity: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the columns of a propensity by name."""
+    columns = np.atleast_2d(np.transpose(propensity))
+    return dict(zip(propensity_columns(len(columns) + 1), columns, strict=True))

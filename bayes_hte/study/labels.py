@@ -62,6 +62,9 @@ def labelled_study(study: Study, labels: Labels) -> Study:
         if name == study.roles.treatment:
             arms = tuple(words.get(str(arm), arm) for arm in study.arms)
             columns[name] = study.frame[name].map(dict(zip(study.arms, arms, strict=True)))
+            if len(arms) > 2:
+                # Text would be put into alphabetical order where some rows are bound again.
+                columns[name] = columns[name].astype(pd.CategoricalDtype(list(arms)))
         elif name in (study.roles.outcome, study.roles.mediator):
             raise SpecError(
                 f"labels.{name}.levels: the levels of an outcome or a mediator are numbers, which "

@@ -103,6 +103,17 @@ class Flow:
         """Return the flow with one more exclusion."""
         return replace(self, excluded=(*self.excluded, (reason, n_units)))
 
+    def of_arms(self, arms: Sequence[int], others: int) -> Flow:
+        """Return the flow to the units of some arms, numbered anew, of which `others` were left."""
+        table = self.missing[self.missing["arm"].isin(arms)]
+        table = table.assign(arm=table["arm"].map({arm: i for i, arm in enumerate(arms)}))
+        gappy = table.loc[table["missing"] > 0, "column"]
+        table = table[table["column"].isin(gappy)].sort_values("arm", kind="stable")
+        order = {name: i for i, name in enumerate(dict.fromkeys(gappy))}
+        table = table.sort_values("column", kind="stable", key=lambda c: c.map(order))
+        found = replace(self, missing=table.reset_index(drop=True))
+        return found.without("in another arm", others) if others else found
+
 
 def check_missing_rule(rule: str) -> None:
     """Raise a SpecError unless a rule for missing values is known."""

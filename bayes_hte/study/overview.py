@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from bayes_hte.errors import DataError
 from bayes_hte.study.kinds import Kind, kind_of
@@ -277,5 +276,6 @@ def _plain(value: Any) -> str:
 
 
 def _skewness(values: np.ndarray) -> float:
+    from scipy import stats  # slow to import
 
     return float(stats.skew(values))

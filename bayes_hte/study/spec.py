@@ -116,7 +116,9 @@ class RoleSpec:
 
     `units` and `unit` are the words for several rows and for one, where rows are not people.
     `weights` is the column with the weight of each unit in a population; it enters averages of
-    effects over the population, not the likelihood.
+    effects over the population, not the likelihood. `arms` are the levels of the treatment in their
+    order, reference first; `ordered` says that the order means something, as that of doses;
+    `contrasts` ("B vs A", or "all") are those of a study of more than two arms that are reported.
     """
 
     outcome: str
@@ -129,6 +131,9 @@ class RoleSpec:
     units: str = "people"
     unit: str = "person"
     weights: str | None = None
+    arms: tuple[str | int | float | bool, ...] = ()
+    ordered: bool = False
+    contrasts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -230,9 +230,12 @@ def _check(spec: Spec) -> None:
         "mediator.controlled_at (finite)": (
             spec.mediator is None or all(map(math.isfinite, spec.mediator.controlled_at))
         ),
-        "roles.arm_names (two different names, reference first)": (
+        "roles.arm_names (two or more different names, reference first)": (
             len(spec.roles.arm_names) == len(set(spec.roles.arm_names))
-            and len(spec.roles.arm_names) in (0, 2)
+            and len(spec.roles.arm_names) != 1
+        ),
+        "roles.arms (two or more different levels, reference first)": (
+            len(spec.roles.arms) == len(set(spec.roles.arms)) and len(spec.roles.arms) != 1
         ),
     }
     for what, fine in ranges.items():

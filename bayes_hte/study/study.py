@@ -1,8 +1,8 @@
 """A study: the data of one question, with the role of every column, checked when it is built.
 
 Everything downstream may rely on what :meth:`Study.from_frame` has established: unique column
-names, two arms, no infinite value in any used column, missing values only in covariates, outcome
-and mediator (:mod:`bayes_hte.study.missing`), covariates that vary, enough rows.
+names, two or more arms, no infinite value in any used column, missing values only in covariates,
+outcome and mediator (:mod:`bayes_hte.study.missing`), covariates that vary, enough rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError
+from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.frames import (
     as_table,
@@ -49,6 +49,8 @@ from bayes_hte.study.missing import (
 )
 
 MIN_UNITS_PER_ARM = 5
+# A column with more values is a number or a label; each arm has a mean and a function of its own.
+MOST_ARMS = 12
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Study:
     roles : Roles
         The part each column plays.
     arms : tuple
-        The two levels of the treatment, reference arm first.
+        The levels of the treatment, reference arm first; two or more.
     missing : {"splits", "impute", "complete"}
         The rule for missing covariates; see :mod:`bayes_hte.study.missing`.
     gaps : tuple of str
@@ -111,7 +113,7 @@ class Study:
 
     frame: pd.DataFrame
     roles: Roles
-    arms: tuple[Any, Any]
+    arms: tuple[Any, ...]
     missing: MissingName = "splits"
     gaps: tuple[str, ...] = ()
     flow: Flow | None = field(default=None, repr=False, compare=False)
@@ -142,7 +144,8 @@ class Study:
             never changed. Its index labels the units in every result; an index of several levels
             becomes text (``"3, b"``).
         outcome, treatment : str
-            Column names. The outcome is numeric, and the treatment has exactly two distinct values.
+            Column names. The outcome is numeric, and the treatment has two to twelve distinct
+            values, the arms.
         covariates : sequence of str
             Columns measured before treatment; numeric, boolean, text or categorical.
         mediator : str, optional
@@ -151,8 +154,10 @@ class Study:
             Column that labels the sampling units rows come from (clinics, families): outcome and
             mediator models then have an intercept for each, drawn from a common normal.
         reference : optional
-            The level of `treatment` that contrasts are taken against. Default: False, the smaller
-            number, or the first level of an ordered categorical; for other text it must be given.
+            The level of `treatment` that contrasts are taken against; it becomes the first arm, and
+            the others keep their order: that of an ordered categorical column, or of a categorical
+            one with more than two levels, else sorted. Default: False, the smallest number, or the
+            first level of an ordered categorical; for other text it must be given.
         weights : str, optional
             Column with the weight of each unit in a population (survey weights, or 1 over the
             probability of being in the study). They enter averages of effects over the population
@@ -176,7 +181,7 @@ class Study:
         ------
         DataError
             If a name is not text, or a column is absent, doubled or plays two parts; if the
-            treatment has not exactly two levels, holds text without a `reference`, or an arm has
+            treatment has not two to twelve levels, holds text without a `reference`, or an arm has
             fewer than five units with outcomes;
             if a treatment, cluster or weight is missing, all values of a column are, or those of a
             covariate in one arm only; if a value is infinite; if a weight is negative, or all are
@@ -323,8 +328,90 @@ class Study:
 
     @property
     def contrast(self) -> str:
-        """The contrast in words, ``"treated vs reference"``."""
+        """The contrast of a study of two arms in words, ``"treated vs reference"``.
+
+        Raises
+        ------
+        UnsupportedError
+            If the study has more than two arms.
+        """
+        self.check_two_arms("one contrast")
         return f"{self.arms[1]} vs {self.arms[0]}"
+
+    def check_two_arms(self, what: str) -> None:
+        """Refuse a part of an analysis that compares two arms, in a study of more.
+
+        Parameters
+        ----------
+        what : str
+            The part, in words.
+
+        Raises
+        ------
+        UnsupportedError
+            Naming the arms, and the view of two of them that can be used.
+        """
+        if len(self.arms) > 2:
+            arms = ", ".join(repr(arm) for arm in self.arms)
+            raise UnsupportedError(
+                f"{what} needs two arms, and this study has {len(self.arms)}: {arms}. Look at two "
+                f"of them: study.two_arms({self.arms[1]!r}, {self.arms[0]!r}), or of a fit "
+                f"fit.two_arms({self.arms[1]!r}, {self.arms[0]!r})."
+            )
+
+    def two_arms(self, arm: Any, reference: Any) -> Study:
+        """Return the units of two arms as a study of its own, of the contrast ``arm vs reference``.
+
+        Companions, checks, refutations and everything else that compares two arms work on it.
+
+        Parameters
+        ----------
+        arm : object
+            An arm of the study.
+        reference : object
+            Another, which the contrast is taken against.
+
+        Returns
+        -------
+        Study
+
+        Raises
+        ------
+        SpecError
+            If these are not two different arms of the study.
+        DataError
+            If a covariate has only one value in the two arms.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> import bayes_hte as hte
+        >>> rng = np.random.default_rng(1)
+        >>> frame = pd.DataFrame({"y": rng.normal(size=60), "x": rng.normal(size=60)})
+        >>> frame["drug"] = ["none", "low", "high"] * 20
+        >>> roles = {"outcome": "y", "treatment": "drug", "covariates": ["x"]}
+        >>> study = hte.Study.from_frame(frame, **roles, reference="none")
+        >>> study.arms
+        ('none', 'high', 'low')
+        >>> pair = study.two_arms("high", "low")
+        >>> pair.contrast, pair.n_units
+        ('high vs low', 40)
+        """
+        for asked in (arm, reference):
+            if asked not in self.arms:
+                raise unknown_name("arm", asked, self.arms)
+        if arm == reference:
+            raise SpecError(f"a contrast is between two different arms, got {arm!r} twice.")
+        kept = [self.arms.index(arm), self.arms.index(reference)]
+        rows = np.isin(self.arm_index(), kept)
+        how = {"reference": reference, "missing": self.missing, "gaps": self.gaps}
+        return replace(
+            Study.of_roles(self.frame.loc[rows], self.roles, **how),
+            flow=None if self.flow is None else self.flow.of_arms(kept[::-1], int((~rows).sum())),
+            imputations=self.imputations,
+            completed=tuple(frame.loc[rows] for frame in self.completed),
+        )
 
     def outcome(self) -> np.ndarray:
         """Return the outcome as numbers, shape (unit,); NaN where it is missing."""
@@ -377,7 +464,7 @@ class Study:
         return numeric_column(self.frame[self.roles.weights], "weights")
 
     def arm_index(self) -> np.ndarray:
-        """Return the arm each unit received, shape (unit,): 0 reference, 1 the other."""
+        """Return the position in `arms` of each unit's arm, shape (unit,): 0 is the reference."""
         return _position(self.frame[self.roles.treatment], self.arms)
 
     def clusters(self) -> np.ndarray | None:
@@ -475,6 +562,11 @@ class Study:
         study = Study.of_roles(
             frame, roles, reference=self.arms[0], missing=self.missing, gaps=self.gaps
         )
+        if study.arms != self.arms:
+            raise DataError(
+                f"treatment {self.roles.treatment!r} has the arms {study.arms} in these rows, and "
+                f"{self.arms} in the study; give rows of every arm of the study, and of no other."
+            )
         completed: tuple[pd.DataFrame, ...] = ()
         if self.completed and study.frame.index.isin(self.frame.index).all():
             # Whatever else has changed, the same units keep the values that the user imputed.
@@ -548,10 +640,9 @@ class Study:
                 f"cannot sample {n_units!r} of {self.n_units} units; give a whole number up to it."
             )
         arm, rng = self.arm_index(), np.random.default_rng(check_seed(seed))
-        treated = round(n_units * arm.mean())
         kept = [
             rng.choice(np.flatnonzero(arm == a), size=size, replace=False)
-            for a, size in ((0, n_units - treated), (1, treated))
+            for a, size in enumerate(_in_proportion(n_units, np.bincount(arm)))
         ]
         return self.subset(np.sort(np.concatenate(kept)))
 
@@ -649,26 +740,34 @@ def _check_finite(frame: pd.DataFrame) -> None:
 
 def _position(treatment: pd.Series, arms: tuple) -> np.ndarray:
     """Return the position of each unit's arm among the arms, shape (unit,)."""
-    return (treatment == arms[1]).to_numpy(dtype=np.int64)
+    place = {arm: i for i, arm in enumerate(arms)}
+    return treatment.map(place).to_numpy(dtype=np.int64)
 
 
-def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, Any]:
+def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, ...]:
     levels = _levels(treatment)
-    if len(levels) != 2:
+    if not 2 <= len(levels) <= MOST_ARMS:
         shown = ", ".join(repr(v) for v in levels[:5]) + (", ..." if len(levels) > 5 else "")
         raise DataError(
-            f"treatment {treatment.name!r} must have exactly two levels, got {len(levels)}: "
-            f"{shown}. Keep the rows of two arms, or recode the column."
+            f"treatment {treatment.name!r} must have two to {MOST_ARMS} levels, the arms, got "
+            f"{len(levels)}: {shown}. Keep the rows of the arms to be compared, or recode the "
+            "column."
         )
     check_levels(levels, f"treatment {treatment.name!r}")
     _check_reference(treatment, levels, reference)
     if reference is not None and reference not in levels:
         raise DataError(
             f"reference {reference!r} is not a level of treatment {treatment.name!r}: "
-            f"{levels[0]!r}, {levels[1]!r}."
+            f"{', '.join(repr(level) for level in levels)}."
         )
-    first = 0 if reference is None else levels.index(reference)
-    return levels[first], levels[1 - first]
+    first = levels[0] if reference is None else levels[levels.index(reference)]
+    return (first, *(level for level in levels if level != first))
+
+
+def _in_proportion(total: int, counts: np.ndarray) -> list[int]:
+    """Divide units between the arms in proportion to the counts, the remainder to the first."""
+    sizes = [round(total * float(share)) for share in counts[1:] / counts.sum()]
+    return [total - sum(sizes), *sizes]
 
 
 def _check_reference(treatment: pd.Series, levels: list[Any], reference: Any) -> None:
@@ -686,9 +785,11 @@ def _check_reference(treatment: pd.Series, levels: list[Any], reference: Any) ->
 
 
 def _levels(treatment: pd.Series) -> list[Any]:
-    """Return the observed levels: in an ordered categorical's order, else sorted."""
-    if isinstance(treatment.dtype, pd.CategoricalDtype) and treatment.cat.ordered:
-        return treatment.cat.remove_unused_categories().cat.categories.tolist()
+    """Return the observed levels: in the order of a declared one, else sorted."""
+    if isinstance(treatment.dtype, pd.CategoricalDtype):
+        kept = treatment.cat.remove_unused_categories().cat.categories.tolist()
+        if treatment.cat.ordered or len(kept) > 2:
+            return kept
     levels = distinct(treatment, "treatment")
     try:
         return sorted(levels)
@@ -719,7 +820,7 @@ def _check_weights(frame: pd.DataFrame, roles: Roles) -> None:
         )
 
 
-def _check_size(treatment: pd.Series, arms: tuple[Any, Any]) -> None:
+def _check_size(treatment: pd.Series, arms: tuple[Any, ...]) -> None:
     counts = {arm: int((treatment == arm).sum()) for arm in arms}
     small = {arm: n for arm, n in counts.items() if n < MIN_UNITS_PER_ARM}
     if small:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.effects.pairs import check_one_contrast
 from bayes_hte.effects.units import same_labels
 from bayes_hte.errors import DataError
 from bayes_hte.names import EFFECTS, SAMPLE, UNIT
@@ -54,6 +55,7 @@ def as_effects(
 
 
 def _check_effect(effect: xr.DataArray, units: pd.Index) -> None:
+    check_one_contrast(effect, "the search for subgroups")
     name = effect.name
     if set(effect.dims) != {*SAMPLE, UNIT}:
         raise DataError(

@@ -42,7 +42,7 @@ import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
 from bayes_hte.names import CHAIN, DRAW
-from bayes_hte.study.design import ARM_COLUMN, PROPENSITY_COLUMN, Design
+from bayes_hte.study.design import Design, is_arm_feature, is_propensity_column
 from bayes_hte.surfaces.terms import Term
 
 SHARED_CONSTANT = 2.5
@@ -51,7 +51,6 @@ EXPECTED = 5
 # Noise scale in units of the term's scale; see the module.
 NOISE = 4.0
 GLOBAL_DF = 3
-UNSHRUNK = (ARM_COLUMN, PROPENSITY_COLUMN)
 
 
 def linear_function(prefix: str, term: Term, design: Design, *, scale: float) -> TensorVariable:
@@ -119,18 +118,21 @@ def features_of(term: Term, design: Design) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Standardised columns; if the arm is one, then also its products with all others.
+        Standardised columns; if the arm is one (of more than two arms the indicators of all but
+        the first), then also its products with all others.
     """
     z = design.standardized(term.features)
-    if ARM_COLUMN not in z.columns:
+    if term.features != "covariates+arm":
         return z
-    products = z.drop(columns=ARM_COLUMN).mul(z[ARM_COLUMN], axis=0)
-    return pd.concat([z, products.add_prefix(f"{ARM_COLUMN} x ")], axis=1)
+    arms = [name for name in z.columns if is_arm_feature(name)]
+    others = z.drop(columns=arms)
+    products = [others.mul(z[arm], axis=0).add_prefix(f"{arm} x ") for arm in arms]
+    return pd.concat([z, *products], axis=1)
 
 
 def rows_of(term: Term, design: Design) -> int:
     """Return the number of rows a term acts on."""
-    return design.n_rows if term.arm is None else int((design.arm == term.arm).sum())
+    return int(np.count_nonzero(term.acts_in(design.arm)))
 
 
 def constant_of(prefix: str, term: Term, *, scale: float) -> TensorVariable | float:
@@ -147,7 +149,8 @@ def constant_sd(term: Term, *, scale: float) -> float:
 
 def is_shrunk(features: Sequence[str]) -> np.ndarray:
     """Whether the horseshoe shrinks the coefficient of each column, shape (feature,)."""
-    return np.array([name not in UNSHRUNK for name in features], dtype=bool)
+    alone = [is_arm_feature(name) or is_propensity_column(name) for name in features]
+    return ~np.array(alone, dtype=bool)
 
 
 def coefficients(

@@ -8,7 +8,7 @@ outcomes follow by setting the arm and the mediator in the bases.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,7 +32,9 @@ class Term:
     features : FeatureSet
         Columns of the function; ``"none"`` makes it a constant.
     arm : int or None
-        The arm it belongs to (0 or 1); None is both.
+        The arm it belongs to, by its number (0 is the reference); None is all.
+    onwards : bool
+        Whether it belongs to all later arms, too: a step between neighbours of ordered arms.
     on_mediator : bool
         Whether it multiplies the mediator minus its expectation.
     on_expected : bool
@@ -52,6 +54,7 @@ class Term:
     on_expected: bool = False
     group: tuple[str, str] | None = None
     constant: bool = True
+    onwards: bool = False
 
     def basis(
         self,
@@ -81,7 +84,7 @@ class Term:
         multiplies = self.on_mediator or self.on_expected
         if self.arm is None and not multiplies and self.group is None:
             return None
-        basis = np.ones(arm.shape) if self.arm is None else (arm == self.arm).astype(np.float64)
+        basis = self.acts_in(arm).astype(np.float64)
         if self.on_mediator:
             if mediator is None:
                 raise ValueError(f"term {self.name!r} needs a mediator")
@@ -101,6 +104,13 @@ class Term:
         """Whether it is what an arm has beyond the part that all arms share, if there is one."""
         return self.kind in ("arm", "effect", "mediator_arm")
 
-    def acts_in(self, arm: int) -> bool:
-        """Whether the term is part of the potential outcome under an arm."""
-        return self.arm is None or self.arm == arm
+    def acts_in[T: (int, np.ndarray)](self, arm: T) -> T:
+        """Whether the term is part of the potential outcome under an arm, or under each of many."""
+        if self.arm is None:
+            return arm == arm
+        return arm >= self.arm if self.onwards else arm == self.arm
+
+    def of_arms(self, arms: tuple[int, int]) -> Term:
+        """Return a term that acts in one or both of two arms, with these numbered 0 and 1."""
+        acts = [number for number, arm in enumerate(arms) if self.acts_in(arm)]
+        return replace(self, arm=None if len(acts) == len(arms) else acts[0], onwards=False)

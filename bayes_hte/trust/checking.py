@@ -222,6 +222,7 @@ def assignment_checks(
     SpecError
         If `assignment` is unknown.
     """
+    fit.study.check_two_arms("a check")
     subject = Subject(fit, fit.effects(), better=better, assignment=assignment)
     return run_checks(subject, ASSUMED)
 
@@ -237,6 +238,7 @@ def _check_request(
         )
     if "propensity" not in fit.components:
         raise SpecError("this fit has draws of its priors alone; a verdict is about a fit to data.")
+    fit.study.check_two_arms("a verdict")
     benefit_sign(better)  # raises for an unknown direction
     if assignment is not None:
         assumption(assignment, outcome="")  # raises for an unknown assignment

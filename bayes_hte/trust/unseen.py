@@ -166,6 +166,7 @@ def held_out_units(fit: Fit, study: Study) -> Unseen:
             f"{len(both)} units (e.g. {both[0]!r}) are in the fit and in the held-out study; hold "
             "out units that were not fitted."
         )
+    fit.study.check_two_arms("an evaluation on held-out units")
     study = study.with_outcome()
     mu = effects.own_mediator(fit.first_stage().potential_outcomes(study.frame))
     return Unseen(
@@ -196,6 +197,7 @@ def left_out_units(fit: Fit) -> Unseen:
     SamplingError
         If a log-likelihood is not finite.
     """
+    fit.study.check_two_arms("an evaluation on left-out units")
     known = {UNIT: np.flatnonzero(fit.study.known_outcome())}
     candidates = [
         Candidate(

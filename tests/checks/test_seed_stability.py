@@ -108,6 +108,8 @@ def test_one_fit_and_other_units_are_refused():
 class FakeFit(SimpleNamespace):
     """What the check reads of a fit."""
 
+    whole = None
+
     def cate(self) -> xr.DataArray:
         return fake(self.seed)
 

@@ -175,7 +175,9 @@ def fake_fit(*, families=("gaussian", "gaussian"), by_unit: bool = False):
 
     base_slope = outcome.linear_predictor()
     fit = SimpleNamespace(
-        components={"outcome": outcome, "mediator": mediator}, potential_outcomes=outcomes
+        components={"outcome": outcome, "mediator": mediator},
+        potential_outcomes=outcomes,
+        study=SimpleNamespace(check_two_arms=lambda what: None),
     )
     return fit, slope, eta_m, sigma
 

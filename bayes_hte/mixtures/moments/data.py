@@ -97,6 +97,7 @@ def mixture_data(
     >>> mixture_data(study, z=["z"], x=["x"]).x.names
     ('x=0', 'x=1')
     """
+    study.check_two_arms("a mixture of treatment effects")
     z, x = names_given(z, "proxy column"), names_given(x, "proxy column")
     both = [name for name in z if name in x]
     if both:

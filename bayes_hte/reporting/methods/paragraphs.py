@@ -120,9 +120,17 @@ def _design(results: Results) -> str:
     spec, study = results.spec, results.study
     reference, other = arm_names(results)
     n_other = int(study.arm_index().sum())
+    if "contrast" in results.provenance:
+        joint = (
+            "The study has further arms. All arms were modelled together, and this report is about "
+            f"the contrast {results.provenance['contrast']}."
+        )
+    else:
+        joint = ""
     sentences = [
         f"We analysed {study.n_units} {people(results)}, {n_other} in the arm {other} and "
         f"{study.n_units - n_other} in the arm {reference}, which is the reference.",
+        *([joint] if joint else []),
         f"The outcome was {spec.roles.outcome} ({unit_phrase(results)}; {spec.outcome.better} is "
         "better).",
     ]

@@ -21,7 +21,8 @@ def interval_phrase(results: Results) -> str:
 def arm_names(results: Results) -> tuple[str, str]:
     """Return the names of the arms for a reader, reference first."""
     declared = results.spec.roles.arm_names
-    reference, other = declared or results.study.arms
+    # The names of more arms are in the study, which holds two of them.
+    reference, other = declared if len(declared) == 2 else results.study.arms
     return str(reference), str(other)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.effects.arguments import check_draws
+from bayes_hte.effects.pairs import check_one_contrast
 from bayes_hte.effects.units import unit_order
 from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.subgroups.membership import draw_blocks
@@ -61,6 +62,7 @@ def explained_share(
     0.962
     """
     check_draws(effect, "effect", (*SAMPLE, UNIT))
+    check_one_contrast(effect, "an explained share")
     order = unit_order(labels, effect, "labels")
     _, groups = np.unique(np.asarray(labels)[order], return_inverse=True)
     sizes = np.bincount(groups)

@@ -87,6 +87,7 @@ def stand_in_refit(
 def _effect_draws(
     study: Study, seed: int, *, effect: str, size: int, means_by: str | None
 ) -> xr.DataArray:
+    study.check_two_arms("the stand-in in closed form")
     rng, ones = np.random.default_rng(seed), np.ones(study.n_units)
     kernels, w = kernels_at_units(study, means_by), study.arm_index() - 0.5
     if effect == "te":
@@ -154,6 +155,7 @@ def stand_in_null(study: Study) -> StandInNull:
         Outcome and mediator are normal in the studies that it draws, whatever they are in the
         study.
     """
+    study.check_two_arms("the stand-in in closed form")
     kernels, w = kernels_at_units(study), study.arm_index() - 0.5
     options = {"constants_only": ("effect", *OF_MEDIATOR)}
     if study.roles.mediator is None:

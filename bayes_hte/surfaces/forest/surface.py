@@ -5,12 +5,18 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
 import xarray as xr
 from pytensor.tensor.variable import TensorVariable
 
-from bayes_hte.study.design import ARM_COLUMN, PROPENSITY_COLUMN, Design
+from bayes_hte.study.design import (
+    ARM_COLUMN,
+    PROPENSITY_COLUMN,
+    Design,
+    is_propensity_column,
+)
 from bayes_hte.surfaces.forest.core import ForestPrior, prior_draws
 from bayes_hte.surfaces.forest.draws import predict
 from bayes_hte.surfaces.forest.step import ForestData
@@ -91,9 +97,11 @@ def forest_data(
         return ForestData(ForestPrior(scale=scale, trees=1, adaptive=False), x, levels, basis)
     columns = design.columns(term.features).columns
     splits = [len(c.split_levels) for c in columns]
-    variables = np.repeat(np.arange(len(columns)), splits)
-    added = [i for i, c in enumerate(columns) if c.name in RESERVED]
-    reserved = int(np.flatnonzero(variables == added[0])[0]) if added else None
+    # The propensities of several arms are one variable, as the indicators of one covariate are.
+    names = [PROPENSITY_COLUMN if is_propensity_column(c.name) else c.name for c in columns]
+    variables = np.repeat(pd.factorize(np.array(names, dtype=object))[0], splits)
+    added = [i for i, name in enumerate(np.repeat(names, splits)) if name in RESERVED]
+    reserved = added[0] if added else None
     prior = ForestPrior(scale=scale, trees=trees, sparse=sparse)
     missing = design.split_missing(term.features)
     return ForestData(prior, x, levels, basis, variables, reserved, waits, missing)
