@@ -91,7 +91,21 @@ class Run:
 
     @classmethod
     def of(cls, results: Results | ArmResults, folder: Path, sampled: tuple[str, ...]) -> Run:
-        """Return the run that has just computed some results."""
+        """Return the run that has just computed some results.
+
+        Parameters
+        ----------
+        results : Results or ArmResults
+            Of a study of two arms, or of more.
+        folder : Path
+            The folder of the run.
+        sampled : tuple of str
+            The stages that were sampled.
+
+        Returns
+        -------
+        Run
+        """
         from bayes_hte.reporting.arms import ArmResults
         from bayes_hte.runs.answer import answer_lines, arm_lines, arm_problem, problem_of
 

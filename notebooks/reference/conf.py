@@ -42,5 +42,6 @@ nitpick_ignore_regex = [
     ("py:.*", r"bayes_hte\.mixtures\.likelihood\.law\b.*"),
     ("py:.*", r"bayes_hte\.(study\.spec\.PriorSpec|reporting\.results\.(Direction|Interval))"),
     ("py:mod", r"bayes_hte\..*"),
+    ("py:.*", r"bayes_hte\.(study\.missing\.Flow|reporting\.arms\.ArmResults)|ArmResults"),
     ("py:class", r"T|AssignmentName|Better|EffectName|Estimator|Rule|.*\._\w+"),
 ]
