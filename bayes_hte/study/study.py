@@ -17,24 +17,19 @@ import pandas as pd
 
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.seeds import check_seed
+from bayes_hte.study.arms import arm_positions, arms_of, in_proportion
 from bayes_hte.study.frames import (
     as_table,
-    check_names,
-    check_present,
-    missing_hint,
     names_given,
-    unit_labels,
     with_columns,
 )
 from bayes_hte.study.kinds import (
     check_covariate,
-    check_levels,
     distinct,
     is_numeric,
     label_text,
     levels_in_use,
     numeric_column,
-    plain,
 )
 from bayes_hte.study.missing import (
     Flow,
@@ -45,45 +40,18 @@ from bayes_hte.study.missing import (
     differences,
     filled,
     missing_by_arm,
-    with_nan,
 )
-
-MIN_UNITS_PER_ARM = 5
-# A column with more values is a number or a label; each arm has a mean and a function of its own.
-MOST_ARMS = 12
-
-
-@dataclass(frozen=True)
-class Roles:
-    """The columns of a study by the part that they play.
-
-    Attributes
-    ----------
-    outcome, treatment : str
-        Column names.
-    covariates : tuple of str
-        Columns measured before treatment, in the order in which the models see them.
-    mediator : str or None
-        Column between treatment and outcome, if the question has one.
-    cluster : str or None
-        Column of the sampling units that rows come from (clinics, families), if there are any.
-    weights : str or None
-        Column of the weights with which units stand for a population, if there are any.
-    """
-
-    outcome: str
-    treatment: str
-    covariates: tuple[str, ...]
-    mediator: str | None = None
-    cluster: str | None = None
-    # Not in the text of the roles, of which fingerprints of earlier versions are made.
-    weights: str | None = field(default=None, repr=False)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every used column: outcome, treatment, covariates, and the others that there are."""
-        optional = tuple(c for c in (self.mediator, self.cluster, self.weights) if c is not None)
-        return (self.outcome, self.treatment, *optional, *self.covariates)
+from bayes_hte.study.roles import Roles
+from bayes_hte.study.validation import (
+    check_complete,
+    check_finite,
+    check_frame,
+    check_index,
+    check_size,
+    check_variation,
+    check_weights,
+    own_copy,
+)
 
 
 @dataclass(frozen=True)
@@ -289,13 +257,13 @@ class Study:
         """
         df = as_table(df, "df")
         check_missing_rule(missing)
-        _check_frame(df, roles)
-        frame = _own_copy(df, roles)
-        _check_index(frame)
-        _check_complete(frame, [roles.treatment, roles.cluster, roles.weights])
-        _check_finite(frame)
-        arms = _arms(frame[roles.treatment], reference)
-        table = missing_by_arm(frame, roles, _position(frame[roles.treatment], arms), len(arms))
+        check_frame(df, roles)
+        frame = own_copy(df, roles)
+        check_index(frame)
+        check_complete(frame, [roles.treatment, roles.cluster, roles.weights])
+        check_finite(frame)
+        arms = arms_of(frame[roles.treatment], reference)
+        table = missing_by_arm(frame, roles, arm_positions(frame[roles.treatment], arms), len(arms))
         check_gaps(table, arms, missing)
         flow = Flow(len(frame), (), table)
         if missing == "complete" and len(table):
@@ -308,11 +276,11 @@ class Study:
             distinct(frame[roles.cluster], "cluster")
         for name in roles.covariates:
             check_covariate(frame[name].dropna())
-        _check_variation(frame, roles)
-        _check_weights(frame, roles)
+        check_variation(frame, roles)
+        check_weights(frame, roles)
         modelled = frame[[c for c in (roles.outcome, roles.mediator) if c is not None]]
         known = modelled.notna().all(axis=1)
-        _check_size(frame.loc[known, roles.treatment], arms)
+        check_size(frame.loc[known, roles.treatment], arms)
         incomplete = [c for c in roles.covariates if c in gaps or frame[c].isna().any()]
         return cls(frame, roles, arms, missing, tuple(incomplete), flow)
 
@@ -465,7 +433,7 @@ class Study:
 
     def arm_index(self) -> np.ndarray:
         """Return the position in `arms` of each unit's arm, shape (unit,): 0 is the reference."""
-        return _position(self.frame[self.roles.treatment], self.arms)
+        return arm_positions(self.frame[self.roles.treatment], self.arms)
 
     def clusters(self) -> np.ndarray | None:
         """Return the label of each unit's cluster as text, shape (unit,); None without clusters."""
@@ -642,7 +610,7 @@ class Study:
         arm, rng = self.arm_index(), np.random.default_rng(check_seed(seed))
         kept = [
             rng.choice(np.flatnonzero(arm == a), size=size, replace=False)
-            for a, size in enumerate(_in_proportion(n_units, np.bincount(arm)))
+            for a, size in enumerate(in_proportion(n_units, np.bincount(arm)))
         ]
         return self.subset(np.sort(np.concatenate(kept)))
 
@@ -666,166 +634,3 @@ class Study:
         for frame in self.completed:
             digest.update(pd.util.hash_pandas_object(frame.astype(text)).to_numpy().tobytes())
         return digest.hexdigest()
-
-
-def _check_frame(df: pd.DataFrame, roles: Roles) -> None:
-    if df.empty:
-        raise DataError(f"the frame is empty: {len(df)} rows, {df.shape[1]} columns.")
-    check_names([roles.outcome], "outcome")
-    check_names([roles.treatment], "treatment")
-    further = (roles.mediator, roles.cluster, roles.weights)
-    check_names([c for c in further if c is not None], "further column")
-    names_given(roles.covariates, "covariate")
-    doubled = sorted({str(c) for c in df.columns[df.columns.duplicated()]})
-    if doubled:
-        raise DataError(
-            f"duplicate column names: {', '.join(doubled)}. Rename or drop them before "
-            "building the study."
-        )
-    check_present(df, roles.columns)
-    repeated = sorted({c for c in roles.columns if roles.columns.count(c) > 1})
-    if repeated:
-        raise DataError(
-            f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator, cluster, "
-            "weights and covariates must be different columns, each named once."
-        )
-
-
-def _own_copy(df: pd.DataFrame, roles: Roles) -> pd.DataFrame:
-    """Return a copy of the used columns with plain types and labels of units of its own."""
-    # Treatments and clusters are levels, of any type. Built at once: column by column, frames of
-    # many columns become slow.
-    levels = (roles.treatment, roles.cluster)
-    columns = {
-        name: df[name] if name in levels else with_nan(plain(df[name])) for name in roles.columns
-    }
-    frame = pd.DataFrame(columns, index=df.index, columns=list(roles.columns), copy=True)
-    return frame.set_axis(unit_labels(frame.index, roles.columns), axis=0)
-
-
-def _check_index(frame: pd.DataFrame) -> None:
-    if not frame.index.is_unique:
-        n = int(frame.index.duplicated().sum())
-        raise DataError(
-            f"the index labels the units and must be unique; {n} labels are repeated. "
-            "Call df.reset_index(drop=True) first."
-        )
-
-
-def _check_complete(frame: pd.DataFrame, names: Sequence[str | None]) -> None:
-    """Refuse missing values where a unit cannot do without: treatment, cluster, weight."""
-    missing = {c: int(frame[c].isna().sum()) for c in names if c is not None}
-    missing = {name: count for name, count in missing.items() if count}
-    if missing:
-        counts = ", ".join(f"{name} ({count})" for name, count in missing.items())
-        rows = int(frame[list(missing)].isna().any(axis=1).sum())
-        raise DataError(
-            f"missing values in {counts}; {rows} of {len(frame)} rows are affected. Treatment, "
-            "cluster and weights must be known: find the values, or drop the rows with "
-            "df.dropna(subset=[...]) if that is defensible."
-            + missing_hint(frame[name] for name in missing)
-        )
-
-
-def _check_finite(frame: pd.DataFrame) -> None:
-    infinite = {
-        name: int(np.isinf(frame[name].to_numpy(dtype=np.float64)).sum())
-        for name in frame.columns
-        if is_numeric(frame[name])
-    }
-    if any(infinite.values()):
-        counts = ", ".join(f"{name} ({count})" for name, count in infinite.items() if count)
-        raise DataError(f"infinite values in {counts}. Replace or drop them.")
-
-
-def _position(treatment: pd.Series, arms: tuple) -> np.ndarray:
-    """Return the position of each unit's arm among the arms, shape (unit,)."""
-    place = {arm: i for i, arm in enumerate(arms)}
-    return treatment.map(place).to_numpy(dtype=np.int64)
-
-
-def _arms(treatment: pd.Series, reference: Any) -> tuple[Any, ...]:
-    levels = _levels(treatment)
-    if not 2 <= len(levels) <= MOST_ARMS:
-        shown = ", ".join(repr(v) for v in levels[:5]) + (", ..." if len(levels) > 5 else "")
-        raise DataError(
-            f"treatment {treatment.name!r} must have two to {MOST_ARMS} levels, the arms, got "
-            f"{len(levels)}: {shown}. Keep the rows of the arms to be compared, or recode the "
-            "column."
-        )
-    check_levels(levels, f"treatment {treatment.name!r}")
-    _check_reference(treatment, levels, reference)
-    if reference is not None and reference not in levels:
-        raise DataError(
-            f"reference {reference!r} is not a level of treatment {treatment.name!r}: "
-            f"{', '.join(repr(level) for level in levels)}."
-        )
-    first = levels[0] if reference is None else levels[levels.index(reference)]
-    return (first, *(level for level in levels if level != first))
-
-
-def _in_proportion(total: int, counts: np.ndarray) -> list[int]:
-    """Divide units between the arms in proportion to the counts, the remainder to the first."""
-    sizes = [round(total * float(share)) for share in counts[1:] / counts.sum()]
-    return [total - sum(sizes), *sizes]
-
-
-def _check_reference(treatment: pd.Series, levels: list[Any], reference: Any) -> None:
-    """Refuse text without a reference: its alphabet would decide the sign of every effect."""
-    dtype = treatment.dtype
-    ordered = isinstance(dtype, pd.CategoricalDtype) and dtype.ordered
-    if reference is not None or ordered or is_numeric(pd.Series(levels)):
-        return
-    shown = " or ".join(f"reference={level!r}" for level in levels)
-    raise DataError(
-        f"treatment {treatment.name!r} has the levels {', '.join(map(repr, levels))}, and nothing "
-        "says which of them the others are compared with: name the control arm, "
-        f"{shown} (in a study file under [roles])."
-    )
-
-
-def _levels(treatment: pd.Series) -> list[Any]:
-    """Return the observed levels: in the order of a declared one, else sorted."""
-    if isinstance(treatment.dtype, pd.CategoricalDtype):
-        kept = treatment.cat.remove_unused_categories().cat.categories.tolist()
-        if treatment.cat.ordered or len(kept) > 2:
-            return kept
-    levels = distinct(treatment, "treatment")
-    try:
-        return sorted(levels)
-    except TypeError:
-        return sorted(levels, key=str)
-
-
-def _check_variation(frame: pd.DataFrame, roles: Roles) -> None:
-    constant = [c for c in roles.columns if c != roles.weights and frame[c].nunique() < 2]
-    if constant:
-        raise DataError(
-            f"constant column{'s' * (len(constant) > 1)}: {', '.join(constant)}. A column with one "
-            "value carries no information; remove it from the roles."
-            + missing_hint(frame[c] for c in constant)
-        )
-
-
-def _check_weights(frame: pd.DataFrame, roles: Roles) -> None:
-    if roles.weights is None:
-        return
-    weights = numeric_column(frame[roles.weights], "weights")
-    negative = int((weights < 0).sum())
-    if negative or weights.sum() == 0:
-        got = f"{negative} negative weights" if negative else "weights that are all 0"
-        raise DataError(
-            f"weights {roles.weights!r}: got {got}. A weight says how many members of the "
-            "population a unit stands for, 0 or more, and one at least is positive."
-        )
-
-
-def _check_size(treatment: pd.Series, arms: tuple[Any, ...]) -> None:
-    counts = {arm: int((treatment == arm).sum()) for arm in arms}
-    small = {arm: n for arm, n in counts.items() if n < MIN_UNITS_PER_ARM}
-    if small:
-        shown = ", ".join(f"{arm!r}: {n}" for arm, n in counts.items())
-        raise DataError(
-            f"too few units for the model: {len(treatment)} ({shown}). At least "
-            f"{MIN_UNITS_PER_ARM} per arm, each with an outcome, are needed; collect more."
-        )

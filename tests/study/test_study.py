@@ -16,7 +16,8 @@ from bayes_hte.errors import (
     SpecError,
 )
 from bayes_hte.study.datasets import load_frame, load_jobs2
-from bayes_hte.study.study import MIN_UNITS_PER_ARM, Study
+from bayes_hte.study.study import Study
+from bayes_hte.study.validation import MIN_UNITS_PER_ARM
 
 N = 40
 
