@@ -40,7 +40,7 @@ ALIKE = 0.2
 # to the part that they share. Where both can hold it, chains that begin with all at once end up
 # in different places; the longer the wait, the worse where arms have little in common (measured:
 # tests/benchmarks/RESULTS.md).
-WAIT = 0.1
+WAIT = 1 / 6
 
 
 @dataclass(frozen=True)
