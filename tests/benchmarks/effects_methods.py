@@ -90,8 +90,8 @@ class Method:
 
 # --- Ours: options of bayes_hte.fit; add a candidate by adding a line ----------------------------
 
-SPARSE = tuple(
-    PriorSpec(component, term, "few covariates matter", sparse=True)
+UNIFORM = tuple(
+    PriorSpec(component, term, "all covariates may matter", sparse=False)
     for component, term in [("propensity", "shared"), ("outcome", "shared"), ("outcome", "arm")]
 )
 
@@ -99,8 +99,8 @@ OURS: dict[str, dict[str, Any]] = {
     "default": {},
     # What the default is above 300 units.
     "forest": {"stack_with": ()},
-    # Trees that learn which covariates to split on.
-    "forest sparse": {"stack_with": (), "priors": SPARSE},
+    # Trees that choose all covariates with equal probability.
+    "forest uniform": {"stack_with": (), "priors": UNIFORM},
     "forest nopc": {"stack_with": (), "propensity_covariate": False},
     "forest prognostic+effect": {"learner": "prognostic_effect"},
     "forest s": {"learner": "s"},
