@@ -113,9 +113,9 @@ def test_a_direct_effect_is_not_taken_for_an_indirect_one(trial, fits):
         for model, fit in fits.items()
     }
     assert found["with"] == pytest.approx(truth, abs=0.35)
-    # Both say the same of the data; without the coefficient the slope takes what surfaces miss
-    # (half of the direct effect with uniform splits, a little less with sparse ones).
-    assert found["without"] > truth + 0.4
+    # Both say the same of the data; without the coefficient the slope takes what surfaces miss. Of
+    # sparse forests that is less, and it varies: .2 to .7 over seeds and sizes of the sample.
+    assert found["without"] > found["with"] + 0.1
 
 
 @pytest.mark.slow
