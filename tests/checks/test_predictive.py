@@ -94,6 +94,15 @@ def test_a_wrong_rate_of_a_binary_outcome_is_noticed():
     assert "mean in" in result.text
 
 
+def test_a_binary_outcome_of_as_many_ones_as_zeros_passes():
+    # Its sd, 0.5, is the largest there is, and above those of all but a few replicates.
+    y = (np.arange(UNITS) // 2 % 2).astype(float)
+    result = check("bernoulli", np.zeros((SAMPLES, UNITS)), {}, y)
+    assert result.passed is True
+    assert not result.table.xs("sd", level="statistic")["judged"].any()
+    assert result.text.startswith("Observed means of the outcome")
+
+
 def test_the_table_shows_observed_and_replicated_numbers_of_each_arm():
     eta, noise, y = model("gaussian")
     table = check("gaussian", eta, noise, y).table
