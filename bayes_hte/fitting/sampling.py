@@ -53,7 +53,8 @@ class SamplerSize:
     draws, tune : int
         Kept draws and tuning iterations of each chain.
     cores : int or None
-        Processes; None for those of the machine, at most four. The draws do not depend on it.
+        Chains that run at the same time; None for as many as the machine has cores, at most four.
+        The draws do not depend on it.
     progress : bool or callable (int, int)
         Whether to show progress, or a function that is called with the iterations done and their
         number, over all chains of a component.

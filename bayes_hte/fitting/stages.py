@@ -229,7 +229,7 @@ def fit(
     chains : int
         Chains; with fewer than two, convergence cannot be judged.
     cores : int, optional
-        Processes; default one per chain, up to the machine's cores and at most four.
+        Chains that run at the same time; default as many as the machine has cores, at most four.
     progress : bool, default True
         Whether to show progress bars.
 

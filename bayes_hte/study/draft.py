@@ -94,7 +94,7 @@ def draft_study_file(
     y = _target(frame, views[outcome], "outcome")
     m = None if mediator is None else _target(frame, views[mediator], "mediator")
     parts = [
-        _about(path, frame, outcome, treatment, arms),
+        _about(path, frame, outcome, treatment),
         _data(path, table),
         _roles(frame, views, named, arms, covariates, left_out, mediator, cluster),
         _outcome(y),
@@ -169,14 +169,10 @@ def _target(frame: pd.DataFrame, view: ColumnView, role: str) -> _Target:
 # ---------------------------------------------------------------- the tables of the file
 
 
-def _about(
-    path: Path, frame: pd.DataFrame, outcome: str, treatment: str, arms: list[Any]
-) -> list[str]:
+def _about(path: Path, frame: pd.DataFrame, outcome: str, treatment: str) -> list[str]:
     title = f"The effect of {treatment} on {outcome}"
-    question = (
-        f"How much does {outcome} change if {treatment} is {_or(arms[1:])} rather than {arms[0]}, "
-        "and for whom?"
-    )
+    # Names no arm: which of them is the reference may still be a question.
+    question = f"How much does {treatment} change {outcome}, and for whom?"
     return [
         f"# Study file for {path.name}: {len(frame)} rows, {frame.shape[1]} columns.",
         "# Lines marked QUESTION hold guesses, or nothing; nobody but you can answer them.",

@@ -59,8 +59,8 @@ _COVARIATES = {
     ),
     "impute": (
         "Missing values of covariates were imputed several times, given the other covariates, the "
-        "treatment, the mediator and the outcome. That assumes values missing at random: among "
-        "units alike in everything recorded, a value is as often missing whatever it is."
+        "treatment and the columns measured after it. That assumes values missing at random: among "
+        "units alike in everything recorded, the value does not decide whether it is missing."
     ),
     "complete": (
         "Units with any missing value were left out. That assumes that, among units with the same "

@@ -226,3 +226,13 @@ def test_an_overview_says_what_speaks_against_a_column():
     assert views["age (years)"].unusable == ""
     rare = overview(data.assign(site=["x"] * 3 + ["y"] * (N - 3)))["site"]
     assert rare.rare == {"x": 3}
+
+
+def test_the_question_names_no_arm_as_the_reference_may_still_be_chosen(tmp_path):
+    frame = pd.DataFrame({"y": range(40), "arm": ["drug", "pill"] * 20, "age": np.arange(40) % 7})
+    frame.to_csv(tmp_path / "trial.csv", index=False)
+    cli.main(["new", str(tmp_path / "trial.csv"), "--outcome", "y", "--treatment", "arm"])
+    text = (tmp_path / "trial.toml").read_text(encoding="utf-8")
+    (question,) = [line for line in text.splitlines() if line.startswith("question =")]
+    assert "drug" not in question
+    assert "pill" not in question
