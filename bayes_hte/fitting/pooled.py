@@ -26,7 +26,10 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.components.stacked import spread_evenly
 from bayes_hte.errors import UnsupportedError
 from bayes_hte.fitting.fitted import Fit
+from bayes_hte.fitting.imputing import imputed_rows
 from bayes_hte.names import CONTRAST, DRAW, SAMPLE, UNIT
+from bayes_hte.seeds import stage_seed
+from bayes_hte.study.frames import as_table
 from bayes_hte.study.study import Study
 
 NAME = "variance between imputations"
@@ -103,18 +106,21 @@ class PooledFit(Fit):
 
     def propensity(self, newdata: pd.DataFrame | None = None) -> xr.DataArray:
         """Return the probability of the non-reference arm; see :meth:`Fit.propensity`."""
-        return self._pooled(lambda f: f.propensity(newdata))
+        return self._pooled_rows(newdata, lambda f, rows: f.propensity(rows))
 
     def potential_outcomes(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.DataArray:
         """Return expected outcomes under each arm; see :meth:`Fit.potential_outcomes`.
 
-        New rows need complete covariates.
+        Gaps of new rows are filled once per imputation, from their other covariates.
         """
-        return self._pooled(lambda f: f.potential_outcomes(newdata, **how))
+        return self._pooled_rows(newdata, lambda f, rows: f.potential_outcomes(rows, **how))
 
     def cate(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.DataArray:
-        """Return the effect of each unit; see :meth:`Fit.cate`. New rows are complete."""
-        return self._pooled(lambda f: f.cate(newdata, **how))
+        """Return the effect of each unit; see :meth:`Fit.cate`.
+
+        Gaps of new rows are filled once per imputation, from their other covariates.
+        """
+        return self._pooled_rows(newdata, lambda f, rows: f.cate(rows, **how))
 
     def two_arms(self, arm: Any, reference: Any) -> Fit:
         """Return the fits as those of two arms, pooled; see :meth:`Fit.two_arms`."""
@@ -207,6 +213,22 @@ class PooledFit(Fit):
 
     def _pooled(self, part: Callable[[Fit], xr.DataArray]) -> xr.DataArray:
         return self._join([part(fit) for fit in self.imputations])
+
+    def _pooled_rows(
+        self, newdata: pd.DataFrame | None, part: Callable[[Fit, pd.DataFrame | None], xr.DataArray]
+    ) -> xr.DataArray:
+        """Pool what is predicted for new rows, whose gaps each imputation fills for itself."""
+        if newdata is None:
+            return self._pooled(lambda f: part(f, None))
+        rows = as_table(newdata, "new rows")
+        seeds = [stage_seed(self.seed, f"rows {i}") for i in range(len(self.imputations))]
+        filled = [
+            imputed_rows(f.study, rows, seed=seed)
+            for f, seed in zip(self.imputations, seeds, strict=True)
+        ]
+        return self._join(
+            [part(f, own) for f, own in zip(self.imputations, filled, strict=True)]
+        )
 
     def _join(self, parts: list[xr.DataArray]) -> xr.DataArray:
         """Take draws of each imputation in turn, as many as one fit has, evenly over its chains."""

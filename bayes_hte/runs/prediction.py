@@ -22,11 +22,13 @@ from bayes_hte.effects.summaries import interval, interval_words
 from bayes_hte.errors import SavedResultError
 from bayes_hte.fitting.fitted import BATCH, Fit
 from bayes_hte.fitting.plan import Plan
-from bayes_hte.fitting.stages import stages
+from bayes_hte.fitting.pooled import PooledFit
+from bayes_hte.fitting.stages import is_imputed, stages
 from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE
 from bayes_hte.runs.prepared import Prepared, prepare
 from bayes_hte.runs.run_file import read_run, saved_spec
-from bayes_hte.runs.stage_runner import sampling_settings
+from bayes_hte.runs.settings import sampling_settings
+from bayes_hte.runs.stage_runner import imputations
 from bayes_hte.store import find_stage
 from bayes_hte.study.columns import declared_columns
 from bayes_hte.study.datasets import load_frame
@@ -126,18 +128,25 @@ def saved_run_fit(prepared: Prepared, folder: Path) -> Fit:
     SavedResultError
         If a stage is missing, damaged or of other settings.
     """
-    plan = Plan.from_spec(prepared.spec)
-    settings = sampling_settings(prepared.spec, prepared.study)
-    components = {}
-    for name in stages(prepared.study, plan):
+    study, spec = prepared.study, prepared.spec
+    if not is_imputed(study):
+        return _saved_fit(study, spec, folder)
+    fits = tuple(_saved_fit(one, its, folder / name) for name, one, its in imputations(study, spec))
+    return PooledFit.of(study, fits, seed=spec.sampler.seed)
+
+
+def _saved_fit(study: Study, spec: Spec, folder: Path) -> Fit:
+    """Load the stages of one fit."""
+    plan, settings, components = Plan.from_spec(spec), sampling_settings(spec, study), {}
+    for name in stages(study, plan):
         stage = find_stage(folder, name)
         if not stage.intact or stage.changes(settings):
             raise SavedResultError(
                 f"stage {name!r} in {folder} is missing, damaged or of other settings; run the "
                 "study again."
             )
-        components[name] = from_tree(stage.load(), prepared.study)
-    return Fit(prepared.study, plan, prepared.spec.sampler.seed, components)
+        components[name] = from_tree(stage.load(), study)
+    return Fit(study, plan, spec.sampler.seed, components)
 
 
 def unlike(frame: pd.DataFrame, study: Study) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bayes_hte.effects.pairs import reported_pairs
-from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
+from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.fitting.doubts import check_declaration
 from bayes_hte.fitting.plan import Plan, check_plan, settled
 from bayes_hte.study.columns import declared_columns
@@ -124,11 +124,6 @@ def _check_arms(spec: Spec, study: Study, held_out: Study | None) -> None:
         return
     if spec.mixture is not None:
         study.check_two_arms("a mixture of treatment effects")
-    if study.missing == "impute" and study.gaps:
-        raise UnsupportedError(
-            "a run of more than two arms does not impute covariates: use data.missing = 'splits' "
-            "or 'complete', or hte.fit, whose fit of imputed frames has two_arms."
-        )
     for part in (study, held_out):
         if part is not None:
             check_contrasts(spec, part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -87,17 +87,14 @@ class StageRunner:
         return fit, sampled
 
     def _fit_imputed(self, plan: Plan) -> tuple[Fit, list[str]]:
-        seed, fits, sampled = self.spec.sampler.seed, [], []
-        for i, study in enumerate(imputed_studies(self.study, seed=seed), start=1):
+        fits, sampled = [], []
+        for i, (name, study, spec) in enumerate(imputations(self.study, self.spec), start=1):
             self.progress.note(f"imputation {i} of {self.study.imputations}")
-            name = f"imputation_{i}"
-            sampler = replace(self.spec.sampler, seed=stage_seed(seed, name))
-            spec = replace(self.spec, sampler=sampler)
             one = replace(self, study=study, spec=spec, folder=self.folder / name)
             fit, fresh = one.fit(plan, {})
             fits.append(fit)
             sampled += [f"imputation {i}: {stage}" for stage in fresh]
-        return PooledFit.of(self.study, tuple(fits), seed=seed), sampled
+        return PooledFit.of(self.study, tuple(fits), seed=self.spec.sampler.seed), sampled
 
     def _component(
         self, name: str, plan: Plan, done: Mapping[str, AnyComponent]
@@ -123,3 +120,29 @@ class StageRunner:
             component = fit_stage(name, self.study, plan, done, sample)
             self.used[path] = save_stage(self.folder, name, to_tree(component), settings)
         return component, True
+
+
+def imputations(study: Study, spec: Spec) -> Iterator[tuple[str, Study, Spec]]:
+    """Yield the imputed frames of a study as studies of their own.
+
+    Parameters
+    ----------
+    study : Study
+        A study whose covariates are imputed.
+    spec : Spec
+        Its study file.
+
+    Yields
+    ------
+    name : str
+        Folder of the stages of this imputation.
+    study : Study
+        With complete covariates.
+    spec : Spec
+        With the seed of this imputation.
+    """
+    seed = spec.sampler.seed
+    for i, complete in enumerate(imputed_studies(study, seed=seed), start=1):
+        name = f"imputation_{i}"
+        sampler = replace(spec.sampler, seed=stage_seed(seed, name))
+        yield name, complete, replace(spec, sampler=sampler)

@@ -342,8 +342,9 @@ def _described(view: ColumnView) -> str:
 
 
 def _comments(sentences: Iterable[str]) -> list[str]:
-    """Write sentences as comments, a line each."""
-    return [f"# {' '.join(sentence.split())}" for sentence in sentences]
+    """Write sentences as comments, a line each; TOML allows no control characters in them."""
+    lines = [" ".join(sentence.split()) for sentence in sentences]
+    return [f"# {''.join(c if c.isprintable() else repr(c)[1:-1] for c in line)}" for line in lines]
 
 
 def _or(values: Iterable[Any]) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from bayes_hte import cli
 from bayes_hte.errors import SavedResultError, SpecError, UnsupportedError
+from bayes_hte.runs.prediction import predict_rows
 from bayes_hte.runs.prepared import prepare
 from bayes_hte.runs.run import report_from_saved, run_study
 from bayes_hte.runs.several_arms import contrasts_of
@@ -234,13 +235,20 @@ def test_labels_of_arms_and_of_levels_that_two_of_them_lack(tmp_path):
         assert labelled_study(one.prepared.study, labels).contrast == one.name
 
 
-def test_imputed_covariates_of_a_run_are_refused_before_sampling(tmp_path):
+@pytest.mark.slow
+def test_imputed_covariates_of_three_arms_are_fitted_reported_and_predicted(tmp_path):
     frame = three_arm_frame()
     frame.loc[frame.index[:9], "x1"] = float("nan")
-    spec = write(tmp_path, **{"[data]": '[data]\nmissing = "impute"'})
+    spec = write(tmp_path, **{"[data]": '[data]\nmissing = "impute"\nimputations = 2'})
     frame.to_csv(tmp_path / "trial.csv", index=False)
-    with pytest.raises(UnsupportedError, match="more than two arms does not impute"):
-        prepare(spec)
+    run = run_study(spec, tmp_path / "out", progress=False, say=lambda _: None)
+    assert list(run.contrasts) == NAMES
+    assert (run.folder / "posterior" / "imputation_2").is_dir()
+    again = run_study(spec, tmp_path / "out", progress=False, say=lambda _: None)
+    assert again.sampled == []
+    frame.head(12).to_csv(tmp_path / "new.csv", index=False)
+    table = predict_rows(run.folder, tmp_path / "new.csv").table
+    assert table["expected[high]"].notna().all()  # the first nine rows have a gap
 
 
 def test_held_out_units_have_every_arm_of_a_contrast(tmp_path):
