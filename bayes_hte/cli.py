@@ -223,14 +223,16 @@ def _listed(problems: Sequence[str]) -> str:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from bayes_hte.reporting.tables.files import harmless
     from bayes_hte.runs.prediction import predict_rows
 
     found = predict_rows(options.folder, options.data)
+    table = harmless(found.table)
     if options.output is None:
-        print(found.table.to_csv(float_format=_DIGITS), end="")
+        print(table.to_csv(float_format=_DIGITS), end="")
     else:
         try:
-            found.table.to_csv(options.output, float_format=_DIGITS)
+            table.to_csv(options.output, float_format=_DIGITS)
         except OSError as error:
             raise SpecError(f"cannot write {options.output}: {error.strerror}.") from error
     for line in found.notes:

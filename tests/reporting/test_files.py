@@ -63,3 +63,15 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path, monkeypatch):
     monkeypatch.undo()
     save({"last": TABLE}, tmp_path)
     assert present(tmp_path) == ["last.csv"]
+
+
+def test_no_cell_of_a_written_table_begins_like_a_formula(tmp_path):
+    texts = ["=cmd()", "+1;a", "@sum", "\tx", "-2", "plain", None]
+    table = pd.DataFrame({"=name": texts, "level": pd.Categorical(texts), "effect": range(-3, 4)})
+    (path,) = save({"hostile": table}, tmp_path)
+    shown = pd.read_csv(path)
+    assert list(shown) == ["'=name", "level", "effect"]
+    for name in ("'=name", "level"):
+        assert shown[name].tolist()[:6] == ["'=cmd()", "'+1;a", "'@sum", "'\tx", "-2", "plain"]
+    assert shown["effect"].tolist() == list(range(-3, 4))
+    assert list(table)[0] == "=name"  # the table itself is as before
