@@ -74,4 +74,4 @@ def test_no_cell_of_a_written_table_begins_like_a_formula(tmp_path):
     for name in ("'=name", "level"):
         assert shown[name].tolist()[:6] == ["'=cmd()", "'+1;a", "'@sum", "'\tx", "-2", "plain"]
     assert shown["effect"].tolist() == list(range(-3, 4))
-    assert list(table)[0] == "=name"  # the table itself is as before
+    assert "=name" in table  # the table itself is as before
