@@ -30,7 +30,9 @@ def law_of(name: str, eta, sigma):
 
 def survival(name: str, time, eta, sigma):
     law = law_of(name, eta, sigma)
-    return law.sf(np.log(time)) if name == "log_student_t" else law.sf(time)
+    with np.errstate(divide="ignore"):
+        log_time = np.log(time)
+    return law.sf(log_time) if name == "log_student_t" else law.sf(time)
 
 
 def log_density(name: str, time, eta, sigma):
@@ -99,7 +101,7 @@ def test_expectations_are_integrals_of_survival(name, sigma):
         for m in eta
     ]
     # The t has a sum over quantiles.
-    np.testing.assert_allclose(got, wanted, rtol=1e-3 if name == "log_student_t" else 1e-6)
+    np.testing.assert_allclose(got, wanted, atol=1e-4 * 2.5 if "student" in name else 1e-6)
     alive = family.expected(eta, noise, Estimand("survival", 2.5))
     np.testing.assert_allclose(alive, survival(name, 2.5, eta, sigma), rtol=1e-9)
 

@@ -1,4 +1,4 @@
-"""Times to an event in the direct sampler: joint distribution, scale on a grid, PyMC's posterior."""
+"""Times to an event in the direct sampler: joint distribution, scale on a grid, PyMC's draws."""
 
 from __future__ import annotations
 
@@ -86,20 +86,19 @@ def test_a_wrong_prior_of_the_scale_is_found(family):
     assert smallest_p(linear(family), 30, factor=2.0) < SMALLEST
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["lognormal", "weibull", "loglogistic"])
 def test_the_scale_has_the_posterior_of_a_grid(family):
     component = linear(family)
     rng = np.random.default_rng(1)
     part, eta = noise_part(component, rng), np.full(N, component.offset)
     kept = []
-    for i in range(2000):
+    for _ in range(2000):
         part.update(component.y, eta, rng)
         kept.append(np.log(part.record()["outcome_sigma"]))
-        part._nu = 5.0 if family == "log_student_t" else 0.0
     grid = np.linspace(-4, 4, 801)
     scale = component.family.latent_sd(component.y)
     log_p = stats.t.logpdf(np.exp(grid), 3, scale=scale) + grid
-    noise = {"sigma": np.exp(grid)[:, None], "nu": np.full((801, 1), 5.0)}
+    noise = {"sigma": np.exp(grid)[:, None]}
     log_p += component.family.log_likelihood(component.y, eta, noise).sum(axis=1)
     weight = np.exp(log_p - log_p.max())
     at = np.array([0.1, 0.5, 0.9])
