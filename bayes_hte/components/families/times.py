@@ -324,9 +324,10 @@ class LogStudentT(Times):
         # which lie closer where it is large.
         eta = eta - log_horizon
         total = np.zeros(np.broadcast_shapes(np.shape(eta), np.shape(sigma)))
-        for node in (np.arange(QUANTILE_NODES) + 0.5) / QUANTILE_NODES:
+        nodes = (np.arange(QUANTILE_NODES) + 0.5) / QUANTILE_NODES
+        weights = nodes * (1 - nodes)
+        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
             error = special.stdtrit(nu, node**2 * (3 - 2 * node))
-            weight = 6 * node * (1 - node) / QUANTILE_NODES
             total += weight * np.exp(np.minimum(eta + sigma * error, 0.0))
         return np.exp(log_horizon) * total
 
