@@ -10,10 +10,13 @@ import pymc as pm
 import pytest
 from scipy import integrate, special, stats
 
-from bayes_hte.components.families import FAMILIES, get_family
+from bayes_hte.components.families import FAMILIES as EVERY
+from bayes_hte.components.families import get_family
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.study.spec import FamilyName, OutcomeFamilyName
 
+# Times to an event are tested in test_times.
+FAMILIES = {name: family for name, family in EVERY.items() if not family.times}
 ETA = np.array([[-2.0, 0.0, 1.5], [0.3, -0.7, 0.9]])
 SIGMA = np.array([[0.5], [2.0]])
 NU = np.array([[9.0], [12.0]])
@@ -50,10 +53,9 @@ def expectation(name: str, function, eta=ETA, noise=None) -> np.ndarray:
 
 
 def test_the_families_are_those_a_study_file_can_name():
-    assert set(FAMILIES) == set(typing.get_args(OutcomeFamilyName))
-    # Times to an event, outcomes alone, are tested in test_times.
-    assert set(NOISE) == set(typing.get_args(FamilyName))
-    assert all(get_family(name).name == name for name in FAMILIES)
+    assert set(EVERY) == set(typing.get_args(OutcomeFamilyName))
+    assert set(FAMILIES) == set(NOISE) == set(typing.get_args(FamilyName))
+    assert all(get_family(name).name == name for name in EVERY)
 
 
 def test_an_unknown_family_is_refused_and_the_nearest_named():
@@ -100,7 +102,7 @@ def test_possible_values_pass(name, values):
 # ---------------------------------------------------------------- links and scales
 
 
-@pytest.mark.parametrize("name", NOISE)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_inverse_link_gives_the_mean(name):
     np.testing.assert_allclose(get_family(name).inverse_link(ETA), MEAN[name])
 
@@ -163,7 +165,7 @@ STUDENT_ERRORS = [(0.5, 2e-6), (2.0, 2e-8), (10.0, 1e-12)]
 MOMENT_ERRORS = {"student_t": (1e-9, 5e-3), "negative_binomial": (1e-7, 1e-4)}
 
 
-@pytest.mark.parametrize("name", NOISE)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_weights_sum_to_one_and_give_the_first_two_moments(name):
     of_mean, of_variance = MOMENT_ERRORS.get(name, (1e-8, 1e-6))
     np.testing.assert_allclose(expectation(name, np.ones_like), 1, atol=1e-9)
@@ -276,7 +278,7 @@ def test_overdispersion_can_make_a_moderate_count_too_long_to_sum():
 # ---------------------------------------------------------------- draws
 
 
-@pytest.mark.parametrize("name", NOISE)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_replicated_data_have_the_moments_of_the_family(name):
     n = 100_000
     eta = np.broadcast_to(ETA, (n, *ETA.shape))
@@ -288,7 +290,7 @@ def test_replicated_data_have_the_moments_of_the_family(name):
     get_family(name).check(draws.ravel(), "replicate")
 
 
-@pytest.mark.parametrize("name", NOISE)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_equal_seeds_replicate_equal_data(name):
     first, second = (
         get_family(name).draw(np.random.default_rng(5), ETA, NOISE[name]) for _ in range(2)
@@ -320,7 +322,7 @@ def noise_at(family) -> dict[str, np.ndarray]:
     return {name: AT[name] for name in family.noise}
 
 
-@pytest.mark.parametrize("name", NOISE)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_density_and_distribution_function_are_those_of_pymc_and_of_the_law(name):
     family, y, eta = get_family(name), np.array(Y[name], dtype=float), ETA[0]
     law, distribution = LAW[name](eta), family.distribution(eta, noise_at(family))
