@@ -116,6 +116,19 @@ class PooledFit(Fit):
         """Return the effect of each unit; see :meth:`Fit.cate`. New rows are complete."""
         return self._pooled(lambda f: f.cate(newdata, **how))
 
+    def averages(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
+        """Return effects averaged over units or groups; see :meth:`Fit.averages`."""
+        parts = [fit.averages(newdata, **how) for fit in self.imputations]
+        return parts[0].assign({str(n): self._join([p[n] for p in parts]) for n in parts[0]})
+
+    @property
+    def _n_draws(self) -> int:
+        return self.imputations[0]._n_draws
+
+    def _is_large(self, newdata: pd.DataFrame | None) -> bool:
+        # Each imputation has its own blocks.
+        return False
+
     def two_arms(self, arm: Any, reference: Any) -> Fit:
         """Return the fits as those of two arms, pooled; see :meth:`Fit.two_arms`."""
         if (reference, arm) == self.study.arms:

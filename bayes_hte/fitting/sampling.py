@@ -24,6 +24,7 @@ from bayes_hte.components.component import Component, imputation_name
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.effects.arguments import check_number
 from bayes_hte.errors import LargeStudyWarning, SamplingError, warn
+from bayes_hte.fitting.blocks import is_large
 from bayes_hte.fitting.gibbs.sampling import is_direct, posterior_of, sample_directly
 from bayes_hte.fitting.progress import Report, reporting
 from bayes_hte.names import SAMPLE
@@ -219,6 +220,7 @@ def _sample_directly(component: Component, seed: int, size: SamplerSize) -> _Dra
             draws=size.draws,
             tune=size.tune,
             threads=size.processes,
+            keep_values=not is_large(size.chains * size.draws, component.design.n_rows),
             report=report,
         )
     posterior = posterior_of(component, chains)
@@ -349,25 +351,32 @@ def check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
 
 def _finished(component: Component, draws: _Draws, size: SamplerSize) -> FittedComponent:
     """Check the draws and join them with their component."""
-    check_draws(draws.posterior, component.role, size)
     trees, at_units, extra = {}, {}, {}
     drawn = [(p.name, p.term) for p in component.placed if p.name in component.forests]
     for i, (name, term) in enumerate(drawn):
         trees[term.name] = stack([[draw.forests[i] for draw in chain] for chain in draws.forests])
-        at_units[term.name] = draws.posterior[name].to_numpy()
+        if name in draws.posterior:
+            at_units[term.name] = draws.posterior[name].to_numpy()
         if term.features == "none":
-            extra[f"{name}_const"] = (SAMPLE, at_units[term.name][..., 0])
+            extra[f"{name}_const"] = (SAMPLE, _only_leaf(trees[term.name]))
             continue
         extra[f"{name}_leaf_sd"] = (SAMPLE, _collect(draws.forests, "leaf_sd", i))
         extra[f"{name}_leaves"] = (SAMPLE, _collect(draws.forests, "leaves", i))
         if component.forests[name].prior.sparse:
             extra[f"{name}_split"] = _split_probabilities(draws.forests, i, name, term, component)
     posterior = draws.posterior
+    # Where the values of forests are not kept, the scales of their leaves say what they would.
+    check_draws(posterior if at_units else posterior.assign(extra), component.role, size)
     if component.forests:
         posterior = posterior.drop_vars([*component.forests, "unit"], errors="ignore").assign(extra)
     return FittedComponent.of(
         component, posterior=posterior, stats=draws.stats, trees=trees, at_units=at_units
     )
+
+
+def _only_leaf(trees: xr.Dataset) -> np.ndarray:
+    """Return the value of a forest of one tree that cannot split, shape (chain, draw)."""
+    return trees["number"].to_numpy()[trees["root"].to_numpy()[..., 0]]
 
 
 def _split_probabilities(

@@ -261,7 +261,15 @@ def _predict(feature, number, cut, mask, root, x, out):
                     if feature[node] != LEAF:
                         above[depth] = node
                         _narrow(
-                            feature[node], number[node], cut[node], mask, x, start, stop, inside, depth
+                            feature[node],
+                            number[node],
+                            cut[node],
+                            mask,
+                            x,
+                            start,
+                            stop,
+                            inside,
+                            depth,
                         )
                         depth += 1
                     else:
