@@ -220,7 +220,7 @@ def _join_draws(folder: Path, like: Mapping[str, xr.DataArray]) -> None:
         # Whole chunks, so that no chunk is written twice.
         last = i == len(files) - 1
         whole = kept.sizes[UNIT] if last else kept.sizes[UNIT] // CHUNK * CHUNK
-        if whole:
+        if whole or (last and done == 0):
             some = kept.isel({UNIT: slice(whole)})
             some = some.assign_coords({UNIT: np.arange(done, done + whole)})
             _append(folder / DRAWS, some, first=done == 0)

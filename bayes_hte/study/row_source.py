@@ -90,6 +90,11 @@ def row_source(
     return RowSource(digest, lambda: _reblocked(_parquet(files, columns, block), block))
 
 
+def is_parquet(path: str | Path) -> bool:
+    """Whether a path is a Parquet file by its name, or a folder."""
+    return Path(path).suffix.lower() in PARQUET or Path(path).is_dir()
+
+
 def _csv(file: Path, columns: Sequence[str], **how: Any) -> Iterator[pd.DataFrame]:
     for frame in open_csv_blocks(file, columns, **how):
         yield frame.loc[:, list(columns)]
