@@ -18,6 +18,8 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "fitting.plan": ("Plan",),
     "fitting.fitted": ("Fit",),
     "fitting.stages": ("fit",),
+    "fitting.predicting": ("predict_effects",),
+    "fitting.predicted_files": ("PredictedEffects",),
     "fitting.saved": ("load_fit", "save_fit"),
     "fitting.from_priors": ("fit_prior",),
     "fitting.other_population": ("Transport", "transport"),

@@ -100,8 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("folder", help="folder of a finished run")
     predict = commands.add_parser("predict", help="expected outcomes and effects of new rows")
     predict.add_argument("folder", help="folder of a finished run")
-    predict.add_argument("data", help="CSV file with the covariates of the study")
-    predict.add_argument("-o", "--output", help="CSV file to write (default: standard output)")
+    predict.add_argument(
+        "data",
+        help="CSV file with the covariates of the study, or any number of rows in Parquet files",
+    )
+    predict.add_argument(
+        "-o",
+        "--output",
+        help="CSV file to write (default: standard output), or for Parquet a folder",
+    )
     commands.add_parser("models", help="list the shipped study files")
     return parser
 
@@ -224,8 +231,16 @@ def _listed(problems: Sequence[str]) -> str:
 
 def _predict(options: argparse.Namespace) -> int:
     from bayes_hte.reporting.tables.files import harmless
-    from bayes_hte.runs.prediction import predict_rows
+    from bayes_hte.runs.prediction import predict_rows, predict_to_parquet
+    from bayes_hte.study.row_source import is_parquet
 
+    if is_parquet(options.data) or (options.output and is_parquet(options.output)):
+        if options.output is None:
+            raise SpecError("Parquet files are predicted into a folder; name it with -o.")
+        notes, healthy = predict_to_parquet(options.folder, options.data, options.output)
+        for line in (*notes, f"written to the folder {options.output}"):
+            print(line, file=sys.stderr)
+        return DONE if healthy else UNHEALTHY
     found = predict_rows(options.folder, options.data)
     table = harmless(found.table)
     if options.output is None:

@@ -24,6 +24,8 @@ from scipy.special import softmax
 
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.noise import noise_of
+from bayes_hte.fitting.blocks import is_large, positions
+from bayes_hte.names import CHAIN, DRAW
 from bayes_hte.study.study import Study
 
 # With fewer draws the shape of the tail cannot be estimated; such fits are trials.
@@ -65,11 +67,20 @@ def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
         Pareto-smoothed importance weights. (With fewer than 25 draws the weights are not smoothed.)
         Units without a mediator have informed nothing: theirs is the posterior mean.
     """
-    eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
-    values, observed = mediator.family.inverse_link(eta), study.mediator()
+    sizes = mediator.posterior.sizes
+    if not is_large(sizes[CHAIN] * sizes[DRAW], study.n_units):
+        return _unseen(mediator, study, None)
+    return np.concatenate([_unseen(mediator, study, rows) for rows in positions(study.n_units)])
+
+
+def _unseen(mediator: FittedComponent, study: Study, rows: np.ndarray | None) -> np.ndarray:
+    """Return the expectations of all units, or of those at some positions."""
+    design, where = (None, slice(None)) if rows is None else (mediator.design.take(rows), rows)
+    eta = mediator.linear_predictor(design).as_observed(study.arm_index()[where], None)
+    values, observed = mediator.family.inverse_link(eta), study.mediator()[where]
     known, expected = ~np.isnan(observed), values.mean(axis=(0, 1))
     log_likelihood = mediator.family.log_likelihood(
-        observed[known], eta[..., known], noise_of(mediator.noise(), known)
+        observed[known], eta[..., known], noise_of(mediator.noise(design), known)
     )
     expected[known] = _without_each(log_likelihood, values[..., known])
     return expected

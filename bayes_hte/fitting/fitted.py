@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
@@ -26,6 +26,16 @@ from bayes_hte.effects.contrasts import labelled
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
 from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
+from bayes_hte.fitting.averaging import block_averages, group_codes
+from bayes_hte.fitting.blocks import (
+    BATCH,
+    Rows,
+    check_batch,
+    filled,
+    is_large,
+    new_rows_in_batches,
+    positions,
+)
 from bayes_hte.fitting.expected_mediator import expected_mediator
 from bayes_hte.fitting.mediation import (
     arm_coords,
@@ -37,13 +47,11 @@ from bayes_hte.fitting.plan import Plan, study_horizon
 from bayes_hte.names import ARM, CHAIN, DRAW, EFFECTS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
-from bayes_hte.study.frames import as_table, unit_labels
+from bayes_hte.study.frames import as_table
 from bayes_hte.study.study import Study
-from bayes_hte.study.time_to_event import Estimand, EstimandName, check_horizon
+from bayes_hte.study.time_to_event import Censoring, Estimand, EstimandName, check_horizon
 
 AnyComponent = FittedComponent | StackedComponent | PairPropensity
-# Rows predicted at once: bounds the memory of the arrays between parameters and outcomes.
-BATCH = 4000
 
 
 @dataclass(frozen=True)
@@ -96,12 +104,16 @@ class Fit:
         ``log_likelihood``, ``posterior_predictive`` (new draws in the unit's own arm, with its own
         mediator) and ``observed_data``. The outcome has the name of its column, or ``outcome`` if
         xarray cannot hold that name, which is then in the attribute ``column``. Forest values at
-        units are left out; :meth:`potential_outcomes` has what they mean.
+        units are left out; :meth:`potential_outcomes` has what they mean. Of more than 40 million
+        draws times units only parameters and statistics are here: :meth:`log_likelihood` has the
+        likelihoods.
         """
         groups = {"posterior": xr.merge([c.posterior for c in self.components.values()])}
         for role, component in self.components.items():
             name = "sample_stats" if role == "outcome" else f"{role}_stats"
             groups[name] = component.stats
+        if self._is_large(None):
+            return xr.DataTree.from_dict(groups)
         column, eta = self.study.roles.outcome, self.observed_predictor()
         name = _variable_of(column)
         # The same draws each time the tree is made.
@@ -155,12 +167,9 @@ class Fit:
         """
         if self.is_prior:
             raise DataError("draws of the priors have no propensity; take it from hte.fit.")
-        component = self.components["propensity"]
-        design = None if newdata is None else component.design.replay(newdata)
-        if len(self.study.arms) > 2:
-            each = arm_probabilities(self.components, design).rename("propensity")
-            return arm_coords(each, self.study.arms)
-        return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
+        if newdata is not None and not is_large(self._n_draws, len(newdata)):
+            return self._propensity(newdata)
+        return self._in_batches(self._propensity, newdata, BATCH)
 
     def two_arms(self, arm: Any, reference: Any) -> Fit:
         """Return the fit as one of two arms: their units, models and draws.
@@ -279,7 +288,9 @@ class Fit:
         if "mediator" not in self.components and mediator_value is not None:
             raise DataError("this study has no mediator to hold at a value.")
         scale = self.estimand(estimand, at=at)
-        return _in_batches(lambda rows: self._outcomes(rows, scale, mediator_value), newdata, batch)
+        return self._in_batches(
+            lambda rows: self._outcomes(rows, scale, mediator_value), newdata, batch
+        )
 
     @property
     def horizon(self) -> float | None:
@@ -377,22 +388,16 @@ class Fit:
         3
         """
         if not self.plan.second_stage:
+            if self._is_large(newdata):
+                # Differences are taken within a block, before anything is rounded.
+                scale = self.estimand(estimand, at=at)
+                return self._in_batches(
+                    lambda rows: self._cate(rows, contrast, scale), newdata, batch
+                )
             mu = self.potential_outcomes(newdata, batch=batch, estimand=estimand, at=at)
             return effects.cate(mu, contrast=contrast)
-        self.estimand(estimand, at=at)
-        arms = self.study.arms
-        pairs, several = pairs_of(arms, contrast)
-        parts = [
-            labelled(
-                _in_batches(lambda rows, pair=pair: self._blended(rows, pair), newdata, batch),
-                "cate",
-                contrast_name(arms[pair[0]], arms[pair[1]]),
-                "response",
-                EFFECTS["cate"][0],
-            )
-            for pair in pairs
-        ]
-        return by_contrast(parts) if several else parts[0]
+        scale = self.estimand(estimand, at=at)
+        return self._in_batches(lambda rows: self._cate(rows, contrast, scale), newdata, batch)
 
     def effects(
         self,
@@ -431,11 +436,68 @@ class Fit:
         True
         """
         if "mediator" in self.components:
+            if self._is_large(newdata):
+                scale = self.estimand(estimand, at=at)
+                return self._in_batches(
+                    lambda rows: self._effects(rows, contrast, scale), newdata, batch
+                )
             mu = self.potential_outcomes(newdata, batch=batch, estimand=estimand, at=at)
             return effects.decompose(mu, contrast=contrast)
         how = {"estimand": estimand, "at": at}
-        te = self.cate(newdata, contrast=contrast, batch=batch, **how).rename("te")
-        return te.assign_attrs(effect="te", long_name="total effect").to_dataset()
+        return _as_total(self.cate(newdata, contrast=contrast, batch=batch, **how))
+
+    def averages(
+        self,
+        newdata: pd.DataFrame | None = None,
+        *,
+        by: str | pd.Series | np.ndarray | None = None,
+        contrast: Contrast = None,
+        batch: int = BATCH,
+    ) -> xr.Dataset:
+        """Return every effect averaged over units or groups of them, computed in blocks of units.
+
+        The draws of all units are never in memory together, so this works at any number of units.
+
+        Parameters
+        ----------
+        newdata, contrast, batch
+            As in :meth:`cate`.
+        by : str, Series or ndarray, optional
+            A column of the frame, or the group of each unit in the order of the rows; at most 50
+            groups. By default all units are averaged (SATE).
+
+        Returns
+        -------
+        Dataset, dims (chain, draw[, group][, contrast])
+            The effects of :meth:`effects`, in outcome units; ``units`` counts those of a group.
+
+        Raises
+        ------
+        DataError
+            If the groups do not fit the rows.
+        SpecError
+            If there are too many groups.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
+        >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
+        >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
+        >>> dict(fit.averages(by=frame["x1"] > 0).sizes)
+        {'chain': 2, 'draw': 20, 'group': 2}
+        """
+        check_batch(batch)
+        frame = self.study.frame if newdata is None else as_table(newdata, "new rows")
+        codes, groups = group_codes(by, frame)
+        blocks = (
+            (rows if newdata is None else frame.iloc[rows], codes[rows])
+            for rows in positions(len(frame), batch)
+        )
+        scale = self.estimand()
+        return block_averages(lambda rows: self._effects(rows, contrast, scale), blocks, groups)
 
     def summary(self, *, ci_prob: float = 0.95, contrast: Contrast = None) -> pd.DataFrame:
         """Summarise the average effects over the units of the study (SATE), one row each.
@@ -470,6 +532,12 @@ class Fit:
         >>> list(fit.summary().index)
         ['te', 'tnie', 'pnde', 'pnie', 'tnde']
         """
+        if self._is_large(None):
+            averages = self.averages(contrast=contrast)
+            if "mediator" not in self.components:
+                averages = averages.rename(te="cate")
+            note = "" if self.is_prior else health_note(self.health())
+            return summarize(averages, ci_prob=ci_prob).assign(note=note)
         if "mediator" in self.components:
             draws = self.effects(contrast=contrast)
         else:
@@ -532,18 +600,24 @@ class Fit:
         DataArray, dims (chain, draw, unit)
             Of the units with an outcome (and a mediator).
         """
-        outcome, deviation, expected = self.components["outcome"], None, None
-        if "mediator" in self.components:
-            own = outcome.design.expected_mediator
-            deviation = self.study.mediator() - own
-            # Of the arms only the unit's own is used.
-            expected = np.column_stack([own] * len(self.study.arms))
-        predictor = outcome.linear_predictor(expected=expected)
-        eta = predictor.as_observed(self.study.arm_index(), deviation)
-        coords = {d: predictor.base[d].to_numpy() for d in (CHAIN, DRAW, UNIT)}
-        eta = xr.DataArray(eta, dims=(*SAMPLE, UNIT), coords=coords)
+        eta = self._in_batches(self._own_predictor, None, BATCH)
         known = self.study.known_outcome()
         return eta if known.all() else eta.isel({UNIT: known})
+
+    def _own_predictor(self, rows: np.ndarray | None) -> xr.DataArray:
+        """Return the predictor of the study's units, or those at some positions, known or not."""
+        outcome, deviation, expected = self.components["outcome"], None, None
+        rows_of = _rows(outcome, rows, None)
+        where = slice(None) if rows is None else rows
+        if "mediator" in self.components:
+            own = outcome.design.expected_mediator[where]
+            deviation = self.study.mediator()[where] - own
+            # Of the arms only the unit's own is used.
+            expected = np.column_stack([own] * len(self.study.arms))
+        predictor = outcome.linear_predictor(rows_of, expected=expected)
+        eta = predictor.as_observed(self.study.arm_index()[where], deviation)
+        coords = {d: predictor.base[d].to_numpy() for d in (CHAIN, DRAW, UNIT)}
+        return xr.DataArray(eta, dims=(*SAMPLE, UNIT), coords=coords)
 
     def observed_noise(self) -> dict[str, np.ndarray]:
         """Return the outcome's noise parameters at the units of :meth:`observed_predictor`.
@@ -559,16 +633,29 @@ class Fit:
 
         One of times to an event is bound to their events and entries.
         """
-        family, censoring = self.components["outcome"].family, self.study.censoring()
-        return family.given(censoring and censoring.among(self.study.known_outcome()))
+        return self.components["outcome"].family.given(self._known())
+
+    def _known(self) -> Censoring | None:
+        """Return events and entries of the units whose outcome is known, if they have any."""
+        censoring = self.study.censoring()
+        return censoring and censoring.among(self.study.known_outcome())
 
     def log_likelihood(self) -> xr.DataArray:
         """Log-likelihood of each known outcome, dims (chain, draw, unit), for ``az.loo``."""
-        eta = self.observed_predictor()
-        y = self.study.outcome()[self.study.known_outcome()]
-        family = self.observed_family()
-        values = family.log_likelihood(y, eta.to_numpy(), self.observed_noise())
-        return eta.copy(data=values).rename("log_likelihood")
+        eta, family, known = self.observed_predictor(), self.observed_family(), self._known()
+        y, noise = self.study.outcome()[self.study.known_outcome()], self.observed_noise()
+
+        def at(rows: np.ndarray | slice) -> xr.DataArray:
+            some = eta.isel({UNIT: rows})
+            own = {k: v if v.shape[-1] == 1 else v[..., rows] for k, v in noise.items()}
+            values = family.given(known and known.among(rows)).log_likelihood(
+                y[rows], some.to_numpy().astype(float), own
+            )
+            return some.copy(data=values).rename("log_likelihood")
+
+        if is_large(self._n_draws, y.size):
+            return filled(at, positions(y.size), y.size)
+        return at(slice(None))
 
     def candidates(self) -> dict[str, Fit]:
         """Return one fit for each stacked candidate, by its label; itself if nothing is stacked."""
@@ -620,9 +707,37 @@ class Fit:
         )
         return outcome + values
 
+    def _effects(
+        self, rows: Rows | None, contrast: Contrast, estimand: Estimand | None
+    ) -> xr.Dataset:
+        """Return the effects of rows, all at once; see :meth:`effects`."""
+        if "mediator" in self.components:
+            return effects.decompose(self._outcomes(rows, estimand), contrast=contrast)
+        return _as_total(self._cate(rows, contrast, estimand))
+
+    def _cate(
+        self, rows: Rows | None, contrast: Contrast, estimand: Estimand | None
+    ) -> xr.DataArray:
+        """Return the total effects of rows, all at once; see :meth:`cate`."""
+        if not self.plan.second_stage:
+            return effects.cate(self._outcomes(rows, estimand), contrast=contrast)
+        arms = self.study.arms
+        pairs, several = pairs_of(arms, contrast)
+        parts = [
+            labelled(
+                self._blended(rows, (b, a)),
+                "cate",
+                contrast_name(arms[b], arms[a]),
+                "response",
+                EFFECTS["cate"][0],
+            )
+            for b, a in pairs
+        ]
+        return by_contrast(parts) if several else parts[0]
+
     def _outcomes(
         self,
-        newdata: pd.DataFrame | None,
+        newdata: Rows | None,
         estimand: Estimand | None,
         mediator_value: float | None = None,
     ) -> xr.DataArray:
@@ -664,10 +779,12 @@ class Fit:
         design = outcome.design if rows is None else rows
         return [outcome.noise(design.under(arm)) for arm in range(len(self.study.arms))]
 
-    def _blended(self, newdata: pd.DataFrame | None, pair: tuple[int, int]) -> xr.DataArray:
+    def _blended(self, newdata: Rows | None, pair: tuple[int, int]) -> xr.DataArray:
         """Return the effect of one contrast by the second stage, dims (chain, draw, unit)."""
         if self.whole is not None:
             arms = tuple(self.whole.study.arms.index(self.study.arms[arm]) for arm in pair)
+            if isinstance(newdata, np.ndarray):
+                return self.whole._blended(np.flatnonzero(self._rows_of_whole())[newdata], arms)
             tau = self.whole._blended(newdata, arms)
             return tau if newdata is not None else tau.isel({UNIT: self._rows_of_whole()})
         # A unit's effect of two arms is the difference of their effects against the reference.
@@ -675,11 +792,14 @@ class Fit:
         tau = parts[0] if pair[0] > 0 else -parts[0]
         return tau - parts[1] if len(parts) > 1 else tau
 
-    def _against_reference(self, newdata: pd.DataFrame | None, arm: int) -> xr.DataArray:
+    def _against_reference(self, newdata: Rows | None, arm: int) -> xr.DataArray:
         effect = self.components[numbered(EFFECT, arm)]
-        rows = _rows(effect, newdata, self._propensity_covariate(newdata))
+        # Of several arms a second stage has the rows of two only.
+        by_position = isinstance(newdata, np.ndarray) and len(self.study.arms) > 2
+        known = self.components["outcome"] if by_position else effect
+        rows = _rows(known, newdata, self._propensity_covariate(newdata))
         if len(self.study.arms) == 2:
-            return blend(effect.mean(rows), self.propensity(newdata))
+            return blend(effect.mean(rows), self._propensity(newdata))
         if rows is None:
             rows = self.components["outcome"].design
         parts = {name: self.components[name] for name in names_of(PROPENSITY, len(self.study.arms))}
@@ -687,12 +807,45 @@ class Fit:
         return blend(effect.mean(rows), propensity)
 
     def _rows_of_whole(self) -> np.ndarray:
-        """Positions of the units of the two arms among those of the whole fit, shape (unit,)."""
+        """Whether each unit of the whole fit is in one of the two arms, shape (unit,)."""
         whole = self.whole.study
         return np.isin(whole.arm_index(), [whole.arms.index(arm) for arm in self.study.arms])
 
-    def _propensity_covariate(self, newdata: pd.DataFrame | None) -> np.ndarray | None:
-        if newdata is None or not self.components["outcome"].design.has_propensity:
+    def _propensity(self, newdata: Rows | None) -> xr.DataArray:
+        """Return the propensity of rows; see :meth:`propensity`."""
+        component = self.components["propensity"]
+        design = _rows(component, newdata, None)
+        if len(self.study.arms) > 2:
+            each = arm_probabilities(self.components, design).rename("propensity")
+            return arm_coords(each, self.study.arms)
+        return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
+
+    @property
+    def _n_draws(self) -> int:
+        """Draws of all chains."""
+        sizes = self.components["outcome"].posterior.sizes
+        return sizes[CHAIN] * sizes[DRAW]
+
+    def _is_large(self, newdata: pd.DataFrame | None) -> bool:
+        """Whether effects of these rows, by default the units of the study, come in blocks."""
+        n_rows = self.study.n_units if newdata is None else len(newdata)
+        return is_large(self._n_draws, n_rows)
+
+    def _in_batches[T: (xr.DataArray, xr.Dataset)](
+        self, predict: Callable[[Rows | None], T], newdata: pd.DataFrame | None, batch: int
+    ) -> T:
+        """Predict the units of the study or new rows, in batches where that bounds the memory."""
+        check_batch(batch)
+        if newdata is not None:
+            return new_rows_in_batches(predict, newdata, batch, self._n_draws)
+        if self._is_large(None):
+            return filled(predict, positions(self.study.n_units, batch), self.study.n_units)
+        return predict(None)
+
+    def _propensity_covariate(self, newdata: Rows | None) -> np.ndarray | None:
+        # The study's own rows hold it already.
+        of_study = newdata is None or isinstance(newdata, np.ndarray)
+        if of_study or not self.components["outcome"].design.has_propensity:
             return None
         whole = self.whole or self
         return propensity_covariate(
@@ -726,11 +879,21 @@ def propensity_covariate(
         Of the non-reference arm; of more than two arms of each but the reference.
     """
     first = components[PROPENSITY]
+    sizes = first.posterior.sizes
+    if design is None and is_large(sizes[CHAIN] * sizes[DRAW], first.design.n_rows):
+        blocks = (first.design.take(rows) for rows in positions(first.design.n_rows))
+        return np.concatenate([propensity_covariate(components, block) for block in blocks])
     if first.design.n_arms == 2:
         each = first.mean(design).isel({ARM: 0})
     else:
         each = arm_probabilities(components, design).isel({ARM: slice(1, None)})
     return np.round(each.mean(SAMPLE).to_numpy(), 6)
+
+
+def _as_total(cate: xr.DataArray) -> xr.Dataset:
+    """Return the effect of a study without mediator under the name it has in one with."""
+    te = cate.rename("te").assign_attrs(effect="te", long_name="total effect")
+    return te.to_dataset()
 
 
 def _variable_of(column: str) -> str:
@@ -740,31 +903,14 @@ def _variable_of(column: str) -> str:
 
 
 def _rows(
-    component: AnyComponent, newdata: pd.DataFrame | None, propensity: np.ndarray | None
+    component: AnyComponent, rows: Rows | None, propensity: np.ndarray | None
 ) -> Design | None:
-    """Return new rows in a component's encoding; None stands for the study's own."""
-    if newdata is None:
+    """Return rows in a component's encoding: new ones, or the study's own by position.
+
+    None stands for all of the study's own.
+    """
+    if rows is None:
         return None
-    return component.design.replay(newdata, propensity=propensity)
-
-
-def _in_batches(
-    predict: Callable[[pd.DataFrame | None], xr.DataArray], newdata: pd.DataFrame | None, batch: int
-) -> xr.DataArray:
-    """Predict new rows in batches, and join along the units."""
-    if batch < 1:
-        raise DataError(f"batch must be at least 1 row, got {batch}.")
-    if newdata is None:
-        return predict(None)
-    newdata = as_table(newdata, "new rows")
-    if len(newdata) <= batch:
-        return predict(newdata)
-    # The labels of all rows decide their type, not those of each part.
-    newdata = newdata.set_axis(unit_labels(newdata.index, newdata.columns), axis=0)
-    parts = [predict(newdata.iloc[rows]) for rows in _slices(len(newdata), batch)]
-    return xr.concat(parts, UNIT, combine_attrs="override")
-
-
-def _slices(n_rows: int, batch: int) -> Iterator[slice]:
-    for start in range(0, n_rows, batch):
-        yield slice(start, start + batch)
+    if isinstance(rows, np.ndarray):
+        return component.design.take(rows)
+    return component.design.replay(rows, propensity=propensity)

@@ -122,6 +122,19 @@ class PooledFit(Fit):
         """
         return self._pooled_rows(newdata, lambda f, rows: f.cate(rows, **how))
 
+    def averages(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
+        """Return effects averaged over units or groups; see :meth:`Fit.averages`."""
+        parts = [fit.averages(newdata, **how) for fit in self.imputations]
+        return parts[0].assign({str(n): self._join([p[n] for p in parts]) for n in parts[0]})
+
+    @property
+    def _n_draws(self) -> int:
+        return self.imputations[0]._n_draws
+
+    def _is_large(self, newdata: pd.DataFrame | None) -> bool:
+        # Each imputation has its own blocks.
+        return False
+
     def two_arms(self, arm: Any, reference: Any) -> Fit:
         """Return the fits as those of two arms, pooled; see :meth:`Fit.two_arms`."""
         if (reference, arm) == self.study.arms:
@@ -226,9 +239,7 @@ class PooledFit(Fit):
             imputed_rows(f.study, rows, seed=seed)
             for f, seed in zip(self.imputations, seeds, strict=True)
         ]
-        return self._join(
-            [part(f, own) for f, own in zip(self.imputations, filled, strict=True)]
-        )
+        return self._join([part(f, own) for f, own in zip(self.imputations, filled, strict=True)])
 
     def _join(self, parts: list[xr.DataArray]) -> xr.DataArray:
         """Take draws of each imputation in turn, as many as one fit has, evenly over its chains."""

@@ -9,7 +9,6 @@ stage, so adding a stage changes no other stage's numbers.
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +21,12 @@ import xarray as xr
 
 from bayes_hte.components.component import Component, imputation_name
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.effects.arguments import check_number
-from bayes_hte.errors import LargeStudyWarning, SamplingError, warn
+from bayes_hte.errors import SamplingError
+from bayes_hte.fitting.blocks import is_large
+from bayes_hte.fitting.cost import warn_if_long
 from bayes_hte.fitting.gibbs.sampling import is_direct, posterior_of, sample_directly
-from bayes_hte.fitting.progress import Report, reporting
+from bayes_hte.fitting.progress import reporting
+from bayes_hte.fitting.size import SamplerSize
 from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import stage_seed
 from bayes_hte.surfaces.forest.core import compile_kernel
@@ -38,83 +39,6 @@ from bayes_hte.surfaces.terms import Term
 
 # Shrinkage scales have funnels: at the usual 0.8, and still at 0.95, some transitions diverge.
 TARGET_ACCEPT = 0.99
-# Units beyond which the default sampling takes more than about ten minutes on two cores.
-LARGE = {"forest": 20_000, "linear": 50_000, "additive": 10_000, "gp": 5_000}
-
-
-@dataclass(frozen=True)
-class SamplerSize:
-    """Sizes of the samples.
-
-    Attributes
-    ----------
-    chains : int
-        Chains; convergence cannot be judged with fewer than two.
-    draws, tune : int
-        Kept draws and tuning iterations of each chain.
-    cores : int or None
-        Chains that run at the same time; None for as many as the machine has cores, at most four.
-        The draws do not depend on it.
-    progress : bool or callable (int, int)
-        Whether to show progress, or a function that is called with the iterations done and their
-        number, over all chains of a component.
-    """
-
-    chains: int = 4
-    draws: int = 500
-    tune: int = 300
-    cores: int | None = None
-    progress: bool | Report = True
-
-    def __post_init__(self) -> None:
-        """Refuse sizes that nothing can be sampled with.
-
-        Raises
-        ------
-        SpecError
-            Naming the first that is not a whole number in its range.
-        """
-        smallest = {"chains": 1, "draws": 1, "tune": 0}
-        smallest |= {} if self.cores is None else {"cores": 1}
-        for name, least in smallest.items():
-            default = getattr(type(self), name)
-            check_number(
-                name,
-                getattr(self, name),
-                f"a whole number, {least} or more",
-                lambda number, least=least: number >= least,
-                whole=True,
-                hint="leave it out" if default is None else f"the default is {default}",
-            )
-
-    @property
-    def processes(self) -> int:
-        """Processes that are used: no more than there are chains."""
-        cores = min(4, os.cpu_count() or 1) if self.cores is None else self.cores
-        return min(cores, self.chains)
-
-
-def warn_if_large(n_units: int, surface: str) -> None:
-    """Say so, before an hour is spent, if a surface is slow at this number of units.
-
-    Parameters
-    ----------
-    n_units : int
-        Units of the study.
-    surface : str
-        Form of the functions.
-
-    Warns
-    -----
-    LargeStudyWarning
-    """
-    if n_units > LARGE[surface]:
-        warn(
-            f"surface={surface!r} with {n_units} units: above {LARGE[surface]} sampling takes long "
-            "and chains mix slowly. Fit a part, study.sample(n_units, seed=...), and predict "
-            "for all with fit.cate(frame).",
-            LargeStudyWarning,
-        )
 
 
 def sample_component(component: Component, *, seed: int, size: SamplerSize) -> FittedComponent:
@@ -138,7 +62,7 @@ def sample_component(component: Component, *, seed: int, size: SamplerSize) -> F
     SamplingError
         If sampling was interrupted, two chains are identical, or a draw is not finite.
     """
-    warn_if_large(component.design.n_rows, component.surface)
+    warn_if_long(component, size)
     if component.collapses:
         return _finished(component, _sample_collapsed(component, seed, size), size)
     if is_direct(component):
@@ -219,6 +143,7 @@ def _sample_directly(component: Component, seed: int, size: SamplerSize) -> _Dra
             draws=size.draws,
             tune=size.tune,
             threads=size.processes,
+            keep_values=not is_large(size.chains * size.draws, component.design.n_rows),
             report=report,
         )
     posterior = posterior_of(component, chains)
@@ -349,25 +274,32 @@ def check_draws(posterior: xr.Dataset, role: str, size: SamplerSize) -> None:
 
 def _finished(component: Component, draws: _Draws, size: SamplerSize) -> FittedComponent:
     """Check the draws and join them with their component."""
-    check_draws(draws.posterior, component.role, size)
     trees, at_units, extra = {}, {}, {}
     drawn = [(p.name, p.term) for p in component.placed if p.name in component.forests]
     for i, (name, term) in enumerate(drawn):
         trees[term.name] = stack([[draw.forests[i] for draw in chain] for chain in draws.forests])
-        at_units[term.name] = draws.posterior[name].to_numpy()
+        if name in draws.posterior:
+            at_units[term.name] = draws.posterior[name].to_numpy()
         if term.features == "none":
-            extra[f"{name}_const"] = (SAMPLE, at_units[term.name][..., 0])
+            extra[f"{name}_const"] = (SAMPLE, _only_leaf(trees[term.name]))
             continue
         extra[f"{name}_leaf_sd"] = (SAMPLE, _collect(draws.forests, "leaf_sd", i))
         extra[f"{name}_leaves"] = (SAMPLE, _collect(draws.forests, "leaves", i))
         if component.forests[name].prior.sparse:
             extra[f"{name}_split"] = _split_probabilities(draws.forests, i, name, term, component)
     posterior = draws.posterior
+    # Where the values of forests are not kept, the scales of their leaves say what they would.
+    check_draws(posterior if at_units else posterior.assign(extra), component.role, size)
     if component.forests:
         posterior = posterior.drop_vars([*component.forests, "unit"], errors="ignore").assign(extra)
     return FittedComponent.of(
         component, posterior=posterior, stats=draws.stats, trees=trees, at_units=at_units
     )
+
+
+def _only_leaf(trees: xr.Dataset) -> np.ndarray:
+    """Return the value of a forest of one tree that cannot split, shape (chain, draw)."""
+    return trees["number"].to_numpy()[trees["root"].to_numpy()[..., 0]]
 
 
 def _split_probabilities(

@@ -7,6 +7,7 @@ theirs (Euclidean distance of standardised covariates, levels as indicators).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from bayes_hte.components.saved import from_tree
 from bayes_hte.effects.averages import probability_of_benefit
-from bayes_hte.effects.pairs import contrast_name, reported_pairs
+from bayes_hte.effects.pairs import Contrast, contrast_name, pairs_of, reported_pairs
 from bayes_hte.effects.summaries import interval, interval_words
 from bayes_hte.errors import SavedResultError
 from bayes_hte.fitting.fitted import BATCH, Fit
@@ -87,7 +88,93 @@ def predict_rows(folder: str | Path, data: str | Path) -> Prediction:
     DataError
         If the file cannot be read, or lacks a covariate.
     """
-    folder = Path(folder)
+    prepared, fit, healthy = _finished_run(Path(folder))
+    spec, path = prepared.spec, Path(data)
+    frame = load_frame(path.name, path.parent, missing_values=spec.data.missing_values)
+    frame = declared_columns(frame, spec.columns, new_rows=True)
+    check_present(frame, fit.study.roles.covariates, "column of the new rows")
+    reasons, possible = unlike(frame, fit.study)
+    table = _table(fit, frame, possible, prepared.spec)
+    table["like_study"] = reasons == ""
+    table["unlike_because"] = reasons
+    return Prediction(table, tuple(_notes(fit, table, prepared.spec, healthy)), healthy)
+
+
+def predict_to_parquet(
+    folder: str | Path, data: str | Path, to: str | Path
+) -> tuple[tuple[str, ...], bool]:
+    """Predict any number of rows from a finished run, in blocks, into a folder of Parquet files.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the run; its data must be where they were.
+    data : str or Path
+        Parquet file, folder of such files, or CSV file with the covariates of the study, and its
+        cluster if it has one.
+    to : str or Path
+        Folder to write to; see :func:`bayes_hte.predict_effects`. Its columns are those of
+        that function, for the contrasts and the minimal important difference of the study file,
+        with ``like_study`` and ``unlike_because`` as in :class:`Prediction`.
+
+    Returns
+    -------
+    notes : tuple of str
+        As in :class:`Prediction`.
+    healthy : bool
+        Whether the sampling of the run was healthy.
+
+    Raises
+    ------
+    SavedResultError, DataError
+        As :func:`predict_rows` and :func:`bayes_hte.predict_effects`.
+    """
+    from bayes_hte.fitting.predicting import OUTCOME, TOTAL, Asked, write_predictions
+
+    prepared, fit, healthy = _finished_run(Path(folder))
+    spec, alike = prepared.spec, likeness(fit.study)
+    asked = Asked(
+        effects=(TOTAL,) if fit.plan.second_stage else (TOTAL, OUTCOME),
+        contrast=_contrast(fit, spec),
+        mediator_value=None,
+        better=spec.outcome.better,
+        mid=spec.outcome.minimal_important_difference,
+        ci_prob=spec.report.ci_prob,
+        ci_kind=spec.report.ci_kind,
+        posterior=False,
+    )
+
+    def like_study(frame: pd.DataFrame) -> pd.DataFrame:
+        reasons = alike(frame)[0]
+        said = pd.array(reasons, dtype="str")
+        return pd.DataFrame({"like_study": reasons == "", "unlike_because": said}, frame.index)
+
+    done = write_predictions(
+        fit,
+        data,
+        to=to,
+        asked=asked,
+        prepare=lambda frame: declared_columns(frame, spec.columns, new_rows=True),
+        more=like_study,
+        missing_values=spec.data.missing_values,
+    )
+    like = pd.read_parquet(done.path, columns=["like_study"])
+    return tuple(_notes(fit, like, spec, healthy)), healthy
+
+
+def _contrast(fit: Fit, spec: Spec) -> Contrast:
+    """Return the contrasts that a study file reports, as an argument of a fit."""
+    arms = fit.study.arms
+    wanted = set(_contrasts(fit, spec).values())
+    if len(wanted) == 1:
+        b, a = wanted.pop()
+        return (arms[b], arms[a])
+    # Every contrast is there; the table may have more than the study file reports.
+    return None if wanted == set(pairs_of(arms)[0]) else "all"
+
+
+def _finished_run(folder: Path) -> tuple[Prepared, Fit, bool]:
+    """Return a finished run's study, its fit, and whether its sampling was healthy."""
     saved = read_run(folder)
     spec = saved_spec(saved)
     prepared = prepare(spec)
@@ -97,16 +184,7 @@ def predict_rows(folder: str | Path, data: str | Path) -> Prediction:
             "Run the study again."
         )
     fit = saved_run_fit(prepared, folder / STAGES)
-    path = Path(data)
-    frame = load_frame(path.name, path.parent, missing_values=spec.data.missing_values)
-    frame = declared_columns(frame, spec.columns, new_rows=True)
-    check_present(frame, fit.study.roles.covariates, "column of the new rows")
-    reasons, possible = unlike(frame, fit.study)
-    table = _table(fit, frame, possible, prepared.spec)
-    table["like_study"] = reasons == ""
-    table["unlike_because"] = reasons
-    healthy = bool(saved["provenance"].get("healthy", True))
-    return Prediction(table, tuple(_notes(fit, table, prepared.spec, healthy)), healthy)
+    return prepared, fit, bool(saved["provenance"].get("healthy", True))
 
 
 def saved_run_fit(prepared: Prepared, folder: Path) -> Fit:
@@ -166,6 +244,18 @@ def unlike(frame: pd.DataFrame, study: Study) -> tuple[np.ndarray, np.ndarray]:
     possible : ndarray of bool, shape (row,)
         Whether a row can be predicted at all: no value is missing, no level is new.
     """
+    return likeness(study)(frame)
+
+
+def likeness(study: Study) -> Callable[[pd.DataFrame], tuple[np.ndarray, np.ndarray]]:
+    """Return :func:`unlike` as a function of new rows, for many tables of them."""
+    far = _distance(study)
+    return lambda frame: _unlike(frame, study, far)
+
+
+def _unlike(
+    frame: pd.DataFrame, study: Study, far: Callable[[pd.DataFrame], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
     said: list[list[str]] = [[] for _ in range(len(frame))]
     possible = np.ones(len(frame), dtype=bool)
     for name in study.roles.covariates:
@@ -182,7 +272,7 @@ def unlike(frame: pd.DataFrame, study: Study) -> tuple[np.ndarray, np.ndarray]:
             unseen = ~new.astype(str).isin(levels_in_use(known)).to_numpy() & new.notna().to_numpy()
             _note(said, unseen, f"{name} has a level that the study lacks")
             possible &= ~unseen
-    for row in np.flatnonzero(possible)[_far(frame.loc[possible], study)]:
+    for row in np.flatnonzero(possible)[far(frame.loc[possible])]:
         said[row] = said[row] or ["nobody in the study has such a combination"]
     return np.array(["; ".join(each) for each in said], dtype=object), possible
 
@@ -192,17 +282,23 @@ def _note(said: list[list[str]], rows: np.ndarray, reason: str) -> None:
         said[row].append(reason)
 
 
-def _far(frame: pd.DataFrame, study: Study) -> np.ndarray:
-    """Whether each row is further from the study than its own units are from each other."""
-    if not len(frame) or study.frame[list(study.roles.covariates)].isna().any().any():
-        return np.zeros(len(frame), dtype=bool)
+def _distance(study: Study) -> Callable[[pd.DataFrame], np.ndarray]:
+    """Say of rows whether each is further from the study than its units are from each other."""
+    if study.frame[list(study.roles.covariates)].isna().any().any():
+        return lambda frame: np.zeros(len(frame), dtype=bool)
     design = Design.learn(study)
     own = design.standardized("covariates").to_numpy()
-    rows = design.replay(frame).standardized("covariates").to_numpy()
     near = NearestNeighbors(n_neighbors=2).fit(own)
     # The nearest to a unit is itself.
     usual = np.quantile(near.kneighbors(own)[0][:, 1], NEAR)
-    return near.kneighbors(rows, n_neighbors=1)[0][:, 0] > usual
+
+    def far(frame: pd.DataFrame) -> np.ndarray:
+        if not len(frame):
+            return np.zeros(0, dtype=bool)
+        rows = design.replay(frame).standardized("covariates").to_numpy()
+        return near.kneighbors(rows, n_neighbors=1)[0][:, 0] > usual
+
+    return far
 
 
 def _table(fit: Fit, frame: pd.DataFrame, possible: np.ndarray, spec: Spec) -> pd.DataFrame:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from bayes_hte.fitting.blocks import is_large
+from bayes_hte.fitting.cost import duration, fit_cost
 from bayes_hte.fitting.plan import Plan
+from bayes_hte.fitting.size import SamplerSize
 from bayes_hte.fitting.stages import stages
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 
-# Seconds of one component on two slow cores, as the benchmarks measured: to begin with, for each
-# 1,000 units of a forest, for the coefficients of a regression, and for a process of 250 units.
-_START, _FOREST, _REGRESSION, _PROCESS = 8.0, 6.0, 40.0, 40.0
-# Iterations of all chains in those measurements.
-_ITERATIONS = 3200
 # Kinds of refutations that are refitted.
 _REFUTATIONS = 4
 
@@ -29,7 +27,7 @@ def workload(spec: Spec, study: Study) -> str:
     Returns
     -------
     str
-        One sentence. The time is that of two slow cores, within a factor of some two.
+        One sentence. Time and memory are those of two slow cores, within a factor of some two.
     """
     fits = {"the study": 1.0}
     if spec.propensity.report_both:
@@ -45,37 +43,28 @@ def workload(spec: Spec, study: Study) -> str:
         fits["refutations"] = float(_REFUTATIONS * spec.checks.repeats)
     if spec.subgroups.calibrate == "full":
         fits["studies of equal effects"] = float(2 * spec.subgroups.replications)
-    one = _seconds(spec, study)
-    total = sum(n * one * (0.6 if name == "halves" else 1.0) for name, n in fits.items())
+    sampler = spec.sampler
+    size = SamplerSize(chains=sampler.chains, draws=sampler.draws, tune=sampler.tune)
+    one = fit_cost(_plan(spec), study, size)
+    total = sum(n * one.seconds * (0.6 if name == "halves" else 1.0) for name, n in fits.items())
     listed = ", ".join(f"{n:g} {name}" for name, n in fits.items())
     return (
         f"fits: {sum(fits.values()):g} ({listed}), each of {len(stages(study, _plan(spec)))} "
-        f"models; expect about {_duration(total)} on two cores"
+        f"models; expect about {duration(total)} and {one.gib:.1f} GiB for sampling, with "
+        f"{size.processes} chains at a time" + _of_units(study, sampler.chains * sampler.draws)
+    )
+
+
+def _of_units(study: Study, draws: int) -> str:
+    """Say what the draws of all units take, where that is much."""
+    if not is_large(draws, study.n_units):
+        return ""
+    gib = 4 * draws * study.n_units / 1024**3
+    return (
+        f"; draws of all {study.n_units:,} units, which a run reads, take {gib:.1f} GiB for each "
+        f"effect: fewer draws ({draws} now) keep all units"
     )
 
 
 def _plan(spec: Spec) -> Plan:
     return Plan.from_spec(spec)
-
-
-def _seconds(spec: Spec, study: Study) -> float:
-    """Return the seconds of one fit of the study."""
-    plan, sampler = _plan(spec), spec.sampler
-    share = sampler.chains * (sampler.draws + sampler.tune) / _ITERATIONS
-    surfaces = [plan.propensity_surface, *(p.surface for p in plan.candidates().values())]
-    if study.roles.mediator is not None:
-        surfaces.append(plan.mediator_surface)
-    thousands = study.n_units / 1000
-    costs = {
-        "forest": _FOREST * thousands,
-        "gp": _PROCESS * (study.n_units / 250) ** 2,
-    }
-    return sum(_START + share * costs.get(s, _REGRESSION * max(thousands, 0.25)) for s in surfaces)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(10, round(seconds, -1)):.0f} seconds"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.0f} hours"

@@ -18,12 +18,15 @@ from pathlib import Path
 import pandas as pd
 
 from bayes_hte.errors import DataError
+from bayes_hte.study.frames import check_present
 
 # Endings of the names of files that are read as such.
 ENDINGS = (".csv", ".tsv", ".txt")
 SEPARATORS = (",", ";", "\t", "|")
 # Lines and cells that the separator and the decimal sign are found from.
 _LINES, _CELLS = 200, 50_000
+# Bytes from which a file that is read in blocks is known.
+_START = 1_000_000
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -143,6 +146,83 @@ def read_csv_file(
         raise DataError(f"{path} has a header and no rows.")
     cells = _text_cells(text, form, frame)
     return CsvTable(frame, form, _read_as_missing(cells, frame, form), _words_in_numbers(cells))
+
+
+def open_csv_blocks(
+    path: Path,
+    columns: Sequence[str],
+    *,
+    block: int,
+    texts: Sequence[str] = (),
+    missing_values: Sequence[str] | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Read a CSV file of any length in blocks of rows; how it is written is found from its start.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    columns : sequence of str
+        The columns to read.
+    block : int
+        Rows of a block.
+    texts : sequence of str, optional
+        Columns that hold levels, whatever these look like.
+    missing_values : sequence of str, optional
+        As in :func:`read_csv_file`.
+
+    Yields
+    ------
+    DataFrame, shape (row, column)
+        Rows are numbered from 0 through the file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or lacks a column.
+    """
+    text, encoding = _start_of(path)
+    text, said = _without_excel_line(text)
+    separator = said or _separator_of(text)
+    check_present(pd.DataFrame(columns=_header(text, separator, path)), columns)
+    missing = {} if missing_values is None else {"na_values": list(missing_values)}
+    missing |= {} if missing_values is None else {"keep_default_na": False}
+    try:
+        yield from pd.read_csv(
+            path,
+            sep=separator,
+            decimal=_decimal_of(text, separator, path),
+            encoding=encoding,
+            skiprows=1 if said else 0,
+            index_col=False,
+            usecols=list(columns),
+            dtype=dict.fromkeys(texts, "str"),
+            chunksize=block,
+            **missing,
+        )
+    except (ValueError, OSError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+
+
+def _start_of(path: Path) -> tuple[str, str]:
+    """Return whole lines from the start of a file, and its encoding."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_START)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if not raw.strip():
+        raise DataError(f"cannot read {path}: the file is empty.")
+    for guess in _encodings_of(raw):
+        # A letter may be cut at the end.
+        text = codecs.getincrementaldecoder(guess)("ignore" if guess == "latin-1" else "strict")
+        try:
+            lines = text.decode(raw, final=False).removeprefix("\ufeff")
+        except UnicodeDecodeError:
+            continue
+        whole = lines if len(raw) < _START else lines[: lines.rfind("\n") + 1]
+        return whole or lines, guess
+    raise DataError(f"cannot read {path}: its encoding was not found; write it in UTF-8.")
 
 
 def _decoded(path: Path, encoding: str | None) -> tuple[str, str]:

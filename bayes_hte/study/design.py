@@ -233,6 +233,10 @@ class Design:
         frame = kept.assign(**{ARM_COLUMN: numbers})
         return replace(self, frame=frame, n_arms=len(arms), codes=codes)
 
+    def take(self, rows: np.ndarray) -> Design:
+        """Return some of the rows, by their positions, with everything that is learned."""
+        return replace(self, frame=self.frame.iloc[rows])
+
     def with_propensity(self, propensity: np.ndarray) -> Design:
         """Return the rows with the estimated propensity among their columns."""
         return replace(self, frame=self.frame.assign(**_named(propensity)))

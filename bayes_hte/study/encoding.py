@@ -132,6 +132,28 @@ class ColumnEncoding:
         """Whether each split column may hold NaN; codes have a level for missing instead."""
         return tuple(self.missing and levels == 0 for levels in self.split_levels)
 
+    def known(self, column: pd.Series) -> np.ndarray:
+        """Return which values can be encoded, shape (row,).
+
+        The others are missing or infinite where the study has no such values, or levels that it
+        lacks.
+
+        Raises
+        ------
+        DataError
+            If the column was numeric in the study and is not, or holds neither numbers nor levels.
+        """
+        gaps = column.isna().to_numpy()
+        if gaps.all():
+            return np.full(len(column), self.missing)
+        if not self.levels:
+            if not is_numeric(column):
+                self._numbers(column)
+            values = numeric_column(with_nan(column), "column")
+            return np.isfinite(values) | (gaps & self.missing)
+        check_usable(column, "covariate")
+        return np.where(gaps, self.missing, column.astype(str).isin(self.levels).to_numpy())
+
     def _numbers(self, column: pd.Series) -> np.ndarray:
         if not is_numeric(column):
             raise DataError(

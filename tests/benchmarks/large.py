@@ -1,76 +1,148 @@
-"""Seconds, memory and accuracy of the default fit as the number of units grows.
+"""Coverage, error, seconds and memory of the default fit as the number of units grows.
 
-Run it with ``uv run python -m tests.benchmarks.large [units ...]``; each size is a fresh process.
-Ten covariates, a gaussian outcome, an effect with a step and a slope.
+Run it with ``uv run python -m tests.benchmarks.large [units ...]``; by default 10,000 and 100,000
+units, and a million with ``1000000`` (an hour or more, and 2 chains). Each fit is a process of its
+own; rows are kept in ``large.jsonl`` of the folder given by ``--to``, and those that are there are
+not made again. Twenty covariates, a gaussian outcome in units of its noise, two designs: the effect
+has a step and a slope, or it is the same for all units. Units choose their arm by a covariate that
+matters to the outcome.
+
+Effects are read as somebody would read them who has so many units: averages, and those of groups,
+from :meth:`bayes_hte.Fit.averages`, units from :func:`bayes_hte.predict_effects`. Groups are
+the tenths of the units by a covariate that the effect varies with, named beforehand; and the tenths
+by the posterior mean of the effect itself, which a fit is too sure of at its ends.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-SIZES = (500, 2_000, 10_000, 50_000)
+SIZES = (10_000, 100_000)
+DESIGNS = ("varying", "equal")
+COVARIATES = [f"x{j}" for j in range(20)]
+# Chains beyond which a fit of a million takes more than an hour on two cores.
+FEW_CHAINS, MILLION = 2, 1_000_000
 
 
-def simulate(n_units: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a simulated trial, and the true effect of each unit in units of the noise sd."""
+def simulate(
+    n_units: int, seed: int, *, design: str = "varying"
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return a simulated study, and the true effect of each unit in units of the noise sd."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n_units, 10))
-    arm = rng.permutation(np.arange(n_units) % 2)
-    effect = 0.5 + (x[:, 0] > 0) + 0.5 * x[:, 1]
+    x = rng.normal(size=(n_units, len(COVARIATES)))
+    arm = (rng.random(n_units) < 1 / (1 + np.exp(-0.5 * x[:, 3]))).astype(int)
+    effect = 0.5 + (0.5 * (x[:, 0] > 0) + 0.25 * x[:, 1] if design == "varying" else 0.0)
+    effect = effect * np.ones(n_units)
     y = np.sin(2 * x[:, 2]) + x[:, 3] + arm * effect + rng.normal(size=n_units)
-    frame = pd.DataFrame(x, columns=[f"x{j}" for j in range(10)])
-    return frame.assign(y=y, t=arm), effect
+    return pd.DataFrame(x, columns=COVARIATES).assign(y=y, t=arm), effect
 
 
-def measure(n_units: int) -> dict[str, float]:
+def measure(n_units: int, design: str, seed: int, **size: int) -> dict[str, Any]:
     """Fit with the defaults and compare with the truth."""
-    import bayes_hte as hte
-
-    frame, truth = simulate(n_units, seed=n_units)
-    covariates = [c for c in frame.columns if c.startswith("x")]
-    study = hte.Study.from_frame(frame, outcome="y", treatment="t", covariates=covariates)
-    start = time.perf_counter()
-    cate = hte.fit(study, seed=1, progress=False).cate()
-    seconds = time.perf_counter() - start
     import arviz_stats
 
-    average = cate.mean("unit").to_dataset(name="sate")
-    some = cate.isel(unit=slice(0, 40)).drop_vars("unit").to_dataset(name="cate")
-    lower, upper = cate.quantile([0.025, 0.975], ("chain", "draw"))
-    memory = sum(
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return {
+    import bayes_hte as hte
+
+    frame, truth = simulate(n_units, seed=seed, design=design)
+    study = hte.Study.from_frame(frame, outcome="y", treatment="t", covariates=COVARIATES)
+    start, processor = time.perf_counter(), time.process_time()
+    fit = hte.fit(study, seed=1, progress=False, **size)
+    row: dict[str, Any] = {
         "units": n_units,
-        "seconds": seconds,
-        "memory_gib": memory / 1024**2,
-        "rmse": float(np.sqrt(((cate.mean(("chain", "draw")) - truth) ** 2).mean())),
-        "coverage_95": float(((lower <= truth) & (truth <= upper)).mean()),
-        "rhat_sate": float(arviz_stats.rhat(average)["sate"]),
-        "rhat_units_max": float(arviz_stats.rhat(some)["cate"].max()),
+        "design": design,
+        "seed": seed,
+        "fit_seconds": time.perf_counter() - start,
+        "fit_processor_seconds": time.process_time() - processor,
+        "fit_gib": peak(),
     }
+    with tempfile.TemporaryDirectory() as folder:
+        units = hte.predict_effects(fit, frame, to=Path(folder) / "units").frame()
+    row |= {
+        "root_pehe": float(np.sqrt(((units["te"] - truth) ** 2).mean())),
+        "coverage_units": covered(units["te_lower"], units["te_upper"], truth),
+    }
+    average = fit.averages()["te"]
+    row |= {"average_error": float(average.mean() - truth.mean())}
+    row |= {"average_covered": interval_covers(average, np.array([truth.mean()]))}
+    row["rhat_average"] = float(arviz_stats.rhat(average.to_dataset(name="te"))["te"])
+    groups = {"by_covariate": frame["x1"], "by_effect": units["te"]}
+    for name, column in groups.items():
+        tenths = pd.qcut(column, 10, labels=False)
+        draws = fit.averages(by=tenths.to_numpy())["te"]
+        row[f"coverage_{name}"] = interval_covers(draws, pd.Series(truth).groupby(tenths).mean())
+        row[f"rhat_{name}"] = float(arviz_stats.rhat(draws.to_dataset(name="te"))["te"].max())
+    some = fit.cate(frame.iloc[: min(200, n_units)]).to_dataset(name="te").drop_vars("unit")
+    row["rhat_units_95"] = float(arviz_stats.rhat(some)["te"].quantile(0.95))
+    row |= {"seconds": time.perf_counter() - start, "gib": peak()}
+    row["processor_seconds"] = time.process_time() - processor
+    return row
+
+
+def peak() -> float:
+    """Return the largest memory of this process so far, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+
+
+def covered(lower: Any, upper: Any, truth: Any) -> float:
+    """Return the share of intervals that hold the truth."""
+    return float(((np.asarray(lower) <= truth) & (truth <= np.asarray(upper))).mean())
+
+
+def interval_covers(draws: Any, truth: Any) -> float:
+    """Return the share of the 95% intervals of draws, dims (chain, draw, ...), with the truth."""
+    lower, upper = draws.quantile([0.025, 0.975], ("chain", "draw")).to_numpy()
+    return covered(np.atleast_1d(lower), np.atleast_1d(upper), np.asarray(truth))
 
 
 def main() -> None:
-    """Measure each size in a process of its own and print a table."""
-    if len(sys.argv) == 3 and sys.argv[1] == "one":
-        print(json.dumps(measure(int(sys.argv[2]))))
+    """Measure what is not there yet, each fit in a process of its own, and print a table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("units", nargs="*", type=int, default=SIZES)
+    parser.add_argument("--designs", nargs="+", default=DESIGNS, choices=DESIGNS)
+    parser.add_argument("--seeds", type=int, default=1, help="data sets of each design and size")
+    parser.add_argument("--to", default="results/large", help="folder of large.jsonl")
+    parser.add_argument("--size", default="{}", help="options of the fit, as JSON")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    size = json.loads(options.size)
+    if options.one:
+        units, design, seed = options.one
+        print(json.dumps(measure(int(units), design, int(seed), **size)))
         return
-    rows = []
-    for size in [int(a) for a in sys.argv[1:]] or SIZES:
-        command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.large", "one", str(size)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
-        print(rows[-1], flush=True)
+    file = Path(options.to) / "large.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    for units in options.units:
+        for design in options.designs:
+            for seed in range(1, options.seeds + 1):
+                own = size | ({"chains": FEW_CHAINS} if units >= MILLION else {})
+                key = {"units": units, "design": design, "seed": seed, "size": own}
+                if any(row.items() >= key.items() for row in rows):
+                    continue
+                row = one_process(units, design, seed, own) | key
+                rows.append(row)
+                with file.open("a") as to:
+                    to.write(json.dumps(row) + "\n")
     print(pd.DataFrame(rows).to_string(index=False, float_format="%.3g"))
+
+
+def one_process(units: int, design: str, seed: int, size: dict[str, int]) -> dict[str, Any]:
+    """Measure one fit in a fresh process, whose memory is then its own."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.large"]
+    command += ["--size", json.dumps(size), "--one", str(units), design, str(seed)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

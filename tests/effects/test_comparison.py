@@ -9,8 +9,7 @@ import xarray as xr
 
 from bayes_hte.checks.both_ways import propensity_both_ways
 from bayes_hte.effects.comparison import compare_effects
-from bayes_hte.errors import DataError, LargeStudyWarning
-from bayes_hte.fitting.sampling import LARGE, warn_if_large
+from bayes_hte.errors import DataError
 from tests.fakes import fake_study
 
 
@@ -77,9 +76,3 @@ def test_a_sample_keeps_the_arms_in_proportion_and_repeats():
     assert part.fingerprint() == study.sample(40, seed=1).fingerprint()
     with pytest.raises(DataError, match="cannot sample 81 of 80"):
         study.sample(81, seed=1)
-
-
-def test_a_large_study_is_warned_about_with_the_way_out():
-    warn_if_large(LARGE["gp"], "gp")
-    with pytest.warns(LargeStudyWarning, match="study.sample"):
-        warn_if_large(LARGE["gp"] + 1, "gp")

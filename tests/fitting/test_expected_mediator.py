@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from bayes_hte.components.families import get_family
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.effects.contrasts import decompose
 from bayes_hte.errors import DataError
+from bayes_hte.fitting import blocks
 from bayes_hte.fitting.expected_mediator import expected_mediator, expected_seen, expected_unseen
 from bayes_hte.fitting.sampling import SamplerSize
 from bayes_hte.fitting.stages import build_stage
@@ -29,8 +31,13 @@ def fake_mediator(eta: np.ndarray, family: str = "gaussian") -> SimpleNamespace:
     base = xr.DataArray(eta, dims=(*SAMPLE, UNIT, ARM))
     return SimpleNamespace(
         family=get_family(family),
-        linear_predictor=lambda: LinearPredictor(base, None),
-        noise=lambda: (
+        # The rows of a design stand for themselves.
+        design=SimpleNamespace(take=lambda rows: rows),
+        posterior=base,
+        linear_predictor=lambda rows=None: LinearPredictor(
+            base if rows is None else base.isel({UNIT: rows}), None
+        ),
+        noise=lambda rows=None: (
             {"sigma": np.full((*eta.shape[:2], 1), SIGMA)} if family == "gaussian" else {}
         ),
     )
@@ -80,6 +87,15 @@ def test_expectations_are_of_the_mediator_not_of_its_linear_predictor():
     # Who had it was expected to have it by those who have seen it, less so by the others.
     gap = expected_unseen(mediator, study) - expected_seen(mediator, study)
     assert (np.sign(gap) == np.where(study.mediator() == 1, -1, 1)).all()
+
+
+def test_many_units_are_taken_in_blocks(monkeypatch):
+    mediator, study, _ = normal_posterior(400)
+    at_once = expected_unseen(mediator, study)
+    monkeypatch.setattr(blocks, "KEPT", 1000)
+    sevens = partial(blocks.positions, batch=7)
+    monkeypatch.setattr("bayes_hte.fitting.expected_mediator.positions", sevens)
+    np.testing.assert_allclose(expected_unseen(mediator, study), at_once, rtol=1e-12)
 
 
 def test_few_draws_are_weighted_without_smoothing():

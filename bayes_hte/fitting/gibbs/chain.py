@@ -47,7 +47,8 @@ class ChainDraws:
     draws : int
         Their number.
     values : mapping of str to ndarray, shape (draw, ...)
-        Draws of the PyMC model's variables; of a forest its values at the rows, shape (draw, row).
+        Draws of the PyMC model's variables; of a forest its values at the rows, shape (draw, row),
+        if they are kept.
     forests : tuple of ForestDraw, length draw
         Trees; empty without forests.
     """
@@ -64,6 +65,7 @@ def sample_chain(
     rng: np.random.Generator,
     draws: int,
     tune: int,
+    keep_values: bool = True,
     after: Callable[[], bool] = lambda: True,
 ) -> ChainDraws:
     """Sample one chain.
@@ -78,6 +80,8 @@ def sample_chain(
         Source of all its draws.
     draws, tune : int
         Kept draws, and iterations before the first of them.
+    keep_values : bool, default True
+        Whether the values of forests at the rows are kept; their trees always are.
     after : callable
         Called after each iteration; false stops the chain.
 
@@ -91,7 +95,7 @@ def sample_chain(
         If `after` returned false.
     """
     state = _State(component, chain, rng, tune)
-    kept = _Kept(draws)
+    kept = _Kept(draws, () if keep_values else tuple(component.forests))
     for iteration in range(tune + draws):
         state.iterate(iteration)
         if iteration >= tune:
@@ -164,14 +168,16 @@ class _State:
 class _Kept:
     """Arrays for the kept draws of one chain."""
 
-    def __init__(self, draws: int) -> None:
-        self.draws = draws
+    def __init__(self, draws: int, without: tuple[str, ...]) -> None:
+        self.draws, self.without = draws, without
         self.values: dict[str, np.ndarray] = {}
         self.forests: list[ForestDraw] = []
 
     def take(self, state: _State, draw: int) -> None:
         """Keep the current values as one draw."""
         for name, value in state.record().items():
+            if name in self.without:
+                continue
             if draw == 0:
                 like = np.asarray(value)
                 self.values[name] = np.empty((self.draws, *like.shape), like.dtype)

@@ -42,6 +42,7 @@ def sample_directly(
     draws: int,
     tune: int,
     threads: int,
+    keep_values: bool = True,
     report: Report | None = None,
 ) -> list[ChainDraws]:
     """Sample the chains of a component.
@@ -56,6 +57,8 @@ def sample_directly(
         Chains, kept draws of each, and iterations before them.
     threads : int
         Chains that run at the same time.
+    keep_values : bool, default True
+        Whether the values of forests at the rows are kept.
     report : callable (int, int), optional
         Called now and then with the iterations done and their number, over all chains.
 
@@ -75,9 +78,8 @@ def sample_directly(
 
     def run(chain: int) -> ChainDraws:
         rng = generators[chain]
-        return sample_chain(
-            component, chain=chain, rng=rng, draws=draws, tune=tune, after=counter.count
-        )
+        how = {"draws": draws, "tune": tune, "keep_values": keep_values}
+        return sample_chain(component, chain=chain, rng=rng, after=counter.count, **how)
 
     # Threads of a linear algebra library within those of the chains would wait for each other.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
@@ -133,7 +135,8 @@ def posterior_of(component: Component, chains: Sequence[ChainDraws]) -> xr.Datas
     Returns
     -------
     Dataset, dims (chain, draw, ...)
-        Names, dims and coordinates as PyMC would give them; of a forest the values at the rows.
+        Names, dims and coordinates as PyMC would give them; of a forest the values at the rows, if
+        they were kept.
     """
     model = component.model
     variables, coords = {}, {CHAIN: np.arange(len(chains)), DRAW: np.arange(chains[0].draws)}
