@@ -17,7 +17,7 @@ from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.components.arm_probabilities import PairPropensity, arm_probabilities
 from bayes_hte.components.effect import blend
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.components.learners import numbered
+from bayes_hte.components.learners import get_learner, numbered
 from bayes_hte.components.noise import noise_of
 from bayes_hte.components.numbered import EFFECT, PROPENSITY, kind_and_arm, names_of
 from bayes_hte.components.stacked import StackedComponent
@@ -154,6 +154,96 @@ class Fit:
             each = arm_probabilities(self.components, design).rename("propensity")
             return arm_coords(each, self.study.arms)
         return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
+
+    @property
+    def fits_means(self) -> bool:
+        """Whether a refit can give the levels of a covariate means of their own."""
+        return get_learner(self.plan.learner).has_means
+
+    def refit(
+        self,
+        study: Study,
+        *,
+        seed: int,
+        means_by: str | None = None,
+        draws: int | None = None,
+        tune: int | None = None,
+        chains: int | None = None,
+        cores: int | None = None,
+        progress: bool = True,
+    ) -> Fit:
+        """Fit the same models to another study, such as a half of this one.
+
+        Parameters
+        ----------
+        study : Study
+            Units with the same roles.
+        seed : int
+            Seed of the new fit.
+        means_by : str, optional
+            A covariate whose levels get means of their own, as in :func:`bayes_hte.fit`; other
+            candidates are then left out. By default as in this fit.
+        draws, tune, chains : int, optional
+            Size of the sample; by default that of this fit.
+        cores, progress
+            As in :func:`bayes_hte.fit`.
+
+        Returns
+        -------
+        Fit
+
+        Raises
+        ------
+        UnsupportedError
+            If this fit holds draws of the priors.
+        DataError, SpecError, SamplingError
+            As :func:`bayes_hte.fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(frame, **roles)
+        >>> size = {"draws": 20, "tune": 20, "chains": 2, "progress": False}
+        >>> fit = hte.fit(study, seed=1, surface="linear", **size)
+        >>> fit.refit(study.sample(40, seed=1), seed=2, progress=False).study.n_units
+        40
+        """
+        from bayes_hte.fitting.sampling import SamplerSize
+        from bayes_hte.fitting.stages import fit_plan, posterior_sampler
+
+        if self.is_prior:
+            raise UnsupportedError(
+                "these are draws of the priors, from hte.fit_prior, which no data inform: they "
+                "cannot be fitted to other units. Take a fit from hte.fit."
+            )
+        plan = self.plan
+        if means_by is not None:
+            plan = replace(plan, means_by=means_by, stack_with=())
+        own = self._sampled()
+        size = SamplerSize(
+            chains=own["chains"] if chains is None else chains,
+            draws=own["draws"] if draws is None else draws,
+            tune=own["tune"] if tune is None else tune,
+            cores=cores,
+            progress=progress,
+        )
+        return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
+
+    def _sampled(self) -> dict[str, int]:
+        """Return the size of the sample; of fits saved by earlier versions the default tuning."""
+        from bayes_hte.fitting.sampling import TUNING_STEPS, SamplerSize
+
+        components = (self.whole or self).components.values()
+        said = [c.stats.attrs[TUNING_STEPS] for c in components if TUNING_STEPS in c.stats.attrs]
+        sizes = self.components["outcome"].posterior.sizes
+        return {
+            "chains": sizes[CHAIN],
+            "draws": sizes[DRAW],
+            "tune": int(said[0]) if said else SamplerSize().tune,
+        }
 
     def two_arms(self, arm: Any, reference: Any) -> Fit:
         """Return the fit as one of two arms: their units, models and draws.

@@ -123,6 +123,9 @@ class PooledFit(Fit):
         fits = tuple(f.two_arms(arm, reference) for f in self.imputations)
         return PooledFit.of(self.study.two_arms(arm, reference), fits, seed=self.seed)
 
+    def _sampled(self) -> dict[str, int]:
+        return self.imputations[0]._sampled()
+
     def observed_predictor(self) -> xr.DataArray:
         """Return the linear predictor of the outcome; see :meth:`Fit.observed_predictor`."""
         return self._pooled(lambda f: f.observed_predictor())

@@ -38,6 +38,8 @@ from bayes_hte.surfaces.terms import Term
 
 # Shrinkage scales have funnels: at the usual 0.8, and still at 0.95, some transitions diverge.
 TARGET_ACCEPT = 0.99
+# Attribute of the statistics of a sampled component: iterations before the kept draws.
+TUNING_STEPS = "tuning_steps"
 # Units beyond which the default sampling takes more than about ten minutes on two cores.
 LARGE = {"forest": 20_000, "linear": 50_000, "additive": 10_000, "gp": 5_000}
 
@@ -365,8 +367,9 @@ def _finished(component: Component, draws: _Draws, size: SamplerSize) -> FittedC
     posterior = draws.posterior
     if component.forests:
         posterior = posterior.drop_vars([*component.forests, "unit"], errors="ignore").assign(extra)
+    stats = draws.stats.assign_attrs({TUNING_STEPS: size.tune})
     return FittedComponent.of(
-        component, posterior=posterior, stats=draws.stats, trees=trees, at_units=at_units
+        component, posterior=posterior, stats=stats, trees=trees, at_units=at_units
     )
 
 

@@ -72,7 +72,7 @@ def _chance(results: Results) -> str:
         elif count(groups) > 1:
             words.append(
                 f"{effect}: in-sample probability of a difference beyond {groups.margin:.3g} is "
-                f"{probability_words(groups.probability)} ({groups.required_probability:g} "
+                f"{probability_words(groups.probability_in_sample)} ({groups.required_probability:g} "
                 "required), which is too optimistic."
             )
         else:
