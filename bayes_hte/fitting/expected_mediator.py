@@ -22,6 +22,7 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from scipy.special import softmax
 
+from bayes_hte.components.families import Noise
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.noise import noise_of
 from bayes_hte.study.study import Study
@@ -45,7 +46,12 @@ def expected_mediator(mediator: FittedComponent, eta: xr.DataArray) -> np.ndarra
     ndarray, shape (unit, arm)
         In units of the mediator. It depends on covariates only.
     """
-    return mediator.family.inverse_link(eta.to_numpy()).mean(axis=(0, 1))
+    return mediator.family.mean(eta.to_numpy(), _shared_noise(mediator)).mean(axis=(0, 1))
+
+
+def _shared_noise(mediator: FittedComponent) -> Noise:
+    """Noise parameters of a mediator, which are constant, shape (chain, draw, 1, 1)."""
+    return {name: values[..., None] for name, values in mediator.noise().items()}
 
 
 def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
@@ -66,7 +72,7 @@ def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
         Units without a mediator have informed nothing: theirs is the posterior mean.
     """
     eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
-    values, observed = mediator.family.inverse_link(eta), study.mediator()
+    values, observed = mediator.family.mean(eta, mediator.noise()), study.mediator()
     known, expected = ~np.isnan(observed), values.mean(axis=(0, 1))
     log_likelihood = mediator.family.log_likelihood(
         observed[known], eta[..., known], noise_of(mediator.noise(), known)

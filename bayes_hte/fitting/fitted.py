@@ -18,7 +18,7 @@ from bayes_hte.components.arm_probabilities import PairPropensity, arm_probabili
 from bayes_hte.components.effect import blend
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.learners import get_learner, numbered
-from bayes_hte.components.noise import noise_of
+from bayes_hte.components.noise import noise_of, noise_under_arms
 from bayes_hte.components.numbered import EFFECT, PROPENSITY, kind_and_arm, names_of
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.contrasts import labelled
@@ -629,15 +629,23 @@ class Fit:
         outcome, mediator = self.components["outcome"], self.components.get("mediator")
         propensity = self._propensity_covariate(newdata)
         rows = _rows(outcome, newdata, propensity)
+        outcome_noise = noise_under_arms(outcome, rows)
         if mediator is None:
             predictor = outcome.linear_predictor(rows)
-            mu = predictor.base.copy(data=outcome.family.inverse_link(predictor.base.to_numpy()))
+            values = outcome.family.mean(predictor.base.to_numpy(), outcome_noise)
+            mu = predictor.base.copy(data=values)
             return arm_coords(mu.rename("mu").assign_attrs(scale="response"), self.study.arms)
         eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
         expected = expected_mediator(mediator, eta_m)
         predictor = outcome.linear_predictor(rows, expected=expected)
         if mediator_value is not None:
-            mu = outcomes_at(predictor, outcome.family, mediator_value, expected=expected)
+            mu = outcomes_at(
+                predictor,
+                outcome.family,
+                mediator_value,
+                expected=expected,
+                outcome_noise=outcome_noise,
+            )
         else:
             mu = potential_outcomes(
                 predictor,
@@ -646,6 +654,7 @@ class Fit:
                 mediator.family,
                 expected=expected,
                 noise=mediator.noise(),
+                outcome_noise=outcome_noise,
             )
         return arm_coords(mu, self.study.arms)
 

@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte.components.families import Family, Noise
+from bayes_hte.components.families.base import NO_NOISE
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, MEDIATOR_ARM, UNIT
@@ -34,6 +35,7 @@ def potential_outcomes(
     *,
     expected: np.ndarray,
     noise: Noise,
+    outcome_noise: Noise = NO_NOISE,
 ) -> xr.DataArray:
     """Return the potential outcomes of a mediated study.
 
@@ -51,6 +53,8 @@ def potential_outcomes(
         The expected mediator that the outcome model subtracts from the mediator.
     noise : mapping of str to ndarray, shape (chain, draw, 1)
         The mediator family's other parameters.
+    outcome_noise : mapping of str to ndarray, shape (chain, draw, unit or 1, arm or 1)
+        The outcome family's other parameters, where its mean depends on them.
 
     Returns
     -------
@@ -74,6 +78,10 @@ def potential_outcomes(
     n_arms = base.shape[-1]
     mu = np.empty((*base.shape, n_arms))
     for arm in range(n_arms):
+        own = {
+            name: values[..., arm if values.shape[-1] > 1 else 0]
+            for name, values in outcome_noise.items()
+        }
         for mediator_arm in range(n_arms):
             mu[..., arm, mediator_arm] = _expected_outcome(
                 base[..., arm] - slope[..., arm] * expected[:, arm],
@@ -82,6 +90,7 @@ def potential_outcomes(
                 eta_m[..., mediator_arm],
                 mediator_family,
                 noise,
+                own,
             )
     result = xr.DataArray(
         mu, dims=(*outcome.base.dims, MEDIATOR_ARM), coords=outcome.base.coords, name="mu"
@@ -96,27 +105,37 @@ def _expected_outcome(
     eta_m: np.ndarray,
     mediator_family: Family,
     noise: Noise,
+    outcome_noise: Noise,
 ) -> np.ndarray:
-    """E[inverse_link(intercept + slope M)], all arrays (chain, draw, unit)."""
+    """E[mean(intercept + slope M)], all arrays (chain, draw, unit)."""
     if outcome_family.linear_mean:
-        return intercept + slope * mediator_family.inverse_link(eta_m)
+        return intercept + slope * mediator_family.mean(eta_m, noise)
     if outcome_family.exponential_mean:
         # A sum over the mediator's values would cut off tails whose outcomes are the largest.
         return np.exp(intercept) * mediator_family.mean_exponential(slope, eta_m, noise)
+    if outcome_family.normal_predictor and mediator_family.name == "gaussian":
+        # The sum of two normals is normal: one quadrature instead of two.
+        sigma = np.hypot(outcome_noise["sigma"], slope * noise["sigma"])
+        return outcome_family.mean(intercept + slope * eta_m, {"sigma": sigma})
     total = np.zeros_like(intercept)
     for value, weight in mediator_family.support(eta_m, noise):
-        total += weight * outcome_family.inverse_link(intercept + slope * value)
+        total += weight * outcome_family.mean(intercept + slope * value, outcome_noise)
     return total
 
 
 def outcomes_at(
-    outcome: LinearPredictor, outcome_family: Family, value: float, *, expected: np.ndarray
+    outcome: LinearPredictor,
+    outcome_family: Family,
+    value: float,
+    *,
+    expected: np.ndarray,
+    outcome_noise: Noise = NO_NOISE,
 ) -> xr.DataArray:
     """Return potential outcomes with the mediator held at one value for all units.
 
     Parameters
     ----------
-    outcome, outcome_family, expected
+    outcome, outcome_family, expected, outcome_noise
         As in :func:`potential_outcomes`.
     value : float
         The value of the mediator.
@@ -130,8 +149,9 @@ def outcomes_at(
         raise DataError("the outcome model has no mediator terms; no value can be set.")
     shift = xr.DataArray(value - expected, dims=(UNIT, ARM))
     eta = outcome.base + outcome.slope * shift
-    mu = eta.copy(data=outcome_family.inverse_link(eta.to_numpy())).rename("mu")
-    return mu.transpose(*outcome.base.dims).assign_attrs(scale="response", mediator_value=value)
+    eta = eta.transpose(*outcome.base.dims)
+    mu = eta.copy(data=outcome_family.mean(eta.to_numpy(), outcome_noise)).rename("mu")
+    return mu.assign_attrs(scale="response", mediator_value=value)
 
 
 def arm_coords(mu: xr.DataArray, arms: tuple) -> xr.DataArray:

@@ -260,14 +260,13 @@ def _sample_collapsed(component: Component, seed: int, size: SamplerSize) -> _Dr
         gp_term(p.name, p.term, component.design, scale=p.scale, basis=p.basis)
         for p in component.placed
     )
-    y = component.y
+    y, scale = component.y, component.family.latent_sd(component.y[component.informing])
     if component.known is not None:
         # The inducing points stay those of all units, which predictions look for.
         rows, y = component.known, y[component.known]
         terms = tuple(replace(t, z=t.z[rows], basis=t.basis[rows]) for t in terms)
-    regression = GPRegression(
-        component.role, terms, y, component.offset, component.family.latent_sd(y)
-    )
+    column = component.family.working_column(y)
+    regression = GPRegression(component.role, terms, column, component.offset, scale)
     with quiet():
         posterior, stats = sample_collapsed(
             regression,

@@ -200,8 +200,9 @@ def fit(
         benchmark of effects recommends: ``["gp"]`` for a gaussian outcome of up to 300 units where
         everything else is at its default and there is no mediator and no cluster, which takes a
         minute; else none. ``()`` is none.
-    family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"}
-        Distribution of the outcome; ``"binomial"``, ``"binary"``, ``"logistic"``, ``"normal"`` and
+    family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"}, or a scale
+        Distribution of the outcome; ``"bounded(1, 5)"`` for a scale from 1 to 5 on which values
+        pile up at an end (a mean of items, a percentage). ``"binomial"``, ``"binary"``, ``"logistic"``, ``"normal"`` and
         ``"count"`` are understood. Say ``"gaussian"`` to keep it, without a warning, for an
         outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bayes_hte.errors import SpecError, unknown_name
-from bayes_hte.study.spec import ColumnSpec, FamilyName, LabelSpec, MixtureSpec, Spec, family_called
+from bayes_hte.study.spec import (
+    ColumnSpec,
+    FamilyName,
+    LabelSpec,
+    MixtureSpec,
+    Spec,
+    bounded_limits,
+    family_called,
+)
 
 # Set by the reader of the file, never in it.
 _NOT_IN_FILE = ("text", "folder", "name", "changes", "quick")
@@ -178,6 +186,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     if origin is Literal:
         value = family_called(value) if hint is FamilyName else value
+        if hint is FamilyName and bounded_limits(value) is not None:
+            return value
         if value not in typing.get_args(hint):
             raise unknown_name(where, str(value), typing.get_args(hint))
         return value

@@ -1,8 +1,9 @@
 """The form of every outcome family: allowed values, link, likelihood, expectations.
 
-Each family models ``E[Y | eta] = inverse_link(eta)``; its `offset` and `latent_sd` put the linear
-predictor and its priors on the scale of the data. Its other parameters are passed as a mapping from
-name to values (``noise``): ``sigma``, ``nu`` or ``size``, as the family needs.
+Each family models ``E[Y | eta] = mean(eta)``, in all but one ``inverse_link(eta)``; its `offset`
+and `latent_sd` put the linear predictor and its priors on the scale of the data. Its other
+parameters are passed as a mapping from name to values (``noise``): ``sigma``, ``nu`` or ``size``,
+as the family needs.
 """
 
 from __future__ import annotations
@@ -31,6 +32,23 @@ class Family(ABC):
     exponential_mean: bool = False
     #: Whether a noise scale may differ between units.
     has_scale: bool = False
+    #: Whether the mean depends on the noise parameters too.
+    mean_needs_noise: bool = False
+    #: Whether the outcome is normal around the linear predictor on the scale of the link.
+    normal_predictor: bool = False
+
+    @property
+    def working(self) -> str:
+        """Name of the working model of :meth:`working_column`; that of the family by default."""
+        return self.name
+
+    def working_column(self, y: np.ndarray) -> np.ndarray:
+        """Return the column that the working model sees, elementwise; itself by default."""
+        return y
+
+    def mean(self, eta: np.ndarray, noise: Noise) -> np.ndarray:
+        """Return the mean for a linear predictor and noise parameters that broadcast to it."""
+        return self.inverse_link(eta)
 
     @abstractmethod
     def check(self, y: np.ndarray, what: str) -> None:

@@ -125,7 +125,7 @@ class _State:
         eta = self.component.offset + sum(part.predictor() for part in self.parts)
         for _ in range(1 if self.forests is None else SWEEPS):
             noise = self.noise.values()
-            working = working_model(self.component.family.name, y, eta, noise, self.rng)
+            working = working_model(self.component.family.working, y, eta, noise, self.rng)
             working = without_unknown(working, self.component.known)
             residual = working.residual.copy()
             for part in self.parts:
@@ -137,7 +137,7 @@ class _State:
         """Return the modelled column; of several imputations the one of this iteration."""
         imputations = self.component.imputations
         if imputations is None:
-            return self.component.y
+            return self.component.family.working_column(self.component.y)
         # The first kept draw meets the first imputation of its chain.
         self.imputation = self.first + (iteration - self.tune) % imputations.draws
         return imputations.table[self.imputation]
