@@ -23,16 +23,17 @@ from bayes_hte.components.numbered import EFFECT, PROPENSITY, kind_and_arm, name
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.contrasts import labelled
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
-from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
-from bayes_hte.errors import DataError, UnsupportedError
+from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
+from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.fitting.expected_mediator import expected_mediator
 from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
 from bayes_hte.fitting.plan import Plan
-from bayes_hte.names import ARM, CHAIN, DRAW, EFFECTS, SAMPLE, UNIT
+from bayes_hte.names import ARM, CHAIN, CONTRAST, DRAW, EFFECTS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import as_table, unit_labels
 from bayes_hte.study.study import Study
+from bayes_hte.views import counted, draw, html_block
 
 AnyComponent = FittedComponent | StackedComponent | PairPropensity
 # Rows predicted at once: bounds the memory of the arrays between parameters and outcomes.
@@ -110,6 +111,77 @@ class Fit:
         for group, array in values.items():
             groups[group] = array.assign_attrs(column=column).to_dataset(name=name)
         return xr.DataTree.from_dict(groups)
+
+    def __repr__(self) -> str:
+        """Name the models and the study in a line."""
+        sizes = self._sampled()
+        return (
+            f"Fit({self.plan.learner} on {self.plan.surface}, {self.plan.family}; "
+            f"{counted(sizes['chains'], 'chain')} of {counted(sizes['draws'], 'draw')}; "
+            f"{self.study!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the models and the average effects; of large studies without them."""
+        plan, sizes = self.plan, self._sampled()
+        mediator = {"mediator model": f"{plan.mediator_family}, {plan.mediator_surface}"}
+        facts = {
+            "study": repr(self.study),
+            "outcome model": f"{plan.family}, {plan.surface}, learner {plan.learner}",
+            **(mediator if "mediator" in self.components else {}),
+            "draws": f"{counted(sizes['chains'], 'chain')} of {sizes['draws']}, seed {self.seed}",
+        }
+        if self.study.n_units > BATCH:
+            return html_block("Fit", facts, sentences=["fit.summary() has the average effects."])
+        table = self.summary()
+        notes = [note for note in table["note"].unique() if note]
+        shown = ["effect", "reference_mean", "arm_mean", "mean", "ci_lower", "ci_upper"]
+        sentence = f"Averages over the units of the study (SATE); {interval_words(0.95)}."
+        return html_block("Fit", facts, sentences=[*notes, sentence], table=table[shown])
+
+    def plot(self, *, ci_prob: float = 0.95, contrast: Contrast = None, **look: Any) -> Any:
+        """Draw the posterior densities of the average effects.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval, which is equal-tailed.
+        contrast : (arm, arm), str, optional
+            As in :meth:`cate`; needed in a study of more than two arms.
+        **look
+            Options of :func:`bayes_hte.plots.plot_densities`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        SpecError
+            If there are several contrasts and none was named.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(frame, **roles)
+        >>> size = {"draws": 20, "tune": 20, "chains": 2, "progress": False}
+        >>> fit = hte.fit(study, seed=1, surface="linear", **size)
+        >>> [label.get_text() for label in fit.plot().axes[0].get_yticklabels()]
+        ['total effect']
+        """
+        from bayes_hte.fitting.summary import WORDS
+
+        draws = effects.average(self.effects(contrast=contrast))
+        if CONTRAST in draws.dims:
+            raise SpecError(
+                "several contrasts in one figure are not readable; name one, contrast=('B', 'A')."
+            )
+        labels = {str(name): WORDS[str(name)] for name in draws}
+        table = summarize(draws, ci_prob=ci_prob)
+        return draw("plot_densities", draws, table, **({"labels": labels} | look))
 
     @property
     def is_prior(self) -> bool:
@@ -462,8 +534,10 @@ class Fit:
         Returns
         -------
         DataFrame, index quantity[, contrast]
-            The columns of :func:`bayes_hte.summarize`, for the total effect and with a mediator
-            the direct and indirect effects; and ``note``, which is empty unless the sampling is not
+            For the total effect and with a mediator the direct and indirect effects: ``effect``,
+            its name in words; ``reference_mean`` and ``arm_mean``, the average outcomes that it is
+            the difference of (of the total effect those of the two arms); the columns of
+            :func:`bayes_hte.summarize`; and ``note``, which is empty unless the sampling is not
             healthy, when it says why.
 
         Raises
@@ -479,14 +553,17 @@ class Fit:
         >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
         >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
         >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
-        >>> list(fit.summary().index)
+        >>> table = fit.summary()
+        >>> table["effect"].iloc[0], np.allclose(table["arm_mean"] - table["reference_mean"],
+        ...                                      table["mean"])
+        ('total effect', True)
+        >>> list(table.index)
         ['te', 'tnie', 'pnde', 'pnie', 'tnde']
         """
-        if "mediator" in self.components:
-            draws = self.effects(contrast=contrast)
-        else:
-            draws = self.cate(contrast=contrast).to_dataset()
-        table = summarize(effects.average(draws), ci_prob=ci_prob)
+        from bayes_hte.fitting.summary import summary_draws, summary_table
+
+        draws, means = summary_draws(self, contrast)
+        table = summary_table(draws, means, ci_prob=ci_prob)
         # Draws of the priors are independent, in one chain.
         note = "" if self.is_prior else health_note(self._health_of(draws))
         return table.assign(note=note)

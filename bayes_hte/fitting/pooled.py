@@ -75,7 +75,7 @@ class PooledComponent:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PooledFit(Fit):
     """A study fitted once for each imputed frame; behaves as one fit.
 

@@ -202,9 +202,9 @@ def fit(
         minute; else none. ``()`` is none.
     family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"}, or a scale
         Distribution of the outcome; ``"bounded(1, 5)"`` for a scale from 1 to 5 on which values
-        pile up at an end (a mean of items, a percentage). ``"binomial"``, ``"binary"``, ``"logistic"``, ``"normal"`` and
-        ``"count"`` are understood. Say ``"gaussian"`` to keep it, without a warning, for an
-        outcome of two values or a count.
+        pile up at an end (a mean of items, a percentage). ``"binomial"``, ``"binary"``,
+        ``"logistic"``, ``"normal"`` and ``"count"`` are understood. Say ``"gaussian"`` to keep it,
+        without a warning, for an outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale of the outcome differs between arms, or with covariates too.
     mediator_family : str

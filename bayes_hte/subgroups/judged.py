@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.effects.arguments import check_share
+from bayes_hte.effects.summaries import probability_words
 from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.study import Study
@@ -49,7 +50,7 @@ class Refittable(Protocol):
         """Whether the models take `means_by`."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class JudgedSubgroups(Subgroups):
     """Subgroups of all units, and whether effects that differ in one half differ in the other.
 
@@ -75,6 +76,10 @@ class JudgedSubgroups(Subgroups):
     def probability(self) -> float:
         """Posterior probability, by halves, that the outer groups differ by more than `margin`."""
         return self.honest.probability
+
+    def _decided(self) -> str:
+        said = "declared" if self.declared else "not declared"
+        return f"{said}, probability {probability_words(self.probability)} by halves"
 
     def decision(self, **interval: Any) -> pd.DataFrame:
         """Return the difference in each fold and on average.
