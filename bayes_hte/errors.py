@@ -37,6 +37,10 @@ class SamplingError(BayesHTEError, RuntimeError):
     """A sampler stopped or returned draws that cannot be used at all."""
 
 
+class NotJudgedError(BayesHTEError, AttributeError):
+    """A result of exploration was asked for a decision that it does not hold."""
+
+
 class SavedResultError(BayesHTEError):
     """A saved stage is missing, damaged, or belongs to another study."""
 

@@ -39,6 +39,7 @@ from bayes_hte.checks.base import CheckResult, not_judged
 from bayes_hte.checks.subject import Subject
 from bayes_hte.components.families import Family, Noise
 from bayes_hte.names import SAMPLE, UNIT
+from bayes_hte.study.overview import suggested_family
 
 NAME = "calibration of left-out predictions by arm"
 # A model that predicts as it should fails in an arm in at most this share of studies; each of the
@@ -71,7 +72,14 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
         family=subject.fit.components["outcome"].family,
         rng=subject.rng("calibration"),
     )
-    return (calibration_check(pit, arm=study.arm_index(), arm_names=subject.arm_names),)
+    family = subject.fit.components["outcome"].family.name
+    judged = calibration_check(
+        pit,
+        arm=study.arm_index(),
+        arm_names=subject.arm_names,
+        try_family=suggested_family(study.outcome(), family),
+    )
+    return (judged,)
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,11 @@ def left_out_probabilities(
 
 
 def calibration_check(
-    pit: np.ndarray, *, arm: np.ndarray, arm_names: tuple[str, str]
+    pit: np.ndarray,
+    *,
+    arm: np.ndarray,
+    arm_names: tuple[str, str],
+    try_family: str | None = None,
 ) -> CheckResult:
     """Judge whether the transformed outcomes of each arm are uniform.
 
@@ -140,6 +152,8 @@ def calibration_check(
         Arm of each unit.
     arm_names : tuple of str
         Names of the arms.
+    try_family : str, optional
+        A family that suits the column better, to name if the check fails.
 
     Returns
     -------
@@ -170,11 +184,18 @@ def calibration_check(
     )
     if broken:
         text = (
-            f"Predictions of left-out outcomes are not calibrated. {'; '.join(broken)}. Another "
-            "family, noise model or surface may fit better. Averages over many units depend little "
+            f"Predictions of left-out outcomes are not calibrated. {'; '.join(broken)}. "
+            f"{advice(try_family)} Averages over many units depend little "
             "on this shape; intervals for single units and small groups do."
         )
     return CheckResult(NAME, not broken, table, text)
+
+
+def advice(try_family: str | None) -> str:
+    """Say what may fit better, with the family that suits the column if there is one."""
+    if try_family is None:
+        return "Another family, noise model or surface may fit better."
+    return f"Try family = {try_family!r}; another noise model or surface may fit better too."
 
 
 def _samples(values: xr.DataArray) -> np.ndarray:

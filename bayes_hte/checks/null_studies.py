@@ -26,7 +26,7 @@ from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
-from bayes_hte.subgroups.finding.discovery import m_learner
+from bayes_hte.subgroups.finding.discovery import subgroups_of_draws
 from bayes_hte.subgroups.honest.halves import honest_m_learner
 from bayes_hte.subgroups.nulls.distribution import (
     Null,
@@ -259,7 +259,7 @@ def _check_request(study: object, effect: str, estimator: str, plan: object) -> 
 
 def _check_options(options: Mapping[str, Any], rule: str) -> None:
     """Raise unless the search, or the null distribution, takes these options."""
-    search = honest_m_learner if rule == "honest" else m_learner
+    search = honest_m_learner if rule == "honest" else subgroups_of_draws
     known = {
         name
         for taken_by in (null_distribution, search)

@@ -16,6 +16,7 @@ import pandas as pd
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.subject import Subject
 from bayes_hte.components.families import Family, Noise
+from bayes_hte.study.overview import suggested_family
 
 NAME = "posterior predictive by arm"
 # Draws used to replicate the outcome; more change no judged number visibly.
@@ -47,6 +48,7 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
         arm_names=subject.arm_names,
         family=outcome.family,
         rng=rng,
+        try_family=suggested_family(study.outcome(), outcome.family.name),
     )
     return (result,)
 
@@ -60,6 +62,7 @@ def posterior_predictive(
     arm_names: tuple[str, str],
     family: Family,
     rng: np.random.Generator,
+    try_family: str | None = None,
 ) -> CheckResult:
     """Compare observed means and standard deviations in each arm with replicated ones.
 
@@ -79,6 +82,8 @@ def posterior_predictive(
         Family of the outcome.
     rng : numpy.random.Generator
         For the replicates.
+    try_family : str, optional
+        A family that suits the column better, to name if the check fails.
 
     Returns
     -------
@@ -116,8 +121,9 @@ def posterior_predictive(
     )
     if len(bad):
         where = "; ".join(f"{s} in {a}" for a, s in bad)
-        text = (
-            f"The fitted outcome model does not reproduce: {where}. Another family or surface may "
-            "fit better."
+        text = f"The fitted outcome model does not reproduce: {where}. " + (
+            "Another family or surface may fit better."
+            if try_family is None
+            else f"Try family = {try_family!r}."
         )
     return CheckResult(NAME, len(bad) == 0, table, text)

@@ -146,7 +146,7 @@ class Component:
         """Whether all but a few hyperparameters can be integrated out of the model."""
         return (
             self.surface == GP
-            and self.family.name == "gaussian"
+            and self.family.working == "gaussian"
             and self.noise_model == "constant"
             and not self.clustered
             and self.imputations is None
@@ -165,13 +165,19 @@ class Component:
                     forests=self.forests,
                     eta=self.eta,
                     noise=self.noise,
-                    y=self.observed,
-                    family=self.family.name,
+                    y=self._working_column(),
+                    family=self.family.working,
                     known=self.known,
                     censoring=self.censoring,
                 )
                 steps.append(forest)
         return steps
+
+    def _working_column(self) -> np.ndarray | TensorVariable:
+        """Return the column of the working model; imputations are of gaussian columns."""
+        if self.imputations is not None:
+            return self.observed
+        return self.family.working_column(self.y)
 
 
 def variable_name(role: str, term: Term) -> str:

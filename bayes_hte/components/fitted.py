@@ -11,7 +11,7 @@ import xarray as xr
 from bayes_hte.components.clusters import predict_clusters
 from bayes_hte.components.component import Component, variable_name
 from bayes_hte.components.families import Family, get_family
-from bayes_hte.components.noise import noise_at
+from bayes_hte.components.noise import noise_at, noise_under_arms
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
@@ -156,7 +156,7 @@ class FittedComponent:
     def mean(self, design: Design | None = None) -> xr.DataArray:
         """Return the expectation of a column without mediator, dims (chain, draw, unit, arm)."""
         base = self.linear_predictor(design).base
-        return base.copy(data=self.family.inverse_link(base.to_numpy()))
+        return base.copy(data=self.family.mean(base.to_numpy(), noise_under_arms(self, design)))
 
     def keep_draws(self, draws: np.ndarray) -> FittedComponent:
         """Return the component with some draws of each chain only.

@@ -110,6 +110,31 @@ def noise_at(
     return values | {"sigma": values["sigma"] * spread}
 
 
+def noise_under_arms(component: Any, design: Design | None = None) -> Mapping[str, np.ndarray]:
+    """Return the noise parameters under each arm, for families whose mean depends on them.
+
+    Parameters
+    ----------
+    component : FittedComponent or StackedComponent
+        A fitted column.
+    design : Design, optional
+        Rows; default the rows of the study.
+
+    Returns
+    -------
+    mapping of str to ndarray, shape (chain, draw, 1, 1) or (chain, draw, row, arm)
+        Empty for the other families.
+    """
+    if not component.family.mean_needs_noise:
+        return {}
+    rows = component.design if design is None else design
+    own = component.noise(rows)
+    if all(values.shape[-1] == 1 for values in own.values()):
+        return {name: values[..., None] for name, values in own.items()}
+    by_arm = [component.noise(rows.under(arm)) for arm in range(component.design.n_arms)]
+    return {name: np.stack([each[name] for each in by_arm], axis=-1) for name in own}
+
+
 def slope_sd(columns: pd.DataFrame) -> np.ndarray:
     """Return the prior standard deviation of the slope of each column, shape (feature,)."""
     of_arm = [is_arm_feature(name) for name in columns.columns]

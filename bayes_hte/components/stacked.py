@@ -22,6 +22,7 @@ import xarray as xr
 
 from bayes_hte.components.families import Family
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.noise import noise_under_arms
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import SamplingError
 from bayes_hte.names import ARM, DRAW, SAMPLE
@@ -106,7 +107,7 @@ class StackedComponent:
     def mean(self, design: Design | None = None) -> xr.DataArray:
         """Return the expectation of a column without mediator, dims (chain, draw, unit, arm)."""
         base = self.linear_predictor(design).base
-        return base.copy(data=self.family.inverse_link(base.to_numpy()))
+        return base.copy(data=self.family.mean(base.to_numpy(), noise_under_arms(self, design)))
 
     def of_arms(self, arms: tuple[int, int]) -> StackedComponent:
         """Return every candidate with two of its arms; see `FittedComponent.of_arms`."""

@@ -22,6 +22,7 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from scipy.special import softmax
 
+from bayes_hte.components.families import Noise
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.noise import noise_of
 from bayes_hte.fitting.blocks import is_large, positions
@@ -47,7 +48,12 @@ def expected_mediator(mediator: FittedComponent, eta: xr.DataArray) -> np.ndarra
     ndarray, shape (unit, arm)
         In units of the mediator. It depends on covariates only.
     """
-    return mediator.family.inverse_link(eta.to_numpy()).mean(axis=(0, 1))
+    return mediator.family.mean(eta.to_numpy(), _shared_noise(mediator)).mean(axis=(0, 1))
+
+
+def _shared_noise(mediator: FittedComponent) -> Noise:
+    """Noise parameters of a mediator, which are constant, shape (chain, draw, 1, 1)."""
+    return {name: values[..., None] for name, values in mediator.noise().items()}
 
 
 def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
@@ -77,7 +83,8 @@ def _unseen(mediator: FittedComponent, study: Study, rows: np.ndarray | None) ->
     """Return the expectations of all units, or of those at some positions."""
     design, where = (None, slice(None)) if rows is None else (mediator.design.take(rows), rows)
     eta = mediator.linear_predictor(design).as_observed(study.arm_index()[where], None)
-    values, observed = mediator.family.inverse_link(eta), study.mediator()[where]
+    values = mediator.family.mean(eta, mediator.noise(design))
+    observed = study.mediator()[where]
     known, expected = ~np.isnan(observed), values.mean(axis=(0, 1))
     log_likelihood = mediator.family.log_likelihood(
         observed[known], eta[..., known], noise_of(mediator.noise(design), known)

@@ -18,13 +18,13 @@ from bayes_hte.components.arm_probabilities import PairPropensity, arm_probabili
 from bayes_hte.components.effect import blend
 from bayes_hte.components.families import Family
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.components.learners import numbered
-from bayes_hte.components.noise import noise_of
+from bayes_hte.components.learners import get_learner, numbered
+from bayes_hte.components.noise import noise_of, noise_under_arms
 from bayes_hte.components.numbered import EFFECT, PROPENSITY, kind_and_arm, names_of
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.contrasts import labelled
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
-from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
+from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.fitting.averaging import block_averages, group_codes
 from bayes_hte.fitting.blocks import (
@@ -37,19 +37,15 @@ from bayes_hte.fitting.blocks import (
     positions,
 )
 from bayes_hte.fitting.expected_mediator import expected_mediator
-from bayes_hte.fitting.mediation import (
-    arm_coords,
-    outcomes_at,
-    outcomes_under,
-    potential_outcomes,
-)
+from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
 from bayes_hte.fitting.plan import Plan, study_horizon
-from bayes_hte.names import ARM, CHAIN, DRAW, EFFECTS, SAMPLE, UNIT
+from bayes_hte.names import ARM, CHAIN, CONTRAST, DRAW, EFFECTS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import as_table
 from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import Censoring, Estimand, EstimandName, check_horizon
+from bayes_hte.views import counted, draw, html_block
 
 AnyComponent = FittedComponent | StackedComponent | PairPropensity
 
@@ -130,6 +126,77 @@ class Fit:
             groups[group] = array.assign_attrs(column=column).to_dataset(name=name)
         return xr.DataTree.from_dict(groups)
 
+    def __repr__(self) -> str:
+        """Name the models and the study in a line."""
+        sizes = self._sampled()
+        return (
+            f"Fit({self.plan.learner} on {self.plan.surface}, {self.plan.family}; "
+            f"{counted(sizes['chains'], 'chain')} of {counted(sizes['draws'], 'draw')}; "
+            f"{self.study!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the models and the average effects; of large studies without them."""
+        plan, sizes = self.plan, self._sampled()
+        mediator = {"mediator model": f"{plan.mediator_family}, {plan.mediator_surface}"}
+        facts = {
+            "study": repr(self.study),
+            "outcome model": f"{plan.family}, {plan.surface}, learner {plan.learner}",
+            **(mediator if "mediator" in self.components else {}),
+            "draws": f"{counted(sizes['chains'], 'chain')} of {sizes['draws']}, seed {self.seed}",
+        }
+        if self.study.n_units > BATCH:
+            return html_block("Fit", facts, sentences=["fit.summary() has the average effects."])
+        table = self.summary()
+        notes = [note for note in table["note"].unique() if note]
+        shown = ["effect", "reference_mean", "arm_mean", "mean", "ci_lower", "ci_upper"]
+        sentence = f"Averages over the units of the study (SATE); {interval_words(0.95)}."
+        return html_block("Fit", facts, sentences=[*notes, sentence], table=table[shown])
+
+    def plot(self, *, ci_prob: float = 0.95, contrast: Contrast = None, **look: Any) -> Any:
+        """Draw the posterior densities of the average effects.
+
+        Parameters
+        ----------
+        ci_prob : float, default 0.95
+            Posterior probability of the interval, which is equal-tailed.
+        contrast : (arm, arm), str, optional
+            As in :meth:`cate`; needed in a study of more than two arms.
+        **look
+            Options of :func:`bayes_hte.plots.plot_densities`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        SpecError
+            If there are several contrasts and none was named.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(frame, **roles)
+        >>> size = {"draws": 20, "tune": 20, "chains": 2, "progress": False}
+        >>> fit = hte.fit(study, seed=1, surface="linear", **size)
+        >>> [label.get_text() for label in fit.plot().axes[0].get_yticklabels()]
+        ['total effect']
+        """
+        from bayes_hte.fitting.summary import WORDS
+
+        draws = effects.average(self.effects(contrast=contrast))
+        if CONTRAST in draws.dims:
+            raise SpecError(
+                "several contrasts in one figure are not readable; name one, contrast=('B', 'A')."
+            )
+        labels = {str(name): WORDS[str(name)] for name in draws}
+        table = summarize(draws, ci_prob=ci_prob)
+        return draw("plot_densities", draws, table, **({"labels": labels} | look))
+
     @property
     def is_prior(self) -> bool:
         """Whether the draws are those of the priors, from :func:`bayes_hte.fit_prior`."""
@@ -170,6 +237,96 @@ class Fit:
         if newdata is not None and not is_large(self._n_draws, len(newdata)):
             return self._propensity(newdata)
         return self._in_batches(self._propensity, newdata, BATCH)
+
+    @property
+    def fits_means(self) -> bool:
+        """Whether a refit can give the levels of a covariate means of their own."""
+        return get_learner(self.plan.learner).has_means
+
+    def refit(
+        self,
+        study: Study,
+        *,
+        seed: int,
+        means_by: str | None = None,
+        draws: int | None = None,
+        tune: int | None = None,
+        chains: int | None = None,
+        cores: int | None = None,
+        progress: bool = True,
+    ) -> Fit:
+        """Fit the same models to another study, such as a half of this one.
+
+        Parameters
+        ----------
+        study : Study
+            Units with the same roles.
+        seed : int
+            Seed of the new fit.
+        means_by : str, optional
+            A covariate whose levels get means of their own, as in :func:`bayes_hte.fit`; other
+            candidates are then left out. By default as in this fit.
+        draws, tune, chains : int, optional
+            Size of the sample; by default that of this fit.
+        cores, progress
+            As in :func:`bayes_hte.fit`.
+
+        Returns
+        -------
+        Fit
+
+        Raises
+        ------
+        UnsupportedError
+            If this fit holds draws of the priors.
+        DataError, SpecError, SamplingError
+            As :func:`bayes_hte.fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(frame, **roles)
+        >>> size = {"draws": 20, "tune": 20, "chains": 2, "progress": False}
+        >>> fit = hte.fit(study, seed=1, surface="linear", **size)
+        >>> fit.refit(study.sample(40, seed=1), seed=2, progress=False).study.n_units
+        40
+        """
+        from bayes_hte.fitting.sampling import SamplerSize
+        from bayes_hte.fitting.stages import fit_plan, posterior_sampler
+
+        if self.is_prior:
+            raise UnsupportedError(
+                "these are draws of the priors, from hte.fit_prior, which no data inform: they "
+                "cannot be fitted to other units. Take a fit from hte.fit."
+            )
+        plan = self.plan
+        if means_by is not None:
+            plan = replace(plan, means_by=means_by, stack_with=())
+        own = self._sampled()
+        size = SamplerSize(
+            chains=own["chains"] if chains is None else chains,
+            draws=own["draws"] if draws is None else draws,
+            tune=own["tune"] if tune is None else tune,
+            cores=cores,
+            progress=progress,
+        )
+        return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
+
+    def _sampled(self) -> dict[str, int]:
+        """Return the size of the sample; of fits saved by earlier versions the default tuning."""
+        from bayes_hte.fitting.sampling import TUNING_STEPS, SamplerSize
+
+        components = (self.whole or self).components.values()
+        said = [c.stats.attrs[TUNING_STEPS] for c in components if TUNING_STEPS in c.stats.attrs]
+        sizes = self.components["outcome"].posterior.sizes
+        return {
+            "chains": sizes[CHAIN],
+            "draws": sizes[DRAW],
+            "tune": int(said[0]) if said else SamplerSize().tune,
+        }
 
     def two_arms(self, arm: Any, reference: Any) -> Fit:
         """Return the fit as one of two arms: their units, models and draws.
@@ -512,8 +669,10 @@ class Fit:
         Returns
         -------
         DataFrame, index quantity[, contrast]
-            The columns of :func:`bayes_hte.summarize`, for the total effect and with a mediator
-            the direct and indirect effects; and ``note``, which is empty unless the sampling is not
+            For the total effect and with a mediator the direct and indirect effects: ``effect``,
+            its name in words; ``reference_mean`` and ``arm_mean``, the average outcomes that it is
+            the difference of (of the total effect those of the two arms); the columns of
+            :func:`bayes_hte.summarize`; and ``note``, which is empty unless the sampling is not
             healthy, when it says why.
 
         Raises
@@ -529,7 +688,11 @@ class Fit:
         >>> roles = {"outcome": "y", "treatment": "treat", "mediator": "m"}
         >>> study = hte.Study.from_frame(frame, **roles, covariates=["x1", "x2", "x3"])
         >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
-        >>> list(fit.summary().index)
+        >>> table = fit.summary()
+        >>> table["effect"].iloc[0], np.allclose(table["arm_mean"] - table["reference_mean"],
+        ...                                      table["mean"])
+        ('total effect', True)
+        >>> list(table.index)
         ['te', 'tnie', 'pnde', 'pnie', 'tnde']
         """
         if self._is_large(None):
@@ -538,11 +701,10 @@ class Fit:
                 averages = averages.rename(te="cate")
             note = "" if self.is_prior else health_note(self.health())
             return summarize(averages, ci_prob=ci_prob).assign(note=note)
-        if "mediator" in self.components:
-            draws = self.effects(contrast=contrast)
-        else:
-            draws = self.cate(contrast=contrast).to_dataset()
-        table = summarize(effects.average(draws), ci_prob=ci_prob)
+        from bayes_hte.fitting.summary import summary_draws, summary_table
+
+        draws, means = summary_draws(self, contrast)
+        table = summary_table(draws, means, ci_prob=ci_prob)
         # Draws of the priors are independent, in one chain.
         note = "" if self.is_prior else health_note(self._health_of(draws))
         return table.assign(note=note)
@@ -744,14 +906,16 @@ class Fit:
         outcome, mediator = self.components["outcome"], self.components.get("mediator")
         propensity = self._propensity_covariate(newdata)
         rows = _rows(outcome, newdata, propensity)
+        outcome_noise = noise_under_arms(outcome, rows)
         if mediator is None:
-            base = outcome.linear_predictor(rows).base
-            mu = outcomes_under(base, outcome.family, self._noise_under_arms(rows), estimand)
+            predictor = outcome.linear_predictor(rows)
+            values = outcome.family.mean(predictor.base.to_numpy(), outcome_noise, estimand)
+            mu = predictor.base.copy(data=values).rename("mu")
             return self._on_scale(mu.assign_attrs(scale="response"), estimand)
         eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
         expected = expected_mediator(mediator, eta_m)
         predictor = outcome.linear_predictor(rows, expected=expected)
-        how = {"outcome_noise": self._noise_under_arms(rows), "estimand": estimand}
+        how = {"outcome_noise": outcome_noise, "estimand": estimand}
         if mediator_value is not None:
             mu = outcomes_at(predictor, outcome.family, mediator_value, expected=expected, **how)
         else:
@@ -770,14 +934,6 @@ class Fit:
         """Name the arms, and the scale of times to an event."""
         attrs = {} if estimand is None else estimand.attrs()
         return arm_coords(mu.assign_attrs(attrs), self.study.arms)
-
-    def _noise_under_arms(self, rows: Design | None) -> list[Mapping[str, np.ndarray]] | None:
-        """Return the outcome's noise under each arm; None where expectations do not need it."""
-        outcome = self.components["outcome"]
-        if not outcome.family.times:
-            return None
-        design = outcome.design if rows is None else rows
-        return [outcome.noise(design.under(arm)) for arm in range(len(self.study.arms))]
 
     def _blended(self, newdata: Rows | None, pair: tuple[int, int]) -> xr.DataArray:
         """Return the effect of one contrast by the second stage, dims (chain, draw, unit)."""

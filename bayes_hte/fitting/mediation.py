@@ -18,12 +18,11 @@ causal mediation effects. Statistical Science 25, 51-71. doi:10.1214/10-STS321
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 
 from bayes_hte.components.families import Family, Noise
+from bayes_hte.components.families.base import NO_NOISE
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, MEDIATOR_ARM, UNIT
@@ -38,7 +37,7 @@ def potential_outcomes(
     *,
     expected: np.ndarray,
     noise: Noise,
-    outcome_noise: Sequence[Noise] | None = None,
+    outcome_noise: Noise = NO_NOISE,
     estimand: Estimand | None = None,
 ) -> xr.DataArray:
     """Return the potential outcomes of a mediated study.
@@ -57,8 +56,8 @@ def potential_outcomes(
         The expected mediator that the outcome model subtracts from the mediator.
     noise : mapping of str to ndarray, shape (chain, draw, 1)
         The mediator family's other parameters.
-    outcome_noise : sequence of mapping of str to ndarray, optional
-        The outcome family's other parameters under each arm; needed by families of times alone.
+    outcome_noise : mapping of str to ndarray, shape (chain, draw, unit or 1, arm or 1)
+        The outcome family's other parameters, where its mean depends on them.
     estimand : Estimand, optional
         The scale of outcomes that are times to an event.
 
@@ -84,7 +83,10 @@ def potential_outcomes(
     n_arms = base.shape[-1]
     mu = np.empty((*base.shape, n_arms))
     for arm in range(n_arms):
-        own = {} if outcome_noise is None else outcome_noise[arm]
+        own = {
+            name: values[..., arm if values.shape[-1] > 1 else 0]
+            for name, values in outcome_noise.items()
+        }
         for mediator_arm in range(n_arms):
             mu[..., arm, mediator_arm] = _expected_outcome(
                 base[..., arm] - slope[..., arm] * expected[:, arm],
@@ -112,21 +114,21 @@ def _expected_outcome(
     outcome_noise: Noise,
     estimand: Estimand | None,
 ) -> np.ndarray:
-    """E[expected(intercept + slope M)], all arrays (chain, draw, unit)."""
+    """E[mean(intercept + slope M)], all arrays (chain, draw, unit)."""
     if outcome_family.linear_mean:
-        return intercept + slope * mediator_family.inverse_link(eta_m)
+        return intercept + slope * mediator_family.mean(eta_m, noise)
     if outcome_family.exponential_mean:
         # A sum over the mediator's values would cut off tails whose outcomes are the largest.
         return np.exp(intercept) * mediator_family.mean_exponential(slope, eta_m, noise)
-    if outcome_family.absorbs_normal and mediator_family.name == "gaussian":
-        # The variation of the mediator becomes noise of the outcome.
+    if outcome_family.normal_predictor and mediator_family.name == "gaussian":
+        # The sum of two normals is normal: one quadrature instead of two.
         sigma = np.hypot(outcome_noise["sigma"], slope * noise["sigma"])
-        mean = intercept + slope * eta_m
-        return outcome_family.expected(mean, {**outcome_noise, "sigma": sigma}, estimand)
+        own = {**outcome_noise, "sigma": sigma}
+        return outcome_family.mean(intercept + slope * eta_m, own, estimand)
     total = np.zeros_like(intercept)
     for value, weight in mediator_family.support(eta_m, noise):
         eta = intercept + slope * value
-        total += weight * outcome_family.expected(eta, outcome_noise, estimand)
+        total += weight * outcome_family.mean(eta, outcome_noise, estimand)
     return total
 
 
@@ -136,7 +138,7 @@ def outcomes_at(
     value: float,
     *,
     expected: np.ndarray,
-    outcome_noise: Sequence[Noise] | None = None,
+    outcome_noise: Noise = NO_NOISE,
     estimand: Estimand | None = None,
 ) -> xr.DataArray:
     """Return potential outcomes with the mediator held at one value for all units.
@@ -158,39 +160,8 @@ def outcomes_at(
     shift = xr.DataArray(value - expected, dims=(UNIT, ARM))
     eta = outcome.base + outcome.slope * shift
     eta = eta.transpose(*outcome.base.dims)
-    mu = outcomes_under(eta, outcome_family, outcome_noise, estimand)
-    return mu.assign_attrs(scale="response", mediator_value=value)
-
-
-def outcomes_under(
-    eta: xr.DataArray,
-    outcome_family: Family,
-    outcome_noise: Sequence[Noise] | None,
-    estimand: Estimand | None,
-) -> xr.DataArray:
-    """Return expected outcomes given linear predictors.
-
-    Parameters
-    ----------
-    eta : DataArray, dims (chain, draw, unit, arm)
-        Linear predictor under each arm.
-    outcome_family, outcome_noise, estimand
-        As in :func:`potential_outcomes`.
-
-    Returns
-    -------
-    DataArray, dims (chain, draw, unit, arm)
-    """
-    values = eta.to_numpy()
-    if outcome_noise is None:
-        mu = outcome_family.inverse_link(values)
-    else:
-        under = [
-            outcome_family.expected(values[..., arm], noise, estimand)
-            for arm, noise in enumerate(outcome_noise)
-        ]
-        mu = np.stack(under, axis=-1)
-    return eta.copy(data=mu).rename("mu")
+    mu = eta.copy(data=outcome_family.mean(eta.to_numpy(), outcome_noise, estimand))
+    return mu.rename("mu").assign_attrs(scale="response", mediator_value=value)
 
 
 def arm_coords(mu: xr.DataArray, arms: tuple) -> xr.DataArray:

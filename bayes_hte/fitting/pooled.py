@@ -78,7 +78,7 @@ class PooledComponent:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PooledFit(Fit):
     """A study fitted once for each imputed frame; behaves as one fit.
 
@@ -141,6 +141,9 @@ class PooledFit(Fit):
             return self
         fits = tuple(f.two_arms(arm, reference) for f in self.imputations)
         return PooledFit.of(self.study.two_arms(arm, reference), fits, seed=self.seed)
+
+    def _sampled(self) -> dict[str, int]:
+        return self.imputations[0]._sampled()
 
     def observed_predictor(self) -> xr.DataArray:
         """Return the linear predictor of the outcome; see :meth:`Fit.observed_predictor`."""

@@ -39,6 +39,8 @@ from bayes_hte.surfaces.terms import Term
 
 # Shrinkage scales have funnels: at the usual 0.8, and still at 0.95, some transitions diverge.
 TARGET_ACCEPT = 0.99
+# Attribute of the statistics of a sampled component: iterations before the kept draws.
+TUNING_STEPS = "tuning_steps"
 
 
 def sample_component(component: Component, *, seed: int, size: SamplerSize) -> FittedComponent:
@@ -183,14 +185,13 @@ def _sample_collapsed(component: Component, seed: int, size: SamplerSize) -> _Dr
         gp_term(p.name, p.term, component.design, scale=p.scale, basis=p.basis)
         for p in component.placed
     )
-    y = component.y
+    y, scale = component.y, component.family.latent_sd(component.y[component.informing])
     if component.known is not None:
         # The inducing points stay those of all units, which predictions look for.
         rows, y = component.known, y[component.known]
         terms = tuple(replace(t, z=t.z[rows], basis=t.basis[rows]) for t in terms)
-    regression = GPRegression(
-        component.role, terms, y, component.offset, component.family.latent_sd(y)
-    )
+    column = component.family.working_column(y)
+    regression = GPRegression(component.role, terms, column, component.offset, scale)
     with quiet():
         posterior, stats = sample_collapsed(
             regression,
@@ -292,8 +293,9 @@ def _finished(component: Component, draws: _Draws, size: SamplerSize) -> FittedC
     check_draws(posterior if at_units else posterior.assign(extra), component.role, size)
     if component.forests:
         posterior = posterior.drop_vars([*component.forests, "unit"], errors="ignore").assign(extra)
+    stats = draws.stats.assign_attrs({TUNING_STEPS: size.tune})
     return FittedComponent.of(
-        component, posterior=posterior, stats=draws.stats, trees=trees, at_units=at_units
+        component, posterior=posterior, stats=stats, trees=trees, at_units=at_units
     )
 
 

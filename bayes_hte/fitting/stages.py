@@ -202,10 +202,11 @@ def fit(
         everything else is at its default and there is no mediator and no cluster, which takes a
         minute; else none. ``()`` is none.
     family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial", ...}
-        Distribution of the outcome; of times to an event ``"lognormal"``, ``"loglogistic"``,
-        ``"log_student_t"`` or ``"weibull"``; ``"binomial"``, ``"binary"``, ``"logistic"``,
-        ``"normal"`` and ``"count"`` are understood. Say ``"gaussian"`` to keep it, without a
-        warning, for an outcome of two values or a count.
+        Distribution of the outcome; ``"bounded(1, 5)"`` for a scale from 1 to 5 on which values
+        pile up at an end (a mean of items, a percentage); of times to an event ``"lognormal"``,
+        ``"loglogistic"``, ``"log_student_t"`` or ``"weibull"``. ``"binomial"``, ``"binary"``,
+        ``"logistic"``, ``"normal"`` and ``"count"`` are understood. Say ``"gaussian"`` to keep it,
+        without a warning, for an outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale of the outcome differs between arms, or with covariates too.
     mediator_family : str

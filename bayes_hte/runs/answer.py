@@ -34,10 +34,14 @@ def answer_lines(results: Results) -> list[str]:
         f"  {name:5} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]"
         for name, row in table.iterrows()
     ]
-    for name, groups in (results.honest or results.subgroups).items():
+    decisions = {name: groups.declared_in_sample for name, groups in results.subgroups.items()}
+    if results.honest:
+        decisions = {name: found.declared for name, found in results.honest.items()}
+    for name, declared in decisions.items():
         where = "each half judged by the other" if results.honest else "in-sample"
-        said = "declared" if groups.declared else "none declared"
-        lines.append(f"subgroups of {name}: {said} ({where})")
+        lines.append(
+            f"subgroups of {name}: {'declared' if declared else 'none declared'} ({where})"
+        )
     if results.mixture is not None:
         lines += _classes(results.mixture, spec.report)
     lines.append(f"verdict: {results.trust.verdict} ({results.trust.level})")

@@ -28,8 +28,9 @@ from bayes_hte.study.overview import (
     missing_by_arm,
     overview,
     sensible_difference,
+    suggested_family,
 )
-from bayes_hte.study.spec import RoleSpec, Spec
+from bayes_hte.study.spec import RoleSpec, Spec, bounded_limits
 
 # Stand-ins for columns that are not looked at; no column of a user is called so.
 _OUTCOME, _ARM, _COVARIATE = "(check: outcome)", "(check: arm)", "(check: covariate)"
@@ -152,6 +153,13 @@ def _advice(prepared: Prepared) -> Iterator[str]:
         f"minimal important difference: {declared:g} declared ({declared / y.std():.2g} standard "
         f"deviations); without a threshold of the field {start:g}: {because}"
     )
+    suggested = suggested_family(y, spec.outcome.family)
+    if suggested is not None and bounded_limits(suggested) is not None:
+        yield (
+            f"family: {study.roles.outcome} is skewed and piles up near an end of its scale, which "
+            f"a {spec.outcome.family} model does not know; in [outcome] write family = "
+            f'"{suggested}", with the ends of the scale'
+        )
     if len(study.roles.covariates) > study.n_units:
         yield (
             f"{len(study.roles.covariates)} covariates of {study.n_units} units: the models shrink "

@@ -16,7 +16,7 @@ from bayes_hte.subgroups import (
     Subgroups,
     evidence,
     honest_subgroups,
-    m_learner,
+    subgroups_of_draws,
 )
 from bayes_hte.subgroups.honest.own_means import without_shrinkage
 
@@ -27,7 +27,7 @@ def find_subgroups(
     """Run the M-learner on every effect the study file names."""
     options = spec.subgroups
     return {
-        name: m_learner(
+        name: subgroups_of_draws(
             unit[name],
             study,
             seed=stage_seed(seed, f"subgroups {name}"),

@@ -17,6 +17,7 @@ from bayes_hte.sensitivity.e_values import MEASURE_OF_FAMILY, EValue, e_value
 from bayes_hte.sensitivity.rho import MediationRho
 from bayes_hte.sensitivity.tipping import TippingPoint, benchmark_covariates, tipping_point
 from bayes_hte.study.frames import with_columns
+from bayes_hte.study.spec import bounded_limits
 from bayes_hte.study.study import Study
 
 N_GRID = 25
@@ -114,6 +115,8 @@ def sensitivity(
     if randomised:
         return Sensitivity((), None, rho)
     te = arm_means.isel({ARM: 1}, drop=True) - arm_means.isel({ARM: 0}, drop=True)
+    # A mean on a scale with ends is compared as any mean is.
+    family = family if bounded_limits(family) is None else "gaussian"
     if family not in MEASURE_OF_FAMILY:
         raise unknown_name("family", family, MEASURE_OF_FAMILY)
     measure, sign = MEASURE_OF_FAMILY[family], benefit_sign(better)

@@ -23,6 +23,7 @@ from bayes_hte.study.overview import (
     MANY,
     ColumnView,
     counted,
+    likely_bounds,
     likely_event,
     likely_family,
     likely_reference,
@@ -31,6 +32,7 @@ from bayes_hte.study.overview import (
     same_as,
     sensible_difference,
 )
+from bayes_hte.study.spec import bounded_name
 
 _SHOWN_LEVELS = 6
 
@@ -270,6 +272,9 @@ def _why_family(target: _Target) -> str:
     if target.family == "bernoulli":
         return "two values"
     if target.family == "gaussian":
+        limits = likely_bounds(target.observed)
+        if limits is not None:
+            return f'numbers; "{bounded_name(*limits)}" for a scale with these ends'
         return 'numbers; "student_t" if there are outliers'
     mean, var = target.observed.mean(), target.observed.var()
     return f"whole numbers from 0, mean {mean:.2g}, variance {var:.2g}"

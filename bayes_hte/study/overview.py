@@ -12,9 +12,18 @@ import pandas as pd
 
 from bayes_hte.errors import DataError
 from bayes_hte.study.kinds import Kind, kind_of
+from bayes_hte.study.spec import bounded_name
 
 # Whole numbers look like events counted where 0 occurs, the mean is small and the right tail long.
 LARGEST_MEAN, LEAST_SKEWNESS = 5.0, 0.5
+# Of a column that piles up at an end of its scale; money is more skewed.
+LEAST_SKEWNESS_OF_SCALE, MOST_SKEWNESS_OF_SCALE = 0.5, 2.5
+# A scale with ends has a few places, and is not a sum of money.
+FEWEST_PLACES, LARGEST_SCALE = 8, 100
+# Standard deviations from the mean to the nearer end: a normal distribution reaches beyond it.
+NEAR_AN_END = 2.0
+# Excess kurtosis of a column with outliers.
+HEAVY_TAILS = 1.0
 # Counts whose variance exceeds so many times their mean are no Poisson counts.
 OVERDISPERSED = 1.5
 # Levels of fewer units say little of an effect within them.
@@ -168,6 +177,57 @@ def likely_family(values: np.ndarray) -> str:
     return "negative_binomial" if values.var() > OVERDISPERSED * values.mean() else "poisson"
 
 
+def likely_bounds(values: np.ndarray) -> tuple[float, float] | None:
+    """Return the ends of the scale that a skewed column piles up against, or None.
+
+    A sum or a mean of items, a percentage: whole numbers as ends, from 0 to at most 100, where a
+    normal distribution would reach beyond an end.
+
+    Parameters
+    ----------
+    values : ndarray, shape (unit,)
+        Complete.
+
+    Returns
+    -------
+    (lower, upper) or None
+        The next whole numbers: the scale may go on where no unit has been.
+    """
+    if np.unique(values).size < FEWEST_PLACES:
+        return None
+    lower, upper = float(np.floor(values.min())), float(np.ceil(values.max()))
+    if lower < 0 or upper > LARGEST_SCALE:
+        return None
+    skewness = _skewness(values)
+    near = (values.mean() - lower if skewness > 0 else upper - values.mean()) / values.std()
+    piled = LEAST_SKEWNESS_OF_SCALE <= abs(skewness) <= MOST_SKEWNESS_OF_SCALE
+    return (lower, upper) if piled and near < NEAR_AN_END else None
+
+
+def suggested_family(values: np.ndarray, family: str) -> str | None:
+    """Return a family to try where the predictions of another one are not calibrated, or None.
+
+    Parameters
+    ----------
+    values : ndarray, shape (unit,)
+        The column, complete.
+    family : str
+        Its present family.
+
+    Returns
+    -------
+    str or None
+    """
+    if family == "poisson":
+        return "negative_binomial"
+    if family not in ("gaussian", "student_t"):
+        return None
+    limits = likely_bounds(values)
+    if limits is not None:
+        return bounded_name(*limits)
+    return "student_t" if family == "gaussian" and _kurtosis(values) > HEAVY_TAILS else None
+
+
 def likely_reference(levels: list[Any]) -> Any:
     """Return the level that is the control arm without doubt, or None.
 
@@ -273,6 +333,12 @@ def _plain(value: Any) -> str:
     """Write a whole number without a decimal point."""
     whole = isinstance(value, float | np.floating) and float(value).is_integer()
     return str(int(value)) if whole else str(value)
+
+
+def _kurtosis(values: np.ndarray) -> float:
+    from scipy import stats  # slow to import
+
+    return float(stats.kurtosis(values))
 
 
 def _skewness(values: np.ndarray) -> float:

@@ -7,10 +7,12 @@ report. `spec_file` reads it.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bayes_hte.errors import SpecError
 from bayes_hte.study.missing import MissingName
 
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
@@ -37,9 +39,42 @@ FAMILY_WORDS = {
 }
 
 
+# A scale with ends is a family with two numbers.
+_BOUNDED = re.compile(r"\s*bounded\s*\(\s*([^,()]+?)\s*,\s*([^,()]+?)\s*\)\s*")
+
+
 def family_called(name: str) -> str:
     """Return a family by a name of other software; another name is returned as it is."""
-    return FAMILY_WORDS.get(name.lower(), name) if isinstance(name, str) else name
+    if not isinstance(name, str):
+        return name
+    limits = bounded_limits(name)
+    return FAMILY_WORDS.get(name.lower(), name) if limits is None else bounded_name(*limits)
+
+
+def bounded_limits(name: str) -> tuple[float, float] | None:
+    """Return the ends of the scale in ``"bounded(1, 5)"``; None for another family.
+
+    Raises
+    ------
+    SpecError
+        If the ends are left out, or are not numbers.
+    """
+    found = _BOUNDED.fullmatch(name) if isinstance(name, str) else None
+    if found is None and not str(name).strip().startswith("bounded"):
+        return None
+    try:
+        lower, upper = (float(end) for end in found.groups())
+    except (AttributeError, ValueError):
+        raise SpecError(
+            f"family {name!r} needs the two ends of the scale, as numbers; write for instance "
+            "'bounded(1, 5)'."
+        ) from None
+    return lower, upper
+
+
+def bounded_name(lower: float, upper: float) -> str:
+    """Return the name of the family of a scale: ``"bounded(1, 5)"``."""
+    return f"bounded({lower:.12g}, {upper:.12g})"
 
 
 SurfaceName = Literal["forest", "gp", "additive", "linear"]

@@ -25,6 +25,7 @@ from bayes_hte.study.spec import (
     OutcomeFamilyName,
     Spec,
     TimeFamilyName,
+    bounded_limits,
     family_called,
 )
 
@@ -186,7 +187,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise SpecError(f"{where} must be one of {_type_names(options)}, got {value!r}.")
         return value
     if origin is Literal:
-        value = family_called(value) if hint in (FamilyName, OutcomeFamilyName) else value
+        families = hint in (FamilyName, OutcomeFamilyName)
+        value = family_called(value) if families else value
+        if families and bounded_limits(value) is not None:
+            return value
         if value not in typing.get_args(hint):
             raise unknown_name(where, str(value), typing.get_args(hint))
         return value

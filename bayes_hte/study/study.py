@@ -53,6 +53,7 @@ from bayes_hte.study.validation import (
     check_weights,
     own_copy,
 )
+from bayes_hte.views import counted, html_block
 
 
 @dataclass(frozen=True)
@@ -294,6 +295,34 @@ class Study:
         check_size(frame.loc[known, roles.treatment], arms)
         incomplete = [c for c in roles.covariates if c in gaps or frame[c].isna().any()]
         return cls(frame, roles, arms, missing, tuple(incomplete), flow)
+
+    def __repr__(self) -> str:
+        """Name the units, the arms and the roles in a line."""
+        mediator = "" if self.roles.mediator is None else f"; mediator {self.roles.mediator}"
+        return (
+            f"Study({counted(self.n_units, 'unit')}; {self.roles.treatment}: {self._arm_sizes()}; "
+            f"outcome {self.roles.outcome}{mediator}; "
+            f"{counted(len(self.roles.covariates), 'covariate')})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the roles, the arms and the first rows."""
+        roles = self.roles
+        named = {"mediator": roles.mediator, "cluster": roles.cluster, "weights": roles.weights}
+        facts = {
+            "units": self.n_units,
+            "outcome": roles.outcome,
+            "treatment": f"{roles.treatment} ({self._arm_sizes()}; reference {self.arms[0]})",
+            **{name: column for name, column in named.items() if column is not None},
+            "covariates": ", ".join(map(str, roles.covariates)),
+        }
+        gaps = int(self.frame.isna().sum().sum())
+        said = [f"Missing values: {gaps}, rule {self.missing!r}."] if gaps else []
+        return html_block("Study", facts, sentences=said, details={"first rows": self.frame.head()})
+
+    def _arm_sizes(self) -> str:
+        counts = np.bincount(self.arm_index(), minlength=len(self.arms))
+        return ", ".join(f"{n} {arm}" for n, arm in zip(counts, self.arms, strict=True))
 
     @property
     def n_units(self) -> int:

@@ -12,7 +12,7 @@ from bayes_hte.subgroups.describing.partition import (
     point_partition,
 )
 from bayes_hte.subgroups.finding.conditions import Condition
-from bayes_hte.subgroups.finding.discovery import m_learner
+from bayes_hte.subgroups.finding.discovery import subgroups_of_draws
 from bayes_hte.subgroups.finding.embedding import Tsne
 from bayes_hte.subgroups.finding.profile import Node, Profile
 from bayes_hte.subgroups.finding.result import Subgroups
@@ -20,6 +20,7 @@ from bayes_hte.subgroups.finding.stability import Stability, discovery_stability
 from bayes_hte.subgroups.honest.extremes import find_extremes
 from bayes_hte.subgroups.honest.folds import HonestFold, HonestSubgroups, honest_subgroups
 from bayes_hte.subgroups.honest.halves import honest_m_learner, split_in_halves
+from bayes_hte.subgroups.judged import JudgedSubgroups, m_learner
 
 __all__ = [
     "CoClustering",
@@ -29,6 +30,7 @@ __all__ = [
     "Evidence",
     "HonestFold",
     "HonestSubgroups",
+    "JudgedSubgroups",
     "Node",
     "PointPartition",
     "Profile",
@@ -49,4 +51,5 @@ __all__ = [
     "point_partition",
     "split_in_halves",
     "subgroup_effects_table",
+    "subgroups_of_draws",
 ]

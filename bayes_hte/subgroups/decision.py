@@ -66,10 +66,10 @@ def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words
         reason = "No subgroups: all units are in one group, so there is nothing to compare."
     else:
         reason = (
-            f"Subgroups {'are' if declared else 'are not'} declared: with posterior probability "
-            f"{probability_words(probability)} ({required:g} needed) the {effect_words} of "
-            f"subgroup {last} is above that of subgroup 0 by more than {margin:.3g}. The same "
-            "units suggested and judged the subgroups."
+            f"Subgroups {'are' if declared else 'are not'} declared in-sample: with posterior "
+            f"probability {probability_words(probability)} ({required:g} needed) the "
+            f"{effect_words} of subgroup {last} is above that of subgroup 0 by more than "
+            f"{margin:.3g}. The same units suggested and judged the subgroups."
         )
     return Decision(declared, probability, contrast, reason)
 

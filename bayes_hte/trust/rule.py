@@ -38,6 +38,7 @@ from bayes_hte.checks import (
     seed_stability,
 )
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.views import counted, html_block
 
 Level = Literal["green", "amber", "red"]
 DO_NOT_TRUST = "do not trust"
@@ -110,6 +111,19 @@ class Trust:
     cautions: tuple[CheckResult, ...]
     decided_by: tuple[CheckResult, ...]
     checks: tuple[CheckResult, ...]
+
+    def __repr__(self) -> str:
+        """Say the verdict and how many checks are behind it."""
+        cautions = counted(len(self.cautions), "caution")
+        checks = counted(len(self.checks), "check")
+        return f"Trust({self.verdict!r}, {self.level}; {checks}, {cautions})"
+
+    def _repr_html_(self) -> str:
+        """Show the verdict and its reasons; the checks are folded."""
+        said = [self.headline, *self.reasons, *(f"{c.name}: {c.text}" for c in self.cautions)]
+        table = self.summary().set_index("check")
+        facts = {"verdict": self.verdict, "level": self.level}
+        return html_block("Trust", facts, sentences=said, details={"all checks": table})
 
     def summary(self) -> pd.DataFrame:
         """Return one row per check: its name, state, whether it decided, and its text."""

@@ -138,7 +138,7 @@ def ours(
     mean = draws.mean(SAMPLE).to_numpy()
     return {
         **measured,
-        "in_sample_probability": groups.probability,
+        "in_sample_probability": groups.probability_in_sample,
         "ari": adjusted_rand_score(trial.in_subgroup, groups.labels),
         "exact": float(set(groups.profile.covariates) == TRUE_COVARIATES),
         "rmse": float(np.sqrt(((mean - truth) ** 2).mean())),

@@ -44,8 +44,8 @@ def draws_like(effect: xr.DataArray, values: np.ndarray) -> xr.DataArray:
 def test_the_known_subgroup_is_found_and_declared(known, groups):
     study, truth, _ = known
     assert groups.profile.covariates == ("x1",)
-    assert groups.declared
-    assert groups.probability > 0.99
+    assert groups.declared_in_sample
+    assert groups.probability_in_sample > 0.99
     np.testing.assert_array_equal(groups.labels, truth)
     assert abs(groups.profile.nodes[0].condition.threshold) < 0.1
     brier = float(((groups.membership.sel(subgroup=1) - truth) ** 2).mean())
@@ -69,7 +69,7 @@ def test_a_mixture_finds_it_too(known):
     study, truth, effect = known
     found = m_learner(effect, study, seed=1, clusters="mixture")
     np.testing.assert_array_equal(found.labels, truth)
-    assert found.declared
+    assert found.declared_in_sample
 
 
 def test_two_covariates_and_a_level_are_recovered():
@@ -95,8 +95,8 @@ def test_a_homogeneous_effect_is_not_declared_heterogeneous(known):
     tilted = 1.0 + slope * study.frame["x1"].to_numpy() + rng.normal(scale=0.1, size=(2, 100, 1))
     found = m_learner(draws_like(effect, tilted), study, seed=1)
     assert found.effects.sizes["subgroup"] > 1
-    assert not found.declared
-    assert found.probability < 0.8
+    assert not found.declared_in_sample
+    assert found.probability_in_sample < 0.8
     assert float((abs(found.contrast) > found.margin).mean()) > 0.9
 
 
@@ -106,7 +106,7 @@ def test_noise_around_one_effect_is_one_subgroup(known, seed):
     rng = np.random.default_rng(seed)
     effect = fake_effect(rng, np.ones(study.n_units), chains=2, draws=100)
     found = m_learner(effect, study, seed=seed, largest_k=3)
-    assert not found.declared
+    assert not found.declared_in_sample
     assert found.profile.covariates == ()
 
 
@@ -121,9 +121,9 @@ def test_the_smallest_study_goes_through():
 def test_differences_too_small_to_matter_are_not_declared(known):
     study, _, effect = known
     small = draws_like(effect, 0.01 * effect.to_numpy())
-    assert not m_learner(small, study, seed=1).declared
+    assert not m_learner(small, study, seed=1).declared_in_sample
     found = m_learner(small, study, seed=1, margin=0.001)
-    assert found.declared
+    assert found.declared_in_sample
     assert found.margin == 0.001
 
 
@@ -183,7 +183,7 @@ def test_neither_repetition_nor_the_order_of_rows_changes_the_result(known, embe
     xr.testing.assert_identical(first.membership, again.membership)
     xr.testing.assert_equal(first.labels, turned.labels.sel(unit=study.units))
     xr.testing.assert_allclose(first.membership, turned.membership.sel(unit=study.units))
-    assert first.probability == turned.probability
+    assert first.probability_in_sample == turned.probability_in_sample
     if embed != "none":
         xr.testing.assert_allclose(first.embedding, turned.embedding.sel(unit=study.units))
 
@@ -193,8 +193,8 @@ def test_identical_effects_are_one_subgroup_with_a_reason(known):
     shared = effect.mean("unit").expand_dims(unit=effect["unit"]).transpose(*effect.dims)
     for embed in ("none", "tsne"):
         found = m_learner(shared, study, seed=1, embed=embed)
-        assert not found.declared
-        assert found.probability == 0.0
+        assert not found.declared_in_sample
+        assert found.probability_in_sample == 0.0
         assert found.profile.covariates == ()
         assert "every unit has the same posterior-mean effect" in found.profile.text
         assert "nothing to compare" in found.reason
@@ -209,14 +209,14 @@ def test_rounding_errors_are_not_effects(known):
     study, _, effect = known
     rounding = 1e-9 * np.random.default_rng(6).normal(size=study.n_units)
     found = m_learner(draws_like(effect, 1.0 + rounding), study, seed=1, margin=0.0)
-    assert not found.declared
+    assert not found.declared_in_sample
 
 
 def test_effects_no_covariate_explains_are_one_subgroup_with_a_reason(known):
     study, _, effect = known
     unexplained = np.random.default_rng(7).normal(size=study.n_units)
     found = m_learner(draws_like(effect, unexplained), study, seed=1)
-    assert not found.declared
+    assert not found.declared_in_sample
     assert found.effects.sizes["subgroup"] == 1
     assert "no split of the covariates says enough" in found.profile.text
     assert found.candidates.index.tolist() == [2, 3, 4, 5]
@@ -260,7 +260,7 @@ def test_the_result_and_the_input_are_left_alone(known):
     found = m_learner(effect, study, seed=1)
     xr.testing.assert_identical(effect, before)
     with pytest.raises(FrozenInstanceError):
-        found.declared = False
+        found.declared_in_sample = False
 
 
 def test_a_hundred_thousand_units_need_no_matrix_of_units():

@@ -80,8 +80,8 @@ def test_noise_is_seldom_declared_where_in_sample_it_often_is():
     assert np.mean(ways) == pytest.approx(0.5, abs=0.15)
     assert sum(p >= 0.95 for p in ways) <= 3
     assert sum(h.declared for h in honest) <= 3
-    assert np.mean([g.probability for g in in_sample]) > 0.75
-    assert sum(g.declared for g in in_sample) >= 4
+    assert np.mean([g.probability_in_sample for g in in_sample]) > 0.75
+    assert sum(g.declared_in_sample for g in in_sample) >= 4
 
 
 def test_a_known_subgroup_is_declared_and_its_difference_recovered():

@@ -1,8 +1,9 @@
 """The form of every outcome family: allowed values, link, likelihood, expectations.
 
-Each family models ``E[Y | eta] = inverse_link(eta)``; its `offset` and `latent_sd` put the linear
-predictor and its priors on the scale of the data. Its other parameters are passed as a mapping from
-name to values (``noise``): ``sigma``, ``nu`` or ``size``, as the family needs.
+Each family models ``E[Y | eta] = mean(eta)``, in all but one ``inverse_link(eta)``; its `offset`
+and `latent_sd` put the linear predictor and its priors on the scale of the data. Its other
+parameters are passed as a mapping from name to values (``noise``): ``sigma``, ``nu`` or ``size``,
+as the family needs.
 """
 
 from __future__ import annotations
@@ -34,17 +35,28 @@ class Family(ABC):
     has_scale: bool = False
     #: Whether it is a law of times to an event, which may be censored.
     times: bool = False
-    #: Whether a normal term added to the linear predictor leaves the family, with more noise.
-    absorbs_normal: bool = False
+    #: Whether the mean depends on the noise parameters too.
+    mean_needs_noise: bool = False
+    #: Whether the outcome is normal around the linear predictor on the scale of the link.
+    normal_predictor: bool = False
+
+    @property
+    def working(self) -> str:
+        """Name of the working model of :meth:`working_column`; that of the family by default."""
+        return self.name
+
+    def working_column(self, y: np.ndarray) -> np.ndarray:
+        """Return the column that the working model sees, elementwise; itself by default."""
+        return y
 
     def given(self, censoring: Censoring | None) -> Family:
         """Return the family bound to events and entries of rows; itself unless it is of times."""
         return self
 
-    def expected(self, eta: np.ndarray, noise: Noise, estimand: Estimand | None) -> np.ndarray:
-        """Return the expectation on the scale of an estimand, shape of `eta`.
+    def mean(self, eta: np.ndarray, noise: Noise, estimand: Estimand | None = None) -> np.ndarray:
+        """Return the mean for a linear predictor and noise parameters that broadcast to it.
 
-        Only families of times have several scales; of the others it is the mean.
+        Only families of times have several scales, of which `estimand` names one.
         """
         return self.inverse_link(eta)
 

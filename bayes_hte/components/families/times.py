@@ -48,13 +48,12 @@ class Times(Family):
     """A law of times to an event, bound to what is known of them by :meth:`given`."""
 
     times = True
+    mean_needs_noise = True
     has_scale = True
     noise = ("sigma",)
     law: ErrorLaw
     #: The law by which offset and scale of the priors are found.
     start_law: ErrorLaw
-    #: Whether a normal term that is added to the log of the time leaves the family.
-    absorbs_normal = False
     #: What is known of the rows next to their times; None if every event was seen.
     censoring: Censoring | None = None
 
@@ -197,7 +196,7 @@ class Times(Family):
             "then the outcome has no mediator. Use a measured quantity as the mediator."
         )
 
-    def expected(self, eta: np.ndarray, noise: Noise, estimand: Estimand | None) -> np.ndarray:
+    def mean(self, eta: np.ndarray, noise: Noise, estimand: Estimand | None = None) -> np.ndarray:
         """Return the restricted mean survival time, or the probability of surviving.
 
         Parameters
@@ -236,7 +235,7 @@ class Lognormal(Times):
 
     name = "lognormal"
     law = start_law = NORMAL
-    absorbs_normal = True
+    normal_predictor = True
 
     def _log_density(self, residual: Any, *nu: Any) -> Any:
         return -(residual**2) / 2 - np.log(2 * np.pi) / 2

@@ -130,7 +130,7 @@ class _State:
         for _ in range(1 if self.forests is None else SWEEPS):
             noise = self.noise.values()
             working = working_model(
-                self.component.family.name,
+                self.component.family.working,
                 y,
                 eta,
                 noise,
@@ -148,7 +148,7 @@ class _State:
         """Return the modelled column; of several imputations the one of this iteration."""
         imputations = self.component.imputations
         if imputations is None:
-            return self.component.y
+            return self.component.family.working_column(self.component.y)
         # The first kept draw meets the first imputation of its chain.
         self.imputation = self.first + (iteration - self.tune) % imputations.draws
         return imputations.table[self.imputation]

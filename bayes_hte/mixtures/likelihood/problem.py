@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bayes_hte.components.families import get_family
-from bayes_hte.errors import NotIdentifiedError, SpecError
+from bayes_hte.errors import NotIdentifiedError, SpecError, UnsupportedError
 from bayes_hte.mixtures.identification import Identifiability, identifiability
 from bayes_hte.mixtures.likelihood.law import Patterns, collapse
 from bayes_hte.mixtures.likelihood.model import MixturePriors
@@ -84,6 +84,10 @@ def mixture_problem(
         As :func:`fit_mixture`.
     """
     likelihood = get_family(family)
+    if likelihood.mean_needs_noise:
+        raise UnsupportedError(
+            f"mixtures of family {likelihood.name!r} are not worked out; use family='gaussian'."
+        )
     if priors is not None and not isinstance(priors, MixturePriors):
         raise SpecError(f"priors must be MixturePriors(...), or left out; got {priors!r}.")
     sides = (names_given(side, "proxy column") for side in (z_proxies, x_proxies))

@@ -25,7 +25,7 @@ from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.tables.flow import assumptions, flow_of
 from bayes_hte.reporting.tables.priors import TERM_WORDS
 from bayes_hte.reporting.tables.risks import N_GROUPS
-from bayes_hte.study.spec import PriorSpec
+from bayes_hte.study.spec import PriorSpec, bounded_limits
 
 _CITE = re.compile(r"\[@([a-z]+)\]")
 
@@ -37,6 +37,7 @@ _FAMILY = {
     "negative_binomial": "a negative binomial model with log link, whose overdispersion was "
     "estimated",
 }
+_BOUNDED = "a logit-normal model of the scale from {:g} to {:g} [@logitnormal]"
 _SURFACE = {
     "forest": "Bayesian sums of regression trees [@bart] that learn which covariates to split on "
     "[@sparse]",
@@ -181,8 +182,8 @@ def _missing(results: Results) -> list[str]:
 def _models(results: Results) -> str:
     spec = results.spec
     sentences = [
-        f"The outcome was modelled with {_FAMILY[spec.outcome.family]}; its predictor was built "
-        f"from {_LEARNER[spec.learner.name]}, using {_SURFACE[spec.outcome.surface]}."
+        f"The outcome was modelled with {_family_words(spec.outcome.family)}; its predictor was "
+        f"built from {_LEARNER[spec.learner.name]}, using {_SURFACE[spec.outcome.surface]}."
     ]
     if spec.outcome.candidates:
         sentences.append(
@@ -206,7 +207,7 @@ def _models(results: Results) -> str:
             f"The outcome predictor is linear in the mediator, with {slopes}. The expected "
             f"mediator of a {spec.roles.unit} given covariates and arm, learned from the others, "
             "has a coefficient of its own [@mundlak].",
-            f"The mediator was modelled with {_FAMILY[spec.mediator.family]} of the same "
+            f"The mediator was modelled with {_family_words(spec.mediator.family)} of the same "
             f"structure, using {_SURFACE[spec.mediator.surface]}.",
         ]
     if spec.learner.because:
@@ -337,6 +338,11 @@ def _reporting(results: Results) -> str:
     """Name the checklists the report fills."""
     names = [f"{NAMES[key]} [@{key}]" for key in applicable(results)]
     return f"The report comes with filled reporting checklists: {', '.join(names)}."
+
+
+def _family_words(family: str) -> str:
+    limits = bounded_limits(family)
+    return _FAMILY[family] if limits is None else _BOUNDED.format(*limits)
 
 
 def _computation(results: Results) -> str:

@@ -159,10 +159,10 @@ def _between_people(material: Material) -> str:
             f"no division of the {several} by their covariates says enough about it"
             if count(groups) == 1
             else "the in-sample posterior probability that mean effects of subgroups differ by "
-            f"more than {groups.margin:.3g} is {probability_words(groups.probability)} "
+            f"more than {groups.margin:.3g} is {probability_words(groups.probability_in_sample)} "
             f"({groups.required_probability:g} is required)"
         )
-        findings.append(f"{_declared(groups.declared, name)}, as {reason}")
+        findings.append(f"{_declared(groups.declared_in_sample, name)}, as {reason}")
     said = f"<strong>Between {text(several)}.</strong> {text(title_case('; '.join(findings)))}."
     if results.honest:
         return f'{said} <a href="#subgroups">Each half was judged by the other</a>.'

@@ -119,7 +119,9 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
     d = material.decimals
     key = f"subgroup_decision_{name}"
     row = material.tables[key].iloc[0].to_dict()
-    headline = "Subgroups are declared." if groups.declared else "No subgroups are declared."
+    headline = (
+        "Subgroups are declared." if groups.declared_in_sample else "No subgroups are declared."
+    )
     if name in material.results.honest:
         headline = "With all data."
     if count(groups) == 1:
@@ -137,7 +139,7 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
             f"The mean effects of the two most different groups differ by {number(row['mean'], d)} "
             f"({material.bounds(row)}). "
             "The in-sample posterior probability that they differ by more than the margin of "
-            f"{groups.margin:.3g} is {probability_words(groups.probability)}; "
+            f"{groups.margin:.3g} is {probability_words(groups.probability_in_sample)}; "
             f"{groups.required_probability:g} is required to declare subgroups."
         )
         if not _declared(material, name):
@@ -151,7 +153,9 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
 def _declared(material: Material, name: str) -> bool:
     """Whether subgroups are declared, on other units than those that suggest them if possible."""
     results = material.results
-    return (results.honest if name in results.honest else results.subgroups)[name].declared
+    if name in results.honest:
+        return results.honest[name].declared
+    return results.subgroups[name].declared_in_sample
 
 
 def _rules(material: Material, name: str) -> str:

@@ -38,7 +38,7 @@ from bayes_hte.subgroups.membership import membership_probabilities, subgroup_ef
 SAME_EFFECT = 1e-6
 
 
-def m_learner(
+def subgroups_of_draws(
     effect: xr.DataArray | xr.Dataset,
     study: Study,
     *,
@@ -63,9 +63,9 @@ def m_learner(
     are the subgroups. If no tree that splits scores above 0.01, all units are one subgroup. Then
     every draw is averaged within subgroups, and re-assigned unit by unit.
 
-    The same units and draws suggest the subgroups and judge them, so declared subgroups are
-    evidence to be confirmed, not a confirmation. A seed gives the same result in any order of the
-    rows.
+    The same units and draws suggest the subgroups and judge them, so the decision is for
+    exploration, and its names say in-sample. A seed gives the same result in any order of the rows.
+    :func:`~bayes_hte.m_learner` calls this function for draws.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ def m_learner(
         subgroups that matters. Default 0.05 standard deviations of the outcome. It is absolute, as
         any measure relative to the spread of the effects breaks down where there is none.
     probability : float, default 0.95
-        Subgroups are declared if the posterior probability that the highest and the lowest differ
-        by more than `margin` is at least this; between 0.5 and 1.
+        Subgroups are declared in-sample if the posterior probability that the highest and the
+        lowest differ by more than `margin` is at least this; between 0.5 and 1.
     leaf_share : float, default 0.1
         Smallest share of the units in a leaf of the profile; above 0, at most 0.5.
     leaf_price : float, default 0.05
@@ -143,7 +143,7 @@ def m_learner(
     >>> study = hte.Study.from_frame(trial.frame, **roles)
     >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
     >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
-    >>> groups.declared, groups.profile.leaves["rule"].tolist()
+    >>> groups.declared_in_sample, groups.profile.leaves["rule"].tolist()
     (True, ['x1 at most 0', 'x1 above 0'])
     """
     effects = as_effects(effect, study)
@@ -169,8 +169,8 @@ def m_learner(
     if embedding is not None:
         embedding = _by_unit(embedding, study.units, "embedding", AXIS)
     return Subgroups(
-        declared=decision.declared,
-        probability=decision.probability,
+        declared_in_sample=decision.declared,
+        probability_in_sample=decision.probability,
         required_probability=probability,
         margin=margin,
         reason=decision.reason,
@@ -204,7 +204,7 @@ def find_profile(
     Parameters
     ----------
     effect, study, seed, largest_k, clusters, embed, leaf_share, leaf_price
-        As in :func:`m_learner`.
+        As in :func:`subgroups_of_draws`.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def find_profile(
     Raises
     ------
     DataError, SpecError
-        As in :func:`m_learner`.
+        As in :func:`subgroups_of_draws`.
     """
     effects = as_effects(effect, study)
     tsne = _as_tsne(embed, study.n_units)

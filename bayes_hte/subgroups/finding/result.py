@@ -1,16 +1,34 @@
-"""The result of the M-learner."""
+"""Subgroups of all units, with the decision of the same units on them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
+from bayes_hte.effects.summaries import (
+    CiKind,
+    interval_parameters,
+    interval_words,
+    probability_words,
+    summarize,
+)
+from bayes_hte.errors import NotJudgedError, unknown_name
 from bayes_hte.names import SUBGROUP
 from bayes_hte.subgroups.finding.profile import Profile
+from bayes_hte.views import counted, draw, html_block
+
+PLOTS = ("effects", "membership")
+MOST_COLUMNS = 400  # of a figure of memberships
+
+_NOT_JUDGED = (
+    "these subgroups have no {0!r}: the same units suggested and judged them. For a decision whose "
+    "errors are rare write hte.m_learner(fit, effect='te', seed=1).{0}, which fits each half of "
+    "the units again and judges it by the other; for the optimistic answer write {0}_in_sample."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,18 +36,21 @@ class Subgroups:
     """Subgroups of units with similar effects, and whether the data support them.
 
     The profile defines the subgroups: two units with the same covariates are in the same subgroup.
-    They are found and judged on the same units and draws, so the decision is optimistic: subgroups
-    are declared more often than the same subgroups would be in new patients.
+    They are found and judged on the same units and draws, so the decision is optimistic, and its
+    names say in-sample. There is no `declared` and no `probability`: these are of the honest rule,
+    ``m_learner(fit, effect=..., seed=...)``, whose result is
+    :class:`~bayes_hte.subgroups.JudgedSubgroups`.
 
     Attributes
     ----------
-    declared : bool
-        Whether there are at least two subgroups and `probability` reaches `required_probability`.
-    probability : float
+    declared_in_sample : bool
+        Whether there are at least two subgroups and `probability_in_sample` reaches
+        `required_probability`. True in 15 to 42% of simulated trials without any difference.
+    probability_in_sample : float
         Posterior probability that `contrast` exceeds `margin`, given the data. Draws are averaged
         within subgroups first.
     required_probability : float
-        The smallest `probability` with which subgroups are declared.
+        The smallest probability with which subgroups are declared.
     margin : float
         Region of practical equivalence, in outcome units: smaller differences between subgroups do
         not matter.
@@ -63,8 +84,8 @@ class Subgroups:
         The divisor of each clustered effect in distances; 1 for a single effect.
     """
 
-    declared: bool
-    probability: float
+    declared_in_sample: bool
+    probability_in_sample: float
     required_probability: float
     margin: float
     reason: str
@@ -79,6 +100,94 @@ class Subgroups:
     uncertain_share: float
     effect_name: str
     scales: np.ndarray
+
+    def __repr__(self) -> str:
+        """Say how many subgroups there are, of which effect, and what was decided."""
+        return (
+            f"{type(self).__name__}({counted(self.effects.sizes[SUBGROUP], 'subgroup')} of "
+            f"{self.effect_name} among {counted(self.labels.size, 'unit')}; {self._decided()})"
+        )
+
+    def _decided(self) -> str:
+        said = "declared" if self.declared_in_sample else "not declared"
+        return f"{said} in-sample, probability {probability_words(self.probability_in_sample)}"
+
+    def _repr_html_(self) -> str:
+        """Show the decision, the rules of the subgroups and their effects."""
+        facts = {"effect": self.effect_name, "decision": self._decided(), "margin": self.margin}
+        table = self.summary()[["n", "share", "mean_membership", "mean", "ci_lower", "ci_upper"]]
+        rules = self.profile.leaves.groupby("subgroup")["rule"].agg(" or ".join)
+        table.insert(0, "rule", rules.reindex(table.index).to_numpy())
+        said = f"{self.reason} In the table: {interval_words(0.95)}."
+        return html_block(type(self).__name__, facts, sentences=[said], table=table)
+
+    def plot(self, kind: str = "effects", **look: Any) -> Any:
+        """Draw the effect of each subgroup, or who belongs to which.
+
+        Parameters
+        ----------
+        kind : {"effects", "membership"}
+            The mean effect of each subgroup with its 95% interval, or the membership probabilities
+            of the units (of many units an even selection).
+        **look
+            Options of :func:`bayes_hte.plots.plot_subgroup_forest` or
+            :func:`bayes_hte.plots.plot_membership`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        SpecError
+            If the kind is unknown.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(trial.frame, **roles)
+        >>> effect = xr.DataArray([[trial.effects["te"]] * 20], dims=["chain", "draw", "unit"])
+        >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+        >>> len(groups.plot().axes[0].get_yticklabels())
+        2
+        """
+        if kind not in PLOTS:
+            raise unknown_name("kind of figure", str(kind), PLOTS)
+        names = [f"Subgroup {number}" for number in self.effects[SUBGROUP].to_numpy()]
+        if kind == "membership":
+            order = np.lexsort((self.membership[:, -1].to_numpy(), self.labels.to_numpy()))
+            kept = order[:: max(1, len(order) // MOST_COLUMNS)]
+            shown = self.membership[kept].to_pandas().set_axis(names, axis=1)
+            return draw("plot_membership", shown, **look)
+        table = self.summary().rename(columns={"n": "n_units"})
+        table = table.assign(group=names, is_subgroup=True)
+        return draw("plot_subgroup_forest", table, **look)
+
+    @property
+    def declared(self) -> bool:
+        """Refuse: the units that suggest subgroups do not judge them.
+
+        Raises
+        ------
+        NotJudgedError
+            Naming the call whose result has it.
+        """
+        raise NotJudgedError(_NOT_JUDGED.format("declared"))
+
+    @property
+    def probability(self) -> float:
+        """Refuse, as `declared`.
+
+        Raises
+        ------
+        NotJudgedError
+            Naming the call whose result has it.
+        """
+        raise NotJudgedError(_NOT_JUDGED.format("probability"))
 
     @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:

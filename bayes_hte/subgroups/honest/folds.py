@@ -12,6 +12,7 @@ be read and mix units with different effects. The size of a declared difference 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from sklearn.metrics import adjusted_rand_score
 from bayes_hte.effects.summaries import (
     CiKind,
     interval_parameters,
+    interval_words,
     probability_words,
     summarize,
 )
@@ -33,6 +35,7 @@ from bayes_hte.subgroups.effect_draws import as_effects, effect_names
 from bayes_hte.subgroups.finding.profile import Profile
 from bayes_hte.subgroups.honest.extremes import find_extremes
 from bayes_hte.subgroups.membership import subgroup_effects
+from bayes_hte.views import draw, html_block
 
 Draws = xr.DataArray | xr.Dataset
 FOLD = "fold"
@@ -114,6 +117,44 @@ class HonestSubgroups:
     effect_name: str
     unshrunk: xr.DataArray | None = None
 
+    def __repr__(self) -> str:
+        """Say what was decided, of which effect."""
+        said = "declared" if self.declared else "not declared"
+        return (
+            f"HonestSubgroups({said}; probability {probability_words(self.probability)} that "
+            f"{self.effect_name} differs by more than {self.margin:.3g})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the decision, and the difference in each direction."""
+        facts = {"effect": self.effect_name, "declared": "yes" if self.declared else "no"}
+        table = self.summary()
+        shown = ["covariates", "n_judged", "mean", "ci_lower", "ci_upper", "prob_above_margin"]
+        said = f"{self.reason} In the table: {interval_words(0.95)}."
+        return html_block("HonestSubgroups", facts, sentences=[said], table=table[shown])
+
+    def plot(self, **look: Any) -> Any:
+        """Draw the posterior density of the difference in each direction and on average.
+
+        Parameters
+        ----------
+        **look
+            Options of :func:`bayes_hte.plots.plot_densities`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        parts = self._parts()
+        table = self.summary().rename_axis("quantity")
+        usual = {"xlabel": "highest less lowest group", "important": self.margin}
+        return draw("plot_densities", parts, table, **(usual | look))
+
+    def _parts(self) -> dict[str, xr.DataArray]:
+        """Return the contrasts by the names of the rows of the summary."""
+        parts = {"1": self.folds[0].contrast, "2": self.folds[1].contrast, "average": self.contrast}
+        return parts if self.unshrunk is None else parts | {UNSHRUNK: self.unshrunk}
+
     @interval_parameters
     def summary(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
         """Return one row per fold, and one for their average.
@@ -140,9 +181,7 @@ class HonestSubgroups:
         >>> found.summary()[["n_discovery", "n_judged"]].loc["average"].tolist()
         [100, 100]
         """
-        parts = {"1": self.folds[0].contrast, "2": self.folds[1].contrast, "average": self.contrast}
-        if self.unshrunk is not None:
-            parts[UNSHRUNK] = self.unshrunk
+        parts = self._parts()
         draws = xr.DataArray(
             np.stack([part.to_numpy() for part in parts.values()], axis=-1),
             dims=(*SAMPLE, FOLD),

@@ -35,7 +35,7 @@ from bayes_hte.store import FORMAT
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.decision import check_probability, margin_of
 from bayes_hte.subgroups.effect_draws import as_effects
-from bayes_hte.subgroups.finding.discovery import m_learner
+from bayes_hte.subgroups.finding.discovery import subgroups_of_draws
 from bayes_hte.subgroups.honest.halves import honest_m_learner
 from bayes_hte.subgroups.membership import posterior_mean
 from bayes_hte.subgroups.nulls.log import NullLog, Row, shown_progress
@@ -175,11 +175,13 @@ class _Procedure:
 
         if self.rule == "honest":
             found = honest_m_learner(study, fit_half=recorded, seed=seed, **options)
+            reached = found.probability
         else:
             fitting, search = several_seeds(seed, 2)
-            found = m_learner(recorded(study, fitting), study, seed=search, **options)
+            found = subgroups_of_draws(recorded(study, fitting), study, seed=search, **options)
+            reached = found.probability_in_sample
         return {
-            "probability": found.probability,
+            "probability": reached,
             "contrast": float(found.contrast.mean()),
             "spread": float(np.mean(spreads)),
         }
