@@ -64,7 +64,7 @@ def common(material: Material) -> dict[str, Any]:
 
 def estimate(row: Row, material: Material) -> str:
     """Return a mean with its unit and interval in words."""
-    mean = number(row["mean"], material.decimals)
+    mean = number(row["mean"], material.style)
     return f"{mean} {unit_phrase(material.results)} ({material.bounds(row)})"
 
 

@@ -12,9 +12,9 @@ from bayes_hte.effects.summaries import probability_words
 from bayes_hte.reporting.checklists.facts import estimate
 from bayes_hte.reporting.checklists.filling import filled
 from bayes_hte.reporting.checklists.item import Checklist
-from bayes_hte.reporting.page.numbers import number, percent, percent_span
+from bayes_hte.reporting.page.numbers import Style, number, percent, percent_span
 from bayes_hte.reporting.page.section import Material
-from bayes_hte.reporting.page.words import important, interval_phrase, unit_phrase
+from bayes_hte.reporting.page.words import important, important_words, interval_phrase, unit_phrase
 from bayes_hte.reporting.tables.effects import SURE
 from bayes_hte.reporting.tables.risks import CONTRAST, RISK
 
@@ -49,13 +49,14 @@ def path(material: Material) -> Checklist:
 
 def _overall(material: Material) -> dict[str, object]:
     results, row = material.results, material.average("te")
-    about, beyond = results.spec.about, important(results)
+    about = results.spec.about
     benefit = f"probability of benefit {probability_words(row['prob_benefit'])}"
     worth = "No smallest difference that matters is declared."
-    if beyond > 0:
-        benefit += f", of a benefit beyond {beyond:g} {probability_words(row['prob_important'])}"
+    if important(results) > 0:
+        beyond = important_words(results)
+        benefit += f", of a benefit beyond {beyond} {probability_words(row['prob_important'])}"
         because = results.spec.outcome.because
-        worth = f"The smallest difference that matters is {beyond:g} ({because})."
+        worth = f"The smallest difference that matters is {beyond} ({because})."
     return {
         "benefit": benefit,
         "unclear": ""
@@ -71,7 +72,7 @@ def _overall(material: Material) -> dict[str, object]:
 
 
 def _risk(material: Material) -> dict[str, object]:
-    d = material.decimals
+    d = material.style
     rows = material.tables[RISK].query("effect == 'te'")
     first, last = rows.iloc[0], rows.iloc[-1]
     change = material.tables[CONTRAST].set_index("effect").loc["te"]
@@ -110,10 +111,10 @@ def _benefits(material: Material) -> dict[str, object]:
 
 
 def _unseen(material: Material) -> dict[str, object]:
-    found, d = material.results.targeting, material.decimals
+    found, d = material.results.targeting, material.style
     areas = material.tables["areas"].set_index("quantity")
 
-    def words(name: str, decimals: int) -> str:
+    def words(name: str, decimals: int | Style) -> str:
         row = areas.loc[name]
         return f"{number(row['mean'], decimals)} ({material.bounds(row, decimals)})"
 
@@ -121,6 +122,6 @@ def _unseen(material: Material) -> dict[str, object]:
         "n_judged": found.n_units,
         "how_judged": found.how,
         "slope": words("calibration_slope", 2),
-        "qini": words("qini_coefficient", d + 1),
+        "qini": words("qini_coefficient", d.finer),
         "autoc": words("autoc", d),
     }
