@@ -28,8 +28,8 @@ from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import write_text
 from bayes_hte.study.spec import Spec
 
-# In the order a reader decides; a section may return None. The first is the first screen, the others
-# are closed until a reader asks for them.
+# In the order a reader decides; a section may return None. The first is the first screen, the
+# others are closed until a reader asks for them.
 SECTIONS = (
     answer,
     participants,
@@ -154,9 +154,7 @@ def _own(name: str) -> str:
 
 def _section(number: int, section: Section, warning: str) -> str:
     """Return a section; all but the first open on a click, so that the page opens short."""
-    heading = (
-        f'<h2 id="{section.key}-heading">{number}. {text(section.heading)}</h2>'
-    )
+    heading = f'<h2 id="{section.key}-heading">{number}. {text(section.heading)}</h2>'
     inner = f"{heading}{warning}{section.body}"
     if number > 1:
         inner = f"<details><summary>{heading}</summary>{warning}{section.body}</details>"

@@ -61,7 +61,7 @@ MEANING: dict[str, str] = {
 Use = Literal["yes", "with care", "no"]
 USE: dict[Level, Use] = {"green": "yes", "amber": "with care", "red": "no"}
 CAN_BE_USED = "Can the numbers be used"
-DIFFER = "Do effects differ between people"
+DIFFER = "Do effects differ between {people}"
 SHOWN: dict[str, str] = {
     DO_NOT_TRUST: "not shown",
     SIMPLE: "not shown",
@@ -136,8 +136,17 @@ class Trust:
         """Whether statements about the effects of single units rest on more than the model."""
         return self.verdict in (REAL, RANKING)
 
-    def lines(self) -> tuple[str, str]:
+    def lines(self, *, people: str = "people") -> tuple[str, str]:
         """Return the verdict as two lines: whether to use the numbers, and whether effects differ.
+
+        Parameters
+        ----------
+        people : str, default "people"
+            Word for several rows of the study.
+
+        Returns
+        -------
+        tuple of str
 
         Examples
         --------
@@ -147,7 +156,8 @@ class Trust:
         >>> judge([CheckResult("sampling health: te", False, pd.DataFrame(), "No.")]).lines()
         ('Can the numbers be used: no', 'Do effects differ between people: not shown')
         """
-        return f"{CAN_BE_USED}: {self.usable}", f"{DIFFER}: {self.differences}"
+        differ = DIFFER.format(people=people)
+        return f"{CAN_BE_USED}: {self.usable}", f"{differ}: {self.differences}"
 
     def summary(self) -> pd.DataFrame:
         """Return one row per check: its name, state, whether it decided, and its text."""

@@ -102,7 +102,7 @@ def test_path_is_answered_with_the_numbers_of_the_run(materials):
     material = materials["trial"]
     row = material.tables["average_effects"].query("population == 'SATE' and effect == 'te'")
     overall = answer(material, "path", "overall effect first")
-    assert number(row["mean"].item(), material.decimals) in overall.known
+    assert number(row["mean"].item(), material.style) in overall.known
     assert "points & more" in overall.known
     view = answer(material, "path", "view by predicted outcome")
     assert view.state == FILLED

@@ -48,7 +48,7 @@ def test_subgroups_have_the_numbers_of_their_summary_and_everyone_those_of_the_a
     study, effect = known
     table = hte.subgroup_effects_table(effect, study, groups, **HOW, ci_prob=0.8)
     assert table.columns.tolist() == COLUMNS
-    assert table["group"].tolist() == ["Subgroup 0", "Subgroup 1", "All"]
+    assert table["group"].tolist() == ["Subgroup A", "Subgroup B", "All"]
     assert table["is_subgroup"].tolist() == [True, True, False]
     own = groups.summary(ci_prob=0.8).rename(columns={"n": "n_units"}).reset_index(drop=True)
     pd.testing.assert_frame_equal(table.loc[:1, own.columns], own)

@@ -70,7 +70,8 @@ def _rules(results: Results) -> str:
         rule = (results.honest if name in results.honest else results.subgroups)[name]
         rules.append(
             f"Subgroups of the {name.upper()} are declared if they differ by more than "
-            f"{scale_of(results.spec).sized(groups.margin)} with probability {rule.required_probability:g}."
+            f"{scale_of(results.spec).sized(groups.margin)} with probability "
+            f"{rule.required_probability:g}."
         )
     return " ".join(rules)
 

@@ -19,7 +19,6 @@ from bayes_hte.reporting.page.words import (
     arm_names,
     important,
     important_words,
-    interval_phrase,
     people,
     person,
     unit_phrase,

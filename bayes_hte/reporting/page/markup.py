@@ -48,7 +48,12 @@ class Column:
 
 
 def table(
-    caption: str, columns: Sequence[Column], groups: Groups, *, source: str | None, stacks: bool = False
+    caption: str,
+    columns: Sequence[Column],
+    groups: Groups,
+    *,
+    source: str | None,
+    stacks: bool = False,
 ) -> str:
     """Return a table in a box that scrolls on its own where the page is narrow.
 

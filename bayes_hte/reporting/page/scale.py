@@ -13,7 +13,7 @@ from typing import Literal
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from bayes_hte.reporting.page.numbers import Style, decimals_for
+from bayes_hte.reporting.page.numbers import MINUS, Style, decimals_for
 from bayes_hte.study.spec import Spec, family_called
 
 Kind = Literal["risk", "rate", "mean"]
@@ -50,7 +50,7 @@ class Scale:
 
     def size(self, value: float) -> str:
         """Write a declared difference, e.g. a margin, without its unit."""
-        return f"{self.factor * value:.3g}"
+        return f"{self.factor * value:.3g}".replace("-", MINUS)
 
     def sized(self, value: float) -> str:
         """Write a declared difference; with its unit where that is not the unit of the outcome."""

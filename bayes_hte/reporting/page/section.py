@@ -49,9 +49,7 @@ class Material:
 
     def bounds(self, row: Row, decimals: int | Style | None = None) -> str:
         """Return the interval of a row with its kind, for brackets behind a number."""
-        ends = span(
-            row["ci_lower"], row["ci_upper"], self.style if decimals is None else decimals
-        )
+        ends = span(row["ci_lower"], row["ci_upper"], self.style if decimals is None else decimals)
         return f"{interval_phrase(self.results)}: {ends}"
 
 

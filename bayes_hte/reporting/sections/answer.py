@@ -42,28 +42,28 @@ if TYPE_CHECKING:
 ANSWER = "What was asked, and the answer"
 _MARK = {"green": "\N{CHECK MARK}", "amber": "!", "red": "\N{MULTIPLICATION SIGN}"}
 _ASSIGNED = {"randomised": "by chance", "observational": "not by chance (observational)"}
-_MOST_WORDS_OF_A_QUESTION = 60
 
 
 def answer(material: Material) -> Section:
     """Build the section every reader reads."""
     results = material.results
-    body = '<div class="answer">' + _answer(material) + "</div>"
+    body = f'<div class="answer">{_answer(material)}</div>'
     if results.healthy:
         body += f'<div class="beside">{_picture(material)}{_arms(material)}</div>'
-    body += trust_lines(results.trust) + _studied(material)
+    body += trust_lines(results.trust, people(results)) + _studied(material)
     body += _question(material)
     return Section("question", ANSWER, body)
 
 
-def trust_lines(trust: Trust) -> str:
+def trust_lines(trust: Trust, several: str) -> str:
     """Return the two lines of the verdict, in words, with a sign and a colour."""
+    differ = text(DIFFER.format(people=several))
     why = '<a href="#trust">why</a>'
     mark = f'<span class="mark" aria-hidden="true">{_MARK[trust.level]}</span>'
     return (
         f'<div class="trust {trust.level}"><p class="headline">{mark} {CAN_BE_USED}: '
         f"<strong>{trust.usable}</strong> <small>({why})</small></p>"
-        f'<p class="headline plain">{DIFFER}: <strong>{trust.differences}</strong> '
+        f'<p class="headline plain">{differ}: <strong>{trust.differences}</strong> '
         '<small>(<a href="#individuals">more</a>)</small></p></div>'
     )
 
@@ -117,10 +117,8 @@ def _picture(material: Material) -> str:
         f"How probable each size of the average effect is. Dashed: no effect."
         f"{dotted if size > 0 else ''} Bar: {interval_phrase(results)}."
     )
-    alt = (
-        f"Posterior density of the average effect, {mean_and_interval(row, own_style(row, material))} "
-        f"{material.scale.unit}. {caption}"
-    )
+    said = mean_and_interval(row, own_style(row, material))
+    alt = f"Posterior density of the average effect, {said} {material.scale.unit}. {caption}"
     return drawing(
         material.scale.on_axes(drawn, "x"), caption, key="answer", alt=alt, source=AVERAGES
     )
@@ -188,7 +186,6 @@ def _studied(material: Material) -> str:
 
 
 def _question(material: Material) -> str:
-    return (
-        f'<div class="asked">{paragraph(text(material.results.spec.about.question), cls="question")}'
-        f"{paragraph(text(interval_kind(material.results)))}</div>"
-    )
+    results = material.results
+    asked = paragraph(text(results.spec.about.question), cls="question")
+    return f'<div class="asked">{asked}{paragraph(text(interval_kind(results)))}</div>'

@@ -96,9 +96,7 @@ def estimate(row: Row, material: Material, *, unit: bool = True) -> str:
     style = own_style(row, material)
     said = f" {text(material.scale.unit)}" if unit else ""
     ends = span(row["ci_lower"], row["ci_upper"], style)
-    return (
-        f"<b>{number(row['mean'], style)}</b>{said} ({interval_phrase(material.results)} {ends})"
-    )
+    return f"<b>{number(row['mean'], style)}</b>{said} ({interval_phrase(material.results)} {ends})"
 
 
 def average_sentence(material: Material) -> str:
@@ -211,4 +209,3 @@ def needed_words(row: Mapping[str, Any], *, whole: bool = True) -> str:
     ends = sorted((abs(lower), abs(upper)))
     to = "to harm one" if median < 0 else "to benefit one"
     return f"{shown(median)} {to} ({shown(ends[0])} to {shown(ends[1])})"
-

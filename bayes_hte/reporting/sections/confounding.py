@@ -15,7 +15,7 @@ from bayes_hte.reporting.page.markup import (
     text,
     words,
 )
-from bayes_hte.reporting.page.numbers import number, plain
+from bayes_hte.reporting.page.numbers import number
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
@@ -99,7 +99,11 @@ def _e_values(material: Material) -> str:
     fields = [
         words(
             "Effect moved to",
-            lambda row: "no effect" if row["target"] == 0 else f"{material.scale.size(row['target'])} {unit}",
+            lambda row: (
+                "no effect"
+                if row["target"] == 0
+                else f"{material.scale.size(row['target'])} {unit}"
+            ),
         ),
         numbers("E-value, posterior median", "median", 2),
         intervals(material, 2),

@@ -74,7 +74,11 @@ def _diagram(material: Material) -> str:
         f'<rect x="{x}" y="{y}" width="176" height="44" {_BOX}/>'
         f'<text x="{x + 88}" y="{y + 27}" text-anchor="middle" font-size="14">'
         f"{text(_short(name))}</text>"
-        for x, y, name in ((8, 126, other), (232, 12, str(roles.mediator)), (456, 126, roles.outcome))
+        for x, y, name in (
+            (8, 126, other),
+            (232, 12, str(roles.mediator)),
+            (456, 126, roles.outcome),
+        )
     )
     arrows = "".join(
         f'<path d="{path}" fill="none" stroke="#1a1a1a" stroke-width="1.5" '
@@ -101,7 +105,8 @@ def _diagram(material: Material) -> str:
         'refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0 L8 4 L0 8 z" '
         f'fill="#1a1a1a"/></marker></defs>{arrows}{boxes}{labels}</svg><figcaption>'
         "The diagram that the analysis assumes. The covariates may affect all three; nothing else "
-        f"that affects {text(roles.mediator)} may affect {text(roles.outcome)}.</figcaption></figure>"
+        f"that affects {text(roles.mediator)} may affect {text(roles.outcome)}."
+        "</figcaption></figure>"
     )
 
 
@@ -125,5 +130,8 @@ def _arrow_words(material: Material, effect: str) -> str:
 
 def _short(name: str) -> str:
     """Shorten a name to what fits a box; the caption and the tables have all of it."""
-    return name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
-
+    return (
+        name
+        if len(name) <= _MOST_LETTERS
+        else name[: _MOST_LETTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    )

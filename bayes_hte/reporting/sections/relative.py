@@ -88,8 +88,9 @@ def _fields(material: Material) -> list[Field]:
         fields.append(Field(f"{heading} ({short})", both(key, style).cell))
     for key in RATIOS[scale.kind]:
         if key == NUMBER_NEEDED:
-            fields.append(words("Number needed to treat", lambda row: needed_words(row[key])))
+            fields.append(
+                words("Number needed to treat", lambda row: needed_words(row[NUMBER_NEEDED]))
+            )
         else:
             fields.append(Field(f"{_HEADINGS[key]} ({short})", both(key, 2).cell))
     return fields
-

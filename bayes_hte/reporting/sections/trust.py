@@ -64,7 +64,7 @@ def trust_box(material: Material) -> str:
         )
     lines = "".join(
         f'<p class="headline{" plain" if place else ""}">{text(line)}.</p>'
-        for place, line in enumerate(trust.lines())
+        for place, line in enumerate(trust.lines(people=people(material.results)))
     )
     return (
         f'<div class="trust {trust.level}">{lines}{paragraph(text(trust.headline))}{reasons}'

@@ -1,4 +1,4 @@
-"""Units like one that a reader describes: both outcomes and the effect, for groups of covariates."""
+"""Units like one that a reader describes: both outcomes and the effect by a few covariates."""
 
 from __future__ import annotations
 

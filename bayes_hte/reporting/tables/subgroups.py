@@ -212,9 +212,7 @@ def _step(profile: Profile, node: Node) -> str:
     return rule_text([(parent.condition, node.number == parent.yes)])
 
 
-def membership_strip(
-    membership: xr.DataArray, *, named: Callable[[int], str]
-) -> pd.DataFrame:
+def membership_strip(membership: xr.DataArray, *, named: Callable[[int], str]) -> pd.DataFrame:
     """Order the membership probabilities of the units for a strip.
 
     Parameters
