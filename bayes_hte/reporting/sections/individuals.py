@@ -48,7 +48,7 @@ def individuals(material: Material) -> Section:
         risk_view(material),
         "<h3>Individual effects</h3>",
         _individuals(material),
-        f"<h3>{title_case(text(person(material.results)))} like this</h3>",
+        f"<h3>{title_case(text(people(material.results)))} like a given one</h3>",
         lookup(material),
         unseen_outcomes(material),
         "<h3>Effect along each modifier</h3>",

@@ -72,7 +72,7 @@ def _diagram(material: Material) -> str:
     direct = _arrow_words(material, "pnde")
     boxes = "".join(
         f'<rect x="{x}" y="{y}" width="176" height="44" {_BOX}/>'
-        f'<text x="{x + 88}" y="{y + 27}" text-anchor="middle" font-size="14">'
+        f'<text x="{x + 88}" y="{y + 27}" text-anchor="middle" font-size="16">'
         f"{text(_short(name))}</text>"
         for x, y, name in (
             (8, 126, other),
@@ -86,7 +86,7 @@ def _diagram(material: Material) -> str:
         for path in ("M120 124 L228 50", "M412 50 L520 124", "M188 148 L452 148")
     )
     labels = "".join(
-        f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="13" fill="#1a1a1a">'
+        f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="15" fill="#1a1a1a">'
         f"{text(words)}</text>"
         for x, y, anchor, words in (
             (158, 78, "end", on_mediator),

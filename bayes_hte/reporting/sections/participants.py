@@ -101,7 +101,8 @@ def _table(material: Material) -> str:
     for name, part in frame.groupby("covariate", sort=False):
         records = part.to_dict("records")
         if len(records) == 1:
-            groups.append((None, [_line(records[0], str(name))]))
+            level = f" = {records[0]['level']}" if records[0]["level"] else ""
+            groups.append((None, [_line(records[0], f"{name}{level}")]))
         else:
             numbered = records[0]["kind"] == "number"
             lines = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bayes_hte.plots import plot_modifier
+from bayes_hte.plots.style import wrap
 from bayes_hte.reporting.page.fields import counts, effect_fields, numbers
 from bayes_hte.reporting.page.markup import csv_link, field_table, grid, paragraph, text, words
 from bayes_hte.reporting.page.numbers import MINUS, number, probability
@@ -105,7 +106,7 @@ def _figure(material: Material) -> str:
         frame,
         labels={name: name.upper() for name in focus(results)},
         better=results.spec.outcome.better,
-        xlabel=f"{level} expected under {reference}",
+        xlabel=wrap(f"{level} expected under {reference}"),
         ylabel=effect_label(results),
         title="Effect by predicted outcome",
     )

@@ -234,7 +234,7 @@ def _membership(material: Material, name: str, groups: Subgroups) -> str:
 
 def _candidates(material: Material, name: str) -> str:
     key = f"subgroup_candidates_{name}"
-    caption = "Numbers of clusters that were compared, and the tree each gives."
+    caption = f"Numbers of clusters of the {name.upper()} compared, and the tree each gives."
     frame = material.tables[key]
     inner = plain_table(caption, frame, source=key, headings=_CANDIDATE_WORDS)
     return details("How many groups were considered", inner, is_open=False)
