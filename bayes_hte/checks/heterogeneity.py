@@ -45,6 +45,10 @@ LEFT_OUT = f"{NAME} left-out outcomes"
 HELD_OUT = f"{NAME} held-out outcomes"
 # Probability that the slope (the area) is above 0 from which heterogeneity (a ranking) is claimed.
 SURE = 0.99
+# Probability of a slope above 0 below which it is clearly below 0.
+AGAINST = 0.05
+# Posterior standard deviation of a slope beyond which 0 and 1 cannot be distinguished at all.
+UNREADABLE = 2.0
 # Below this spread, in standard deviations of the outcome, effects are equal up to rounding.
 NEGLIGIBLE = 1e-6
 
@@ -129,6 +133,11 @@ def is_ranked(check: CheckResult) -> bool:
     return _probability(check, "autoc") >= SURE
 
 
+def runs_against(prob_positive: float) -> bool:
+    """Whether a slope is clearly below 0, given the probability that it is above 0."""
+    return prob_positive <= AGAINST
+
+
 def _probability(check: CheckResult, row: str) -> float:
     if row not in check.table.index:
         return 0.0
@@ -139,12 +148,26 @@ def _text(table: pd.DataFrame, slope: xr.DataArray) -> str:
     row = table.loc["slope"]
     words = interval_words(row["ci_prob"], row["ci_kind"])
     sure = row["prob_positive"]
+    if row["sd"] > UNREADABLE:
+        return (
+            "Predicted differences of effects are not shown by outcomes the predictions have not "
+            "seen: the predicted effects barely vary, so a slope on them has no readable size; it "
+            f"is above 0 with probability {probability_words(sure)} ({SURE} wanted)."
+        )
     claim = (
         "Predicted differences of effects are borne out by outcomes the predictions have not seen"
         if sure >= SURE
         else "Predicted differences of effects are not shown by outcomes the predictions have "
         "not seen"
     )
+    if runs_against(sure):
+        return (
+            "Predicted differences of effects run against the outcomes that the predictions have "
+            "not seen: units expected to benefit more benefited less (slope below 0 with "
+            f"probability {probability_words(1 - sure)}). This happens where effects barely vary: "
+            "predictions without a unit's own outcome then lean away from it. The differences must "
+            "not be used."
+        )
     half = float((slope < 0.5).mean(SAMPLE))
     exaggerated = (
         f" They look exaggerated: the slope is below one half with probability {half:.2f}."

@@ -32,6 +32,43 @@ def controlled_effects(fit: Fit, values: tuple[float, ...]) -> xr.DataArray | No
     )
 
 
+def mediation_legs(fit: Fit) -> xr.Dataset | None:
+    """Return what the treatment does to the mediator, and the mediator to the outcome.
+
+    Parameters
+    ----------
+    fit : Fit
+        A fitted study.
+
+    Returns
+    -------
+    Dataset or None
+        ``mediator``, the expected mediator with all units in an arm, dims (chain, draw, arm), in
+        its units; ``outcome``, the expected outcome with the mediator of all units at a value, dims
+        (chain, draw, mediator_value, arm), at the quartiles of the observed mediator (its smallest
+        and largest value if they are the same). Both are averages over the units. None without a
+        mediator.
+    """
+    if "mediator" not in fit.components:
+        return None
+    model = fit.components["mediator"]
+    eta = model.linear_predictor().base
+    expected = eta.copy(data=model.family.inverse_link(eta.to_numpy())).mean(UNIT)
+    observed = fit.study.mediator()
+    observed = observed[~np.isnan(observed)]
+    low, high = (float(v) for v in np.quantile(observed, [0.25, 0.75]))
+    if low == high:
+        low, high = float(observed.min()), float(observed.max())
+    values = xr.DataArray([low, high], dims="mediator_value", name="mediator_value")
+    at = [
+        fit.potential_outcomes(mediator_value=value).mean(UNIT).drop_vars(ARM, errors="ignore")
+        for value in (low, high)
+    ]
+    curve = xr.concat(at, values, combine_attrs="drop")
+    parts = {"mediator": expected.drop_vars(ARM, errors="ignore").drop_attrs(), "outcome": curve}
+    return xr.Dataset({name: part.transpose(*SAMPLE, ..., ARM) for name, part in parts.items()})
+
+
 def populations(te: xr.DataArray, study: Study, *, seed: int) -> xr.Dataset:
     """Total effect averaged over each population, dims (chain, draw).
 

@@ -31,7 +31,7 @@ def plot_membership(
     --------
     >>> import pandas as pd
     >>> from bayes_hte import plots
-    >>> table = pd.DataFrame({"Subgroup 0": [0.9, 0.4], "Subgroup 1": [0.1, 0.6]})
+    >>> table = pd.DataFrame({"Subgroup A": [0.9, 0.4], "Subgroup B": [0.1, 0.6]})
     >>> plots.plot_membership(table, units="patients").axes[0].get_xlabel()
     'patients, ordered by their membership'
     """

@@ -50,7 +50,7 @@ def plot_profile_tree(
     >>> from bayes_hte import plots
     >>> steps = {"depth": [0, 1, 1], "condition": ["all", "age at most 40", "age above 40"]}
     >>> table = pd.DataFrame({**steps, "n_units": [10, 4, 6], "group_number": [-1, 0, 1]})
-    >>> figure = plots.plot_profile_tree(table.assign(group=[None, "Subgroup 0", "Subgroup 1"]))
+    >>> figure = plots.plot_profile_tree(table.assign(group=[None, "Subgroup A", "Subgroup B"]))
     >>> figure.axes[0].texts[0].get_text()
     'all: 10 people'
     """

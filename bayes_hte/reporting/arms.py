@@ -18,21 +18,25 @@ from bayes_hte.reporting.document import html_page, quick_mark
 from bayes_hte.reporting.page.fields import percents
 from bayes_hte.reporting.page.markup import (
     Field,
+    Row,
     field_table,
     paragraph,
     text,
     unordered,
     words,
 )
-from bayes_hte.reporting.page.numbers import decimals_for, number, probability, span
+from bayes_hte.reporting.page.numbers import Style, number, probability, span
+from bayes_hte.reporting.page.scale import scale_of
 from bayes_hte.reporting.page.section import Section
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.sections.conclusion import conclusion
 from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import write_text
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 from bayes_hte.targeting.best_arm import INDIVIDUAL
+from bayes_hte.trust.rule import CAN_BE_USED, DIFFER
 
 NOT_SAMPLED = "The sampling failed its health checks: the numbers of this page must not be used."
 
@@ -128,7 +132,12 @@ def arm_tables(results: ArmResults) -> dict[str, pd.DataFrame]:
         beyond = probability_of_benefit(draws, better=direction, beyond=important)
         trust = results.contrasts[name].trust
         chances = {"prob_benefit": float(benefit), "prob_important": float(beyond)}
-        rows.append({"contrast": name, **row, **chances, "verdict": trust.verdict})
+        said = {
+            "verdict": trust.verdict,
+            "usable": trust.usable,
+            "differences": trust.differences,
+        }
+        rows.append({"contrast": name, **row, **chances, **said})
     arm, y = study.arm_index(), study.outcome()
     outcomes = summarize(results.outcomes.assign_coords({ARM: range(len(study.arms))}), **how)
     arms = pd.DataFrame(
@@ -154,39 +163,51 @@ def arm_tables(results: ArmResults) -> dict[str, pd.DataFrame]:
 
 def _answer(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     spec, frame = results.spec, tables["contrasts"]
-    digits, beyond = decimals_for(frame["sd"]), spec.outcome.minimal_important_difference
+    scale, beyond = scale_of(spec), spec.outcome.minimal_important_difference
+    digits = scale.style(frame["sd"])
     fields = [
         words("Contrast", "contrast"),
         Field("Average effect", lambda row: number(row["mean"], digits)),
         _interval(spec, digits),
         Field("Probability of benefit", lambda row: probability(row["prob_benefit"])),
-        words("Verdict", "verdict"),
+        words(CAN_BE_USED, "usable"),
+        words(DIFFER.format(people=spec.roles.units), "differences"),
     ]
     if beyond > 0:
-        heading = f"Probability of benefit beyond {beyond:g}"
+        heading = f"Probability of benefit beyond {scale.sized(beyond)}"
         fields.insert(4, Field(heading, lambda row: probability(row["prob_important"])))
-    unit = spec.outcome.unit or "units of the outcome"
     caption = (
-        f"Effects on {spec.roles.outcome} in {unit}, averaged over all {results.study.n_units} "
-        f"{spec.roles.units}; {spec.outcome.better} is better."
+        f"Effects on {spec.roles.outcome} in {scale.unit}, averaged over all "
+        f"{results.study.n_units} {spec.roles.units}; {spec.outcome.better} is better."
     )
+    rows = {row["contrast"]: row for row in frame.to_dict("records")}
     links = unordered(
         f'<a href="{text(folder)}/report.html">{text(name)}</a>: '
-        f"{text(results.contrasts[name].trust.verdict)}."
+        f"{_conclusion(results.contrasts[name], rows[name])}"
         for name, folder in results.folders.items()
     )
     said = paragraph(text(spec.about.question)) + paragraph(
         "All arms were fitted together, so that each contrast uses what the other arms say about "
-        "the covariates. Every contrast has a report and a verdict of its own, on the "
+        "the covariates. Every contrast has a report and checks of its own, on the "
         f"{text(spec.roles.units)} of its two arms:"
     )
+    kind = interval_words(spec.report.ci_prob, spec.report.ci_kind)
+    said += links + paragraph(f"Every interval of this page is a {kind}.")
     table = field_table(caption, fields, frame, source="contrasts")
-    return Section("answer", "The contrasts", said + links + table)
+    return Section("answer", "The contrasts", said + table)
+
+
+def _conclusion(results: Results, row: Row) -> str:
+    """Say the conclusion of one contrast, unless its numbers must not be used."""
+    if results.trust.usable != "no":
+        return conclusion(row, results)
+    return "its numbers must not be used."
 
 
 def _arms(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     frame, spec = tables["arms"], results.spec
-    digits = decimals_for((frame["ci_upper"] - frame["ci_lower"]) / 4)
+    scale = scale_of(spec)
+    digits = scale.style((frame["ci_upper"] - frame["ci_lower"]) / 4)
     fields = [
         words("Arm", "arm"),
         Field(spec.roles.units.capitalize(), lambda row: str(row["units"])),
@@ -194,7 +215,8 @@ def _arms(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
         Field("Expected with all in this arm", lambda row: number(row["expected_mean"], digits)),
         _interval(spec, digits),
     ]
-    caption = f"The arms, the reference first: {spec.roles.outcome}."
+    unit = f" ({scale.level_unit})" if scale.level_unit else ""
+    caption = f"The arms, the reference first: {scale.level}{unit}."
     note = paragraph(
         "The observed mean is that of the "
         f"{text(spec.roles.units)} who were in the arm; the expected mean is that of all of them, "
@@ -205,12 +227,12 @@ def _arms(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
 
 def _choice(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     frame, spec = tables["choices"], results.spec
-    digits = decimals_for((frame["ci_upper"] - frame["ci_lower"]) / 4)
+    digits = scale_of(spec).style((frame["ci_upper"] - frame["ci_lower"]) / 4)
     fields = [
         words("All are given", lambda row: str(row["choice"])),
         Field("Expected outcome", lambda row: number(row["outcome"], digits)),
         _interval(spec, digits),
-        Field("Expected regret", lambda row: number(row["expected_regret"], digits + 1)),
+        Field("Expected regret", lambda row: number(row["expected_regret"], digits.finer)),
         Field("Probability of being best", lambda row: probability(row["prob_best"])),
         percents(f"Best for this share of {spec.roles.units}", "share"),
     ]
@@ -220,7 +242,7 @@ def _choice(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     said = paragraph(
         "Regret is the outcome that is lost, by the posterior, because nobody knows which arm is "
         f"best for whom. Of single arms, {text(str(alone.idxmin()))} has the least. Choosing for "
-        f"each by the covariates would lose {number(gain, digits + 1)} less on average, if the "
+        f"each by the covariates would lose {number(gain, digits.finer)} less on average, if the "
         "models are right: the same data chose the arms and judged the choice."
     )
     drawn = plot_best_arms(results.probability, title="Which arm is best, and how sure")
@@ -237,6 +259,6 @@ def _choice(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     return Section("choice", "Which arm for whom", body)
 
 
-def _interval(spec: Spec, digits: int) -> Field:
-    heading = interval_words(spec.report.ci_prob, spec.report.ci_kind)
+def _interval(spec: Spec, digits: Style) -> Field:
+    heading = f"{100 * spec.report.ci_prob:g}% interval"
     return Field(heading, lambda row: span(row["ci_lower"], row["ci_upper"], digits))

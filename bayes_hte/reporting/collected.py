@@ -26,9 +26,13 @@ from bayes_hte.reporting.tables.effects import (
 from bayes_hte.reporting.tables.files import save
 from bayes_hte.reporting.tables.flow import flow_tables
 from bayes_hte.reporting.tables.keys import check_keys, focus
+from bayes_hte.reporting.tables.legs import LEGS, leg_table
+from bayes_hte.reporting.tables.lookup import LOOKUP, lookup_table
 from bayes_hte.reporting.tables.mixtures import mixture_tables
 from bayes_hte.reporting.tables.modifiers import modifier_tables
+from bayes_hte.reporting.tables.participants import PARTICIPANTS, participants
 from bayes_hte.reporting.tables.priors import prior_table
+from bayes_hte.reporting.tables.relative import RELATIVE, relative_table
 from bayes_hte.reporting.tables.risks import risk_tables
 from bayes_hte.reporting.tables.subgroups import evidence_tables, subgroup_tables
 from bayes_hte.reporting.tables.trust import trust_tables
@@ -60,12 +64,16 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
             tables[PROPORTION] = summarize(share, **how)
     for name in focus(results):
         effect = results.effects[name]
-        tables[f"individual_effects_{name}"] = individual_effects(effect, **direction, **how)
+        tables[f"individual_effects_{name}"] = _with_covariates(
+            individual_effects(effect, **direction, **how), results
+        )
         tables[f"effect_distribution_{name}"] = effect_distribution(effect, **how)
     tables["who_benefits"] = pd.concat(
         [who_benefits(results.effects[name], **direction, **how) for name in focus(results)]
     )
     tables |= risk_tables(results, **how)
+    tables |= _present({RELATIVE: relative_table(results, **how), LEGS: leg_table(results, **how)})
+    tables[PARTICIPANTS] = participants(results)
     tables |= modifier_tables(results, **how)
     for name in results.subgroups:
         tables |= subgroup_tables(results, name, **how)
@@ -77,6 +85,8 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     tables |= trust_tables(results, **how)
     tables |= _check_tables(results)
     tables |= flow_tables(results)
+    if results.trust.carries_individuals:
+        tables |= _present({LOOKUP: lookup_table(results, tables, **how)})
     tables["priors"] = prior_table(results.spec)
     tables["provenance"] = provenance(results)
     return tables | checklist_tables(checklists(Material(results, tables)))
@@ -99,6 +109,14 @@ def write_tables(results: Results, folder: str | Path) -> list[Path]:
         The files written.
     """
     return save(all_tables(results), Path(folder))
+
+
+def _with_covariates(table: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """Add the covariates of each unit, each under a name that no column of the table has."""
+    study = results.study
+    covariates = study.frame[list(study.roles.covariates)].loc[table["unit"].to_numpy()]
+    names = [f"covariate: {name}" for name in covariates.columns]
+    return table.join(covariates.set_axis(names, axis=1).reset_index(drop=True))
 
 
 def propensity_shares(
@@ -135,6 +153,11 @@ def propensity_shares(
     """
     score = propensity.mean(SAMPLE).to_numpy()
     return shares_by_arm(score, arm, names, edges=np.linspace(0, 1, n_bins + 1))
+
+
+def _present(tables: Mapping[str, pd.DataFrame | None]) -> dict[str, pd.DataFrame]:
+    """Leave out the tables that a run cannot have."""
+    return {key: table for key, table in tables.items() if table is not None}
 
 
 def _check_tables(results: Results) -> dict[str, pd.DataFrame]:

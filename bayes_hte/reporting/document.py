@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -12,21 +14,25 @@ from bayes_hte.reporting.collected import all_tables
 from bayes_hte.reporting.page.markup import named_check, text, unordered
 from bayes_hte.reporting.page.section import Material, Section
 from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.sections.answer import answer
+from bayes_hte.reporting.sections.appendix import appendix, index
 from bayes_hte.reporting.sections.averages import averages
 from bayes_hte.reporting.sections.checklists import checklists
 from bayes_hte.reporting.sections.individuals import individuals
 from bayes_hte.reporting.sections.methods import methods
 from bayes_hte.reporting.sections.mixture import mixture
-from bayes_hte.reporting.sections.question import question
+from bayes_hte.reporting.sections.participants import participants
 from bayes_hte.reporting.sections.subgroups import subgroups
 from bayes_hte.reporting.sections.trust import trust
 from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import write_text
 from bayes_hte.study.spec import Spec
 
-# In the order a reader decides; a section may return None.
+# In the order a reader decides; a section may return None. The first is the first screen, the
+# others are closed until a reader asks for them.
 SECTIONS = (
-    question,
+    answer,
+    participants,
     averages,
     individuals,
     subgroups,
@@ -34,10 +40,11 @@ SECTIONS = (
     trust,
     methods,
     checklists,
+    appendix,
 )
 
 # Tells the browser to refuse anything from elsewhere, should a text ever smuggle it in.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{}'"
 
 _WARNING = '<p class="unsafe">The sampling failed: the numbers below must not be used.</p>'
 
@@ -94,6 +101,7 @@ def report(results: Results, *, to: str | Path) -> Path:
 
 def _page(material: Material) -> str:
     sections = [made for section in SECTIONS if (made := section(material)) is not None]
+    sections.append(index(material, sections))
     # A section may be read, printed or photographed alone, so each repeats the warning.
     warning = "" if material.results.healthy else _WARNING
     title = material.results.spec.title
@@ -120,7 +128,8 @@ def html_page(
     str
     """
     title = text(title)
-    style = resources.files("bayes_hte.reporting").joinpath("report.css").read_text("utf-8")
+    style, script = _own("report.css"), _own("report.js")
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     body = "".join(_section(number, s, warning) for number, s in enumerate(sections, start=1))
     contents = unordered(
         f'<a href="#{s.key}">{number}. {text(s.heading)}</a>'
@@ -129,22 +138,27 @@ def html_page(
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(allowed)}">'
         f"<title>{title}</title><style>{style}</style></head><body>"
         f'<a class="skip" href="#{sections[0].key}">Skip to the answer</a>'
-        f"{banner}<header><h1>{title}</h1>"
-        '<p class="kind">Posterior report. Every number is in a CSV file in the folder '
-        f'<code>tables</code> next to this page.</p></header><nav aria-label="Contents">{contents}'
-        f"</nav><main>{body}</main></body></html>\n"
+        f"<header>{banner}<h1>{title}</h1></header>"
+        f'<div class="columns"><nav aria-label="Contents">{contents}</nav><main>{body}</main></div>'
+        f"<script>{script}</script></body></html>\n"
     )
+
+
+def _own(name: str) -> str:
+    """Read a file of the package that goes into the page."""
+    return resources.files("bayes_hte.reporting").joinpath(name).read_text("utf-8")
 
 
 def _section(number: int, section: Section, warning: str) -> str:
-    heading = f"{number}. {text(section.heading)}"
-    return (
-        f'<section id="{section.key}" aria-labelledby="{section.key}-heading">'
-        f'<h2 id="{section.key}-heading">{heading}</h2>{warning}{section.body}</section>'
-    )
+    """Return a section; all but the first open on a click, so that the page opens short."""
+    heading = f'<h2 id="{section.key}-heading">{number}. {text(section.heading)}</h2>'
+    inner = f"{heading}{warning}{section.body}"
+    if number > 1:
+        inner = f"<details><summary>{heading}</summary>{warning}{section.body}</details>"
+    return f'<section id="{section.key}" aria-labelledby="{section.key}-heading">{inner}</section>'
 
 
 def quick_mark(spec: Spec) -> str:
@@ -152,7 +166,7 @@ def quick_mark(spec: Spec) -> str:
     if not spec.quick:
         return ""
     return (
-        '<div class="banner" role="note"><p><strong>A first look (--quick), not the analysis.'
+        '<div class="banner note" role="note"><p><strong>A first look (--quick), not the analysis.'
         "</strong> Few draws were taken; subgroups are not judged by halves of the study, and "
         "nothing was refuted, stacked or compared. Run the study without --quick before using any "
         "number.</p></div>"

@@ -86,6 +86,13 @@ class Results:
         How well found subgroups summarise the individual effects, by effect name.
     mixture : MixtureFit or None
         The mixture of classes, if the study file asks for one.
+    arm_means : DataArray or None
+        Expected outcome with all units in an arm, dims (chain, draw, arm), reference first.
+    reference_draws : DataArray or None
+        Expected outcome of each unit in the reference arm, dims (chain, draw, unit); None if the
+        results were saved before it was kept.
+    legs : Dataset or None
+        From :func:`bayes_hte.fitting.effects_of_fit.mediation_legs`.
     """
 
     spec: Spec
@@ -107,6 +114,9 @@ class Results:
     honest: Mapping[str, HonestSubgroups] = field(default_factory=dict)
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     mixture: MixtureFit | None = None
+    arm_means: xr.DataArray | None = None
+    reference_draws: xr.DataArray | None = None
+    legs: xr.Dataset | None = None
 
     @property
     def healthy(self) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def answer_lines(results: Results) -> list[str]:
-    """Say what came out: average effects, subgroups, classes, the verdict and each check.
+    """Say what came out: average effects, subgroups, classes, whether to use it, and each check.
 
     Parameters
     ----------
@@ -25,26 +25,29 @@ def answer_lines(results: Results) -> list[str]:
     list of str
     """
     from bayes_hte.effects.summaries import interval_words, summarize
+    from bayes_hte.reporting.page.scale import scale_of
+    from bayes_hte.reporting.tables.subgroups import declared
 
     spec = results.spec
     table = summarize(results.averages, ci_prob=spec.report.ci_prob, ci_kind=spec.report.ci_kind)
     words = interval_words(spec.report.ci_prob, spec.report.ci_kind)
-    lines = [f"average effects over the units studied (SATE), {results.study.contrast}; {words}"]
-    lines += [
-        f"  {name:5} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]"
-        for name, row in table.iterrows()
+    scale = scale_of(spec)
+    unit = f" in {scale.unit}" if scale.kind == "risk" else ""
+    lines = [
+        f"average effects over the units studied (SATE){unit}, {results.study.contrast}; {words}"
     ]
-    decisions = {name: groups.declared_in_sample for name, groups in results.subgroups.items()}
-    if results.honest:
-        decisions = {name: found.declared for name, found in results.honest.items()}
-    for name, declared in decisions.items():
-        where = "each half judged by the other" if results.honest else "in-sample"
+    columns = ["mean", "ci_lower", "ci_upper"]
+    for name, row in (scale.factor * table[columns]).iterrows():
         lines.append(
-            f"subgroups of {name}: {'declared' if declared else 'none declared'} ({where})"
+            f"  {name:5} {row['mean']:+.4f}  [{row['ci_lower']:+.4f}, {row['ci_upper']:+.4f}]"
         )
+    for name in results.honest or results.subgroups:
+        where = "each half judged by the other" if results.honest else "not judged on other data"
+        said = "declared" if declared(results, name) else "none declared"
+        lines.append(f"subgroups of {name}: {said} ({where})")
     if results.mixture is not None:
         lines += _classes(results.mixture, spec.report)
-    lines.append(f"verdict: {results.trust.verdict} ({results.trust.level})")
+    lines += results.trust.lines(people=results.spec.roles.units)
     return lines + [f"check {check.state:11} {check.name}" for check in results.checks]
 
 

@@ -66,7 +66,7 @@ def null_checks(fit: Fit, spec: Spec, *, folder: Path, progress: bool) -> tuple[
             replications=options.replications,
             folder=folder / name,
             progress=progress,
-            margin=options.margin,
+            margin=spec.subgroup_margin,
             probability=options.probability,
             **search,
         )

@@ -27,6 +27,7 @@ VARIABLE = {
     "controlled": "cde",
     "reference_outcome": "mu",
     "arm_means": "mu",
+    "reference_draws": "mu",
 }
 RHO_PARTS = ("tnie", "pnde", "te", "rho_zero")
 UNSEEN_PARTS = ("effect", "expected", "propensity")
@@ -57,6 +58,12 @@ class EffectDraws:
         Expected outcomes averaged over the units.
     rho : MediationRho or None
         Sensitivity to confounding of the mediator, where it is supported.
+    reference_draws : DataArray or None
+        Expected outcome of each unit in the reference arm, dims (chain, draw, unit); None in runs
+        that were saved before it was kept.
+    legs : Dataset or None
+        From :func:`bayes_hte.fitting.effects_of_fit.mediation_legs`; None without a mediator, and
+        in runs that were saved before it was kept.
     beside, halves, own_means : mapping of str to Dataset
         See :class:`bayes_hte.runs.fits.Fits`.
     """
@@ -69,6 +76,8 @@ class EffectDraws:
     unseen: Unseen | None
     arm_means: xr.DataArray
     rho: MediationRho | None
+    reference_draws: xr.DataArray | None = None
+    legs: xr.Dataset | None = None
     beside: Mapping[str, xr.Dataset] = field(default_factory=dict)
     halves: Mapping[str, xr.Dataset] = field(default_factory=dict)
     own_means: Mapping[str, xr.Dataset] = field(default_factory=dict)
@@ -87,7 +96,7 @@ class EffectDraws:
             elif isinstance(value, xr.DataArray):
                 # The arms' own names need not be storable, and the study knows them.
                 plain = value.drop_vars(ARM, errors="ignore") if name == "arm_means" else value
-                plain = plain.drop_attrs() if name == "reference_outcome" else plain
+                plain = plain.drop_attrs() if name.startswith("reference") else plain
                 groups[f"/{name}"] = plain.to_dataset(name=VARIABLE[name])
             elif isinstance(value, Unseen):
                 parts = {part: getattr(value, part).drop_attrs() for part in UNSEEN_PARTS}
@@ -131,6 +140,7 @@ class EffectDraws:
             rho=MediationRho(**{k: tree[f"rho/rho_{k}"] for k in RHO_PARTS})
             if "rho" in tree.children
             else None,
+            legs=tree["legs"].to_dataset() if "legs" in tree.children else None,
             **single,
             **{name: _in_order(tree, name) for name in NAMED},
         )
@@ -155,19 +165,29 @@ def effect_draws(
     EffectDraws
     """
     # Here, because it loads PyMC, which saved draws do without.
-    from bayes_hte.fitting.effects_of_fit import arm_means, controlled_effects, populations
+    from bayes_hte.fitting.effects_of_fit import (
+        arm_means,
+        controlled_effects,
+        mediation_legs,
+        populations,
+    )
 
     fit = fits.fit
     mu = fit.first_stage().potential_outcomes()
     # Decomposed here, because `fit.effects()` would predict the same outcomes again.
     unit = effects.decompose(mu) if "mediator" in fit.components else fit.effects()
     mu = effects.own_mediator(mu)
+    reference = mu.isel({ARM: 0}, drop=True)
     return EffectDraws(
         effects=unit.drop_vars([c for c in unit.coords if c not in (*SAMPLE, UNIT)]),
         populations=populations(unit["te"], fit.study, seed=fit.seed),
         controlled=controlled_effects(fit, controlled_at),
         propensity=fit.propensity(),
-        reference_outcome=mu.isel({ARM: 0}, drop=True).mean(SAMPLE, dtype=np.float64),
+        reference_outcome=reference.mean(SAMPLE, dtype=np.float64),
+        reference_draws=reference.drop_vars(
+            [c for c in reference.coords if c not in (*SAMPLE, UNIT)]
+        ),
+        legs=mediation_legs(fit),
         unseen=unseen,
         arm_means=arm_means(fit, mu),
         rho=_rho(fit, unit),

@@ -17,7 +17,7 @@ from bayes_hte.study.spec import Spec
 
 STAGE: Final = "effects"
 # Raised when the stage holds more than before, so that an old one is computed again.
-FORMAT: Final = 2
+FORMAT: Final = 3
 # The attribute with the digest of each stage that the effects were computed from.
 MADE_OF: Final = "made_of"
 
@@ -93,7 +93,7 @@ def effect_settings(prepared: Prepared) -> dict[str, Any]:
         "subgroups.effects": list(rule.effects),
         # The declared subgroups decide what is fitted once more.
         "subgroups.search": [rule.largest_k, rule.clusters, rule.embed],
-        "subgroups.rule": [rule.margin, rule.probability],
+        "subgroups.rule": [spec.subgroup_margin, rule.probability],
         "subgroups.calibrate": [rule.calibrate, rule.replications],
         "checks": dataclasses.asdict(spec.checks),
     }

@@ -31,7 +31,7 @@ def find_subgroups(
             unit[name],
             study,
             seed=stage_seed(seed, f"subgroups {name}"),
-            margin=options.margin,
+            margin=spec.subgroup_margin,
             probability=options.probability,
             largest_k=options.largest_k,
             clusters=options.clusters,
@@ -104,7 +104,7 @@ def judge_subgroups(
             second[name],
             parts[1],
             seed=stage_seed(seed, f"honest subgroups {name}"),
-            margin=options.margin,
+            margin=spec.subgroup_margin,
             probability=options.probability,
         )
         for name in options.effects

@@ -402,6 +402,17 @@ class Spec:
     changes: tuple[str, ...] = ()
     quick: bool = False
 
+    @property
+    def subgroup_margin(self) -> float | None:
+        """Difference between subgroups that matters, in outcome units.
+
+        The margin that the file states; if it states none, its minimal important difference; None,
+        for the default of the M-learner, if it states neither.
+        """
+        if self.subgroups.margin is not None:
+            return self.subgroups.margin
+        return self.outcome.minimal_important_difference or None
+
     def hash(self) -> str:
         """Return the SHA-256 of the file's text: the identity of the declared analysis.
 

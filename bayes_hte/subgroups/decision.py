@@ -61,15 +61,14 @@ def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words
     contrast = highest_less_lowest(effects, margin=margin)
     probability = float((contrast > margin).mean())
     declared = probability >= required
-    last = effects.sizes[SUBGROUP] - 1
-    if last == 0:
+    if effects.sizes[SUBGROUP] == 1:
         reason = "No subgroups: all units are in one group, so there is nothing to compare."
     else:
         reason = (
-            f"Subgroups {'are' if declared else 'are not'} declared in-sample: with posterior "
-            f"probability {probability_words(probability)} ({required:g} needed) the "
-            f"{effect_words} of subgroup {last} is above that of subgroup 0 by more than "
-            f"{margin:.3g}. The same units suggested and judged the subgroups."
+            f"Subgroups {'are' if declared else 'are not'} declared in-sample: with posterior probability "
+            f"{probability_words(probability)} ({required:g} needed) the {effect_words} of "
+            "the subgroup with the highest is above that of the subgroup with the lowest by more "
+            f"than {margin:.3g}. The same units suggested and judged the subgroups."
         )
     return Decision(declared, probability, contrast, reason)
 

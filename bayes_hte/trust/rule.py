@@ -48,8 +48,8 @@ RANKING = "heterogeneity real and stable, ranking usable"
 MEANING: dict[str, str] = {
     DO_NOT_TRUST: "Do not use these effects: a check that everything rests on has failed.",
     SIMPLE: (
-        "A simpler method is enough: report the average effect. These data do not show that "
-        "effects differ."
+        "Report the average effect: these data do not show that effects differ, so a simpler "
+        "method answers the question as well."
     ),
     REAL: (
         "Effects differ, and the fit is stable about it. Ranking by predicted benefit is not yet "
@@ -58,6 +58,16 @@ MEANING: dict[str, str] = {
     RANKING: (
         "Effects differ, the fit is stable about it, and ranking by predicted benefit beats chance."
     ),
+}
+Use = Literal["yes", "with care", "no"]
+USE: dict[Level, Use] = {"green": "yes", "amber": "with care", "red": "no"}
+CAN_BE_USED = "Can the numbers be used"
+DIFFER = "Do effects differ between {people}"
+SHOWN: dict[str, str] = {
+    DO_NOT_TRUST: "not shown",
+    SIMPLE: "not shown",
+    REAL: "shown",
+    RANKING: "shown and usable for ranking",
 }
 STABILITY = (chain_stability.NAME, seed_stability.NAME)
 DECISIVE = (
@@ -111,6 +121,44 @@ class Trust:
     cautions: tuple[CheckResult, ...]
     decided_by: tuple[CheckResult, ...]
     checks: tuple[CheckResult, ...]
+
+    @property
+    def usable(self) -> Use:
+        """Whether the numbers can be used: ``"yes"``, ``"with care"`` or ``"no"``."""
+        return USE[self.level]
+
+    @property
+    def differences(self) -> str:
+        """Whether effects differ: ``"not shown"``, ``"shown"``, or also usable for ranking."""
+        return SHOWN[self.verdict]
+
+    @property
+    def carries_individuals(self) -> bool:
+        """Whether statements about the effects of single units rest on more than the model."""
+        return self.verdict in (REAL, RANKING)
+
+    def lines(self, *, people: str = "people") -> tuple[str, str]:
+        """Return the verdict as two lines: whether to use the numbers, and whether effects differ.
+
+        Parameters
+        ----------
+        people : str, default "people"
+            Word for several rows of the study.
+
+        Returns
+        -------
+        tuple of str
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from bayes_hte.checks import CheckResult
+        >>> from bayes_hte.trust.rule import judge
+        >>> judge([CheckResult("sampling health: te", False, pd.DataFrame(), "No.")]).lines()
+        ('Can the numbers be used: no', 'Do effects differ between people: not shown')
+        """
+        differ = DIFFER.format(people=people)
+        return f"{CAN_BE_USED}: {self.usable}", f"{differ}: {self.differences}"
 
     def __repr__(self) -> str:
         """Say the verdict and how many checks are behind it."""

@@ -131,7 +131,7 @@ def through_mediator(name: str, mediator: str, *, slope: float) -> float:
         get_family(mediator),
         expected=np.array([[0.1]]),
         noise={"sigma": np.full((1, 1, 1), 0.9), "nu": np.full((1, 1, 1), 5.0)},
-        outcome_noise=[{"sigma": np.full((1, 1, 1), 0.6), "nu": np.full((1, 1, 1), NU)}],
+        outcome_noise={"sigma": np.full(shape, 0.6), "nu": np.full(shape, NU)},
         estimand=Estimand("rmst", 2.5),
     )
     return mu.item()

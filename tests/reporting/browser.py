@@ -28,6 +28,8 @@ AROUND = """<!doctype html><html><head><script>
 const seen = [];
 function look(frame) {
   const page = frame.contentWindow, root = frame.contentDocument.documentElement;
+  const closed = root.scrollHeight;
+  root.querySelectorAll("details").forEach((block) => { block.open = true; });
   const outside = [...root.querySelectorAll("body *:not(svg *)")].filter(
     (e) => e.getBoundingClientRect().right > page.innerWidth + 1 && !e.closest(".scroll"));
   seen.push({
@@ -36,23 +38,34 @@ function look(frame) {
     too_wide: outside.map((e) => e.tagName + "." + e.className),
     requests: page.performance.getEntriesByType("resource").map((e) => e.name),
     words: frame.contentDocument.body.innerText.length,
+    height: closed,
   });
   document.getElementById("seen").textContent = JSON.stringify(seen);
   frame.remove();  // so that it is not written out
 }
 </script></head><body><pre id="seen"></pre>FRAMES</body></html>"""
+RUN_AXE = """axe.run(document).then((found) => {
+  const shown = document.createElement("pre");
+  shown.id = "axe";
+  shown.textContent = JSON.stringify(found.violations.map((one) => one.id));
+  document.body.replaceChildren(shown);
+});"""
 FRAME = '<iframe style="border:0;width:{width}px;height:800px" onload="look(this)" srcdoc="{page}">'
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one frame showed: its width, that of its content, and what it asked others for."""
+    """What one frame showed: its width, that of its content, and what it asked others for.
+
+    Everything that can be opened is open, but for the height, which is that of the page as it is.
+    """
 
     width: int
     scroll_width: int
     too_wide: list[str]
     requests: list[str]
     words: int
+    height: int
 
 
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -89,6 +102,22 @@ def look(page: str, folder: Path, *, widths: tuple[int, ...]) -> tuple[list[Seen
     seen = [Seen(**one) for one in json.loads(html.unescape(found[1]))]
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     return sorted(seen, key=lambda one: one.width), console
+
+
+def violations(page: str, folder: Path) -> list[str]:
+    """Return the rules of axe-core that a page breaks with everything on it open."""
+    import axe_core_python
+
+    axe = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    page = re.sub(r"<details\b", "<details open", page)
+    inside = page.replace("</body>", f"<script>{axe}</script><script>{RUN_AXE}</script></body>")
+    copy = folder / "axe.html"
+    copy.write_text(inside, encoding="utf-8")
+    done = run("--virtual-time-budget=60000", "--dump-dom", copy.as_uri(), folder=folder)
+    found = re.search(r'<pre id="axe">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stderr
+    return json.loads(html.unescape(found[1]))
 
 
 def printed(page: Path, folder: Path) -> bytes:

@@ -50,6 +50,7 @@ arm_names = ["usual <care>", "new $care$"]
 covariates = ["x1", "x3"]
 
 [outcome]
+family = "{family}"
 surface = "{surface}"
 unit = "points & more"
 better = "{better}"
@@ -93,6 +94,7 @@ def make_spec(mediator: bool, **changes):
         "effects": '["tnie", "te"]' if mediator else '["te"]',
         "words": "",
         "surface": "forest",
+        "family": "gaussian",
         "better": "higher",
         "important": 0.3,
         "assignment": "randomised",
@@ -120,6 +122,24 @@ def make_potential_outcomes(rng, effect: np.ndarray, units, mediator: bool) -> x
     )
     dims = (*SAMPLE, UNIT, ARM, MEDIATOR_ARM)
     return xr.DataArray(values, dims=dims, coords={**coords, MEDIATOR_ARM: [0, 1]})
+
+
+def make_legs(rng) -> xr.Dataset:
+    """Legs with a known size: 0.8 on the mediator, 1 per 2 units of the mediator."""
+    noise = 0.01 * rng.normal(size=(CHAINS, DRAWS, 2))
+    mediator = xr.DataArray(noise + np.array([0.2, 1.0]), dims=(*SAMPLE, ARM))
+    curve = np.stack([noise, noise + 1], axis=2)
+    outcome = xr.DataArray(curve, dims=(*SAMPLE, "mediator_value", ARM))
+    outcome = outcome.assign_coords(mediator_value=[1.0, 3.0])
+    return xr.Dataset({"mediator": mediator, "outcome": outcome})
+
+
+def as_risks(study: Study, mu: xr.DataArray) -> tuple[Study, xr.DataArray]:
+    """The same trial with an event in place of the outcome: risks of .2 to .8 that depend on x1."""
+    lifted = mu + study.frame[study.roles.covariates[0]].to_numpy()[:, None]
+    risks = 0.2 + 0.6 / (1 + np.exp(-lifted))
+    frame = study.frame.assign(**{study.roles.outcome: (study.outcome() > 0.2).astype(int)})
+    return replace(study, frame=frame), risks
 
 
 def make_checks(healthy: bool, study, unseen) -> tuple[CheckResult, ...]:
@@ -228,6 +248,9 @@ def make_results(
     if names or index is not None:
         study = renamed(study, names or {}, index)
     mu = make_potential_outcomes(rng, effect * (not flat), study.units, mediator)
+    if changes.get("family") == "bernoulli":
+        study, mu = as_risks(study, mu)
+    own = own_mediator(mu)
     effects = decompose(mu) if mediator else xr.Dataset({"te": cate(mu).rename("te")})
     populations = {
         name: average(effects["te"], population=name, treated=study.arm_index(), rng=rng)
@@ -260,6 +283,9 @@ def make_results(
             study.frame[study.roles.covariates[0]].to_numpy(), {UNIT: study.units}, dims=UNIT
         ),
         provenance={"command": "run <fake>", "versions": {"pymc": "6.4", "numpy": "2.5"}},
+        arm_means=own.mean(UNIT),
+        reference_draws=own.isel({ARM: 0}, drop=True),
+        legs=make_legs(np.random.default_rng(4)) if mediator else None,
         **make_parts(spec, study, mu, effects, propensity, healthy),
     )
 
@@ -305,6 +331,12 @@ def observational():
     words = 'units = "person-years"\nunit = "person-year"'
     options = {"assignment": "observational", "better": "lower", "words": words}
     return make_results(mediator=False, healthy=False, **options)
+
+
+@pytest.fixture(scope="session")
+def trial_of_risks():
+    """A trial with a two-valued outcome whose event is bad, and that carries individuals."""
+    return make_results(mediator=False, family="bernoulli", better="lower", important=0.05)
 
 
 @pytest.fixture(scope="session")

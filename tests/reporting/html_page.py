@@ -40,7 +40,7 @@ class Page(HTMLParser):
             self.tables["".join(self._caption).split(" Numbers:")[0]] = self._rows
 
     def handle_data(self, data):
-        if "style" in self.open or "pre" in self.open:  # the latter quotes the study file
+        if {"style", "script", "pre"} & set(self.open):  # the latter quotes the study file
             return
         self.words.append(data)
         if self._cell is not None:

@@ -13,7 +13,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.reporting import all_tables, individual_effects, report
 from bayes_hte.reporting.page.section import Material
-from bayes_hte.reporting.sections.trust import trust
+from bayes_hte.reporting.sections.appendix import appendix
 from bayes_hte.runs.subgroups import subgroup_evidence
 from tests.reporting.conftest import N_UNITS
 from tests.reporting.html_page import Page
@@ -46,7 +46,8 @@ def named(request, build):
 
 
 def numbers(table: pd.DataFrame) -> pd.DataFrame:
-    return table.drop(columns="unit", errors="ignore").select_dtypes("number")
+    plain = [c for c in table.columns if c != "unit" and not str(c).startswith("covariate: ")]
+    return table[plain].select_dtypes("number")
 
 
 def test_names_change_no_number_of_the_report(named, plain):
@@ -62,7 +63,10 @@ def test_names_change_no_number_of_the_report(named, plain):
         pd.testing.assert_frame_equal(numbers(ours), numbers(theirs))
     levels = [first, *(f"{second}={level}" for level in "abc")]
     assert tables["balance"]["covariate"].tolist() == levels
-    assert set(tables["individual_effects_te"]["unit"]) == set(named.study.units)
+    single = tables["individual_effects_te"]
+    assert set(single["unit"]) == set(named.study.units)
+    row = single.iloc[3]
+    assert row[f"covariate: {first}"] == named.study.frame[first].loc[row["unit"]]
     assert set(tables["subgroup_membership_te"]["unit"]) == set(named.study.units)
 
 
@@ -104,6 +108,6 @@ def test_a_check_may_bring_a_table_of_any_names(plain, index):
     tables = all_tables(results)
     key = next(key for key in tables if key.endswith("my_own_check"))
     assert tables[key].shape == (2, 2 + index.nlevels)
-    shown = Page(trust(Material(results, tables)).body).tables["my <own> check."]
+    shown = Page(appendix(Material(results, tables)).body).tables["my <own> check."]
     assert shown[0] == [*map(str, index.names), "value", "value"]
     assert shown[1][-2:] == ["0.5", "1"]

@@ -102,7 +102,7 @@ def test_path_is_answered_with_the_numbers_of_the_run(materials):
     material = materials["trial"]
     row = material.tables["average_effects"].query("population == 'SATE' and effect == 'te'")
     overall = answer(material, "path", "overall effect first")
-    assert number(row["mean"].item(), material.decimals) in overall.known
+    assert number(row["mean"].item(), material.style) in overall.known
     assert "points & more" in overall.known
     view = answer(material, "path", "view by predicted outcome")
     assert view.state == FILLED
@@ -110,6 +110,27 @@ def test_path_is_answered_with_the_numbers_of_the_run(materials):
     assert answer(material, "path", "other data, or why").state == AUTHOR
     slope = material.tables["areas"].set_index("quantity").loc["calibration_slope", "mean"]
     assert number(slope, 2) in answer(material, "path", "observed ones").known
+
+
+def test_path_is_told_relative_effects_where_the_outcome_has_ratios(materials, trial_of_risks):
+    asks = "Relative effects in the groups as well"
+    risks = Material(trial_of_risks, all_tables(trial_of_risks))
+    item = answer(risks, "path", asks)
+    assert item.state == FILLED
+    assert item.known.startswith("Risk ratio from the lowest to the highest group: ")
+    assert item.known.count(";") == 3
+    assert answer(materials["trial"], "path", asks).state == NOT_APPLICABLE
+    old = replace(trial_of_risks, reference_draws=None)
+    assert answer(Material(old, all_tables(old)), "path", asks).state == AUTHOR
+
+
+def test_path_says_nothing_of_single_people_that_the_verdict_does_not_carry(materials):
+    asks = "predictions for single"
+    assert (
+        "cannot be distinguished from noise"
+        in answer(materials["observational"], "path", asks).known
+    )
+    assert "Share with a benefit" in answer(materials["trial"], "path", asks).known
 
 
 def test_path_without_a_view_by_predicted_outcome_leaves_it_to_the_author(results, tables):

@@ -13,8 +13,8 @@ from bayes_hte.reporting import all_tables
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
 from bayes_hte.reporting.sections.confounding import balance_block, hidden_confounding
-from bayes_hte.reporting.sections.question import trust_box
 from bayes_hte.reporting.sections.trust import trust as trust_section
+from bayes_hte.reporting.sections.trust import trust_box
 from bayes_hte.reporting.sections.unseen import unseen_outcomes
 from bayes_hte.reporting.tables.keys import check_keys
 from bayes_hte.reporting.tables.trust import learners, side_by_side, trust_tables, weight_shares
@@ -66,7 +66,7 @@ def test_classical_estimates_are_shown_as_computed_and_none_gets_a_false_interva
     assert [row[0] for row in shown].count("model") == 2
     for row, numbers in zip(shown, material.tables["side_by_side"].to_dict("records"), strict=True):
         assert as_number(row[2]) == pytest.approx(
-            numbers["mean"], abs=0.51 * 10**-material.decimals
+            numbers["mean"], abs=0.51 * 10**-material.style.decimals
         )
     assert shown[-1][3:] == ["none", ""]
     assert shown[0][1] == "all people of the study"
@@ -137,7 +137,7 @@ def test_balance_is_shown_with_the_size_that_is_left(pages):
 def test_slope_and_area_shown_are_those_of_the_draws(pages):
     material, _ = pages
     page, found = Page(unseen_outcomes(material)), material.results.targeting
-    assert f"is {found.calibration.slope.mean():.2f} (90% posterior interval" in page.text
+    assert f"is {found.calibration.slope.mean():.2f} (90% interval" in page.text
     areas = material.tables["areas"].set_index("quantity")
     assert areas.index.tolist() == ["qini_coefficient", "autoc", "calibration_slope"]
     qini = areas.loc["qini_coefficient"]
@@ -168,11 +168,11 @@ def test_predictions_of_units_left_out_one_by_one_get_no_interval(results):
 
 def test_lines_of_predictions_are_named_only_where_they_are_drawn(pages):
     material, _ = pages
-    assert "equal-tailed, of the observation." in Page(unseen_outcomes(material)).text
+    assert "90% interval, of the observation." in Page(unseen_outcomes(material)).text
     results = material.results
     away = replace(results, targeting=replace(results.targeting, how="held out"))
     page = Page(unseen_outcomes(Material(away, all_tables(away))))
-    assert "equal-tailed, of the prediction and the observation." in page.text
+    assert "90% interval, of the prediction and the observation." in page.text
     assert "were held out: no model has seen them" in page.text
 
 
@@ -263,10 +263,11 @@ def test_the_verdict_is_shown_with_what_decided_it(with_checks, pages):
         }.items()
     }
     words = {name: page.text.replace(" .", ".") for name, page in box.items()}
-    assert "Green: simple method enough." in words["green"]
-    assert "Amber: simple method enough." in words["amber"]
+    differ = "Do effects differ between people: not shown."
+    assert f"Can the numbers be used: yes. {differ}" in words["green"]
+    assert f"Can the numbers be used: with care. {differ}" in words["amber"]
     assert "Posterior predictive by arm. why & how" in words["amber"]
-    assert "Red: do not trust." in words["red"]
+    assert "Can the numbers be used: no." in words["red"]
     assert "Overlap of the arms. why & how" in words["red"]
     assert "Failed without deciding" not in words["red"]
     assert "The sampling was not checked." in words["unchecked"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reporting.browser import FOUND, NAMES, look, pieces_of_text, printed
+from tests.reporting.browser import FOUND, NAMES, look, pieces_of_text, printed, violations
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,6 +28,7 @@ def test_the_page_fits_its_window_and_asks_nobody_for_anything(request, name, wi
         assert one.scroll_width <= one.width, one.too_wide
         assert one.requests == []
         assert one.words > 10_000
+        assert one.height < 8 * 900
     assert console == []
 
 
@@ -36,6 +37,18 @@ def test_the_page_prints_with_its_text(written, tmp_path):
     pdf = printed(path, tmp_path)
     assert pdf.startswith(b"%PDF-")
     assert pieces_of_text(pdf) > 1000
+
+
+def test_no_rule_of_accessibility_is_broken(written, tmp_path):
+    path, _ = written
+    assert violations(path.read_text("utf-8"), tmp_path) == []
+
+
+def test_a_picture_without_words_breaks_a_rule(tmp_path):
+    page = (
+        '<!doctype html><html lang="en"><title>T</title><main><h1>T</h1><img src="data:,"></main>'
+    )
+    assert "image-alt" in violations(page + "<body></body></html>", tmp_path)
 
 
 def test_a_broken_page_is_found_out(tmp_path):

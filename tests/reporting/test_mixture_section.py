@@ -114,7 +114,7 @@ def test_the_profile_and_the_memberships_are_those_of_the_fit(mixed, fit):
 
 
 def test_the_section_says_level_edges_reason_agreement_and_numbers(mixed, fit, page):
-    d = Material(mixed, {"average_effects": average_effects(mixed)}).decimals
+    d = Material(mixed, {"average_effects": average_effects(mixed)}).style
     for words in (
         "Level 3, mixture of treatment effects",
         "Z-T: a treatment-side proxy is tied to the treatment",

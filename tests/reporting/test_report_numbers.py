@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from bayes_hte.effects.summaries import probability_words
-from bayes_hte.reporting.page.numbers import decimals_for, number, percent, plain, probability, span
+from bayes_hte.reporting.page.numbers import (
+    against,
+    decimals_for,
+    number,
+    percent,
+    plain,
+    probability,
+    span,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,9 +37,11 @@ def test_numbers_have_a_real_minus_and_no_negative_zero():
 
 
 def test_no_probability_is_shown_as_certain():
-    assert probability(1.0) == "> 0.999"
-    assert probability(0.0) == "< 0.001"
-    assert probability(0.9494) == "0.949"
+    assert probability(1.0) == "> 0.99"
+    assert probability(0.0) == "< 0.01"
+    assert probability(0.9494) == "0.95"
+    assert against(0.9494, 0.95) == "0.949"
+    assert against(0.96, 0.95) == "0.96"
     assert probability_words(1.0) == "above 0.999"
     assert probability_words(0.0) == "below 0.001"
 

@@ -173,7 +173,7 @@ def test_thinning_keeps_both_ends_and_the_wanted_number():
 
 def test_the_tree_outline_lists_parents_before_children_and_all_people(results):
     profile = results.subgroups["te"].profile
-    outline = tree_outline(profile)
+    outline = tree_outline(profile, {1: "Subgroup A", 0: "Subgroup B"})
     assert outline["depth"].iloc[0] == 0
     assert (outline["depth"].diff().iloc[1:] <= 1).all()
     leaves = outline[outline["group_number"] >= 0]
@@ -184,11 +184,11 @@ def test_the_tree_outline_lists_parents_before_children_and_all_people(results):
 
 def test_the_membership_strip_keeps_each_person_together(results):
     membership = results.subgroups["te"].membership
-    strip = membership_strip(membership).set_index("unit")
+    strip = membership_strip(membership, named="group {}".format).set_index("unit")
     np.testing.assert_allclose(
-        strip.loc[membership[UNIT].to_numpy(), ["Subgroup 0", "Subgroup 1"]], membership
+        strip.loc[membership[UNIT].to_numpy(), ["group 0", "group 1"]], membership
     )
-    assert strip["Subgroup 0"].is_monotonic_decreasing
+    assert strip["group 0"].is_monotonic_decreasing
 
 
 def test_provenance_is_flat_and_names_spec_data_and_seed(results):

@@ -48,9 +48,9 @@ def test_subgroups_have_the_numbers_of_their_summary_and_everyone_those_of_the_a
     study, effect = known
     table = hte.subgroup_effects_table(effect, study, groups, **HOW, ci_prob=0.8)
     assert table.columns.tolist() == COLUMNS
-    assert table["group"].tolist() == ["Subgroup 0", "Subgroup 1", "All"]
+    assert table["group"].tolist() == ["Subgroup A", "Subgroup B", "All"]
     assert table["is_subgroup"].tolist() == [True, True, False]
-    own = groups.summary(ci_prob=0.8).rename(columns={"n": "n_units"}).reset_index(drop=True)
+    own = groups.summary(ci_prob=0.8).rename(columns={"n": "n_units"})[::-1].reset_index(drop=True)
     pd.testing.assert_frame_equal(table.loc[:1, own.columns], own)
     everyone = hte.summarize(hte.average(effect), ci_prob=0.8).reset_index(drop=True)
     pd.testing.assert_frame_equal(
@@ -64,7 +64,8 @@ def test_subgroups_have_the_numbers_of_their_summary_and_everyone_those_of_the_a
 def test_probabilities_are_shares_of_draws_in_the_direction_of_benefit(known, groups, better, sign):
     study, effect = known
     table = subgroup_effects_table(effect, study, groups, better=better, important=0.4)
-    draws = [groups.effects.isel(subgroup=k) for k in range(2)] + [effect.mean("unit")]
+    order = (1, 0) if better == "higher" else (0, 1)  # by benefit
+    draws = [groups.effects.isel(subgroup=k) for k in order] + [effect.mean("unit")]
     benefit = [sign * values for values in draws]
     assert table["prob_benefit"].tolist() == [float((b > 0).mean()) for b in benefit]
     assert table["prob_important"].tolist() == [float((b > 0.4).mean()) for b in benefit]

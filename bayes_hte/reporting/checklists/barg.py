@@ -11,8 +11,9 @@ from __future__ import annotations
 from bayes_hte.reporting.checklists.filling import filled
 from bayes_hte.reporting.checklists.item import Checklist
 from bayes_hte.reporting.page.numbers import number
+from bayes_hte.reporting.page.scale import scale_of
 from bayes_hte.reporting.page.section import AVERAGES, Material
-from bayes_hte.reporting.page.words import important
+from bayes_hte.reporting.page.words import important, important_words
 from bayes_hte.reporting.results import Results
 
 
@@ -28,7 +29,7 @@ def barg(material: Material) -> Checklist:
     -------
     Checklist
     """
-    results, d = material.results, material.decimals
+    results, d = material.results, material.style
     averages, priors = material.tables[AVERAGES], material.tables["priors"]
     sampler = results.spec.sampler
     facts = {
@@ -41,7 +42,7 @@ def barg(material: Material) -> Checklist:
         "tune": sampler.tune,
         "seed": sampler.seed,
         "command": results.provenance.get("command", "not recorded"),
-        "largest_mcse": number(float(averages["mcse"].max()), d + 1),
+        "largest_mcse": number(float(averages["mcse"].max()), d.finer),
         "smallest_sd": number(float(averages["sd"].min()), d),
         "rules": _rules(results),
         "limits": _limits(results),
@@ -69,7 +70,8 @@ def _rules(results: Results) -> str:
         rule = (results.honest if name in results.honest else results.subgroups)[name]
         rules.append(
             f"Subgroups of the {name.upper()} are declared if they differ by more than "
-            f"{groups.margin:.3g} with probability {rule.required_probability:g}."
+            f"{scale_of(results.spec).sized(groups.margin)} with probability "
+            f"{rule.required_probability:g}."
         )
     return " ".join(rules)
 
@@ -78,7 +80,7 @@ def _limits(results: Results) -> str:
     reason = "No minimal important difference is declared."
     if important(results) > 0:
         because = results.spec.outcome.because
-        reason = f"The minimal important difference is {important(results):g} ({because})."
+        reason = f"The minimal important difference is {important_words(results)} ({because})."
     if results.subgroups and results.spec.subgroups.because:
         reason += f" Settings of the subgroups: {results.spec.subgroups.because}."
     return reason

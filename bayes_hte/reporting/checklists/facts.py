@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.effects.summaries import interval_words
 from bayes_hte.reporting.page.markup import Row
 from bayes_hte.reporting.page.numbers import number
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.words import (
     arm_names,
-    interval_phrase,
     learner_name,
     people,
     unit_phrase,
@@ -43,7 +43,7 @@ def common(material: Material) -> dict[str, Any]:
         "fingerprint": study.fingerprint()[:12],
         "hash": spec.hash()[:12],
         "headline": results.trust.headline,
-        "interval": interval_phrase(results),
+        "interval": interval_words(**results.interval),
         "learner": learner_name(spec.learner.name),
         "n_covariates": len(study.roles.covariates),
         "n_units": study.n_units,
@@ -64,7 +64,7 @@ def common(material: Material) -> dict[str, Any]:
 
 def estimate(row: Row, material: Material) -> str:
     """Return a mean with its unit and interval in words."""
-    mean = number(row["mean"], material.decimals)
+    mean = number(row["mean"], material.style)
     return f"{mean} {unit_phrase(material.results)} ({material.bounds(row)})"
 
 

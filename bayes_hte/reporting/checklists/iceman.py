@@ -14,6 +14,7 @@ from bayes_hte.reporting.checklists.facts import checks_named, said
 from bayes_hte.reporting.checklists.filling import filled
 from bayes_hte.reporting.checklists.item import Checklist
 from bayes_hte.reporting.page.numbers import number, percent, plain
+from bayes_hte.reporting.page.scale import scale_of
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.words import effect_name, people, title_case
 from bayes_hte.reporting.results import Results
@@ -58,22 +59,22 @@ def iceman(material: Material) -> Checklist:
 
 
 def _chance(results: Results) -> str:
-    words = []
+    words, size = [], scale_of(results.spec).sized
     for name, groups in results.subgroups.items():
         effect = title_case(effect_name(name))
         if name in results.honest:
             judged = results.honest[name]
             words.append(
                 f"{effect}: the groups that one half of the data puts highest and lowest differ by "
-                f"more than {judged.margin:.3g} in the other with probability "
+                f"more than {size(judged.margin)} in the other with probability "
                 f"{probability_words(judged.probability)} ({judged.required_probability:g} "
                 f"required); {'declared' if judged.declared else 'not declared'}."
             )
         elif count(groups) > 1:
             words.append(
-                f"{effect}: in-sample probability of a difference beyond {groups.margin:.3g} is "
-                f"{probability_words(groups.probability_in_sample)} "
-                f"({groups.required_probability:g} required), which is too optimistic."
+                f"{effect}: in-sample probability of a difference beyond {size(groups.margin)} is "
+                f"{probability_words(groups.probability_in_sample)} ({groups.required_probability:g} "
+                "required), which is too optimistic."
             )
         else:
             words.append(f"{effect}: no division found.")

@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bayes_hte.effects.summaries import interval_words
 from bayes_hte.reporting.checklists import NAMES, applicable
 from bayes_hte.reporting.methods.checks import checks_paragraph
 from bayes_hte.reporting.methods.mixture import mixture_paragraph
 from bayes_hte.reporting.methods.references import REFERENCES, Reference
+from bayes_hte.reporting.page.scale import scale_of
 from bayes_hte.reporting.page.words import (
     arm_names,
     important,
-    interval_phrase,
+    important_words,
     people,
     person,
     unit_phrase,
@@ -155,7 +157,7 @@ def _design(results: Results) -> str:
         )
     if important(results) > 0:
         sentences.append(
-            f"The minimal important difference was set to {important(results):g} "
+            f"The minimal important difference was set to {important_words(results)} "
             f"({spec.outcome.because})."
         )
     return " ".join(sentences)
@@ -279,7 +281,7 @@ def _effects(results: Results) -> str:
     sentences.append(
         f"Effects were averaged within each draw over {over}{by_prediction}. Draws were averaged "
         "first and summarised last. We report posterior means, the "
-        f"{interval_phrase(results)}, and posterior probabilities."
+        f"{interval_words(**results.interval)}, and posterior probabilities."
     )
     return " ".join(sentences)
 
@@ -289,7 +291,8 @@ def _subgroups(results: Results) -> str:
     first = found[0]
     mapped = ", mapped by t-SNE [@tsne]," if first.embedding is not None else ""
     names = " and ".join(name.upper() for name in results.subgroups)
-    margins = "; ".join(f"{name.upper()} {g.margin:.3g}" for name, g in results.subgroups.items())
+    size = scale_of(results.spec).sized
+    margins = "; ".join(f"{name.upper()} {size(g.margin)}" for name, g in results.subgroups.items())
     sentences = [
         f"Subgroups by the individual {names} were sought with a form of the M-learner "
         f"[@mlearner]: the posterior-mean effects{mapped} were clustered by "

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import pandas as pd
 
 from bayes_hte.reporting.page.markup import Column, Field, table
-from bayes_hte.reporting.page.numbers import number, percent, plain, probability, span
+from bayes_hte.reporting.page.numbers import Style, number, percent, plain, probability, span
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.words import important, interval_phrase
 
 
-def numbers(heading: str, key: str, decimals: int) -> Field:
+def numbers(heading: str, key: str, decimals: int | Style) -> Field:
     """Return a column of numbers."""
     return Field(heading, lambda row: number(row[key], decimals))
 
@@ -27,9 +27,9 @@ def percents(heading: str, key: str) -> Field:
     return Field(heading, lambda row: percent(row[key]))
 
 
-def intervals(material: Material, decimals: int | None = None, *, of: str = "") -> Field:
+def intervals(material: Material, decimals: int | Style | None = None, *, of: str = "") -> Field:
     """Return the column of intervals; `of` names their quantity where the heading needs it."""
-    d = material.decimals if decimals is None else decimals
+    d = material.style if decimals is None else decimals
     heading = interval_phrase(material.results) + of
     return Field(heading, lambda row: span(row["ci_lower"], row["ci_upper"], d))
 
@@ -38,12 +38,12 @@ def effect_fields(material: Material, heading: str) -> list[Field]:
     """Return mean, interval and probabilities of benefit of an effect."""
     beyond = important(material.results)
     fields = [
-        numbers(heading, "mean", material.decimals),
+        numbers(heading, "mean", material.style),
         intervals(material),
         Field("Probability of benefit", lambda row: probability(row["prob_benefit"])),
     ]
     if beyond > 0:
-        heading = f"Probability of benefit beyond {beyond:g}"
+        heading = f"Probability of benefit beyond {material.scale.sized(beyond)}"
         fields.append(Field(heading, lambda row: probability(row["prob_important"])))
     return fields
 

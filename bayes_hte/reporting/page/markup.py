@@ -48,7 +48,12 @@ class Column:
 
 
 def table(
-    caption: str, columns: Sequence[Column], groups: Groups, *, source: str, stacks: bool = False
+    caption: str,
+    columns: Sequence[Column],
+    groups: Groups,
+    *,
+    source: str | None,
+    stacks: bool = False,
 ) -> str:
     """Return a table in a box that scrolls on its own where the page is narrow.
 
@@ -60,8 +65,8 @@ def table(
         The first one heads the rows.
     groups : sequence of (heading or None, rows)
         Rows are sequences of plain text (or safe HTML), one per column; a heading spans its rows.
-    source : str
-        Key of the CSV file that holds the numbers.
+    source : str or None
+        Key of the CSV file that holds the numbers, if one does.
     stacks : bool, default False
         Put the cells of a row below one another where the page is narrow, for tables of sentences.
 
@@ -88,9 +93,10 @@ def table(
         cells = "".join(_row(row, columns, role) for row in rows)
         bodies.append(f"<tbody{role('rowgroup')}>{label}{cells}</tbody>")
     cls = _class("stacks") + role("table") if stacks else ""
+    link = "" if source is None else f" {csv_link(source)}"
     return (
         f'<div class="scroll" role="region" aria-label="{text(caption)}" tabindex="0"><table{cls}>'
-        f'<caption><span class="stay">{text(caption)} {csv_link(source)}</span></caption>'
+        f'<caption><span class="stay">{text(caption)}{link}</span></caption>'
         f"<thead{role('rowgroup')}><tr{role('row')}>{head}</tr></thead>{''.join(bodies)}</table>"
         "</div>"
     )
@@ -161,11 +167,10 @@ def grid(figures: Iterable[str]) -> str:
     return f'<div class="grid">{"".join(figures)}</div>'
 
 
-def details(summary: str, inner: str, *, is_open: bool) -> str:
+def details(summary: str, inner: str, *, is_open: bool, cls: str = "") -> str:
     """Return a block that opens on a click, open from the start if asked."""
-    return (
-        f"<details{' open' if is_open else ''}><summary>{text(summary)}</summary>{inner}</details>"
-    )
+    opened = " open" if is_open else ""
+    return f"<details{_class(cls)}{opened}><summary>{text(summary)}</summary>{inner}</details>"
 
 
 def _row(cells: Sequence[object], columns: Sequence[Column], role: Callable[[str], str]) -> str:

@@ -16,6 +16,7 @@ from bayes_hte.reporting.page.markup import figure, text
 
 # Points are the unit of SVG, so matplotlib draws it at this many dots per inch.
 _SVG_DPI: Final = 72
+_KIND: Final = re.compile(r"(\d[\d.]*%) posterior interval, [a-z-]+")
 
 
 def inline_svg(figure: Figure, *, key: str, alt: str) -> str:
@@ -72,4 +73,12 @@ def _laid_out(figure: Figure) -> Iterator[FigureCanvasSVG]:
 
 def drawing(drawn: Figure, caption: str, *, key: str, alt: str, source: str) -> str:
     """Return a figure with its caption (plain text) and a link to the file of its numbers."""
+    _say_kind_elsewhere(drawn)
     return figure(inline_svg(drawn, key=f"fig-{key}", alt=alt), caption, source=source)
+
+
+def _say_kind_elsewhere(drawn: Figure) -> None:
+    """Shorten the name of the interval on the axes: the page says its kind once."""
+    for axes in drawn.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.label.set_text(_KIND.sub(r"\1 interval", axis.label.get_text()))

@@ -6,16 +6,26 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from bayes_hte.effects.summaries import interval_words, probability_words
+from bayes_hte.effects.summaries import interval_words
 from bayes_hte.names import EFFECTS
-from bayes_hte.reporting.page.numbers import number, span
+from bayes_hte.reporting.page.numbers import Style, number, probability, span
+from bayes_hte.reporting.page.scale import scale_of
 from bayes_hte.reporting.results import Results
 from bayes_hte.study.spec import RoleSpec
 
 
 def interval_phrase(results: Results) -> str:
-    """Return the interval of the report in words."""
-    return interval_words(**results.interval)
+    """Return the short name of the interval; its kind is said once, by the first section."""
+    return f"{100 * results.spec.report.ci_prob:g}% interval"
+
+
+def interval_kind(results: Results) -> str:
+    """Say once which interval every number of the report has."""
+    level = f"{100 * results.spec.report.ci_prob:g}%"
+    return (
+        f"Every interval of this report is a {interval_words(**results.interval)}: given the model "
+        f"and the data, the number lies in it with probability {level}."
+    )
 
 
 def arm_names(results: Results) -> tuple[str, str]:
@@ -48,8 +58,8 @@ def learner_name(name: str) -> str:
 
 
 def unit_phrase(results: Results) -> str:
-    """Return the unit of the outcome, or words that stand in for it."""
-    return results.spec.outcome.unit or "units of the outcome"
+    """Return the unit of an effect on the outcome, or words that stand in for it."""
+    return scale_of(results.spec).unit
 
 
 def effect_label(results: Results) -> str:
@@ -78,14 +88,25 @@ def good_direction(results: Results) -> str:
 
 
 def important(results: Results) -> float:
-    """Return the minimal important difference."""
+    """Return the minimal important difference, in outcome units."""
     return results.spec.outcome.minimal_important_difference
 
 
-def mean_and_interval(row: Mapping[str, Any], decimals: int) -> str:
+def important_words(results: Results) -> str:
+    """Return the minimal important difference as readers see it."""
+    return scale_of(results.spec).sized(important(results))
+
+
+def mean_and_interval(row: Mapping[str, Any], decimals: int | Style) -> str:
     """Return a mean with its interval in brackets, for the alternative text of a figure."""
     bounds = span(row["ci_lower"], row["ci_upper"], decimals)
     return f"{number(row['mean'], decimals)} ({bounds})"
+
+
+def risk_group(place: int, n: int) -> str:
+    """Name a group of units by the place of its expected outcome, the lowest first."""
+    ends = {0: " (lowest)", n - 1: " (highest)"}
+    return f"{place + 1} of {n}{ends.get(place, '')}"
 
 
 def shown_of(n_drawn: int, n: int, results: Results) -> str:
@@ -99,14 +120,8 @@ def shown_of(n_drawn: int, n: int, results: Results) -> str:
 
 
 def chance(row: Mapping[str, Any], results: Results) -> str:
-    """Say the posterior probabilities of benefit, and of important benefit where it is declared."""
-    words = (
-        f"the posterior probability of benefit ({good_direction(results)}) is "
-        f"{probability_words(row['prob_benefit'])}"
-    )
+    """Say the probability of benefit, and of important benefit where it is declared."""
+    words = f"probability of benefit {probability(row['prob_benefit'])}"
     if important(results) > 0:
-        words += (
-            f", and of a benefit beyond the minimal important difference of {important(results):g} "
-            f"it is {probability_words(row['prob_important'])}"
-        )
+        words += f", of one beyond {important_words(results)}: {probability(row['prob_important'])}"
     return words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from bayes_hte.reporting.page.fields import effect_fields, numbers
 from bayes_hte.reporting.page.markup import (
     Row,
     csv_link,
+    details,
     field_table,
     grid,
     paragraph,
@@ -28,24 +30,32 @@ from bayes_hte.reporting.page.words import (
     effect_name,
     good_direction,
     important,
+    important_words,
     interval_phrase,
     mean_and_interval,
     people,
+    unit_phrase,
 )
 from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
+from bayes_hte.reporting.sections.mediation import way_through
+from bayes_hte.reporting.sections.relative import relative
 from bayes_hte.reporting.tables.effects import DECOMPOSITIONS
+
+Groups = Sequence[tuple[str | None, pd.DataFrame]]
 
 
 def averages(material: Material) -> Section:
     """Build the section on average effects."""
-    mediated = "tnie" in material.results.averages
-    parts = [_introduction(material), _table(material)]
-    figures = [_population_figure(material)]
-    if mediated:
-        figures.append(_decomposition_figure(material))
-    parts.append(grid(figures))
-    if mediated:
-        parts += ["<h3>Share of the effect that is mediated</h3>", _share_mediated(material)]
+    parts = [_introduction(material), _total(material), relative(material)]
+    if "tnie" in material.results.averages:
+        parts += [
+            way_through(material),
+            "<h4>Decomposition</h4>",
+            _decomposition(material),
+            grid([_decomposition_figure(material)]),
+            "<h4>Share of the effect that is mediated</h4>",
+            _share_mediated(material),
+        ]
     parts += ["<h3>Compared with classical estimates</h3>", classical_comparison(material)]
     parts.append(learner_comparison(material))
     return Section("averages", "Average effects", "".join(parts))
@@ -58,27 +68,48 @@ def _introduction(material: Material) -> str:
     return paragraph(
         f"All effects are differences in {text(results.spec.roles.outcome)}, {text(other)} minus "
         f"{text(reference)}. A {sign} effect is a benefit ({text(good_direction(results))} is "
-        f"better). Intervals: {interval_phrase(results)}. Effects were averaged over "
+        f"better). Unit: {text(unit_phrase(results))}. Effects were averaged over "
         f"{text(people(results))} in every posterior draw first and summarised last."
     )
 
 
-def _table(material: Material) -> str:
+def _total(material: Material) -> str:
+    """Return the total effect; populations that chance made alike are folded away."""
+    frame = material.tables[AVERAGES].query("group == 'total'")
+    figure = grid([_population_figure(material)])
+    if material.results.spec.propensity.assignment != "randomised":
+        caption = "Total effect (TE), by population."
+        return _effects(material, caption, [(None, frame)]) + figure
+    others = frame["population"] != "SATE"
+    reason = paragraph(
+        "Chance decided who was treated, so these populations differ from the study by chance "
+        "alone, and so do the averages."
+    )
+    folded = _effects(material, "Total effect (TE), other populations.", [(None, frame[others])])
+    return _effects(material, "Total effect (TE).", [(None, frame[~others])]) + details(
+        "Averages over other populations (PATE, ATT, ATC)", reason + folded + figure, is_open=False
+    )
+
+
+def _decomposition(material: Material) -> str:
     frame = material.tables[AVERAGES]
-    fields = [
-        words("Effect", lambda row: _label(row, material)),
-        *effect_fields(material, "Mean"),
-        numbers("Monte Carlo error of the mean", "mcse", material.decimals + 1),
-    ]
     rows_of = f"{people(material.results)} of the study"
     headings = {
-        "total": "Total effect (TE), by population",
         "first": f"First decomposition: TE = TNIE + PNDE, {rows_of}",
         "second": f"Second decomposition: TE = PNIE + TNDE, {rows_of}",
         "controlled": "Controlled direct effect (CDE), mediator held at a value",
     }
     groups = [(heading, frame[frame["group"] == group]) for group, heading in headings.items()]
-    return field_table("Average effects.", fields, groups, source=AVERAGES)
+    return _effects(material, "Direct and indirect effects.", groups)
+
+
+def _effects(material: Material, caption: str, groups: Groups) -> str:
+    fields = [
+        words("Effect", lambda row: _label(row, material)),
+        *effect_fields(material, "Mean"),
+        numbers("Monte Carlo error of the mean", "mcse", material.style.finer),
+    ]
+    return field_table(caption, fields, groups, source=AVERAGES)
 
 
 def _label(row: Row, material: Material) -> str:
@@ -108,14 +139,15 @@ def _decomposition_figure(material: Material) -> str:
 def _densities(
     material: Material, key: str, draws: Any, rows: pd.DataFrame, labels: dict, title: str
 ) -> str:
-    results, d = material.results, material.decimals
+    results, d = material.results, material.style
     drawn = plot_densities(draws, rows, labels=labels, **effect_axis(results), title=title)
+    drawn = material.scale.on_axes(drawn, "x")
     said = "; ".join(
         f"{labels[str(name)]} {mean_and_interval(row, d)}" for name, row in rows.iterrows()
     )
     dotted = (
-        f" Dotted line: minimal important difference of {important(results):g}, on the side of "
-        "benefit."
+        f" Dotted line: minimal important difference of {important_words(results)}, on the side "
+        "of benefit."
         if important(results) > 0
         else ""
     )
@@ -129,7 +161,7 @@ def _densities(
 
 def _share_mediated(material: Material) -> str:
     results = material.results
-    beyond = f"{important(results):g}"
+    beyond = important_words(results)
     if PROPORTION not in material.tables:
         return paragraph(
             "The proportion mediated (TNIE divided by TE) is undefined here: it divides by the "

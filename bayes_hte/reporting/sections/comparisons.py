@@ -13,7 +13,7 @@ from bayes_hte.reporting.page.words import learner_name, people
 
 def classical_comparison(material: Material) -> str:
     """Return the table of the model with raw, weighted and matched comparisons."""
-    d = material.decimals
+    d = material.style
     several = people(material.results)
     populations = {
         "SATE": f"all {several} of the study",
@@ -53,7 +53,7 @@ def learner_comparison(material: Material) -> str:
     """Return the table of learners fitted for comparison; nothing if there are none."""
     if "learners" not in material.tables:
         return ""
-    d, frame = material.decimals, material.tables["learners"]
+    d, frame = material.style, material.tables["learners"]
     fields = [
         words("Learner", lambda row: learner_name(row["learner"])),
         numbers("Average effect", "mean", d),

@@ -15,7 +15,7 @@ from bayes_hte.reporting.page.markup import (
     text,
     words,
 )
-from bayes_hte.reporting.page.numbers import number, plain
+from bayes_hte.reporting.page.numbers import number
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
@@ -99,7 +99,11 @@ def _e_values(material: Material) -> str:
     fields = [
         words(
             "Effect moved to",
-            lambda row: "no effect" if row["target"] == 0 else f"{plain(row['target'])} {unit}",
+            lambda row: (
+                "no effect"
+                if row["target"] == 0
+                else f"{material.scale.size(row['target'])} {unit}"
+            ),
         ),
         numbers("E-value, posterior median", "median", 2),
         intervals(material, 2),
@@ -125,7 +129,7 @@ def _tipping(material: Material) -> str:
         "if it were the confounder."
     )
     tips = "; ".join(
-        f"below {row['level']:g} from a bias of {number(row['bias'], material.decimals)}"
+        f"below {row['level']:g} from a bias of {number(row['bias'], material.style)}"
         for row in tables["tipping_points"].to_dict("records")
         if row["reached"]
     )
@@ -156,7 +160,7 @@ def _rho(material: Material) -> str:
         "which the indirect effect vanishes, median and interval."
     )
     ends = ", ".join(
-        f"{number(row['mean'], material.decimals)} at {row['rho']:g}"
+        f"{number(row['mean'], material.style)} at {row['rho']:g}"
         for row in shown.iloc[[0, len(shown) // 2, len(shown) - 1]].to_dict("records")
     )
     alt = f"Average indirect effect by assumed error correlation: {ends}; zero at {median}."

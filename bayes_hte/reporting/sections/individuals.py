@@ -25,6 +25,7 @@ from bayes_hte.reporting.page.words import (
     effect_name,
     good_direction,
     important,
+    important_words,
     interval_phrase,
     mean_and_interval,
     people,
@@ -32,6 +33,8 @@ from bayes_hte.reporting.page.words import (
     shown_of,
     title_case,
 )
+from bayes_hte.reporting.sections.conclusion import NO_INDIVIDUALS
+from bayes_hte.reporting.sections.lookup import lookup
 from bayes_hte.reporting.sections.risk import risk_view
 from bayes_hte.reporting.sections.unseen import unseen_outcomes
 from bayes_hte.reporting.tables.effects import SURE
@@ -41,18 +44,12 @@ from bayes_hte.reporting.tables.modifiers import N_BUCKETS
 
 def individuals(material: Material) -> Section:
     """Build the section on who benefits."""
-    names, one = focus(material.results), text(person(material.results))
     body = [
         risk_view(material),
         "<h3>Individual effects</h3>",
-        paragraph(
-            f"An individual effect is the expected effect for one {one} with these covariates. "
-            f"The outcome of one {one} under the other arm is never observed, so these effects are "
-            "less certain than the averages, and their order is uncertain too."
-        ),
-        _table(material),
-        grid([_distribution(material, name) for name in names]),
-        grid([_caterpillar(material, name) for name in names]),
+        _individuals(material),
+        f"<h3>{title_case(text(people(material.results)))} like a given one</h3>",
+        lookup(material),
         unseen_outcomes(material),
         "<h3>Effect along each modifier</h3>",
         _modifiers(material),
@@ -60,10 +57,29 @@ def individuals(material: Material) -> Section:
     return Section("individuals", "Who benefits", "".join(body))
 
 
+def _individuals(material: Material) -> str:
+    """Return effects unit by unit where the verdict carries them, else one line."""
+    results, one = material.results, text(person(material.results))
+    if not results.trust.carries_individuals:
+        return paragraph(NO_INDIVIDUALS.format(people=text(people(results))))
+    names = focus(results)
+    introduction = paragraph(
+        f"An individual effect is the expected effect for one {one} with these covariates. "
+        f"The outcome of one {one} under the other arm is never observed, so these effects are "
+        "less certain than the averages, and their order is uncertain too."
+    )
+    return (
+        introduction
+        + _table(material)
+        + grid([_distribution(material, name) for name in names])
+        + grid([_caterpillar(material, name) for name in names])
+    )
+
+
 def _table(material: Material) -> str:
     results = material.results
     frame, several = material.tables["who_benefits"], people(results)
-    beyond = f"beyond {important(results):g}"
+    beyond = f"beyond {important_words(results)}"
     statements = {
         "benefit": f"a benefit ({good_direction(results)})",
         "important_benefit": f"a benefit {beyond}",
@@ -96,6 +112,7 @@ def _distribution(material: Material, name: str) -> str:
     frame = material.tables[key]
     title = f"Individual effects: {name.upper()}"
     drawn = plot_distribution(frame, **effect_axis(results), units=people(results), title=title)
+    drawn = material.scale.on_axes(drawn, "x")
     outside = percent(max(0.0, 1 - float(frame["mean"].sum())))
     caption = (
         f"Spread of the individual {effect_name(name)} over {people(results)}. Bar: share of "
@@ -103,22 +120,23 @@ def _distribution(material: Material, name: str) -> str:
         f"{interval_phrase(results)}, of the share. "
         f"{outside} of the values lie outside the axis."
     )
-    ends = span(frame["bin_lower"].iloc[0], frame["bin_upper"].iloc[-1], material.decimals)
+    ends = span(frame["bin_lower"].iloc[0], frame["bin_upper"].iloc[-1], material.style)
     peak = frame.loc[frame["mean"].idxmax()]
     alt = (
         f"Histogram of the individual {effect_name(name)}, from {ends}; the highest bar "
-        f"lies from {span(peak['bin_lower'], peak['bin_upper'], material.decimals)}."
+        f"lies from {span(peak['bin_lower'], peak['bin_upper'], material.style)}."
     )
     return drawing(drawn, caption, key=f"distribution-{name}", alt=alt, source=key)
 
 
 def _caterpillar(material: Material, name: str) -> str:
-    results, d = material.results, material.decimals
+    results, d = material.results, material.style
     key = f"individual_effects_{name}"
     frame = material.tables[key]
     lines, one = frame[frame["drawn"]], person(results)
     title = f"{title_case(one)} by {one}: {name.upper()}"
     drawn = plot_caterpillar(lines, **effect_axis(results), units=people(results), title=title)
+    drawn = material.scale.on_axes(drawn, "x")
     caption = (
         f"Individual {effect_name(name)}, one line for each {one}. Point: posterior mean. Line: "
         f"{interval_phrase(results)}. {shown_of(len(lines), len(frame), results)}"
@@ -165,7 +183,7 @@ def _common_limits(frames: list[pd.DataFrame]) -> tuple[float, float] | None:
 def _modifier(
     material: Material, covariate: str, key: str, limits: tuple[float, float] | None
 ) -> str:
-    results, d = material.results, material.decimals
+    results, d = material.results, material.style
     frame = material.tables[key]
     levels = frame["position"].isna().all()
     drawn = plot_modifier(
@@ -177,6 +195,7 @@ def _modifier(
         limits=limits,
         title=covariate,
     )
+    drawn = material.scale.on_axes(drawn, "y")
     said = "; ".join(
         f"{row['effect'].upper()}, {row['group']}: {mean_and_interval(row, d)}"
         for row in frame.to_dict("records")

@@ -23,7 +23,7 @@ from bayes_hte.reporting.page.markup import (
     unordered,
     words,
 )
-from bayes_hte.reporting.page.numbers import number, percent, plain, span
+from bayes_hte.reporting.page.numbers import Style, number, percent, plain, span
 from bayes_hte.reporting.page.section import AVERAGES, Material, Section
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
@@ -183,9 +183,9 @@ def _bounds(way: str, material: Material) -> Field:
     return Field(interval_phrase(material.results), cell)
 
 
-def _decimals(quantity: str, material: Material) -> int:
+def _decimals(quantity: str, material: Material) -> int | Style:
     """Effects are in the unit of the outcome, probabilities never are."""
-    return _SHARE_DECIMALS if quantity == "probabilities" else material.decimals
+    return _SHARE_DECIMALS if quantity == "probabilities" else material.style
 
 
 def _pictures(material: Material) -> str:
@@ -227,7 +227,7 @@ def _said(name: str, frame: pd.DataFrame, material: Material) -> str:
 
 
 def _averages(material: Material) -> str:
-    d = material.decimals
+    d = material.style
     frame, averages = material.tables[ANSWERS], material.tables[AVERAGES]
     own = frame[frame["quantity"] == "ate"].iloc[0]
     adjusted = averages[(averages["population"] == "PATE") & (averages["effect"] == "te")].iloc[0]

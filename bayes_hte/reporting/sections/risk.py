@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_modifier
+from bayes_hte.plots.style import wrap
 from bayes_hte.reporting.page.fields import counts, effect_fields, numbers
 from bayes_hte.reporting.page.markup import csv_link, field_table, grid, paragraph, text, words
-from bayes_hte.reporting.page.numbers import MINUS, number
+from bayes_hte.reporting.page.numbers import MINUS, number, probability
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
@@ -16,6 +16,7 @@ from bayes_hte.reporting.page.words import (
     interval_phrase,
     mean_and_interval,
     people,
+    risk_group,
     title_case,
 )
 from bayes_hte.reporting.tables.keys import focus
@@ -59,14 +60,16 @@ def _introduction(material: Material) -> str:
 
 
 def _table(material: Material) -> str:
-    results, d = material.results, material.decimals
+    results, d = material.results, material.style
     frame = material.tables[RISK]
     reference, other = arm_names(results)
+    shown = frame["group"].str.replace("-", MINUS)
+    if material.scale.kind == "risk":
+        n = frame["effect"].value_counts().max()
+        shown = frame.groupby("effect").cumcount().map(lambda place: risk_group(place, n))
+    frame = frame.assign(shown=shown)
     fields = [
-        words(
-            f"Group: predicted {results.spec.roles.outcome} under {reference}",
-            lambda row: row["group"].replace("-", MINUS),
-        ),
+        words(f"Group: {material.scale.level} expected under {reference}", "shown"),
         counts(title_case(people(results)), "n_units"),
         numbers("Mean prediction", "position", d),
         numbers(f"Observed mean, {reference}", "observed_reference", d),
@@ -80,11 +83,11 @@ def _table(material: Material) -> str:
 
 
 def _differences(material: Material) -> str:
-    d = material.decimals
+    d = material.style
     changes = [
         f"the {effect_name(row['effect'])} changes by <b>{number(row['mean'], d)}</b> "
         f"({material.bounds(row)}), and is larger in the last group with posterior probability "
-        f"{probability_words(row['prob_positive'])}"
+        f"{probability(row['prob_positive'])}"
         for row in material.tables[CONTRAST].to_dict("records")
     ]
     return paragraph(
@@ -97,19 +100,22 @@ def _figure(material: Material) -> str:
     results = material.results
     reference, _ = arm_names(results)
     frame = material.tables[RISK]
+    percent = f", {material.scale.level_unit}" if material.scale.kind == "risk" else ""
+    level = f"{material.scale.level}{percent}"
     drawn = plot_modifier(
         frame,
         labels={name: name.upper() for name in focus(results)},
         better=results.spec.outcome.better,
-        xlabel=f"predicted {results.spec.roles.outcome} under {reference}",
+        xlabel=wrap(f"{level} expected under {reference}"),
         ylabel=effect_label(results),
         title="Effect by predicted outcome",
     )
+    drawn = material.scale.on_axes(drawn, "xy")
     caption = (
         f"Average effect of groups of {people(results)} along the predicted outcome. Point: "
         f"posterior mean, at the mean prediction of the group. Band: {interval_phrase(results)}."
     )
-    d = material.decimals
+    d = material.style
     said = "; ".join(
         f"{row['effect'].upper()}, group {row['group']}: {mean_and_interval(row, d)}"
         for row in frame.to_dict("records")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bayes_hte.plots import plot_co_clustering
 from bayes_hte.reporting.page.fields import counts, intervals, numbers, percents
 from bayes_hte.reporting.page.markup import (
@@ -13,13 +15,16 @@ from bayes_hte.reporting.page.markup import (
     text,
     words,
 )
-from bayes_hte.reporting.page.numbers import number, percent, percent_span, probability
+from bayes_hte.reporting.page.numbers import against, number, percent, percent_span, probability
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import effect_name, interval_phrase, people
 from bayes_hte.reporting.tables.keys import null_check
 from bayes_hte.subgroups.honest.folds import UNSHRUNK
 from bayes_hte.subgroups.nulls.distribution import DECIDING
+
+if TYPE_CHECKING:
+    from bayes_hte.subgroups import HonestSubgroups
 
 _EQUAL = {
     "homogeneous": "new outcomes under one effect for all",
@@ -47,10 +52,10 @@ def honest_decision(material: Material, name: str) -> str:
             "Covariates that separate them",
             lambda row: row["covariates"] or "none: no division",
         ),
-        numbers("Difference", "mean", material.decimals),
+        numbers("Difference", "mean", material.style),
         intervals(material),
         Field(
-            f"Probability beyond {found.margin:.3g}",
+            f"Probability beyond {material.scale.sized(found.margin)}",
             lambda row: probability(row["prob_above_margin"]),
         ),
     ]
@@ -69,10 +74,22 @@ def honest_decision(material: Material, name: str) -> str:
                 " It can be too large where the direct effect differs between the same groups."
             )
     decided = paragraph(
-        f"<strong>{headline}</strong> {text(found.reason)}",
+        f"<strong>{headline}</strong> {text(_why(material, found))}",
         cls="declared" if found.declared else "undeclared",
     )
     return decided + field_table(caption, fields, material.tables[key], source=key)
+
+
+def _why(material: Material, found: HonestSubgroups) -> str:
+    """Say whether the outer groups of one half differ in the other, on the scale of the page."""
+    several, required = people(material.results), found.required_probability
+    if not any(fold.divides for fold in found.folds):
+        return "Neither half of the data suggests groups to compare in the other."
+    return (
+        f"The {several} with the highest and the lowest effects in one half of the data differ by "
+        f"more than {material.scale.sized(found.margin)} in the other half with probability "
+        f"{against(found.probability, required)} ({required:g} is required)."
+    )
 
 
 def error_rate(material: Material, name: str) -> str:

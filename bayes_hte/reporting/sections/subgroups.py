@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_membership, plot_profile_tree, plot_subgroup_forest
 from bayes_hte.reporting.page.fields import (
     counts,
@@ -23,7 +22,7 @@ from bayes_hte.reporting.page.markup import (
     text,
     words,
 )
-from bayes_hte.reporting.page.numbers import number, percent
+from bayes_hte.reporting.page.numbers import against, number, percent
 from bayes_hte.reporting.page.section import Material, Section
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
@@ -43,7 +42,7 @@ from bayes_hte.reporting.sections.subgroup_evidence import (
     together,
 )
 from bayes_hte.reporting.tables.keys import null_check
-from bayes_hte.reporting.tables.subgroups import count
+from bayes_hte.reporting.tables.subgroups import count, declared
 
 if TYPE_CHECKING:
     from bayes_hte.subgroups import Subgroups
@@ -68,6 +67,7 @@ _IN_HALVES = (
     "about the latter are <strong>in-sample</strong>, and too optimistic."
 )
 _IN_SAMPLE = (
+    "No groups were judged on other data than those that suggest them, so none are declared. "
     "The same data are used to find the groups and to judge them. The probabilities below are "
     "therefore <strong>in-sample posterior probabilities, not error rates</strong>: "
     "they are too optimistic{measured}."
@@ -94,11 +94,21 @@ def subgroups(material: Material) -> Section | None:
 
 
 def _effect(material: Material, name: str, groups: Subgroups) -> str:
+    found = declared(material.results, name)
     heading = f"<h3>Subgroups of the {text(effect_name(name))}</h3>"
-    parts = [heading]
-    if name in material.results.honest:
-        parts.append(honest_decision(material, name))
-    parts += [_decision(material, name, groups), error_rate(material, name)]
+    decision = honest_decision(material, name) if name in material.results.honest else ""
+    described = _description(material, name, groups)
+    if found:
+        return heading + decision + described
+    if not decision:
+        decision = paragraph("<strong>No subgroups are declared.</strong>", cls="undeclared")
+    title = "Unconfirmed groups: a description of the fit, not a finding"
+    return heading + decision + details(title, described, is_open=False, cls="unconfirmed")
+
+
+def _description(material: Material, name: str, groups: Subgroups) -> str:
+    """Return the groups that all data suggest: who they are, how they differ, how sure that is."""
+    parts = [_decision(material, name, groups), error_rate(material, name)]
     if count(groups) > 1:
         parts += [
             "<h4>Who they are</h4>",
@@ -116,56 +126,41 @@ def _effect(material: Material, name: str, groups: Subgroups) -> str:
 
 
 def _decision(material: Material, name: str, groups: Subgroups) -> str:
-    d = material.decimals
     key = f"subgroup_decision_{name}"
     row = material.tables[key].iloc[0].to_dict()
-    headline = (
-        "Subgroups are declared." if groups.declared_in_sample else "No subgroups are declared."
-    )
-    if name in material.results.honest:
-        headline = "With all data."
+    confirmed = declared(material.results, name)
     if count(groups) == 1:
         reason = (
             f"No division of the {text(people(material.results))} by their covariates says enough "
             "about the effect to form more than one group."
         )
-        if _declared(material, name):
+        if confirmed:
             reason += (
                 " The difference between the outer groups above has no short description; the "
                 "table names the covariates."
             )
     else:
+        required = groups.required_probability
         reason = (
-            f"The mean effects of the two most different groups differ by {number(row['mean'], d)} "
-            f"({material.bounds(row)}). "
+            "The mean effects of the two most different groups differ by "
+            f"{number(row['mean'], material.style)} ({material.bounds(row)}). "
             "The in-sample posterior probability that they differ by more than the margin of "
-            f"{groups.margin:.3g} is {probability_words(groups.probability_in_sample)}; "
-            f"{groups.required_probability:g} is required to declare subgroups."
+            f"{material.scale.sized(groups.margin)} is {against(groups.probability_in_sample, required)} "
+            f"({required:g} is required of other data). A benefits most."
         )
-        if not _declared(material, name):
+        if not confirmed:
             reason += " The groups below describe the fit; they are not findings."
-    return paragraph(
-        f"<strong>{headline}</strong> {reason} {csv_link(key)}",
-        cls="declared" if _declared(material, name) else "undeclared",
-    )
-
-
-def _declared(material: Material, name: str) -> bool:
-    """Whether subgroups are declared, on other units than those that suggest them if possible."""
-    results = material.results
-    if name in results.honest:
-        return results.honest[name].declared
-    return results.subgroups[name].declared_in_sample
+    return paragraph(f"<strong>With all data.</strong> {reason} {csv_link(key)}", cls="undeclared")
 
 
 def _rules(material: Material, name: str) -> str:
     key, several = f"subgroup_profile_{name}", people(material.results)
     fields = [
-        words("Subgroup", lambda row: f"Subgroup {row['subgroup']}"),
+        words("Subgroup", "group"),
         words("Who", "rule"),
         counts(title_case(several), "n"),
         percents("Share", "share"),
-        numbers(f"Mean effect of these {several}", "mean_effect", material.decimals),
+        numbers(f"Mean effect of these {several}", "mean_effect", material.style),
     ]
     caption = f"Profile of the subgroups of the {effect_name(name)}, in words."
     return field_table(caption, fields, material.tables[key], source=key)
@@ -187,8 +182,9 @@ def _forest(material: Material, name: str) -> str:
     frame = material.tables[key]
     look = {**effect_axis(results), "units": people(results)}
     drawn = plot_subgroup_forest(frame, **look, title="Mean effect by subgroup")
+    drawn = material.scale.on_axes(drawn, "x")
     said = "; ".join(
-        f"{row['group']} {mean_and_interval(row, material.decimals)}"
+        f"{row['group']} {mean_and_interval(row, material.style)}"
         for row in frame.to_dict("records")
     )
     caption = (
@@ -238,7 +234,7 @@ def _membership(material: Material, name: str, groups: Subgroups) -> str:
 
 def _candidates(material: Material, name: str) -> str:
     key = f"subgroup_candidates_{name}"
-    caption = "Numbers of clusters that were compared, and the tree each gives."
+    caption = f"Numbers of clusters of the {name.upper()} compared, and the tree each gives."
     frame = material.tables[key]
     inner = plain_table(caption, frame, source=key, headings=_CANDIDATE_WORDS)
     return details("How many groups were considered", inner, is_open=False)

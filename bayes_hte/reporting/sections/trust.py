@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from bayes_hte.checks import loo_pit
 from bayes_hte.checks.assignment import assumption
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.plots import plot_loo_pit, plot_overlap
-from bayes_hte.reporting.page.fields import plain_table
-from bayes_hte.reporting.page.markup import details, field_table, grid, paragraph, text, words
+from bayes_hte.reporting.page.markup import (
+    field_table,
+    grid,
+    named_check,
+    paragraph,
+    text,
+    unordered,
+    words,
+)
 from bayes_hte.reporting.page.section import Material, Section
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import arm_names, people
 from bayes_hte.reporting.sections.confounding import balance_block, hidden_confounding
 from bayes_hte.reporting.tables.keys import check_keys
 
-_MOST_ROWS = 15
 _SIGNS = {"pass": "\N{CHECK MARK}", "FAIL": "\N{MULTIPLICATION SIGN}", "information": "i"}
 
 
@@ -25,9 +32,9 @@ def trust(material: Material) -> Section:
     """Build the section on trust."""
     keyed = list(zip(check_keys(material.results), material.results.checks, strict=True))
     body = [
+        trust_box(material),
         "<h3>Checks</h3>",
         _states(material),
-        *(_numbers(check, material.tables[k], k) for k, check in keyed if k in material.tables),
         "<h3>Overlap of the arms</h3>",
         _overlap(material),
         "<h3>Balance of the covariates</h3>",
@@ -41,17 +48,51 @@ def trust(material: Material) -> Section:
     return Section("trust", "Can it be trusted?", "".join(body))
 
 
+def trust_box(material: Material) -> str:
+    """Return the verdict with the checks that decided it, in words and colour."""
+    trust = material.results.trust
+    reasons = unordered(_reason(reason, trust.checks) for reason in trust.reasons)
+    if trust.cautions:
+        reasons += paragraph("Failed without deciding this verdict:") + unordered(
+            named_check(c.name, c.text) for c in trust.cautions
+        )
+    warning = ""
+    if "tnie" in material.results.effects:
+        warning = paragraph(
+            "No check of the data can show that the mediator is free of confounding: direct and "
+            "indirect effects rest on an assumption, stated below."
+        )
+    lines = "".join(
+        f'<p class="headline{" plain" if place else ""}">{text(line)}.</p>'
+        for place, line in enumerate(trust.lines(people=people(material.results)))
+    )
+    return (
+        f'<div class="trust {trust.level}">{lines}{paragraph(text(trust.headline))}{reasons}'
+        f"{warning}</div>"
+    )
+
+
+def _reason(reason: str, checks: Sequence[CheckResult]) -> str:
+    """Return a reason with the name of its check, if it begins with one, as a run-in heading."""
+    for check in checks:
+        if reason == f"{check.name}: {check.text}":
+            return named_check(check.name, check.text)
+    return text(reason)
+
+
 def _states(material: Material) -> str:
     if not material.results.checks:
         return paragraph("No checks were run.")
+    numbers = paragraph('Their numbers are in the <a href="#appendix">appendix</a>.')
     fields = [
         words("Check", "check"),
         words("State", lambda row: _mark(row["state"])),
         words("What it means", "text"),
     ]
-    return field_table(
+    made = field_table(
         "Checks and their states.", fields, material.tables["checks"], source="checks"
     )
+    return numbers + made
 
 
 def _mark(state: str) -> Markup:
@@ -59,15 +100,6 @@ def _mark(state: str) -> Markup:
     return Markup(
         f'<span class="result {state.lower()}"><span aria-hidden="true">{_SIGNS[state]}</span> '
         f"{state}</span>"
-    )
-
-
-def _numbers(check: CheckResult, frame: pd.DataFrame, key: str) -> str:
-    shown = frame.head(_MOST_ROWS)
-    more = f" First {len(shown)} of {len(frame)} rows." if len(shown) < len(frame) else ""
-    inner = plain_table(f"{check.name}.{more}", shown, source=key)
-    return details(
-        f"Numbers behind: {check.name} ({check.state})", inner, is_open=check.passed is False
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bayes_hte.checks.heterogeneity import UNREADABLE, runs_against
 from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_calibration, plot_targeting_curve
 from bayes_hte.reporting.page.fields import intervals, numbers
 from bayes_hte.reporting.page.markup import (
     Field,
+    Row,
     csv_link,
     field_table,
     grid,
@@ -14,7 +16,7 @@ from bayes_hte.reporting.page.markup import (
     text,
     words,
 )
-from bayes_hte.reporting.page.numbers import number
+from bayes_hte.reporting.page.numbers import Style, number
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import interval_phrase, people, person, title_case, unit_phrase
@@ -46,7 +48,39 @@ def unseen_outcomes(material: Material) -> str:
 
 
 def _slope(material: Material) -> str:
+    """Say the slope of observed on predicted effects, or what a slope without sense means."""
     row = material.tables["areas"].set_index("quantity").loc["calibration_slope"]
+    return slope_words(row, material)
+
+
+def slope_words(row: Row, material: Material) -> str:
+    """Say in words what a slope of observed on predicted effects means.
+
+    Parameters
+    ----------
+    row : mapping
+        Its summary.
+    material : Material
+        For the kind of interval, and the word for a unit.
+
+    Returns
+    -------
+    str
+        Safe HTML; the number only where it can be read.
+    """
+    several = text(people(material.results))
+    if runs_against(row["prob_positive"]):
+        return (
+            f"The predicted differences run against what was observed: {several} expected to "
+            "benefit more benefited less. This happens where effects barely vary, because a "
+            "prediction made without an outcome leans away from it; the slope then has no readable "
+            "size. Nobody should be ranked by these predictions."
+        )
+    if row["sd"] > UNREADABLE:
+        return (
+            "The predicted effects barely vary, so the slope of observed on predicted effects has "
+            "no readable size: these data do not say whether the differences are real."
+        )
     return (
         "The slope of observed on predicted effects is "
         f"<b>{number(row['mean'], 2)}</b> ({material.bounds(row, 2)}; 1 if predicted differences "
@@ -65,9 +99,9 @@ def _area(material: Material) -> str:
     )
 
 
-def _finer(material: Material) -> int:
-    """Decimals of a gain per unit of the population, which is smaller than an effect."""
-    return material.decimals + 1
+def _finer(material: Material) -> Style:
+    """How to write a gain per unit of the population, which is smaller than an effect."""
+    return material.style.finer
 
 
 def _calibration(material: Material) -> str:
@@ -79,6 +113,7 @@ def _calibration(material: Material) -> str:
         ylabel=f"observed effect, {unit}",
         title="Predicted and observed effects",
     )
+    drawn = material.scale.on_axes(drawn, "xy")
     both = "the prediction and the observation"
     lines = "the observation" if frame["ci_lower"].isna().any() else both
     caption = (
@@ -88,7 +123,7 @@ def _calibration(material: Material) -> str:
     )
     rows = frame[frame["quantity"] == "observed"]
     said = "; ".join(
-        f"group {int(row['bin'])}: {number(row['mean'], material.decimals)}"
+        f"group {int(row['bin'])}: {number(row['mean'], material.style)}"
         for row in rows.to_dict("records")
     )
     alt = f"Observed average effects by group of predicted effect, lowest first: {said}."
@@ -99,6 +134,7 @@ def _qini(material: Material) -> str:
     unit = unit_phrase(material.results)
     frame = material.tables["qini"]
     drawn = plot_targeting_curve(frame, ylabel=f"gain, {unit}", title="Gain of targeting (Qini)")
+    drawn = material.scale.on_axes(drawn, "y")
     caption = (
         f"Gain per {person(material.results)} of the population when the given share is "
         "treated in the order of predicted benefit, over treating as many at random. "
@@ -113,7 +149,7 @@ def _qini(material: Material) -> str:
 
 
 def _uplift(material: Material) -> str:
-    frame, d = material.tables["uplift"], material.decimals
+    frame, d = material.tables["uplift"], material.style
     predicted = frame[frame["quantity"] == "predicted"].set_index("fraction")["mean"]
     fields = [
         words(

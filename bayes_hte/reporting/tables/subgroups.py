@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -12,7 +12,7 @@ import xarray as xr
 from bayes_hte.effects.summaries import summarize
 from bayes_hte.names import SUBGROUP, UNIT
 from bayes_hte.reporting.tables.thinning import evenly_spaced
-from bayes_hte.subgroups.describing.effect_table import subgroup_effects_table, subgroup_label
+from bayes_hte.subgroups.describing.effect_table import subgroup_effects_table, subgroup_labels
 
 if TYPE_CHECKING:
     from bayes_hte.reporting.results import Interval, Results
@@ -50,11 +50,13 @@ def subgroup_tables(
     }
     if count(groups) > 1:
         found_by = (results.effects[name], results.study, groups)
+        named = subgroup_labels(count(groups), better=results.spec.outcome.better)
+        strip = groups.membership.sel({SUBGROUP: list(named)})
         tables |= {
             f"subgroups_{name}": subgroup_effects_table(*found_by, **results.direction, **how),
-            f"subgroup_profile_{name}": groups.profile.leaves.reset_index(),
-            f"subgroup_tree_{name}": tree_outline(groups.profile),
-            f"subgroup_membership_{name}": membership_strip(groups.membership),
+            f"subgroup_profile_{name}": _leaves(groups, named),
+            f"subgroup_tree_{name}": tree_outline(groups.profile, named),
+            f"subgroup_membership_{name}": membership_strip(strip, named=named.__getitem__),
         }
     return tables
 
@@ -141,22 +143,42 @@ def _decision(groups: Subgroups, **how: Unpack[Interval]) -> pd.DataFrame:
     )
 
 
-def tree_outline(profile: Profile) -> pd.DataFrame:
+def declared(results: Results, name: str) -> bool:
+    """Whether subgroups are declared: on other units than those that suggest them, or not at all.
+
+    Groups that were judged on the units that suggest them are never declared in a report.
+    """
+    return name in results.honest and results.honest[name].declared
+
+
+def _leaves(groups: Subgroups, named: Mapping[int, str]) -> pd.DataFrame:
+    """Return the leaves of the profile with the name of the group of each, by benefit."""
+    leaves = groups.profile.leaves.reset_index()
+    places = {number: place for place, number in enumerate(named)}
+    order = leaves["subgroup"].map(places).argsort(kind="stable")
+    leaves.insert(0, "group", leaves["subgroup"].map(dict(named)))
+    return leaves.iloc[order].reset_index(drop=True)
+
+
+def tree_outline(profile: Profile, named: Mapping[int, str]) -> pd.DataFrame:
     """List the nodes of a profile in reading order, as the tree figure draws them.
 
     Parameters
     ----------
     profile : Profile
         Profile of the subgroups.
+    named : mapping of int to str
+        Names of the subgroups by their numbers, in the order of benefit.
 
     Returns
     -------
     DataFrame
         One row per node, depth first: ``node``, ``depth``, ``condition`` (the step from the parent
         in words), ``rule`` (the whole path), ``n_units``, ``mean_effect``, ``group`` and
-        ``group_number`` (of a leaf; None and -1 elsewhere).
+        ``group_number`` (its place by benefit; None and -1 where there is no leaf).
     """
     rows: list[dict[str, object]] = []
+    places = {number: place for place, number in enumerate(named)}
 
     def walk(node: Node, depth: int) -> None:
         leaf = node.subgroup is not None
@@ -168,8 +190,8 @@ def tree_outline(profile: Profile) -> pd.DataFrame:
                 "rule": node.rule,
                 "n_units": node.n,
                 "mean_effect": node.mean_effect,
-                "group": subgroup_label(node.subgroup) if leaf else None,
-                "group_number": node.subgroup if leaf else -1,
+                "group": named[node.subgroup] if leaf else None,
+                "group_number": places[node.subgroup] if leaf else -1,
             }
         )
         for child in (node.yes, node.no):
@@ -190,9 +212,7 @@ def _step(profile: Profile, node: Node) -> str:
     return rule_text([(parent.condition, node.number == parent.yes)])
 
 
-def membership_strip(
-    membership: xr.DataArray, *, named: Callable[[int], str] = subgroup_label
-) -> pd.DataFrame:
+def membership_strip(membership: xr.DataArray, *, named: Callable[[int], str]) -> pd.DataFrame:
     """Order the membership probabilities of the units for a strip.
 
     Parameters

@@ -96,7 +96,7 @@ def subgroup_effects_table(
     >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
     >>> table = hte.subgroup_effects_table(effect, study, groups, better="higher", important=1.5)
     >>> table[["group", "mean", "prob_important"]].round(2).values.tolist()
-    [['Subgroup 0', 1.07, 0.0], ['Subgroup 1', 2.32, 1.0], ['All', 1.77, 1.0]]
+    [['Subgroup A', 2.32, 1.0], ['Subgroup B', 1.07, 0.0], ['All', 1.77, 1.0]]
     """
     if cuts is not None and not isinstance(cuts, Mapping):
         raise SpecError(f"cuts must be a mapping, got {cuts!r}; for instance {{'age': [40, 60]}}.")
@@ -106,7 +106,7 @@ def subgroup_effects_table(
     if isinstance(by, Subgroups):
         if cuts:
             raise SpecError("cuts divide covariates; Subgroups are divided already, leave it out.")
-        found = [_of_subgroups(effect, study, by)]
+        found = [_of_subgroups(effect, study, by, better=better)]
     else:
         found = list(_of_columns(effect, study, _as_columns(by, study), dict(cuts or {})))
     everyone = average(effect).expand_dims(GROUP, axis=2)
@@ -122,9 +122,42 @@ def subgroup_effects_table(
     return table
 
 
-def subgroup_label(number: int) -> str:
-    """Return the name of a subgroup for a reader."""
-    return f"Subgroup {number}"
+def by_benefit(n_subgroups: int, *, better: Better) -> list[int]:
+    """Return the numbers of subgroups, which count from the lowest effect, by benefit.
+
+    Parameters
+    ----------
+    n_subgroups : int
+        How many there are.
+    better : {"higher", "lower"}
+        Good direction of the outcome.
+
+    Returns
+    -------
+    list of int
+        The subgroup with the largest benefit first.
+    """
+    numbers = list(range(n_subgroups))
+    return numbers if better == "lower" else numbers[::-1]
+
+
+def subgroup_labels(n_subgroups: int, *, better: Better) -> dict[int, str]:
+    """Return the names of subgroups for readers by their numbers: A benefits most.
+
+    Parameters
+    ----------
+    n_subgroups : int
+        How many there are.
+    better : {"higher", "lower"}
+        Good direction of the outcome.
+
+    Returns
+    -------
+    dict of int to str
+        In the order of benefit.
+    """
+    ordered = by_benefit(n_subgroups, better=better)
+    return {number: f"Subgroup {chr(65 + place)}" for place, number in enumerate(ordered)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,17 +184,21 @@ class _Groups:
         )
 
 
-def _of_subgroups(effect: xr.DataArray, study: Study, groups: Subgroups) -> _Groups:
+def _of_subgroups(
+    effect: xr.DataArray, study: Study, groups: Subgroups, *, better: Better
+) -> _Groups:
     if not same_labels(groups.labels.get_index(UNIT), study.units):
         raise DataError(
             f"the subgroups are of {groups.labels.sizes[UNIT]} units that are not those of the "
             f"study ({study.n_units} units) in the same order; pass the study they were found in."
         )
     known = groups.summary()
-    draws = subgroup_effects(effect, groups.labels.to_numpy())
+    labels = subgroup_labels(len(known), better=better)
+    known = known.loc[list(labels)]
+    draws = subgroup_effects(effect, groups.labels.to_numpy()).sel({SUBGROUP: list(labels)})
     return _Groups(
         draws.rename({SUBGROUP: GROUP}),
-        [subgroup_label(number) for number in known.index],
+        list(labels.values()),
         known["n"].to_numpy(),
         known["mean_membership"].to_numpy(),
     )
