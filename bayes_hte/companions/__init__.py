@@ -7,6 +7,7 @@ table; with posterior draws of the propensity the weighted estimate has draws as
 from __future__ import annotations
 
 from bayes_hte.companions.covariate_balance import balance, compare_balance
+from bayes_hte.companions.jackknife import pseudo_observations
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.overlap import OverlapReport, Trimmed, overlap_report, trim
 from bayes_hte.companions.scores import effect_scores
@@ -23,5 +24,6 @@ __all__ = [
     "iptw",
     "match_nearest",
     "overlap_report",
+    "pseudo_observations",
     "trim",
 ]
