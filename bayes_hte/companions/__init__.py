@@ -7,9 +7,11 @@ table; with posterior draws of the propensity the weighted estimate has draws as
 from __future__ import annotations
 
 from bayes_hte.companions.covariate_balance import balance, compare_balance
+from bayes_hte.companions.hazards import time_to_event
 from bayes_hte.companions.jackknife import pseudo_observations
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.overlap import OverlapReport, Trimmed, overlap_report, trim
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.companions.scores import effect_scores
 from bayes_hte.companions.weighting import WeightedEffect, iptw
 
@@ -25,5 +27,7 @@ __all__ = [
     "match_nearest",
     "overlap_report",
     "pseudo_observations",
+    "restricted_means",
+    "time_to_event",
     "trim",
 ]
