@@ -77,7 +77,8 @@ def _complete(study: Study, frame: pd.DataFrame) -> Study:
 def _imputed(study: Study, rng: np.random.Generator) -> pd.DataFrame:
     """Return the frame with one draw of every missing covariate."""
     roles = study.roles
-    used = [roles.outcome, *([roles.mediator] if roles.mediator else []), *roles.covariates]
+    further = [c for c in (roles.mediator, roles.event) if c is not None]
+    used = [roles.outcome, *further, *roles.covariates]
     arm, parts = study.arm_index(), []
     for a in np.unique(arm):
         parts.append(_chained(study.frame.loc[arm == a, used], rng))

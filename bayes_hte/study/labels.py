@@ -65,7 +65,7 @@ def labelled_study(study: Study, labels: Labels) -> Study:
             if len(arms) > 2:
                 # Text would be put into alphabetical order where some rows are bound again.
                 columns[name] = columns[name].astype(pd.CategoricalDtype(list(arms)))
-        elif name in (study.roles.outcome, study.roles.mediator):
+        elif name in _numbers(study.roles):
             raise SpecError(
                 f"labels.{name}.levels: the levels of an outcome or a mediator are numbers, which "
                 "have no words; give the column a label, and the event under [columns]."
@@ -143,6 +143,11 @@ def labelled_table(table: pd.DataFrame, study: Study, labels: Labels) -> pd.Data
     if isinstance(index.dtype, pd.StringDtype) or index.dtype == object:
         return table.set_axis(index.map(put).rename(index.name))
     return table
+
+
+def _numbers(roles: Roles) -> tuple[str | None, ...]:
+    """Return the columns whose values have no words."""
+    return (roles.outcome, roles.mediator, roles.event, roles.entry)
 
 
 def _words(column: pd.Series, label: LabelSpec, name: str) -> dict[str, str]:

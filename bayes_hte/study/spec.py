@@ -14,6 +14,19 @@ from typing import Any, Literal
 from bayes_hte.study.missing import MissingName
 
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
+# Families of times to an event, for outcomes alone.
+TimeFamilyName = Literal["lognormal", "loglogistic", "log_student_t", "weibull"]
+OutcomeFamilyName = Literal[
+    "gaussian",
+    "student_t",
+    "bernoulli",
+    "poisson",
+    "negative_binomial",
+    "lognormal",
+    "loglogistic",
+    "log_student_t",
+    "weibull",
+]
 # Families under the names that users of other software know them by.
 FAMILY_WORDS = {
     "binomial": "bernoulli",
@@ -119,6 +132,9 @@ class RoleSpec:
     effects over the population, not the likelihood. `arms` are the levels of the treatment in their
     order, reference first; `ordered` says that the order means something, as that of doses;
     `contrasts` ("B vs A", or "all") are those of a study of more than two arms that are reported.
+    `event` is the column that says whether the event was seen, where the outcome is a time to it
+    (the value that means so may be declared under ``[columns]``); `entry` that of the times from
+    which units were observed.
     """
 
     outcome: str
@@ -134,6 +150,8 @@ class RoleSpec:
     arms: tuple[str | int | float | bool, ...] = ()
     ordered: bool = False
     contrasts: tuple[str, ...] = ()
+    event: str | None = None
+    entry: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,17 +160,20 @@ class OutcomeSpec:
 
     `stack_with` names further candidates, each a surface or "learner/surface"; the outcome model
     is then their mixture, weighted by stacking. Left out, they are those recommended for the study,
-    as in :func:`bayes_hte.fit`; an empty list means none.
+    as in :func:`bayes_hte.fit`; an empty list means none. `unit` is the unit of the outcome, of a
+    time to an event the unit of time. `horizon` is the time to which mean survival times are
+    restricted, by default the latest at which each arm has a tenth of its units at risk.
     """
 
     better: Literal["higher", "lower"]
     minimal_important_difference: float
     because: str
-    family: FamilyName = "gaussian"
+    family: OutcomeFamilyName = "gaussian"
     surface: SurfaceName = "forest"
     stack_with: tuple[str, ...] | None = None
     noise: NoiseName = "constant"
     unit: str = ""
+    horizon: float | None = None
 
     @property
     def candidates(self) -> tuple[str, ...]:

@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bayes_hte.errors import SpecError, unknown_name
-from bayes_hte.study.spec import ColumnSpec, FamilyName, LabelSpec, MixtureSpec, Spec, family_called
+from bayes_hte.study.spec import (
+    ColumnSpec,
+    FamilyName,
+    LabelSpec,
+    MixtureSpec,
+    OutcomeFamilyName,
+    Spec,
+    TimeFamilyName,
+    family_called,
+)
 
 # Set by the reader of the file, never in it.
 _NOT_IN_FILE = ("text", "folder", "name", "changes", "quick")
@@ -177,7 +186,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise SpecError(f"{where} must be one of {_type_names(options)}, got {value!r}.")
         return value
     if origin is Literal:
-        value = family_called(value) if hint is FamilyName else value
+        value = family_called(value) if hint in (FamilyName, OutcomeFamilyName) else value
         if value not in typing.get_args(hint):
             raise unknown_name(where, str(value), typing.get_args(hint))
         return value
@@ -218,6 +227,9 @@ def _check(spec: Spec) -> None:
         "outcome.minimal_important_difference (0 or more, finite)": (
             0 <= spec.outcome.minimal_important_difference < math.inf
         ),
+        "outcome.horizon (positive, finite)": (
+            spec.outcome.horizon is None or 0 < spec.outcome.horizon < math.inf
+        ),
         "report.ci_prob (between 0 and 1)": 0 < spec.report.ci_prob < 1,
         "held_out.share (between 0 and 1)": spec.held_out is None or 0 < spec.held_out.share < 1,
         "held_out.seed (0 or more)": spec.held_out is None or spec.held_out.seed >= 0,
@@ -256,6 +268,7 @@ def _check(spec: Spec) -> None:
             f"{spec.name}: learner.beside compares total effects of studies without a mediator; "
             "remove it, or the mediator."
         )
+    _check_times(spec)
     for name, column in spec.columns.items():
         _check_column(spec, name, column)
     if spec.mixture is not None:
@@ -267,6 +280,25 @@ def _check(spec: Spec) -> None:
             raise SpecError(f"{spec.name}: prior scale must be positive, got {prior.scale}.")
         if prior.trees is not None and not prior.trees > 0:
             raise SpecError(f"{spec.name}: prior trees must be positive, got {prior.trees}.")
+
+
+def _check_times(spec: Spec) -> None:
+    """Check that families of times to an event and the column of events go together."""
+    times = spec.outcome.family in typing.get_args(TimeFamilyName)
+    if times != (spec.roles.event is not None):
+        raise SpecError(
+            f"{spec.name}: outcome.family = '{spec.outcome.family}' "
+            + ("needs" if times else "has no use for")
+            + " roles.event, the column that says whether the event was seen. Times to an event "
+            f"have the families {', '.join(typing.get_args(TimeFamilyName))}."
+        )
+    if spec.outcome.horizon is not None and not times:
+        raise SpecError(
+            f"{spec.name}: outcome.horizon is for times to an event; remove it, or choose one of "
+            f"their families: {', '.join(typing.get_args(TimeFamilyName))}."
+        )
+    if spec.roles.entry is not None and spec.roles.event is None:
+        raise SpecError(f"{spec.name}: roles.entry needs roles.event as well.")
 
 
 def _check_column(spec: Spec, name: str, column: ColumnSpec) -> None:

@@ -42,6 +42,7 @@ from bayes_hte.study.missing import (
     missing_by_arm,
 )
 from bayes_hte.study.roles import Roles
+from bayes_hte.study.time_to_event import Censoring, check_times
 from bayes_hte.study.validation import (
     check_complete,
     check_finite,
@@ -102,6 +103,8 @@ class Study:
         weights: str | None = None,
         missing: MissingName = "splits",
         imputations: int = 5,
+        event: str | None = None,
+        entry: str | None = None,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
 
@@ -140,6 +143,12 @@ class Study:
         imputations : int, default 5
             Number of imputed frames, with ``missing="impute"``: one fit each. For frames that you
             imputed yourself, see :meth:`from_frames`.
+        event : str, optional
+            Column that makes the outcome a time to an event: 1 (or true) where the event was seen
+            at that time, 0 (or false) where the unit was censored then, last known without it.
+        entry : str, optional
+            Column of the times from which units were observed (left truncation), 0 from the start,
+            counted from the same start as the outcome. It needs `event`.
 
         Returns
         -------
@@ -153,8 +162,9 @@ class Study:
             fewer than five units with outcomes;
             if a treatment, cluster or weight is missing, all values of a column are, or those of a
             covariate in one arm only; if a value is infinite; if a weight is negative, or all are
-            0; if a column does not vary, or holds values that its role cannot use. The message
-            says what to try.
+            0; if a column does not vary, or holds values that its role cannot use; or if times to
+            an event, events or entries are impossible
+            (:mod:`bayes_hte.study.time_to_event`). The message says what to try.
         SpecError
             If the rule for missing values is unknown.
 
@@ -168,7 +178,7 @@ class Study:
         (60, '1 vs 0')
         """
         listed = names_given(covariates, "covariate")
-        roles = Roles(outcome, treatment, listed, mediator, cluster, weights)
+        roles = Roles(outcome, treatment, listed, mediator, cluster, weights, event, entry)
         study = cls.of_roles(df, roles, reference=reference, missing=missing)
         return replace(study, imputations=check_imputations(imputations))
 
@@ -263,6 +273,7 @@ class Study:
         check_complete(frame, [roles.treatment, roles.cluster, roles.weights])
         check_finite(frame)
         arms = arms_of(frame[roles.treatment], reference)
+        check_times(frame, roles, arm_positions(frame[roles.treatment], arms), arms)
         table = missing_by_arm(frame, roles, arm_positions(frame[roles.treatment], arms), len(arms))
         check_gaps(table, arms, missing)
         flow = Flow(len(frame), (), table)
@@ -419,6 +430,32 @@ class Study:
     def recorded_mediator(self) -> np.ndarray:
         """Return the mediators that are not missing, shape (recorded,)."""
         return self.mediator()[self.known_mediator()]
+
+    @property
+    def event(self) -> np.ndarray | None:
+        """Whether the event of each unit was seen, shape (unit,); None if no times are studied.
+
+        False where the outcome is missing.
+        """
+        if self.roles.event is None:
+            return None
+        return np.nan_to_num(numeric_column(self.frame[self.roles.event], "event")) == 1
+
+    @property
+    def entry(self) -> np.ndarray | None:
+        """Time from which each unit was observed, shape (unit,); None if all were from the start.
+
+        0 where the outcome is missing.
+        """
+        if self.roles.entry is None:
+            return None
+        entry = numeric_column(self.frame[self.roles.entry], "entry")
+        return np.where(np.isnan(self.outcome()), 0.0, entry)
+
+    def censoring(self) -> Censoring | None:
+        """Return events and entries of all units; None unless the outcome is a time to an event."""
+        event = self.event
+        return None if event is None else Censoring(event, self.entry)
 
     def with_outcome(self) -> Study:
         """Return the study of the units that inform the outcome model; itself if all do."""
@@ -631,6 +668,8 @@ class Study:
             digest.update(repr((self.missing, self.gaps, self.roles.weights)).encode())
         if self.gaps and self.missing == "impute":
             digest.update(repr(self.imputations).encode())
+        if self.roles.event is not None:
+            digest.update(repr(("event", self.roles.event, self.roles.entry)).encode())
         for frame in self.completed:
             digest.update(pd.util.hash_pandas_object(frame.astype(text)).to_numpy().tobytes())
         return digest.hexdigest()

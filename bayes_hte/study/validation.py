@@ -32,7 +32,7 @@ def check_frame(df: pd.DataFrame, roles: Roles) -> None:
         raise DataError(f"the frame is empty: {len(df)} rows, {df.shape[1]} columns.")
     check_names([roles.outcome], "outcome")
     check_names([roles.treatment], "treatment")
-    further = (roles.mediator, roles.cluster, roles.weights)
+    further = (roles.mediator, roles.cluster, roles.weights, roles.event, roles.entry)
     check_names([c for c in further if c is not None], "further column")
     names_given(roles.covariates, "covariate")
     doubled = sorted({str(c) for c in df.columns[df.columns.duplicated()]})
@@ -46,7 +46,7 @@ def check_frame(df: pd.DataFrame, roles: Roles) -> None:
     if repeated:
         raise DataError(
             f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator, cluster, "
-            "weights and covariates must be different columns, each named once."
+            "weights, event, entry and covariates must be different columns, each named once."
         )
 
 
@@ -101,7 +101,10 @@ def check_finite(frame: pd.DataFrame) -> None:
 
 def check_variation(frame: pd.DataFrame, roles: Roles) -> None:
     """Refuse columns with a single value."""
-    constant = [c for c in roles.columns if c != roles.weights and frame[c].nunique() < 2]
+    # Nobody need be censored, nor enter at a time of his own.
+    may_be_constant = (roles.weights, roles.event, roles.entry)
+    used = [c for c in roles.columns if c not in may_be_constant]
+    constant = [c for c in used if frame[c].nunique() < 2]
     if constant:
         raise DataError(
             f"constant column{'s' * (len(constant) > 1)}: {', '.join(constant)}. A column with one "
