@@ -15,7 +15,9 @@ ratio. BMC Medical Research Methodology 13, 152. doi:10.1186/1471-2288-13-152
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,9 +145,7 @@ def _cox(frame: pd.DataFrame, study: Study, covariates: tuple[str, ...]) -> CoxP
     used = [TIME, EVENT, ARM_COLUMN, *covariates, *options.values()]
     model = CoxPHFitter(penalizer=RIDGE if covariates else 0.0)
     try:
-        with warnings.catch_warnings():
-            # What they warn of (a covariate that hardly varies) is no matter of the arm.
-            warnings.simplefilter("ignore")
+        with _quiet():
             return model.fit(frame[used], duration_col=TIME, event_col=EVENT, **options)
     except (ConvergenceError, np.linalg.LinAlgError):
         return None
@@ -167,7 +167,8 @@ def _log_rank(frame: pd.DataFrame) -> float:
     if ENTRY in frame:
         return np.nan
     first, second = (frame[frame[ARM_COLUMN] == a] for a in (0, 1))
-    found = logrank_test(first[TIME], second[TIME], first[EVENT], second[EVENT])
+    with _quiet():
+        found = logrank_test(first[TIME], second[TIME], first[EVENT], second[EVENT])
     return float(found.p_value)
 
 
@@ -177,10 +178,17 @@ def _proportional(model: CoxPHFitter | None, frame: pd.DataFrame) -> float:
     if model is None or ENTRY in frame:
         return np.nan
     columns = [c for c in (TIME, EVENT, ARM_COLUMN, CLUSTER_COLUMN) if c in frame]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         found = proportional_hazard_test(model, frame[columns], time_transform="rank")
     return float(np.ravel(found.p_value)[0])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the library: it warns of its own use of pandas, and of covariates that hardly vary."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _test(p: float) -> dict[str, Any]:

@@ -131,9 +131,7 @@ def _upto(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return values.size - np.searchsorted(np.sort(values), grid, side="left")
 
 
-def _value(
-    at_risk: np.ndarray, failed: np.ndarray, gaps: np.ndarray, *, area: bool
-) -> np.ndarray:
+def _value(at_risk: np.ndarray, failed: np.ndarray, gaps: np.ndarray, *, area: bool) -> np.ndarray:
     """Area under Kaplan-Meier curves, or their last value, shape (curve,)."""
     hazard = np.divide(failed, at_risk, out=np.zeros(at_risk.shape), where=at_risk > 0)
     survival = np.cumprod(1 - hazard, axis=1)
