@@ -185,7 +185,7 @@ def _proportional(model: CoxPHFitter | None, frame: pd.DataFrame) -> float:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the library: it warns of its own use of pandas, and of covariates that hardly vary."""
+    """Silence the library, which warns of its own use of pandas and of rare covariates."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -7,10 +7,10 @@ curve up to the horizon h. The pseudo-observation of unit i among n is the jackk
 
 with R that area of all units and ``R_{-i}`` of all but i (Andersen, Klein, Rosthoj 2003). Without
 censoring it is ``min(T_i, h)`` itself. With censoring that does not depend on the time among the
-units of an arm, its expectation given covariates is ``E[min(T_i, h) | x]`` but for terms that vanish
-as units are added, so it takes the place of an outcome in means, regressions and scores. Censoring
-that depends on covariates which also predict the time biases it; nothing in it repairs censoring
-that depends on the time itself.
+units of an arm, its expectation given covariates is ``E[min(T_i, h) | x]`` but for terms that
+vanish as units are added, so it takes the place of an outcome in means, regressions and scores.
+Censoring that depends on covariates which also predict the time biases it; nothing in it repairs
+censoring that depends on the time itself.
 
 References
 ----------

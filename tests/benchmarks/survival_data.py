@@ -6,7 +6,8 @@ all. The truth is a closed form of the law of the time given covariates and arm;
 difference of two times that were drawn.
 
 In types 3 and 4 times are counts, which may be 0. Half a unit is added to time and horizon there,
-for every method: ``min(T + 1/2, h + 1/2)`` is ``min(T, h) + 1/2``, so that effects stay as they are.
+for every method: ``min(T + 1/2, h + 1/2)`` is ``min(T, h) + 1/2``, so that effects stay as they
+are.
 As in the paper nobody is followed beyond the horizon.
 
 References
