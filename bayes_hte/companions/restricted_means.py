@@ -8,7 +8,9 @@ other study as it is, so that whoever compares outcomes asks here first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,9 @@ from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import default_horizon
 
 
-def restricted_means(study: Study, horizon: float | None = None) -> Study:
+def restricted_means(
+    study: Study, horizon: float | None = None, *, at: float | None = None
+) -> Study:
     """Return a study whose outcome is a number that arms can be compared by.
 
     Parameters
@@ -28,6 +32,8 @@ def restricted_means(study: Study, horizon: float | None = None) -> Study:
     horizon : float, optional
         Up to which times count, in the unit of the outcome; default the latest at which each arm
         has a tenth of its units at risk. Not used unless the outcome is a time to an event.
+    at : float, optional
+        Take pseudo-observations of the probability of surviving this time instead.
 
     Returns
     -------
@@ -58,6 +64,7 @@ def restricted_means(study: Study, horizon: float | None = None) -> Study:
         time[known],
         study.event[known],
         horizon=horizon,
+        at=at,
         arm=study.arm_index()[known],
         entry=None if entry is None else entry[known],
     )
@@ -67,3 +74,25 @@ def restricted_means(study: Study, horizon: float | None = None) -> Study:
     return replace(
         study, frame=frame.drop(columns=others), roles=replace(roles, event=None, entry=None)
     )
+
+
+def compared_outcomes(study: Study, scale: Mapping[Any, Any] | None = None) -> np.ndarray:
+    """Return the recorded outcomes on the scale of effects, for the spread between units.
+
+    Parameters
+    ----------
+    study : Study
+        Any study.
+    scale : mapping, optional
+        Attributes of the effects, which say on which scale of times to an event they are.
+
+    Returns
+    -------
+    ndarray, shape (recorded,)
+        Pseudo-observations where the outcome is a time to an event, else the outcomes.
+    """
+    scale = {} if scale is None else scale
+    time = scale.get("at")
+    if scale.get("estimand") == "survival":
+        return restricted_means(study, time, at=time).recorded_outcome()
+    return restricted_means(study, time).recorded_outcome()

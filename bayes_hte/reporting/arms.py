@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects import probability_of_benefit, summarize
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.names import ARM, UNIT
@@ -129,7 +130,7 @@ def arm_tables(results: ArmResults) -> dict[str, pd.DataFrame]:
         trust = results.contrasts[name].trust
         chances = {"prob_benefit": float(benefit), "prob_important": float(beyond)}
         rows.append({"contrast": name, **row, **chances, "verdict": trust.verdict})
-    arm, y = study.arm_index(), study.outcome()
+    arm, y = study.arm_index(), restricted_means(study, spec.outcome.horizon).outcome()
     outcomes = summarize(results.outcomes.assign_coords({ARM: range(len(study.arms))}), **how)
     arms = pd.DataFrame(
         {

@@ -88,7 +88,13 @@ def assemble(
         checks=checks,
         provenance=provenance,
         trust=judge(checks),
-        classical=classical(study, draws.propensity, rng=rng),
+        classical=classical(
+            study,
+            draws.propensity,
+            rng=rng,
+            horizon=spec.outcome.horizon,
+            ci_prob=spec.report.ci_prob,
+        ),
         reference_outcome=draws.reference_outcome,
         targeting=None if unseen is None else evaluate(unseen, better=better, seed=seed),
         beside=draws.beside,
@@ -108,5 +114,6 @@ def _sensitivity(spec: Spec, study: Study, draws: EffectDraws) -> Sensitivity:
         better=spec.outcome.better,
         important=spec.outcome.minimal_important_difference,
         randomised=spec.propensity.assignment == "randomised",
+        horizon=spec.outcome.horizon,
         rho=draws.rho,
     )

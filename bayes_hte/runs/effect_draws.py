@@ -91,7 +91,10 @@ class EffectDraws:
                 groups[f"/{name}"] = plain.to_dataset(name=VARIABLE[name])
             elif isinstance(value, Unseen):
                 parts = {part: getattr(value, part).drop_attrs() for part in UNSEEN_PARTS}
-                groups[f"/{name}"] = xr.Dataset(parts).drop_vars([ARM], errors="ignore")
+                attrs = {} if value.horizon is None else {"horizon": value.horizon}
+                groups[f"/{name}"] = xr.Dataset(parts, attrs=attrs).drop_vars(
+                    [ARM], errors="ignore"
+                )
             elif isinstance(value, MediationRho):
                 parts = {f"rho_{k}": getattr(value, k).drop_attrs() for k in RHO_PARTS}
                 groups[f"/{name}"] = xr.Dataset(parts)
@@ -200,6 +203,7 @@ def _saved_unseen(tree: xr.DataTree, study: Study, held_out: Study | None) -> Un
     return Unseen(
         study=(study if held_out is None else held_out).with_outcome(),
         how="left out one by one" if held_out is None else "held out",
+        horizon=parts.attrs.get("horizon"),
         **{name: parts[name] for name in UNSEEN_PARTS},
     )
 
