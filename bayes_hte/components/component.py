@@ -18,6 +18,7 @@ from bayes_hte.components.priors import TermPrior
 from bayes_hte.errors import unknown_name
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import TermName
+from bayes_hte.study.time_to_event import Censoring
 from bayes_hte.surfaces.forest.step import ForestData, ForestStep
 from bayes_hte.surfaces.forest.surface import forest_data, forest_function
 from bayes_hte.surfaces.registry import SURFACE_NAMES, is_forest, surface_of
@@ -108,6 +109,8 @@ class Component:
         Outcomes of a second stage.
     known : ndarray of bool, shape (unit,), or None
         Whether each unit informs the model: it enters the likelihood. None if all do.
+    censoring : Censoring or None
+        Events and entries of the rows, of a column of times to an event.
     """
 
     role: str
@@ -126,6 +129,7 @@ class Component:
     clustered: bool = False
     imputations: Imputations | None = None
     known: np.ndarray | None = None
+    censoring: Censoring | None = None
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -164,6 +168,7 @@ class Component:
                     y=self.observed,
                     family=self.family.name,
                     known=self.known,
+                    censoring=self.censoring,
                 )
                 steps.append(forest)
         return steps
@@ -222,6 +227,7 @@ def build_component(
     clustered: bool = False,
     imputations: Imputations | None = None,
     known: np.ndarray | None = None,
+    censoring: Censoring | None = None,
 ) -> Component:
     """Build the PyMC model of one column.
 
@@ -254,6 +260,8 @@ def build_component(
         Whether each unit informs the model. The others may lack the column or the mediator: they
         keep their place, so that they are predicted, and are no part of the likelihood. Default:
         all do.
+    censoring : Censoring, optional
+        Events and entries of the rows, of a column of times to an event.
 
     Returns
     -------
@@ -271,6 +279,9 @@ def build_component(
     known = None if known is None or known.all() else known
     informing = y if known is None else y[known]
     check_column(informing, role, family=family.name, surface=surface, noise=noise)
+    if censoring is not None:
+        family = family.given(censoring.among(slice(None) if known is None else known))
+        family.check(informing, role)
     if known is not None:
         y = np.where(known, y, informing[0])
         mediator = None if mediator is None else np.where(known, mediator, np.nan)
@@ -324,6 +335,7 @@ def build_component(
         clustered,
         imputations,
         known,
+        censoring,
     )
 
 

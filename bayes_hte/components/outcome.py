@@ -75,4 +75,5 @@ def build_outcome(
         noise=noise,
         clustered=True,
         known=study.known_outcome(),
+        censoring=study.censoring(),
     )

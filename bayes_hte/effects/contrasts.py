@@ -26,6 +26,7 @@ from bayes_hte.effects.docstrings import documented
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, EFFECTS, MEDIATOR_ARM, SAMPLE, UNIT
+from bayes_hte.study.time_to_event import Estimand
 
 # Natural effects as differences of two cells (arm, mediator_arm) of mu, the total effect and both
 # of its decompositions.
@@ -129,8 +130,13 @@ def _for_contrasts(
     arms = mu[ARM].to_numpy().tolist()
     pairs, several = pairs_of(arms, contrast)
     scale, long_name = mu.attrs.get("scale", "response"), EFFECTS[name][0]
+    # Of times to an event, whose effects are differences on one of several scales.
+    estimand = Estimand.of(mu.attrs)
+    scales = {} if estimand is None else estimand.attrs()
     parts = [
-        labelled(effect((b, a)), name, contrast_name(arms[b], arms[a]), scale, long_name)
+        labelled(
+            effect((b, a)), name, contrast_name(arms[b], arms[a]), scale, long_name
+        ).assign_attrs(scales)
         for b, a in pairs
     ]
     return by_contrast(parts) if several else parts[0]

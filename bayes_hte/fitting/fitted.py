@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.sampling_health import sampling_health
 from bayes_hte.components.arm_probabilities import PairPropensity, arm_probabilities
 from bayes_hte.components.effect import blend
+from bayes_hte.components.families import Family
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.learners import numbered
 from bayes_hte.components.noise import noise_of
@@ -24,15 +25,21 @@ from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.contrasts import labelled
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
 from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
-from bayes_hte.errors import DataError, UnsupportedError
+from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.fitting.expected_mediator import expected_mediator
-from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
-from bayes_hte.fitting.plan import Plan
+from bayes_hte.fitting.mediation import (
+    arm_coords,
+    outcomes_at,
+    outcomes_under,
+    potential_outcomes,
+)
+from bayes_hte.fitting.plan import Plan, study_horizon
 from bayes_hte.names import ARM, CHAIN, DRAW, EFFECTS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import as_table, unit_labels
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import Estimand, EstimandName, check_horizon
 
 AnyComponent = FittedComponent | StackedComponent | PairPropensity
 # Rows predicted at once: bounds the memory of the arrays between parameters and outcomes.
@@ -96,10 +103,10 @@ class Fit:
             name = "sample_stats" if role == "outcome" else f"{role}_stats"
             groups[name] = component.stats
         column, eta = self.study.roles.outcome, self.observed_predictor()
-        name, outcome = _variable_of(column), self.components["outcome"]
+        name = _variable_of(column)
         # The same draws each time the tree is made.
         rng = np.random.default_rng(stage_seed(self.seed, "posterior predictive"))
-        drawn = outcome.family.draw(rng, eta.to_numpy(), self.observed_noise())
+        drawn = self.observed_family().draw(rng, eta.to_numpy(), self.observed_noise())
         recorded = self.study.frame[column][self.study.known_outcome()]
         observed = xr.DataArray(recorded.to_numpy(), dims=UNIT, coords={UNIT: eta[UNIT]})
         values = {
@@ -216,6 +223,8 @@ class Fit:
         *,
         mediator_value: float | None = None,
         batch: int = BATCH,
+        estimand: EstimandName | None = None,
+        at: float | None = None,
     ) -> xr.DataArray:
         """Return expected outcomes under each arm, draw by draw.
 
@@ -227,18 +236,27 @@ class Fit:
             Hold the mediator at this value for all units (for controlled direct effects).
         batch : int, default 4000
             New rows predicted at once; the result does not depend on it, the memory does.
+        estimand : {"rmst", "survival"}, optional
+            Of times to an event: the mean time restricted to a horizon (the default), or the
+            probability of surviving beyond a time.
+        at : float, optional
+            That horizon (default ``fit.horizon``), or that time, in the unit of the outcome; of
+            survival it must be given.
 
         Returns
         -------
         DataArray, dims (chain, draw, unit, arm[, mediator_arm])
             On the response scale; ``mediator_arm`` only in a mediated study whose mediator is not
-            held.
+            held. Of times to an event the attributes ``estimand``, ``at`` and ``estimand_words``
+            say which scale it is.
 
         Raises
         ------
         DataError
             If `newdata` lacks a covariate or has unseen levels or missing values, or a mediator
-            value is given for a study without mediator.
+            value is given for a study without mediator; or if `at` lies beyond the follow-up.
+        SpecError
+            If an estimand is unknown, lacks its time, or the outcome is no time to an event.
         UnsupportedError
             If the learner models the effect itself (``"x"``).
 
@@ -260,7 +278,61 @@ class Fit:
             )
         if "mediator" not in self.components and mediator_value is not None:
             raise DataError("this study has no mediator to hold at a value.")
-        return _in_batches(lambda rows: self._outcomes(rows, mediator_value), newdata, batch)
+        scale = self.estimand(estimand, at=at)
+        return _in_batches(lambda rows: self._outcomes(rows, scale, mediator_value), newdata, batch)
+
+    @property
+    def horizon(self) -> float | None:
+        """Time to which mean survival is restricted; None unless the outcome is a time.
+
+        As planned, or the latest time at which each arm has a tenth of its units at risk.
+        """
+        study = self.study if self.whole is None else self.whole.study
+        if study.event is None or not self.components["outcome"].family.times:
+            return None
+        return self.plan.horizon or study_horizon(study)
+
+    def estimand(
+        self, name: EstimandName | None = None, *, at: float | None = None
+    ) -> Estimand | None:
+        """Return the scale on which outcomes are expected; None unless they are times to an event.
+
+        Parameters
+        ----------
+        name : {"rmst", "survival"}, optional
+            As in :meth:`potential_outcomes`.
+        at : float, optional
+            Its time.
+
+        Returns
+        -------
+        Estimand or None
+            By default the restricted mean survival time to :attr:`horizon`.
+
+        Raises
+        ------
+        SpecError
+            If it is unknown, lacks its time, or the outcome is no time to an event.
+        DataError
+            If `at` lies beyond the follow-up of an arm.
+        """
+        horizon = self.horizon
+        if horizon is None:
+            if name is not None or at is not None:
+                raise SpecError(
+                    "estimand and at are for times to an event, and the outcome "
+                    f"{self.study.roles.outcome!r} is none; leave them out, or build the study "
+                    "with event=<column>."
+                )
+            return None
+        if name not in (None, *get_args(EstimandName)):
+            raise unknown_name("estimand", str(name), get_args(EstimandName))
+        if name == "survival" and at is None:
+            raise SpecError('estimand="survival" needs a time, such as at=5.')
+        if at is not None:
+            study = self.study if self.whole is None else self.whole.study
+            check_horizon(at, study.outcome(), study.arm_index(), study.arms, what="at")
+        return Estimand(name or "rmst", float(horizon if at is None else at))
 
     def cate(
         self,
@@ -268,12 +340,14 @@ class Fit:
         *,
         contrast: Contrast = None,
         batch: int = BATCH,
+        estimand: EstimandName | None = None,
+        at: float | None = None,
     ) -> xr.DataArray:
         """Return the conditional average treatment effect of each unit: its total effect.
 
         Parameters
         ----------
-        newdata, batch
+        newdata, batch, estimand, at
             As in :meth:`potential_outcomes`.
         contrast : (arm, arm), str, optional
             ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
@@ -303,8 +377,9 @@ class Fit:
         3
         """
         if not self.plan.second_stage:
-            mu = self.potential_outcomes(newdata, batch=batch)
+            mu = self.potential_outcomes(newdata, batch=batch, estimand=estimand, at=at)
             return effects.cate(mu, contrast=contrast)
+        self.estimand(estimand, at=at)
         arms = self.study.arms
         pairs, several = pairs_of(arms, contrast)
         parts = [
@@ -325,12 +400,14 @@ class Fit:
         *,
         contrast: Contrast = None,
         batch: int = BATCH,
+        estimand: EstimandName | None = None,
+        at: float | None = None,
     ) -> xr.Dataset:
         """Return every effect of each unit: total and, with a mediator, direct and indirect.
 
         Parameters
         ----------
-        newdata, contrast, batch
+        newdata, contrast, batch, estimand, at
             As in :meth:`cate`.
 
         Returns
@@ -354,9 +431,10 @@ class Fit:
         True
         """
         if "mediator" in self.components:
-            mu = self.potential_outcomes(newdata, batch=batch)
+            mu = self.potential_outcomes(newdata, batch=batch, estimand=estimand, at=at)
             return effects.decompose(mu, contrast=contrast)
-        te = self.cate(newdata, contrast=contrast, batch=batch).rename("te")
+        how = {"estimand": estimand, "at": at}
+        te = self.cate(newdata, contrast=contrast, batch=batch, **how).rename("te")
         return te.assign_attrs(effect="te", long_name="total effect").to_dataset()
 
     def summary(self, *, ci_prob: float = 0.95, contrast: Contrast = None) -> pd.DataFrame:
@@ -476,11 +554,20 @@ class Fit:
         """
         return noise_of(self.components["outcome"].noise(), self.study.known_outcome())
 
+    def observed_family(self) -> Family:
+        """Return the family of the outcome at the units of :meth:`observed_predictor`.
+
+        One of times to an event is bound to their events and entries.
+        """
+        family, censoring = self.components["outcome"].family, self.study.censoring()
+        return family.given(censoring and censoring.among(self.study.known_outcome()))
+
     def log_likelihood(self) -> xr.DataArray:
         """Log-likelihood of each known outcome, dims (chain, draw, unit), for ``az.loo``."""
-        outcome, eta = self.components["outcome"], self.observed_predictor()
+        eta = self.observed_predictor()
         y = self.study.outcome()[self.study.known_outcome()]
-        values = outcome.family.log_likelihood(y, eta.to_numpy(), self.observed_noise())
+        family = self.observed_family()
+        values = family.log_likelihood(y, eta.to_numpy(), self.observed_noise())
         return eta.copy(data=values).rename("log_likelihood")
 
     def candidates(self) -> dict[str, Fit]:
@@ -534,20 +621,24 @@ class Fit:
         return outcome + values
 
     def _outcomes(
-        self, newdata: pd.DataFrame | None, mediator_value: float | None = None
+        self,
+        newdata: pd.DataFrame | None,
+        estimand: Estimand | None,
+        mediator_value: float | None = None,
     ) -> xr.DataArray:
         outcome, mediator = self.components["outcome"], self.components.get("mediator")
         propensity = self._propensity_covariate(newdata)
         rows = _rows(outcome, newdata, propensity)
         if mediator is None:
-            predictor = outcome.linear_predictor(rows)
-            mu = predictor.base.copy(data=outcome.family.inverse_link(predictor.base.to_numpy()))
-            return arm_coords(mu.rename("mu").assign_attrs(scale="response"), self.study.arms)
+            base = outcome.linear_predictor(rows).base
+            mu = outcomes_under(base, outcome.family, self._noise_under_arms(rows), estimand)
+            return self._on_scale(mu.assign_attrs(scale="response"), estimand)
         eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
         expected = expected_mediator(mediator, eta_m)
         predictor = outcome.linear_predictor(rows, expected=expected)
+        how = {"outcome_noise": self._noise_under_arms(rows), "estimand": estimand}
         if mediator_value is not None:
-            mu = outcomes_at(predictor, outcome.family, mediator_value, expected=expected)
+            mu = outcomes_at(predictor, outcome.family, mediator_value, expected=expected, **how)
         else:
             mu = potential_outcomes(
                 predictor,
@@ -556,8 +647,22 @@ class Fit:
                 mediator.family,
                 expected=expected,
                 noise=mediator.noise(),
+                **how,
             )
-        return arm_coords(mu, self.study.arms)
+        return self._on_scale(mu, estimand)
+
+    def _on_scale(self, mu: xr.DataArray, estimand: Estimand | None) -> xr.DataArray:
+        """Name the arms, and the scale of times to an event."""
+        attrs = {} if estimand is None else estimand.attrs()
+        return arm_coords(mu.assign_attrs(attrs), self.study.arms)
+
+    def _noise_under_arms(self, rows: Design | None) -> list[Mapping[str, np.ndarray]] | None:
+        """Return the outcome's noise under each arm; None where expectations do not need it."""
+        outcome = self.components["outcome"]
+        if not outcome.family.times:
+            return None
+        design = outcome.design if rows is None else rows
+        return [outcome.noise(design.under(arm)) for arm in range(len(self.study.arms))]
 
     def _blended(self, newdata: pd.DataFrame | None, pair: tuple[int, int]) -> xr.DataArray:
         """Return the effect of one contrast by the second stage, dims (chain, draw, unit)."""

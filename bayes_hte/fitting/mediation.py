@@ -5,7 +5,8 @@
 for each posterior draw of the outcome and the mediator model. The predicted mean of the mediator is
 plugged in only where that is exact (an outcome whose mean is linear in the mediator). Otherwise the
 mediator is integrated out: in closed form for an outcome with a log link, else by Gauss-Hermite for
-gaussian mediators and by an exact sum for binary and count mediators. The two models share no
+gaussian mediators and by an exact sum for binary and count mediators. A lognormal time with a
+gaussian mediator stays lognormal, with the mediator's variation as more noise. The two models share no
 parameters, so their posteriors are independent and draws are paired by index.
 
 References
@@ -17,6 +18,8 @@ causal mediation effects. Statistical Science 25, 51-71. doi:10.1214/10-STS321
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -24,6 +27,7 @@ from bayes_hte.components.families import Family, Noise
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, MEDIATOR_ARM, UNIT
+from bayes_hte.study.time_to_event import Estimand
 
 
 def potential_outcomes(
@@ -34,6 +38,8 @@ def potential_outcomes(
     *,
     expected: np.ndarray,
     noise: Noise,
+    outcome_noise: Sequence[Noise] | None = None,
+    estimand: Estimand | None = None,
 ) -> xr.DataArray:
     """Return the potential outcomes of a mediated study.
 
@@ -51,6 +57,10 @@ def potential_outcomes(
         The expected mediator that the outcome model subtracts from the mediator.
     noise : mapping of str to ndarray, shape (chain, draw, 1)
         The mediator family's other parameters.
+    outcome_noise : sequence of mapping of str to ndarray, optional
+        The outcome family's other parameters under each arm; needed by families of times alone.
+    estimand : Estimand, optional
+        The scale of outcomes that are times to an event.
 
     Returns
     -------
@@ -74,6 +84,7 @@ def potential_outcomes(
     n_arms = base.shape[-1]
     mu = np.empty((*base.shape, n_arms))
     for arm in range(n_arms):
+        own = {} if outcome_noise is None else outcome_noise[arm]
         for mediator_arm in range(n_arms):
             mu[..., arm, mediator_arm] = _expected_outcome(
                 base[..., arm] - slope[..., arm] * expected[:, arm],
@@ -82,6 +93,8 @@ def potential_outcomes(
                 eta_m[..., mediator_arm],
                 mediator_family,
                 noise,
+                own,
+                estimand,
             )
     result = xr.DataArray(
         mu, dims=(*outcome.base.dims, MEDIATOR_ARM), coords=outcome.base.coords, name="mu"
@@ -96,27 +109,41 @@ def _expected_outcome(
     eta_m: np.ndarray,
     mediator_family: Family,
     noise: Noise,
+    outcome_noise: Noise,
+    estimand: Estimand | None,
 ) -> np.ndarray:
-    """E[inverse_link(intercept + slope M)], all arrays (chain, draw, unit)."""
+    """E[expected(intercept + slope M)], all arrays (chain, draw, unit)."""
     if outcome_family.linear_mean:
         return intercept + slope * mediator_family.inverse_link(eta_m)
     if outcome_family.exponential_mean:
         # A sum over the mediator's values would cut off tails whose outcomes are the largest.
         return np.exp(intercept) * mediator_family.mean_exponential(slope, eta_m, noise)
+    if outcome_family.absorbs_normal and mediator_family.name == "gaussian":
+        # The variation of the mediator becomes noise of the outcome.
+        sigma = np.hypot(outcome_noise["sigma"], slope * noise["sigma"])
+        mean = intercept + slope * eta_m
+        return outcome_family.expected(mean, {**outcome_noise, "sigma": sigma}, estimand)
     total = np.zeros_like(intercept)
     for value, weight in mediator_family.support(eta_m, noise):
-        total += weight * outcome_family.inverse_link(intercept + slope * value)
+        eta = intercept + slope * value
+        total += weight * outcome_family.expected(eta, outcome_noise, estimand)
     return total
 
 
 def outcomes_at(
-    outcome: LinearPredictor, outcome_family: Family, value: float, *, expected: np.ndarray
+    outcome: LinearPredictor,
+    outcome_family: Family,
+    value: float,
+    *,
+    expected: np.ndarray,
+    outcome_noise: Sequence[Noise] | None = None,
+    estimand: Estimand | None = None,
 ) -> xr.DataArray:
     """Return potential outcomes with the mediator held at one value for all units.
 
     Parameters
     ----------
-    outcome, outcome_family, expected
+    outcome, outcome_family, expected, outcome_noise, estimand
         As in :func:`potential_outcomes`.
     value : float
         The value of the mediator.
@@ -130,8 +157,40 @@ def outcomes_at(
         raise DataError("the outcome model has no mediator terms; no value can be set.")
     shift = xr.DataArray(value - expected, dims=(UNIT, ARM))
     eta = outcome.base + outcome.slope * shift
-    mu = eta.copy(data=outcome_family.inverse_link(eta.to_numpy())).rename("mu")
-    return mu.transpose(*outcome.base.dims).assign_attrs(scale="response", mediator_value=value)
+    eta = eta.transpose(*outcome.base.dims)
+    mu = outcomes_under(eta, outcome_family, outcome_noise, estimand)
+    return mu.assign_attrs(scale="response", mediator_value=value)
+
+
+def outcomes_under(
+    eta: xr.DataArray,
+    outcome_family: Family,
+    outcome_noise: Sequence[Noise] | None,
+    estimand: Estimand | None,
+) -> xr.DataArray:
+    """Return expected outcomes given linear predictors.
+
+    Parameters
+    ----------
+    eta : DataArray, dims (chain, draw, unit, arm)
+        Linear predictor under each arm.
+    outcome_family, outcome_noise, estimand
+        As in :func:`potential_outcomes`.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, unit, arm)
+    """
+    values = eta.to_numpy()
+    if outcome_noise is None:
+        mu = outcome_family.inverse_link(values)
+    else:
+        under = [
+            outcome_family.expected(values[..., arm], noise, estimand)
+            for arm, noise in enumerate(outcome_noise)
+        ]
+        mu = np.stack(under, axis=-1)
+    return eta.copy(data=mu).rename("mu")
 
 
 def arm_coords(mu: xr.DataArray, arms: tuple) -> xr.DataArray:

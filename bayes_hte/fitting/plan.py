@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import pandas as pd
 
 from bayes_hte.components.learners import EFFECT_TERMS, get_learner, learner_terms
 from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
-from bayes_hte.study.spec import PriorSpec, Spec, family_called
+from bayes_hte.study.spec import PriorSpec, Spec, TimeFamilyName, family_called
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import check_horizon, default_horizon
 from bayes_hte.surfaces.terms import FOREST, GP, Term
 
 # Up to so many units a Gaussian process is worth its minute (see the benchmark of effects).
@@ -45,6 +46,9 @@ class Plan:
         Changes to the default priors.
     ordered : bool
         Whether the arms are in an order, such as doses: neighbours are then shrunk together.
+    horizon : float or None
+        Time to which mean survival is restricted, of a study of times to an event; None, the latest
+        at which each arm of the study that is fitted has a tenth of its units at risk.
 
     Examples
     --------
@@ -66,6 +70,7 @@ class Plan:
     means_by: str | None = None
     priors: tuple[PriorSpec, ...] = ()
     ordered: bool = False
+    horizon: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("family", "mediator_family"):
@@ -115,6 +120,8 @@ class Plan:
         )
         if stack_with is None:
             plan = replace(plan, stack_with=recommended_candidates(study, plan))
+        if study.event is not None:
+            plan = replace(plan, horizon=settled_horizon(study, plan.horizon))
         return plan
 
     @classmethod
@@ -147,6 +154,7 @@ class Plan:
             propensity_covariate=spec.propensity.as_covariate,
             priors=spec.prior,
             ordered=spec.roles.ordered,
+            horizon=spec.outcome.horizon,
             **mediator,
         )
 
@@ -216,6 +224,7 @@ def check_plan(study: Study, plan: Plan) -> None:
     from bayes_hte.fitting.own_variation import check_mediator_varies
 
     mediated, clustered = study.roles.mediator is not None, study.roles.cluster is not None
+    _check_times(study, plan)
     _check_priors(plan, mediated=mediated)
     if plan.means_by is not None:
         _check_levels(study, plan.means_by)
@@ -278,11 +287,83 @@ def recommended_candidates(study: Study, plan: Plan) -> tuple[str, ...]:
 
 
 def settled(spec: Spec, study: Study) -> Spec:
-    """Return a study file with the recommended candidates of its data, if it names none."""
+    """Return a study file with what its data decide: recommended candidates, and a horizon."""
+    if study.event is not None:
+        horizon = settled_horizon(study, spec.outcome.horizon)
+        spec = replace(spec, outcome=replace(spec.outcome, horizon=horizon))
     if spec.outcome.stack_with is not None:
         return spec
     recommended = recommended_candidates(study, Plan.from_spec(spec))
     return replace(spec, outcome=replace(spec.outcome, stack_with=recommended))
+
+
+def study_horizon(study: Study) -> float:
+    """Return the default horizon of a study; see `default_horizon`."""
+    return default_horizon(study.outcome(), study.event, study.arm_index(), study.entry)
+
+
+def settled_horizon(study: Study, horizon: float | None) -> float:
+    """Return the horizon of a study of times to an event: the one that is given, or the default.
+
+    Raises
+    ------
+    SpecError
+        If it is no positive number.
+    DataError
+        If it lies beyond the follow-up of an arm.
+    """
+    if horizon is None:
+        return study_horizon(study)
+    check_horizon(horizon, study.outcome(), study.arm_index(), study.arms)
+    return float(horizon)
+
+
+def _check_times(study: Study, plan: Plan) -> None:
+    """Check that families of times to an event and the study go together.
+
+    Raises
+    ------
+    SpecError
+        If the study has events and the family is of another kind, the other way around, or the
+        mediator is a time to an event.
+    UnsupportedError
+        If the family or the learner cannot use censored times, or late entries.
+    """
+    from bayes_hte.components.families import get_family
+
+    family = get_family(plan.family)
+    names = ", ".join(get_args(TimeFamilyName))
+    if get_family(plan.mediator_family).times:
+        raise SpecError(
+            f"mediator_family={plan.mediator_family!r} is for times to an event, which may be "
+            "censored; a mediator is a measured quantity. Use 'gaussian', perhaps of its logarithm."
+        )
+    if family.times and study.event is None:
+        raise SpecError(
+            f"family={plan.family!r} is for times to an event, and the study does not say whether "
+            "the event was seen: pass event=<column> to Study.from_frame (in a study file under "
+            "[roles]), a column of ones if it was seen in every unit."
+        )
+    if not family.times and study.event is not None:
+        raise SpecError(
+            f"the outcome {study.roles.outcome!r} is a time to an event (event="
+            f"{study.roles.event!r}), and family={plan.family!r} would take censored times for "
+            f"events. Use one of {names}."
+        )
+    if not family.times:
+        if plan.horizon is not None:
+            raise SpecError(
+                "horizon is for times to an event, and the study has none; leave it out, or build "
+                "the study with event=<column>."
+            )
+        return
+    if plan.second_stage:
+        raise UnsupportedError(
+            f"learner {plan.learner!r} imputes effects from observed outcomes, and a censored one "
+            f"is not observed; use learner={plan.first_stage().learner!r}, its first stage, or "
+            "'hierarchical'."
+        )
+    family.given(study.censoring()).check(study.recorded_outcome(), "outcome")
 
 
 def _listed[T](option: str, values: Iterable[T], kind: type[T]) -> tuple[T, ...]:

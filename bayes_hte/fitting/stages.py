@@ -176,6 +176,7 @@ def fit(
     means_by: str | None = None,
     ordered: bool = False,
     priors: Iterable[PriorSpec] = (),
+    horizon: float | None = None,
     seed: int | None = None,
     draws: int = 500,
     tune: int = 300,
@@ -200,8 +201,9 @@ def fit(
         benchmark of effects recommends: ``["gp"]`` for a gaussian outcome of up to 300 units where
         everything else is at its default and there is no mediator and no cluster, which takes a
         minute; else none. ``()`` is none.
-    family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"}
-        Distribution of the outcome; ``"binomial"``, ``"binary"``, ``"logistic"``, ``"normal"`` and
+    family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial", ...}
+        Distribution of the outcome; of times to an event ``"lognormal"``, ``"loglogistic"``,
+        ``"log_student_t"`` or ``"weibull"``; ``"binomial"``, ``"binary"``, ``"logistic"``, ``"normal"`` and
         ``"count"`` are understood. Say ``"gaussian"`` to keep it, without a warning, for an
         outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}
@@ -221,6 +223,9 @@ def fit(
         ``"hierarchical"``, ``"prognostic_effect"`` and ``"homogeneous"`` have such steps.
     priors : iterable of PriorSpec
         Changes to the default priors, each with its reason.
+    horizon : float, optional
+        Of times to an event: the time, in the unit of the outcome, to which mean survival is
+        restricted. Default: the latest at which each arm has a tenth of its units at risk.
     seed : int, optional
         Same seed, same draws, on any number of cores. By default one is drawn, and kept in the
         result.
@@ -280,6 +285,7 @@ def fit(
         means_by=means_by,
         ordered=ordered,
         priors=priors,
+        horizon=horizon,
     )
     families = {"outcome": family, "mediator": mediator_family}
     stated = [role for role, name in families.items() if name is not GAUSSIAN]

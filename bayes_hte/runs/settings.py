@@ -30,8 +30,9 @@ def sampling_settings(spec: Spec, study: Study) -> dict[str, Any]:
     plan = dataclasses.asdict(Plan.from_spec(spec))
     # Not of a study file: a saved study with such a column has another fingerprint.
     plan.pop("means_by")
-    if not plan["ordered"]:
-        plan.pop("ordered")
+    for later in ("ordered", "horizon"):
+        if not plan[later]:
+            plan.pop(later)
     # An option that is left out leaves no trace, so runs saved before it was there are resumed.
     plan["priors"] = [
         {k: v for k, v in p.items() if k != "because" and not (k == "sparse" and v is None)}

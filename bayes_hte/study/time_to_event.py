@@ -7,9 +7,9 @@ then. Both enter the likelihood; see :mod:`bayes_hte.components.families.surviva
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -40,6 +40,49 @@ class Censoring:
     def among(self, rows: np.ndarray | slice) -> Censoring:
         """Return what is known of some units, by a mask, positions or a slice."""
         return Censoring(self.event[rows], None if self.entry is None else self.entry[rows])
+
+
+EstimandName = Literal["rmst", "survival"]
+
+
+@dataclass(frozen=True)
+class Estimand:
+    """The scale on which outcomes of times to an event are expected.
+
+    Attributes
+    ----------
+    name : {"rmst", "survival"}
+        The mean of the time, restricted to a horizon, or the probability of surviving a time.
+    at : float
+        That horizon, or that time, in the unit of the outcome.
+    """
+
+    name: EstimandName
+    at: float
+
+    def words(self, unit: str = "") -> str:
+        """Return the estimand in words, with the unit of time if there is one.
+
+        Examples
+        --------
+        >>> from bayes_hte.study.time_to_event import Estimand
+        >>> Estimand("rmst", 5.0).words("years")
+        'restricted mean survival time to 5 years'
+        """
+        what = "restricted mean survival time to" if self.name == "rmst" else "survival beyond"
+        return f"{what} {self.at:g} {unit}".strip()
+
+    def attrs(self) -> dict[str, str | float]:
+        """Return the attributes of arrays on this scale: ``estimand``, ``at``, ``estimand_words``.
+
+        The words have no unit; :meth:`of` makes the estimand from the attributes again.
+        """
+        return {"estimand": self.name, "at": float(self.at), "estimand_words": self.words()}
+
+    @classmethod
+    def of(cls, attrs: Mapping[Any, Any]) -> Estimand | None:
+        """Return the estimand of an array by its attributes; None if it is not on such a scale."""
+        return cls(attrs["estimand"], float(attrs["at"])) if "estimand" in attrs else None
 
 
 def check_times(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, arms: tuple[Any, ...]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
+from bayes_hte.study.time_to_event import Censoring, Estimand
 
 Noise = Mapping[str, Any]
 NO_NOISE: Noise = {}
@@ -31,6 +32,21 @@ class Family(ABC):
     exponential_mean: bool = False
     #: Whether a noise scale may differ between units.
     has_scale: bool = False
+    #: Whether it is a law of times to an event, which may be censored.
+    times: bool = False
+    #: Whether a normal term added to the linear predictor leaves the family, with more noise.
+    absorbs_normal: bool = False
+
+    def given(self, censoring: Censoring | None) -> Family:
+        """Return the family bound to events and entries of rows; itself unless it is of times."""
+        return self
+
+    def expected(self, eta: np.ndarray, noise: Noise, estimand: Estimand | None) -> np.ndarray:
+        """Return the expectation on the scale of an estimand, shape of `eta`.
+
+        Only families of times have several scales; of the others it is the mean.
+        """
+        return self.inverse_link(eta)
 
     @abstractmethod
     def check(self, y: np.ndarray, what: str) -> None:

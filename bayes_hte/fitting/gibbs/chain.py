@@ -125,7 +125,14 @@ class _State:
         eta = self.component.offset + sum(part.predictor() for part in self.parts)
         for _ in range(1 if self.forests is None else SWEEPS):
             noise = self.noise.values()
-            working = working_model(self.component.family.name, y, eta, noise, self.rng)
+            working = working_model(
+                self.component.family.name,
+                y,
+                eta,
+                noise,
+                self.rng,
+                censoring=self.component.censoring,
+            )
             working = without_unknown(working, self.component.known)
             residual = working.residual.copy()
             for part in self.parts:

@@ -22,6 +22,10 @@ from bayes_hte.fitting.gibbs.compiled import (
     update_overdispersion,
     update_scales,
 )
+from bayes_hte.fitting.gibbs.compiled_times import COMPILED_LAWS, update_time_scales
+from bayes_hte.study.time_to_event import Censoring
+from bayes_hte.surfaces.error_laws import LAWS
+from bayes_hte.surfaces.forest.time_models import completed
 
 # Rounds of sigma and the degrees of freedom, which a heavy tail and a large scale can trade for.
 ROUNDS = 2
@@ -99,6 +103,10 @@ class Scale:
     def update(self, y: np.ndarray, eta: np.ndarray, rng: np.random.Generator) -> None:
         """Draw sigma, its slopes and ``nu``."""
         residual = np.ascontiguousarray((y - eta)[self._rows], dtype=np.float64)
+        self._rounds(residual, rng)
+
+    def _rounds(self, residual: np.ndarray, rng: np.random.Generator) -> None:
+        """Draw the parameters given residuals of the rows that inform, shape (informing,)."""
         for _ in range(ROUNDS if self._heavy else 1):
             update_scales(
                 self._theta,
@@ -126,6 +134,49 @@ class Scale:
         if self._heavy:
             record[f"{self._role}_nu"] = self._nu
         return record
+
+
+class TimeScale(Scale):
+    """``sigma`` and its slopes, and perhaps ``nu``, of log times to an event.
+
+    The likelihood is that of censored times, so that no log time need be drawn; only of a Student-t
+    they are, whose probability of surviving is slow to compute.
+    """
+
+    def __init__(self, component: Component, rng: np.random.Generator) -> None:
+        super().__init__(component, rng)
+        known = component.censoring
+        rows = component.design.n_rows
+        known = Censoring(np.ones(rows, dtype=bool)) if known is None else known
+        known = known.among(self._rows)
+        self._event, self._law = known.event, LAWS[component.family.name]
+        entry = np.zeros(known.event.size) if known.entry is None else known.entry
+        with np.errstate(divide="ignore"):
+            self._log_entry = np.log(entry)
+
+    def update(self, y: np.ndarray, eta: np.ndarray, rng: np.random.Generator) -> None:
+        """Draw sigma, its slopes and ``nu``, given times ``y``."""
+        log_time, eta = np.log(y[self._rows]), eta[self._rows]
+        if self._heavy:
+            sigma = np.exp(self._log_sigma)
+            residual = completed(self._law, log_time, self._event, eta, sigma, self._nu, rng)
+            # Of the log times that were drawn.
+            self._rounds(residual, rng)
+            return
+        update_time_scales(
+            self._theta,
+            self._directions,
+            self._along,
+            self._log_sigma,
+            log_time - eta,
+            self._event,
+            self._log_entry - eta,
+            COMPILED_LAWS[self._law.name],
+            self._scale,
+            float(SIGMA_DF),
+            self._slope_sd,
+            rng,
+        )
 
 
 class Overdispersion:
@@ -173,6 +224,8 @@ def noise_part(component: Component, rng: np.random.Generator) -> NoisePart:
     -------
     NoisePart
     """
+    if component.family.times:
+        return TimeScale(component, rng)
     if component.family.has_scale:
         return Scale(component, rng)
     if component.family.noise:

@@ -22,6 +22,7 @@ from pymc.step_methods.arraystep import BlockedStep
 from pytensor.tensor.variable import TensorVariable
 
 from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.study.time_to_event import Censoring
 from bayes_hte.surfaces.forest import core as forest_core
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import ForestDraw
@@ -108,6 +109,8 @@ class ForestStep(BlockedStep):
     known : ndarray of bool, shape (row,), optional
         Whether each row has an outcome; those that have none (and any value in `y`) say nothing.
         Default: all have.
+    censoring : Censoring, optional
+        Events and entries of the rows, for a family of times to an event.
     sweeps : int
         Sweeps of every forest in one iteration.
 
@@ -133,6 +136,7 @@ class ForestStep(BlockedStep):
         family: str,
         noise: Mapping[str, TensorVariable],
         known: np.ndarray | None = None,
+        censoring: Censoring | None = None,
         sweeps: int = SWEEPS,
         model: pm.Model | None = None,
         blocked: bool = True,
@@ -146,6 +150,7 @@ class ForestStep(BlockedStep):
         self.forests = {name: forests[name] for name in self.names}
         self.family = family
         self.known = known
+        self.censoring = censoring
         self.sweeps = sweeps
         self.tune = True
         self.rng = np.random.default_rng() if rng is None else rng
@@ -185,7 +190,7 @@ class ForestStep(BlockedStep):
         waiting = np.array([f.waits for f in self.forests.values()]) & (self._wait > 0)
         self._joint.active[:] = ~waiting
         for _ in range(self.sweeps):
-            working = working_model(self.family, y, eta, noise, self.rng)
+            working = working_model(self.family, y, eta, noise, self.rng, censoring=self.censoring)
             working = without_unknown(working, self.known)
             residual = working.residual.copy()
             forest_core.sweep_all(

@@ -15,6 +15,8 @@ and the augmentation is discarded, which leaves the posterior of ``eta`` as it w
   so no arrival times are needed, as they are in auxiliary mixture sampling, and the sampler is
   an exact Gibbs sampler of the approximate posterior. That is the only approximation here:
   :func:`poisson_mixture` gives its error.
+- lognormal, loglogistic, log_student_t, weibull (times to an event): see
+  :mod:`bayes_hte.surfaces.forest.time_models`.
 
 References
 ----------
@@ -40,6 +42,9 @@ from polyagamma import random_polyagamma
 from scipy import optimize
 
 from bayes_hte.errors import DataError, SpecError, unknown_name
+from bayes_hte.study.time_to_event import Censoring
+from bayes_hte.surfaces.error_laws import LAWS, STUDENT_T
+from bayes_hte.surfaces.forest.time_models import RowDraws, time_rows
 
 # Beyond this tilt a Polya-Gamma variable is inverse Gaussian to a relative e^-30, and draws of the
 # library are unusable (with shape 15 and tilt 50 their mean is 2.7 times too large).
@@ -113,6 +118,8 @@ def working_model(
     eta: np.ndarray,
     noise: Mapping[str, float | np.ndarray],
     rng: np.random.Generator,
+    *,
+    censoring: Censoring | None = None,
 ) -> WorkingModel:
     """Draw the augmentation of every row and return the resulting Gaussian model.
 
@@ -123,12 +130,15 @@ def working_model(
     y : ndarray, shape (row,)
         Outcome.
     eta : ndarray, shape (row,)
-        Current linear predictor: mean (gaussian, student_t), logit (bernoulli) or log mean.
+        Current linear predictor: mean (gaussian, student_t), logit (bernoulli), log mean (counts)
+        or location of the log (times).
     noise : mapping of str to float or ndarray, shape (row,)
-        ``sigma`` for gaussian; ``sigma`` and ``nu`` for student_t; ``size`` for
+        ``sigma`` for gaussian and times; also ``nu`` for student_t and log_student_t; ``size`` for
         negative_binomial (variance ``mean + mean^2 / size``); nothing for the others. Positive.
     rng : numpy.random.Generator
         Source of the augmentation; not used by gaussian.
+    censoring : Censoring, optional
+        Events and entries of the rows, for times to an event. Default: every event was seen.
 
     Returns
     -------
@@ -142,12 +152,31 @@ def working_model(
     DataError
         If a poisson outcome is not a count.
     """
+    if family in LAWS:
+        return _times(family, y, eta, noise, rng, censoring)
     if family not in _DRAW:
         raise unknown_name("outcome family of a working model", family, FAMILIES)
     names, draw = _DRAW[family]
     y = np.asarray(y, dtype=np.float64)
     eta = np.asarray(eta, dtype=np.float64)
     return draw(y, eta, *(_positive(family, name, noise, y.shape) for name in names), rng)
+
+
+def _times(
+    family: str,
+    y: np.ndarray,
+    eta: np.ndarray,
+    noise: Mapping[str, float | np.ndarray],
+    rng: np.random.Generator,
+    censoring: Censoring | None,
+) -> WorkingModel:
+    y, eta = np.asarray(y, dtype=np.float64), np.asarray(eta, dtype=np.float64)
+    sigma = _positive(family, "sigma", noise, y.shape)
+    nu = _positive(family, "nu", noise, ()) if LAWS[family] is STUDENT_T else None
+    if censoring is None:
+        censoring = Censoring(np.ones(y.shape, dtype=bool))
+    draws = RowDraws(rng, polya_gamma=_whole_polya_gamma, mixture=_mixture_component)
+    return WorkingModel(*time_rows(family, y, eta, sigma, nu, censoring, draws))
 
 
 def _positive(
@@ -211,12 +240,27 @@ def _poisson(y: np.ndarray, eta: np.ndarray, rng: np.random.Generator) -> Workin
             "a poisson outcome holds counts 0, 1, 2, ...; got "
             f"{counts[(counts < 0) | (counts != np.round(counts))][:3].tolist()}."
         )
-    log_height, mean, sd = (table[row] for table in _tables(tuple(int(c) for c in counts)))
-    log_share = log_height - ((eta[:, None] - mean) / sd) ** 2 / 2
+    mean, precision = _component(tuple(int(c) for c in counts), row, eta, rng)
+    return WorkingModel(mean - eta, precision)
+
+
+def _component(
+    counts: tuple[int, ...], row: np.ndarray, log_rate: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a component of each row's mixture: its mean and precision, shape (row,)."""
+    log_height, mean, sd = (table[row] for table in _tables(counts))
+    log_share = log_height - ((log_rate[:, None] - mean) / sd) ** 2 / 2
     share = np.exp(log_share - log_share.max(axis=1, keepdims=True)).cumsum(axis=1)
-    chosen = (share < rng.random(y.shape)[:, None] * share[:, -1:]).sum(axis=1)
-    rows = np.arange(y.size)
-    return WorkingModel(mean[rows, chosen] - eta, sd[rows, chosen] ** -2.0)
+    chosen = (share < rng.random(row.shape)[:, None] * share[:, -1:]).sum(axis=1)
+    rows = np.arange(row.size)
+    return mean[rows, chosen], sd[rows, chosen] ** -2.0
+
+
+def _mixture_component(
+    event: np.ndarray, log_rate: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a component for counts of 0 and 1, as :func:`_component`."""
+    return _component((0, 1), event.astype(np.int64), log_rate, rng)
 
 
 Draw = Callable[..., WorkingModel]
@@ -227,7 +271,7 @@ _DRAW: dict[str, tuple[tuple[str, ...], Draw]] = {
     "negative_binomial": (("size",), _negative_binomial),
     "poisson": ((), _poisson),
 }
-FAMILIES = tuple(_DRAW)
+FAMILIES = (*_DRAW, *LAWS)
 
 
 def _polya_gamma(
@@ -243,6 +287,11 @@ def _polya_gamma(
     draw[~far] = moderate(shape[~far], tilt[~far], rng)
     draw[far] = rng.wald(shape[far] / (2 * tilt[far]), shape[far] ** 2 / 4)
     return draw
+
+
+def _whole_polya_gamma(shape: np.ndarray, tilt: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw PG(shape, tilt) for whole shapes, every array of shape (row,)."""
+    return _polya_gamma(shape, tilt, rng, _devroye)
 
 
 def _devroye(shape: np.ndarray, tilt: np.ndarray, rng: np.random.Generator) -> np.ndarray:
