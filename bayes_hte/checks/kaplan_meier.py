@@ -22,6 +22,11 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
+from bayes_hte.effects.contrasts import own_mediator
+from bayes_hte.errors import DataError
+from bayes_hte.names import ARM, SAMPLE
+from bayes_hte.targeting.buckets import quantile_codes
 
 NAME = "survival curves by arm and risk"
 # A model that fits fails in this share of studies.
@@ -31,6 +36,43 @@ BAND = 0.99
 N_TIMES = 10
 # Fewer units at risk leave a curve too rough to be compared.
 FEW_AT_RISK = 5
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Compare survival curves by arm and risk; nothing unless the outcome is a time to an event.
+
+    See :func:`survival_check`.
+    """
+    if subject.study.event is None:
+        return ()
+    study, fit = subject.study.with_outcome(), subject.fit
+    if study.entry is not None:
+        text = "Not compared: units entered late, and replicated curves would need their entries."
+        return (CheckResult(NAME, None, pd.DataFrame(), text),)
+    rng, known = subject.rng("survival curves"), subject.study.known_outcome()
+    eta = fit.observed_predictor().to_numpy().reshape(-1, study.n_units)
+    chosen = rng.choice(len(eta), size=min(REPLICATES, len(eta)), replace=False)
+    noise = {k: v.reshape(-1, v.shape[-1])[chosen] for k, v in fit.observed_noise().items()}
+    mu = own_mediator(fit.first_stage().potential_outcomes()).isel({ARM: 0})
+    result = survival_check(
+        fit.observed_family().draw(rng, eta[chosen], noise),
+        study.outcome(),
+        study.event,
+        arm=study.arm_index(),
+        arm_names=subject.arm_names,
+        third=thirds(mu.mean(SAMPLE).to_numpy()[known]),
+        horizon=fit.horizon,
+        rng=rng,
+    )
+    return (result,)
+
+
+def thirds(expected: np.ndarray) -> np.ndarray:
+    """Return the third of each unit by its predicted time, 0 for the shortest, shape (unit,)."""
+    try:
+        return quantile_codes(expected, 3)
+    except DataError:  # the same prediction for everybody
+        return np.zeros(expected.shape, dtype=int)
 
 
 def kaplan_meier(time: np.ndarray, event: np.ndarray, grid: np.ndarray) -> np.ndarray:

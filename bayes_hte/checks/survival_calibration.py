@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.checks.subject import Subject
 from bayes_hte.companions.jackknife import pseudo_observations
 from bayes_hte.errors import DataError
+from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.targeting.buckets import quantile_codes
 
 NAME = "calibration of predicted survival"
@@ -27,6 +29,47 @@ NAME = "calibration of predicted survival"
 ALPHA = 0.005
 N_BINS = 5
 BAND = 0.95
+
+
+def check(subject: Subject) -> tuple[CheckResult, ...]:
+    """Judge predicted survival of the median event time up to the horizon; see the module."""
+    if subject.study.event is None:
+        return ()
+    study = subject.study.with_outcome()
+    time, event = study.outcome(), study.event
+    at = float(np.median(time[event & (time <= subject.fit.horizon)]))
+    result = survival_calibration(
+        left_out_survival(subject, at), time, event, at=at, entry=study.entry
+    )
+    return (result,)
+
+
+def left_out_survival(subject: Subject, at: float) -> np.ndarray:
+    """Return each unit's probability of surviving a time, predicted from all others.
+
+    Parameters
+    ----------
+    subject : Subject
+        With a fit of times to an event.
+    at : float
+        The time.
+
+    Returns
+    -------
+    ndarray, shape (unit,)
+        Of the units with a time, in their own arm.
+    """
+    family = subject.fit.components["outcome"].family.given(None)
+    found = 0.0
+    for label, fit in subject.candidates.items():
+        eta = fit.observed_predictor()
+        logs = subject.left_out_scores[label].log_weights.transpose(*SAMPLE, UNIT).to_numpy()
+        weights = special.softmax(logs.reshape(-1, logs.shape[-1]), axis=0)
+        survival = 1 - family.cdf(
+            np.full(eta.sizes[UNIT], at), eta.to_numpy(), fit.observed_noise()
+        )
+        found += subject.weights[label] * (weights * survival.reshape(weights.shape)).sum(axis=0)
+    return found
 
 
 def survival_calibration(
