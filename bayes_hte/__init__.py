@@ -20,6 +20,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "fitting.stages": ("fit",),
     "fitting.saved": ("load_fit", "save_fit"),
     "fitting.from_priors": ("fit_prior",),
+    "fitting.curves": ("survival_curves",),
     "fitting.other_population": ("Transport", "transport"),
     "estimator": ("EffectEstimator",),
     "effects.groups": ("gate", "group_average"),
@@ -49,7 +50,9 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
         "compare_balance",
         "iptw",
         "match_nearest",
+        "observed_survival",
         "overlap_report",
+        "time_to_event",
         "trim",
     ),
     "targeting": (

@@ -9,7 +9,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.subject import Subject
 from bayes_hte.effects.summaries import probability_words
 from bayes_hte.names import SAMPLE, UNIT
-from bayes_hte.sensitivity.informative_censoring import BOTH, OTHER, informative_censoring
+from bayes_hte.sensitivity.unseen_times import BOTH, OTHER, informative_censoring
 from bayes_hte.study.time_to_event import Censoring
 
 NAME = "sensitivity to informative censoring"
@@ -19,7 +19,7 @@ BOUNDS = (0.01, 0.99)
 def check(subject: Subject) -> tuple[CheckResult, ...]:
     """Shift the unseen times of censored units; nothing unless some times are censored.
 
-    See :func:`bayes_hte.sensitivity.informative_censoring.informative_censoring`.
+    See :func:`bayes_hte.sensitivity.unseen_times.informative_censoring`.
     """
     if subject.study.event is None:
         return ()

@@ -7,6 +7,7 @@ table; with posterior draws of the propensity the weighted estimate has draws as
 from __future__ import annotations
 
 from bayes_hte.companions.covariate_balance import balance, compare_balance
+from bayes_hte.companions.curves import at_risk, follow_up, observed_survival
 from bayes_hte.companions.hazards import time_to_event
 from bayes_hte.companions.jackknife import pseudo_observations
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
@@ -20,11 +21,14 @@ __all__ = [
     "OverlapReport",
     "Trimmed",
     "WeightedEffect",
+    "at_risk",
     "balance",
     "compare_balance",
     "effect_scores",
+    "follow_up",
     "iptw",
     "match_nearest",
+    "observed_survival",
     "overlap_report",
     "pseudo_observations",
     "restricted_means",

@@ -33,6 +33,7 @@ from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import write_text
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import Estimand
 from bayes_hte.targeting.best_arm import INDIVIDUAL
 
 NOT_SAMPLED = "The sampling failed its health checks: the numbers of this page must not be used."
@@ -171,6 +172,9 @@ def _answer(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
         f"Effects on {spec.roles.outcome} in {unit}, averaged over all {results.study.n_units} "
         f"{spec.roles.units}; {spec.outcome.better} is better."
     )
+    if results.study.event is not None and spec.outcome.horizon is not None:
+        words_of_scale = Estimand("rmst", spec.outcome.horizon).words(spec.outcome.unit)
+        caption += f" Effects on the {words_of_scale}."
     links = unordered(
         f'<a href="{text(folder)}/report.html">{text(name)}</a>: '
         f"{text(results.contrasts[name].trust.verdict)}."

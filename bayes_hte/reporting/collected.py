@@ -31,6 +31,7 @@ from bayes_hte.reporting.tables.modifiers import modifier_tables
 from bayes_hte.reporting.tables.priors import prior_table
 from bayes_hte.reporting.tables.risks import risk_tables
 from bayes_hte.reporting.tables.subgroups import evidence_tables, subgroup_tables
+from bayes_hte.reporting.tables.survival import survival_tables
 from bayes_hte.reporting.tables.trust import trust_tables
 
 PROPORTION = "proportion_mediated"
@@ -77,6 +78,7 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     tables |= trust_tables(results, **how)
     tables |= _check_tables(results)
     tables |= flow_tables(results)
+    tables |= survival_tables(results, **how)
     tables["priors"] = prior_table(results.spec)
     tables["provenance"] = provenance(results)
     return tables | checklist_tables(checklists(Material(results, tables)))

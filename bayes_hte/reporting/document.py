@@ -19,6 +19,7 @@ from bayes_hte.reporting.sections.methods import methods
 from bayes_hte.reporting.sections.mixture import mixture
 from bayes_hte.reporting.sections.question import question
 from bayes_hte.reporting.sections.subgroups import subgroups
+from bayes_hte.reporting.sections.survival import survival
 from bayes_hte.reporting.sections.trust import trust
 from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import write_text
@@ -28,6 +29,7 @@ from bayes_hte.study.spec import Spec
 SECTIONS = (
     question,
     averages,
+    survival,
     individuals,
     subgroups,
     mixture,

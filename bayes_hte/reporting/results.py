@@ -86,6 +86,11 @@ class Results:
         How well found subgroups summarise the individual effects, by effect name.
     mixture : MixtureFit or None
         The mixture of classes, if the study file asks for one.
+    arm_means : DataArray or None
+        Expected outcomes averaged over the units, dims (chain, draw, arm).
+    curves : DataArray or None
+        Of times to an event, survival curves, dims (chain, draw, group, arm, time); see
+        :class:`bayes_hte.runs.effect_draws.EffectDraws`.
     """
 
     spec: Spec
@@ -107,6 +112,8 @@ class Results:
     honest: Mapping[str, HonestSubgroups] = field(default_factory=dict)
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     mixture: MixtureFit | None = None
+    arm_means: xr.DataArray | None = None
+    curves: xr.DataArray | None = None
 
     @property
     def healthy(self) -> bool:

@@ -102,6 +102,8 @@ def assemble(
         honest=judge_subgroups(draws.halves, draws.own_means, study, spec, seed=seed),
         sensitivity=_sensitivity(spec, study, draws),
         mixture=mixture,
+        arm_means=draws.arm_means,
+        curves=draws.curves,
     )
 
 

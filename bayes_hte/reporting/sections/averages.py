@@ -24,6 +24,7 @@ from bayes_hte.reporting.page.section import AVERAGES, Material, Section
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
     arm_names,
+    compared,
     effect_axis,
     effect_name,
     good_direction,
@@ -31,6 +32,7 @@ from bayes_hte.reporting.page.words import (
     interval_phrase,
     mean_and_interval,
     people,
+    with_scale,
 )
 from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
 from bayes_hte.reporting.tables.effects import DECOMPOSITIONS
@@ -56,7 +58,7 @@ def _introduction(material: Material) -> str:
     reference, other = arm_names(results)
     sign = "negative" if results.spec.outcome.better == "lower" else "positive"
     return paragraph(
-        f"All effects are differences in {text(results.spec.roles.outcome)}, {text(other)} minus "
+        f"All effects are differences in {text(compared(results))}, {text(other)} minus "
         f"{text(reference)}. A {sign} effect is a benefit ({text(good_direction(results))} is "
         f"better). Intervals: {interval_phrase(results)}. Effects were averaged over "
         f"{text(people(results))} in every posterior draw first and summarised last."
@@ -78,7 +80,9 @@ def _table(material: Material) -> str:
         "controlled": "Controlled direct effect (CDE), mediator held at a value",
     }
     groups = [(heading, frame[frame["group"] == group]) for group, heading in headings.items()]
-    return field_table("Average effects.", fields, groups, source=AVERAGES)
+    return field_table(
+        with_scale("Average effects.", material.results), fields, groups, source=AVERAGES
+    )
 
 
 def _label(row: Row, material: Material) -> str:

@@ -21,6 +21,7 @@ from bayes_hte.reporting.page.words import (
     arm_names,
     chance,
     effect_name,
+    estimand_words,
     important,
     interval_phrase,
     people,
@@ -214,7 +215,9 @@ def _classes(material: Material, fit: MixtureFit) -> str:
 
 def _estimate(row: Row, material: Material) -> str:
     mean = number(row["mean"], material.decimals)
-    return f"<b>{mean}</b> {text(unit_phrase(material.results))} ({material.bounds(row)})"
+    scale = estimand_words(material.results)
+    unit = unit_phrase(material.results) + (f", difference of the {scale}" if scale else "")
+    return f"<b>{mean}</b> {text(unit)} ({material.bounds(row)})"
 
 
 def _facts(material: Material) -> str:
@@ -228,7 +231,8 @@ def _facts(material: Material) -> str:
         ("Compared with", f"{reference} ({study.n_units - n_other} {several})"),
         (
             "Outcome",
-            f"{spec.roles.outcome}, in {unit_phrase(results)}; {spec.outcome.better} is better",
+            f"{spec.roles.outcome}, in {unit_phrase(results)}; {spec.outcome.better} is better"
+            + (f"; effects on the {words}" if (words := estimand_words(results)) else ""),
         ),
     ]
     if study.roles.weights is not None:

@@ -17,6 +17,7 @@ from bayes_hte.reporting.page.words import (
     mean_and_interval,
     people,
     title_case,
+    with_scale,
 )
 from bayes_hte.reporting.tables.keys import focus
 from bayes_hte.reporting.tables.risks import CONTRAST, RISK
@@ -76,7 +77,9 @@ def _table(material: Material) -> str:
     groups = [
         (title_case(effect_name(name)), frame[frame["effect"] == name]) for name in focus(results)
     ]
-    return field_table("Effect by predicted outcome.", fields, groups, source=RISK)
+    return field_table(
+        with_scale("Effect by predicted outcome.", material.results), fields, groups, source=RISK
+    )
 
 
 def _differences(material: Material) -> str:

@@ -35,6 +35,7 @@ from bayes_hte.reporting.page.words import (
     person,
     shown_of,
     title_case,
+    with_scale,
 )
 from bayes_hte.reporting.sections.subgroup_evidence import (
     error_rate,
@@ -164,7 +165,9 @@ def _rules(material: Material, name: str) -> str:
         numbers(f"Mean effect of these {several}", "mean_effect", material.decimals),
     ]
     caption = f"Profile of the subgroups of the {effect_name(name)}, in words."
-    return field_table(caption, fields, material.tables[key], source=key)
+    return field_table(
+        with_scale(caption, material.results), fields, material.tables[key], source=key
+    )
 
 
 def _effects_table(material: Material, name: str) -> str:
@@ -175,7 +178,9 @@ def _effects_table(material: Material, name: str) -> str:
         *effect_fields(material, "Mean effect"),
     ]
     caption = f"Mean {effect_name(name)} by subgroup."
-    return field_table(caption, fields, material.tables[key], source=key)
+    return field_table(
+        with_scale(caption, material.results), fields, material.tables[key], source=key
+    )
 
 
 def _forest(material: Material, name: str) -> str:

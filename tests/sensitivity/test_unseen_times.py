@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from bayes_hte.errors import DataError, SpecError
-from bayes_hte.sensitivity.informative_censoring import (
+from bayes_hte.sensitivity.unseen_times import (
     BOTH,
     OTHER,
     REFERENCE,
