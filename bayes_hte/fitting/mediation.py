@@ -6,8 +6,8 @@ for each posterior draw of the outcome and the mediator model. The predicted mea
 plugged in only where that is exact (an outcome whose mean is linear in the mediator). Otherwise the
 mediator is integrated out: in closed form for an outcome with a log link, else by Gauss-Hermite for
 gaussian mediators and by an exact sum for binary and count mediators. A lognormal time with a
-gaussian mediator stays lognormal, with the mediator's variation as more noise. The two models share no
-parameters, so their posteriors are independent and draws are paired by index.
+gaussian mediator stays lognormal, with the mediator's variation as more noise. The two models share
+no parameters, so their posteriors are independent and draws are paired by index.
 
 References
 ----------

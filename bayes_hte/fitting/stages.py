@@ -203,9 +203,9 @@ def fit(
         minute; else none. ``()`` is none.
     family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial", ...}
         Distribution of the outcome; of times to an event ``"lognormal"``, ``"loglogistic"``,
-        ``"log_student_t"`` or ``"weibull"``; ``"binomial"``, ``"binary"``, ``"logistic"``, ``"normal"`` and
-        ``"count"`` are understood. Say ``"gaussian"`` to keep it, without a warning, for an
-        outcome of two values or a count.
+        ``"log_student_t"`` or ``"weibull"``; ``"binomial"``, ``"binary"``, ``"logistic"``,
+        ``"normal"`` and ``"count"`` are understood. Say ``"gaussian"`` to keep it, without a
+        warning, for an outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale of the outcome differs between arms, or with covariates too.
     mediator_family : str

@@ -35,9 +35,9 @@ def chain(
     return kept
 
 
-def iterate(family, y, eta, part, noise, rng) -> np.ndarray:
+def iterate(family, y, eta, part, noise, rng, censoring=None) -> np.ndarray:
     """One iteration; returns the new linear predictor."""
-    working = working_model(family, y, eta, noise.values(), rng)
+    working = working_model(family, y, eta, noise.values(), rng, censoring=censoring)
     residual = working.residual.copy()
     part.sweep(residual, working.precision, rng)
     eta = eta + working.residual - residual
