@@ -52,7 +52,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
         "match_nearest",
         "observed_survival",
         "overlap_report",
-        "time_to_event",
+        "compare_hazards",
         "trim",
     ),
     "targeting": (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bayes_hte.companions.covariate_balance import balance, compare_balance
 from bayes_hte.companions.curves import at_risk, follow_up, observed_survival
-from bayes_hte.companions.hazards import time_to_event
+from bayes_hte.companions.hazards import compare_hazards
 from bayes_hte.companions.jackknife import pseudo_observations
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.overlap import OverlapReport, Trimmed, overlap_report, trim
@@ -24,6 +24,7 @@ __all__ = [
     "at_risk",
     "balance",
     "compare_balance",
+    "compare_hazards",
     "effect_scores",
     "follow_up",
     "iptw",
@@ -32,6 +33,5 @@ __all__ = [
     "overlap_report",
     "pseudo_observations",
     "restricted_means",
-    "time_to_event",
     "trim",
 ]

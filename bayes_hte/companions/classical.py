@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.companions.covariate_balance import RAW, balance, compare_balance
-from bayes_hte.companions.hazards import time_to_event
+from bayes_hte.companions.hazards import compare_hazards
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.companions.weighting import WeightedEffect, iptw
@@ -47,7 +47,7 @@ class Classical:
         Variance of the treated over that of the controls, same columns.
     hazards : DataFrame or None
         Of times to an event what is usually reported of them; see
-        :func:`bayes_hte.companions.time_to_event`.
+        :func:`bayes_hte.companions.compare_hazards`.
     """
 
     difference: float
@@ -93,7 +93,7 @@ def classical(
     if study.event is not None:
         if horizon is None:
             horizon = default_horizon(study.outcome(), study.event, study.arm_index(), study.entry)
-        hazards = time_to_event(study, horizon=horizon, ci_prob=ci_prob)
+        hazards = compare_hazards(study, horizon=horizon, ci_prob=ci_prob)
         study = restricted_means(study, horizon)
     roles, arm = study.roles, study.arm_index()
     frame = with_columns(study.filled_frame(), {roles.treatment: arm})

@@ -42,7 +42,7 @@ TIME, EVENT, ENTRY, ARM_COLUMN, CLUSTER_COLUMN = "time", "event", "entry", "arm"
 RIDGE = 1e-4
 
 
-def time_to_event(study: Study, *, horizon: float, ci_prob: float = 0.95) -> pd.DataFrame:
+def compare_hazards(study: Study, *, horizon: float, ci_prob: float = 0.95) -> pd.DataFrame:
     """Compare the arms of a study of times to an event in the usual ways.
 
     Parameters
@@ -74,14 +74,14 @@ def time_to_event(study: Study, *, horizon: float, ci_prob: float = 0.95) -> pd.
     >>> import numpy as np
     >>> import pandas as pd
     >>> import bayes_hte as hte
-    >>> from bayes_hte.companions import time_to_event
+    >>> from bayes_hte.companions import compare_hazards
     >>> rng = np.random.default_rng(1)
     >>> frame = pd.DataFrame({"x": rng.normal(size=200), "drug": np.arange(200) % 2})
     >>> frame["years"] = rng.exponential(np.exp(frame["drug"]))
     >>> frame["died"] = frame["years"] < 3
     >>> frame["years"] = frame["years"].clip(upper=3)
     >>> roles = {"outcome": "years", "event": "died", "treatment": "drug", "covariates": ["x"]}
-    >>> found = time_to_event(hte.Study.from_frame(frame, **roles), horizon=3.0)
+    >>> found = compare_hazards(hte.Study.from_frame(frame, **roles), horizon=3.0)
     >>> bool(found.loc["Cox model", "ci_upper"] < 1)
     True
     """

@@ -9,7 +9,7 @@ from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.utils import restricted_mean_survival_time
 
 import bayes_hte as hte
-from bayes_hte.companions import restricted_means, time_to_event
+from bayes_hte.companions import compare_hazards, restricted_means
 from bayes_hte.companions.hazards import AREA, COX, COX_ADJUSTED, LOG_RANK, PROPORTIONAL
 from bayes_hte.errors import DataError
 
@@ -38,7 +38,7 @@ def study():
 @pytest.fixture(scope="module")
 def found(study):
     """Return its companions."""
-    return time_to_event(study, horizon=2.0)
+    return compare_hazards(study, horizon=2.0)
 
 
 def test_areas_are_those_of_the_library(study, found):
@@ -83,14 +83,14 @@ def test_a_halved_hazard_is_found(study, found):
 
 def test_crossing_hazards_are_not_proportional(found):
     crossing = hte.Study.from_frame(trial(ratio=1.0, shape=2.5), **ROLES)
-    assert time_to_event(crossing, horizon=2.0).loc[PROPORTIONAL, "p_value"] < 0.01
+    assert compare_hazards(crossing, horizon=2.0).loc[PROPORTIONAL, "p_value"] < 0.01
     assert found.loc[PROPORTIONAL, "p_value"] > 0.01
 
 
 def test_units_that_enter_late_have_no_log_rank_test():
     frame = trial()
     frame["start"] = 0.3 * frame["years"]
-    found = time_to_event(hte.Study.from_frame(frame, **ROLES, entry="start"), horizon=2.0)
+    found = compare_hazards(hte.Study.from_frame(frame, **ROLES, entry="start"), horizon=2.0)
     assert np.isnan(found.loc[LOG_RANK, "p_value"])
     assert found.loc[COX, "estimate"] < 1
 
@@ -98,7 +98,7 @@ def test_units_that_enter_late_have_no_log_rank_test():
 def test_clusters_widen_the_interval_of_copies(study, found):
     """Each patient four times, declared as a cluster, says no more than once."""
     copies = pd.concat([trial()] * 4, ignore_index=True).assign(patient=list(range(400)) * 4)
-    table = time_to_event(hte.Study.from_frame(copies, **ROLES, cluster="patient"), horizon=2.0)
+    table = compare_hazards(hte.Study.from_frame(copies, **ROLES, cluster="patient"), horizon=2.0)
     width = {
         name: np.log(t.loc[COX, "ci_upper"] / t.loc[COX, "ci_lower"])
         for name, t in (("once", found), ("copies", table))
@@ -110,5 +110,5 @@ def test_an_outcome_that_is_no_time_is_refused():
     frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
     study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1"])
     with pytest.raises(DataError, match="column of events"):
-        time_to_event(study, horizon=1.0)
+        compare_hazards(study, horizon=1.0)
     assert restricted_means(study) is study

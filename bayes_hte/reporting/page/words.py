@@ -70,10 +70,16 @@ def horizon(results: Results) -> float | None:
     return default_horizon(study.outcome(), study.event, study.arm_index(), study.entry)
 
 
+def time_axis(results: Results) -> str:
+    """Return the label of an axis of times: the outcome with its unit, once if they are equal."""
+    outcome, unit = results.spec.roles.outcome, unit_phrase(results)
+    return unit if outcome == unit else f"{outcome}, {unit}"
+
+
 def compared(results: Results) -> str:
     """Return what the effects are differences in: the outcome, or the scale of a time."""
     words, outcome = estimand_words(results), results.spec.roles.outcome
-    return f"the {words} ({outcome})" if words else outcome
+    return f"the {words}" if words else outcome
 
 
 def with_scale(caption: str, results: Results) -> str:

@@ -116,12 +116,14 @@ def _overall(material: Material) -> str:
     results = material.results
     reference, other = arm_names(results)
     row = material.average("te")
+    scale = estimand_words(results)
+    changed = f"the {scale}" if scale else results.spec.roles.outcome
     condition = ""
     if results.spec.propensity.assignment == "observational":
         condition = ", if the listed covariates account for all confounding"
     return (
         f"<strong>Overall.</strong> Compared with {text(reference)}, {text(other)} changes "
-        f"{text(results.spec.roles.outcome)} by {_estimate(row, material)} on average over the "
+        f"{text(changed)} by {_estimate(row, material)} on average over the "
         f"{text(people(results))} of the study{condition}; {text(chance(row, results))}."
     )
 
@@ -215,9 +217,7 @@ def _classes(material: Material, fit: MixtureFit) -> str:
 
 def _estimate(row: Row, material: Material) -> str:
     mean = number(row["mean"], material.decimals)
-    scale = estimand_words(material.results)
-    unit = unit_phrase(material.results) + (f", difference of the {scale}" if scale else "")
-    return f"<b>{mean}</b> {text(unit)} ({material.bounds(row)})"
+    return f"<b>{mean}</b> {text(unit_phrase(material.results))} ({material.bounds(row)})"
 
 
 def _facts(material: Material) -> str:

@@ -49,13 +49,19 @@ def _introduction(material: Material) -> str:
     results = material.results
     reference, _ = arm_names(results)
     outcome = text(results.spec.roles.outcome)
+    observed = "Observed means are as recorded, not adjusted for anything."
+    if results.study.event is not None:
+        observed = (
+            "Observed means are means of pseudo-observations: what the areas under Kaplan-Meier "
+            "curves say of each, not adjusted for anything."
+        )
     return paragraph(
         "The plainest question comes first: does the effect depend on the outcome that is expected "
         f"without the treatment? Groups of about equal size were formed by the {outcome} that the "
         f"model expects under {text(reference)}, lowest first. Effects are differences, averaged "
         "over each group in every posterior draw. One model predicts both outcome and effect from "
         "the same data, so an error in one carries over to the other; a prediction made elsewhere "
-        "would not have this weakness. Observed means are as recorded, not adjusted for anything."
+        f"would not have this weakness. {observed}"
     )
 
 

@@ -19,6 +19,7 @@ from bayes_hte.reporting.page.words import (
     horizon,
     interval_phrase,
     people,
+    time_axis,
     title_case,
     unit_phrase,
 )
@@ -97,7 +98,7 @@ def _figure(material: Material, group: str) -> str:
     drawn = plot_survival(
         rows,
         arms=names,
-        xlabel=f"{results.spec.roles.outcome}, {unit_phrase(results)}",
+        xlabel=time_axis(results),
         title=title,
         **more,
     )
