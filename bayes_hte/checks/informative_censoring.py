@@ -59,7 +59,7 @@ def _text(table: pd.DataFrame, arm_names: tuple[str, str]) -> str:
         "If the time until the event of those who were censored is what the model expects of "
         "others alike, the posterior probability of an average benefit is "
         f"{probability_words(unchanged)}. Were it {low} (or {high}) times as long in {other} "
-        f"alone, it would be {probability_words(worse)} ({probability_words(better)}); in both arms "
-        f"{probability_words(both[0])} ({probability_words(both[1])}). The table has {reference} "
-        "alone and other factors."
+        f"alone, it would be {probability_words(worse)} ({probability_words(better)}); in both "
+        f"arms {probability_words(both[0])} ({probability_words(both[1])}). The table has "
+        f"{reference} alone and other factors."
     )

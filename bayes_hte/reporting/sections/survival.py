@@ -133,8 +133,8 @@ def _hazards(material: Material) -> str:
     ]
     note = paragraph(
         f"{100 * results.interval['ci_prob']:g}% confidence intervals, normal (of ratios on the "
-        "log scale). A hazard ratio compares, at each time, those of either arm who have got that far; "
-        "it depends on what else predicts the event, and is never an individual effect. Where "
+        "log scale). A hazard ratio compares, at each time, those of either arm who have got that "
+        "far; it depends on what else predicts the event, and is never an individual effect. Where "
         "hazards are not proportional it has no one value."
     )
     caption = (
