@@ -120,3 +120,25 @@ def test_a_certain_survivor_counts_as_reliable():
 def test_subgroups_of_times_have_a_margin_on_the_scale_of_effects(fit):
     groups = hte.m_learner(fit.cate(), fit.study, seed=1, largest_k=2)
     assert 0 < groups.margin < 0.05 * 4
+
+
+def test_curves_are_averages_of_survival_and_integrate_to_the_restricted_mean(fit):
+    curves = hte.survival_curves(fit, times=np.linspace(0.02, 4.0, 200))
+    areas = 0.02 + np.trapezoid(curves, curves["time"], axis=-1)
+    mu = fit.potential_outcomes().mean("unit").transpose("chain", "draw", "arm")
+    np.testing.assert_allclose(areas, mu, atol=0.01)
+
+
+def test_curves_of_groups_and_of_a_patient(fit):
+    at = [1.0, 3.0]
+    group = fit.study.frame["x"] > 0
+    curves = hte.survival_curves(fit, times=at, groups=group)
+    benefit = (curves.isel(arm=1) - curves.isel(arm=0)).mean(["chain", "draw"])
+    assert bool((benefit.sel(group=True) > benefit.sel(group=False)).all())
+    one = hte.survival_curves(fit, fit.study.frame.head(1), times=at)
+    unit = fit.potential_outcomes(estimand="survival", at=3.0).isel(unit=0)
+    np.testing.assert_allclose(one.isel(time=1), unit, rtol=1e-5)
+    with pytest.raises(hte.DataError, match="one value per unit"):
+        hte.survival_curves(fit, groups=np.ones(3))
+    with pytest.raises(hte.SpecError, match="positive"):
+        hte.survival_curves(fit, times=[0.0])
