@@ -117,7 +117,8 @@ class Times:
         ``time``, ``event`` (1 if it was seen, 0 if the time is censored), ``treat`` (0/1) and
         covariates ``x1``, ``x2``, ...
     horizon : float
-        Up to which times count.
+        Up to which times count: that of the design, or the last time at which both arms are
+        observed, if that is earlier.
     effect : ndarray, shape (unit,)
         True difference of restricted mean survival time of each unit.
     at : float
@@ -192,12 +193,15 @@ def simulate(design: str, n: int, rng: np.random.Generator) -> Times:
     control, treated = chosen.laws(x)
     failed = np.where(treat == 1, treated.draw(rng), control.draw(rng))
     last = np.minimum(chosen.censored(x, treat, failed, rng), chosen.horizon)
-    columns = {"time": np.minimum(failed, last), "event": (failed <= last).astype(int)}
+    time = np.minimum(failed, last)
+    # Where an arm ends before the horizon of the paper, so does everything here.
+    horizon = min(chosen.horizon, *(float(time[treat == a].max()) for a in (0, 1)))
+    columns = {"time": time, "event": (failed <= last).astype(int)}
     columns |= {"treat": treat} | {f"x{j + 1}": x[:, j] for j in range(chosen.p)}
     return Times(
         frame=pd.DataFrame(columns),
-        horizon=chosen.horizon,
-        effect=treated.rmst(chosen.horizon) - control.rmst(chosen.horizon),
+        horizon=horizon,
+        effect=treated.rmst(horizon) - control.rmst(horizon),
         at=chosen.at,
         survival_effect=treated.survival(chosen.at) - control.survival(chosen.at),
     )

@@ -39,7 +39,8 @@ def test_half_a_unit_changes_no_effect_of_counts():
 def test_times_are_positive_and_end_at_the_horizon(name):
     data = load(name, 500, 0)
     assert data.frame["time"].gt(0).all()
-    assert data.frame["time"].max() <= data.horizon
+    assert data.frame.groupby("treat")["time"].max().min() >= data.horizon
+    assert 0.6 * DESIGNS[name].horizon < data.horizon <= DESIGNS[name].horizon
     assert 0.05 < data.frame["event"].mean() < 0.97
     assert data.frame["treat"].nunique() == 2
     assert data.frame.equals(load(name, 500, 0).frame)
