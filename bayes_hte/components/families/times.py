@@ -36,6 +36,10 @@ from bayes_hte.surfaces.error_laws import EXTREME, LOGISTIC, NORMAL, STUDENT_T, 
 QUANTILE_NODES = 128
 # Above this sigma the incomplete beta function of the loglogistic mean loses its digits.
 LARGEST_BETA_SIGMA = 0.9
+# Above this sigma a Weibull time is next to 0 or far beyond any horizon.
+LARGEST_GAMMA_SIGMA = 100.0
+# Logarithm of the longest time that is drawn: the largest numbers are little longer.
+LARGEST_LOG = 700.0
 # Smallest sigma of the start of priors, in units of the spread of the log times.
 LEAST_SPREAD = 0.05
 
@@ -171,7 +175,7 @@ class Times(Family):
         """Draw times to the event, of nobody censored, given survival until the entry."""
         sigma, nu = needed(noise, "sigma", self), self._nu(noise)
         log_survival = self._log_entered(eta, sigma, nu) - rng.standard_exponential(eta.shape)
-        return np.exp(eta + sigma * self.law.inverse(log_survival, nu))
+        return np.exp(np.minimum(eta + sigma * self.law.inverse(log_survival, nu), LARGEST_LOG))
 
     def _log_entered(self, eta: np.ndarray, sigma: np.ndarray, nu: Any) -> np.ndarray | float:
         entry = None if self.censoring is None else self.censoring.entry
@@ -324,9 +328,10 @@ class LogStudentT(Times):
         # which lie closer where it is large.
         eta = eta - log_horizon
         total = np.zeros(np.broadcast_shapes(np.shape(eta), np.shape(sigma)))
-        for node in (np.arange(QUANTILE_NODES) + 0.5) / QUANTILE_NODES:
+        nodes = (np.arange(QUANTILE_NODES) + 0.5) / QUANTILE_NODES
+        weights = nodes * (1 - nodes)
+        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
             error = special.stdtrit(nu, node**2 * (3 - 2 * node))
-            weight = 6 * node * (1 - node) / QUANTILE_NODES
             total += weight * np.exp(np.minimum(eta + sigma * error, 0.0))
         return np.exp(log_horizon) * total
 
@@ -352,8 +357,9 @@ class Weibull(Times):
     ) -> np.ndarray:
         with np.errstate(over="ignore"):
             hazard = np.exp((log_horizon - eta) / sigma)
-        below = np.exp(eta + special.gammaln(1 + sigma)) * special.gammainc(1 + sigma, hazard)
-        return below + np.exp(log_horizon - hazard)
+        s = np.minimum(sigma, LARGEST_GAMMA_SIGMA)
+        below = np.exp(eta + special.gammaln(1 + s)) * special.gammainc(1 + s, hazard)
+        return np.where(sigma > s, 0.0, below) + np.exp(log_horizon - hazard)
 
 
 def log_likelihood_of(

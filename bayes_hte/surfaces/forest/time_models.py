@@ -122,8 +122,8 @@ class RowDraws:
         Source of the augmentation.
     polya_gamma : callable (shape, tilt, rng)
         Draws Polya-Gamma variables of whole shapes.
-    mixture : callable (count, log rate, rng)
-        Draws a component of the normal mixture of each Poisson likelihood: mean and precision.
+    mixture : callable (event, log rate, rng)
+        Draws a component of the normal mixture of a Poisson count of 1 or 0: mean and precision.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class RowDraws:
     ) -> Rows:
         """Draw components of the mixtures of Poisson counts of 1 for events and of 0 else."""
         residual = (log_time - eta) / sigma
-        mean, precision = self._mixture(event.astype(np.float64), residual, self.rng)
+        mean, precision = self._mixture(event, residual, self.rng)
         return sigma * (residual - mean), precision / sigma**2
 
 

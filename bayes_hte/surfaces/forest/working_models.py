@@ -55,6 +55,9 @@ SERIES_TERMS = 16
 LOG_DROP = 25.0
 # ... and, for a count of 0, down to this one (the likelihood is flat from about -10).
 ZERO_COUNT_FROM = -22.0
+# Of the survival of a Weibull time, which has the same form, the log of the cumulated hazard goes
+# further down: a tenth of a scale of .05 is 46 below it.
+SURVIVED_FROM = -60.0
 # Widths of the candidate normals relative to the local width, and their spacing in own widths.
 RELATIVE_WIDTHS = (0.5, 0.7, 1.0, 1.4)
 SPACING = 0.5
@@ -240,27 +243,50 @@ def _poisson(y: np.ndarray, eta: np.ndarray, rng: np.random.Generator) -> Workin
             "a poisson outcome holds counts 0, 1, 2, ...; got "
             f"{counts[(counts < 0) | (counts != np.round(counts))][:3].tolist()}."
         )
-    mean, precision = _component(tuple(int(c) for c in counts), row, eta, rng)
-    return WorkingModel(mean - eta, precision)
+    log_height, mean, sd = (table[row] for table in _tables(tuple(int(c) for c in counts)))
+    rows, chosen = np.arange(y.size), _chosen(log_height, mean, sd, eta, rng)
+    return WorkingModel(mean[rows, chosen] - eta, sd[rows, chosen] ** -2.0)
 
 
-def _component(
-    counts: tuple[int, ...], row: np.ndarray, log_rate: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a component of each row's mixture: its mean and precision, shape (row,)."""
-    log_height, mean, sd = (table[row] for table in _tables(counts))
+def _chosen(
+    log_height: np.ndarray,
+    mean: np.ndarray,
+    sd: np.ndarray,
+    log_rate: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw the component of each row's mixture, shape (row,)."""
     log_share = log_height - ((log_rate[:, None] - mean) / sd) ** 2 / 2
     share = np.exp(log_share - log_share.max(axis=1, keepdims=True)).cumsum(axis=1)
-    chosen = (share < rng.random(row.shape)[:, None] * share[:, -1:]).sum(axis=1)
-    rows = np.arange(row.size)
-    return mean[rows, chosen], sd[rows, chosen] ** -2.0
+    return (share < rng.random(log_rate.shape)[:, None] * share[:, -1:]).sum(axis=1)
 
 
 def _mixture_component(
     event: np.ndarray, log_rate: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a component for counts of 0 and 1, as :func:`_component`."""
-    return _component((0, 1), event.astype(np.int64), log_rate, rng)
+    """Draw the components of Poisson counts of 1 for events, of 0 else: their mean and precision.
+
+    Parameters
+    ----------
+    event : ndarray of bool, shape (row,)
+        Whether the event of each row was seen.
+    log_rate : ndarray, shape (row,)
+        Log of the cumulated hazard.
+    rng : numpy.random.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    mean, precision : ndarray, shape (row,)
+    """
+    mean, precision = np.empty_like(log_rate), np.empty_like(log_rate)
+    for count, rows in enumerate((np.flatnonzero(~event), np.flatnonzero(event))):
+        mixture = poisson_mixture(count, SURVIVED_FROM)
+        if not rows.size:
+            continue
+        chosen = _chosen(mixture.log_height, mixture.mean, mixture.sd, log_rate[rows], rng)
+        mean[rows], precision[rows] = mixture.mean[chosen], mixture.sd[chosen] ** -2.0
+    return mean, precision
 
 
 Draw = Callable[..., WorkingModel]
@@ -334,7 +360,7 @@ def _tables(counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 @cache
-def poisson_mixture(count: int) -> NormalMixture:
+def poisson_mixture(count: int, zero_from: float = ZERO_COUNT_FROM) -> NormalMixture:
     """Approximate the Poisson likelihood of a log rate by a sum of normal curves.
 
     Heights of candidate normals (fixed modes and widths, both shrinking towards the steep right
@@ -346,6 +372,8 @@ def poisson_mixture(count: int) -> NormalMixture:
     ----------
     count : int
         Observed count, at least 0.
+    zero_from : float
+        Log rate down to which a count of 0 is covered.
 
     Returns
     -------
@@ -361,7 +389,7 @@ def poisson_mixture(count: int) -> NormalMixture:
     """
     # In t = (x - centre) / unit every count above a few looks alike.
     unit = 1 / np.sqrt(max(count, 1))
-    span = np.linspace(ZERO_COUNT_FROM if count == 0 else -30.0, 8.0, 20_001)
+    span = np.linspace(zero_from if count == 0 else -30.0, 8.0, 20_001)
     within = span[_log_likelihood(count, span) > -LOG_DROP]
     edge = within[-1] + 1
     near, far = np.log(edge - within[-1]), np.log(edge - within[0])
