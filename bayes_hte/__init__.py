@@ -22,6 +22,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "fitting.predicted_files": ("PredictedEffects",),
     "fitting.saved": ("load_fit", "save_fit"),
     "fitting.from_priors": ("fit_prior",),
+    "fitting.curves": ("survival_curves",),
     "fitting.other_population": ("Transport", "transport"),
     "estimator": ("EffectEstimator",),
     "effects.groups": ("gate", "group_average"),
@@ -58,7 +59,9 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
         "compare_balance",
         "iptw",
         "match_nearest",
+        "observed_survival",
         "overlap_report",
+        "compare_hazards",
         "trim",
     ),
     "targeting": (

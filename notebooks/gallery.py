@@ -24,6 +24,7 @@
 # | who to treat | targeting curve, calibration, best arms |
 # | whether to believe it | left-out predictions, tipping, rho |
 # | mixtures of classes | agreement, identifiability |
+# | times to an event | survival |
 
 # %%
 import numpy as np
@@ -34,6 +35,7 @@ from sklearn.linear_model import LogisticRegression
 import bayes_hte as hte
 from bayes_hte import plots, reporting
 from bayes_hte.checks.loo_pit import calibration_check
+from bayes_hte.companions import at_risk
 from bayes_hte.reporting.tables.mixtures import level_grid
 from bayes_hte.reporting.tables.subgroups import membership_strip, tree_outline
 from bayes_hte.reporting.tables.trust import weight_shares
@@ -359,6 +361,42 @@ plots.plot_calibration(
     xlabel="predicted effect (points)",
     ylabel="observed effect (points)",
     title="Predicted and observed effects",
+)
+
+# %% [markdown]
+# ## Survival
+#
+# `plot_survival`: the probability of surviving each time in each arm with its posterior band, the
+# Kaplan-Meier curves of those who were in the arm, and how many were still at risk. The curves here
+# are those of an invented trial.
+
+# %%
+chance = np.random.default_rng(SEED + 1)
+years = np.linspace(0.25, 5, 20)
+hazards = np.exp(chance.normal([np.log(0.3), np.log(0.18)], 0.12, size=(CHAINS, DRAWS, 2)))
+survived = xr.DataArray(
+    np.exp(-hazards[..., np.newaxis] * years),
+    dims=("chain", "draw", "arm", "time"),
+    coords={"arm": [0, 1], "time": years},
+    name="survival",
+)
+waited = chance.exponential(1 / np.array([0.3, 0.18])[arm])
+left = chance.uniform(2, 7, size=N)
+times = pd.DataFrame({"years": np.minimum(waited, left), "died": waited <= left})
+followed = hte.Study.from_frame(
+    times.assign(drug=arm, age=age),
+    outcome="years",
+    event="died",
+    treatment="drug",
+    covariates=["age"],
+)
+plots.plot_survival(
+    hte.summarize(survived, **INTERVAL).reset_index(),
+    observed=hte.observed_survival(followed),
+    at_risk=at_risk(followed, range(6)),
+    arms=ARMS,
+    xlabel="years",
+    title="Survival in the two arms",
 )
 
 # %% [markdown]

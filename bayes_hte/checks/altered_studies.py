@@ -38,16 +38,22 @@ def with_permuted_outcome(study: Study, rng: np.random.Generator) -> Study:
     rows of the clusters, so that rows of one cluster keep having similar outcomes (exactly where
     clusters are equally large).
     """
-    outcome = study.frame[study.roles.outcome]
     codes = _cluster_codes(study)
     if codes is None:
-        return _rebuilt(study, {outcome.name: outcome.array.take(rng.permutation(len(outcome)))})
+        return _with_outcomes_of(study, rng.permutation(study.n_units))
     rows = np.argsort(codes, kind="stable")
     order = rng.permutation(codes.max() + 1)
     source = np.lexsort((rng.random(codes.size), order[codes]))
     taken = np.empty_like(rows)
     taken[rows] = source
-    return _rebuilt(study, {outcome.name: outcome.array.take(taken)})
+    return _with_outcomes_of(study, taken)
+
+
+def _with_outcomes_of(study: Study, rows: np.ndarray) -> Study:
+    """Give every unit the outcome of another; a time brings its event and entry with it."""
+    roles = study.roles
+    columns = [c for c in (roles.outcome, roles.event, roles.entry) if c is not None]
+    return _rebuilt(study, {c: study.frame[c].array.take(rows) for c in columns})
 
 
 def with_random_cause(study: Study, rng: np.random.Generator) -> Study:
@@ -94,6 +100,8 @@ def random_subset(study: Study, rng: np.random.Generator, *, share: float) -> St
 def with_control_outcome(study: Study, control: pd.Series | str) -> Study:
     """Return the study of an outcome that the treatment cannot have affected.
 
+    The control outcome is a measurement, also where the study is of times to an event.
+
     Parameters
     ----------
     study : Study
@@ -112,6 +120,9 @@ def with_control_outcome(study: Study, control: pd.Series | str) -> Study:
         If the column does not exist or is not a covariate, units have no value, or nothing is left
         to adjust for.
     """
+    if study.event is not None:
+        others = replace(study.roles, event=None, entry=None)
+        study = replace(study, frame=study.frame[list(others.columns)], roles=others)
     roles = study.roles
     if isinstance(control, str):
         if control not in study.frame.columns:

@@ -25,5 +25,6 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
         important=0.0,
         randomised=False,
         rho=None,
+        horizon=fit.horizon,
     )
     return found.checks()

@@ -46,6 +46,8 @@ NAME = "leave-one-out prediction"
 MAX_BAD_SHARE = 0.1
 MOST_UNITS_NAMED = 5
 STACKED = "stacked"
+# A log-likelihood that ranges by less than this over all draws has weights that are nearly equal.
+FLAT = 0.2
 
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
@@ -56,13 +58,19 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     return (loo_check(scores, weights=subject.weights, effects=subject.candidate_effects),)
 
 
-def leave_one_out(log_likelihood: xr.DataArray) -> ELPDDataLOO:
+def leave_one_out(
+    log_likelihood: xr.DataArray, *, censored: np.ndarray | None = None
+) -> ELPDDataLOO:
     """Score left-out units by Pareto-smoothed importance sampling.
 
     Parameters
     ----------
     log_likelihood : DataArray, dims (chain, draw, unit)
         Of each unit's outcome.
+    censored : ndarray of bool, shape (unit,), optional
+        Of times to an event, which units were censored. One that was nearly certain to survive so
+        long says next to nothing: its weights are nearly equal, and no Pareto distribution fits
+        them, so its k is 0.
 
     Returns
     -------
@@ -91,7 +99,11 @@ def leave_one_out(log_likelihood: xr.DataArray) -> ELPDDataLOO:
     with warnings.catch_warnings():
         # The check below reports units with a large k.
         warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
-        return arviz_stats.loo(tree, pointwise=True, reff=efficiency)
+        found = arviz_stats.loo(tree, pointwise=True, reff=efficiency)
+    if censored is not None:
+        flat = (values.max(SAMPLE) - values.min(SAMPLE)).to_numpy() < FLAT
+        found.pareto_k = found.pareto_k.where(~(censored & flat), 0.0)
+    return found
 
 
 def loo_check(

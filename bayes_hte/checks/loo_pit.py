@@ -6,6 +6,9 @@ too often (u near 0 and 1) mean that the predictions are too narrow, too rarely 
 wide, more often on one side that they are biased. For discrete outcomes u_i is drawn uniformly
 between ``Pr(Y_i < y_i | y_-i)`` and ``F_i(y_i)``, which is uniform again.
 
+A censored time is only known to be exceeded: its u_i is drawn uniformly between ``F_i(y_i)`` and 1,
+which is uniform again if censoring does not depend on the time among units alike.
+
 F_i is the average of the family's distribution function over the draws with the leave-one-out
 weights of the unit, and over the candidates with their stacking weights if there are several. (The
 routine of the same name in ArviZ replaces the distribution function by one simulated outcome per
@@ -69,8 +72,9 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     pit = left_out_probabilities(
         models,
         study.outcome(),
-        family=subject.fit.components["outcome"].family,
+        family=subject.fit.observed_family(),
         rng=subject.rng("calibration"),
+        event=study.event,
     )
     family = subject.fit.components["outcome"].family.name
     judged = calibration_check(
@@ -105,7 +109,12 @@ class LeftOutDraws:
 
 
 def left_out_probabilities(
-    models: Sequence[LeftOutDraws], y: np.ndarray, *, family: Family, rng: np.random.Generator
+    models: Sequence[LeftOutDraws],
+    y: np.ndarray,
+    *,
+    family: Family,
+    rng: np.random.Generator,
+    event: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the probability integral transform of each outcome, randomised where it jumps.
 
@@ -118,7 +127,9 @@ def left_out_probabilities(
     family : Family
         Their distribution.
     rng : numpy.random.Generator
-        For the place within a jump.
+        For the place within a jump, and beyond a censored time.
+    event : ndarray of bool, shape (unit,), optional
+        Of times to an event, whether it was seen then; otherwise the time is censored.
 
     Returns
     -------
@@ -131,6 +142,8 @@ def left_out_probabilities(
         weights = model.share * special.softmax(model.log_weights, axis=0)
         upper += (weights * family.cdf(y, model.eta, model.noise)).sum(axis=0)
         lower += (weights * family.cdf(below, model.eta, model.noise)).sum(axis=0)
+    if event is not None:
+        lower, upper = np.where(event, lower, upper), np.where(event, upper, 1.0)
     # Rounding may push a sum of weighted probabilities just above 1.
     return np.minimum(lower + rng.random(y.shape) * (upper - lower), 1.0)
 

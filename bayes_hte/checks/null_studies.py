@@ -19,9 +19,10 @@ import xarray as xr
 
 from bayes_hte.checks.altered_studies import with_placebo_treatment
 from bayes_hte.checks.refitting import check_n_jobs, refit_plan
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.components.learners import learner_terms
 from bayes_hte.effects.arguments import check_number
-from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
 from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.frames import with_columns
@@ -209,6 +210,14 @@ def calibrate_subgroups(
     """
     _check_request(study, effect, estimator, plan)
     study = study.with_outcome()
+    if study.event is not None:
+        if estimator == "full":
+            raise UnsupportedError(
+                "subgroups of times to an event are tried on studies with equal effects by the "
+                "stand-in alone, on pseudo-observations of the restricted mean; leave "
+                "estimator='full' out."
+            )
+        study = restricted_means(study, None if plan is None else plan.horizon)
     check_seed(seed)
     check_n_jobs(n_jobs)
     allowed = "a whole number, at least 1"

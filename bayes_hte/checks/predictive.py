@@ -35,7 +35,12 @@ JUDGED = ("mean", "sd")
 
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
-    """Compare observed outcomes with replicated ones; see :func:`posterior_predictive`."""
+    """Compare observed outcomes with replicated ones; see :func:`posterior_predictive`.
+
+    Nothing of times to an event, which may be censored: see :mod:`bayes_hte.checks.kaplan_meier`.
+    """
+    if subject.study.event is not None:
+        return ()
     study, outcome = subject.study.with_outcome(), subject.fit.components["outcome"]
     eta = subject.fit.observed_predictor().to_numpy().reshape(-1, study.n_units)
     rng = subject.rng("predictive")

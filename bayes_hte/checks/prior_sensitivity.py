@@ -36,6 +36,7 @@ import xarray as xr
 from bayes_hte.checks.base import CheckResult, not_judged
 from bayes_hte.checks.prior_view import quantities
 from bayes_hte.checks.subject import Subject
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
 
 NAME = "sensitivity to priors"
@@ -57,7 +58,9 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     """
     from bayes_hte.fitting.log_prior import effect_log_prior
 
-    outcome_sd = float(subject.study.recorded_outcome().std())
+    outcome_sd = float(
+        restricted_means(subject.study, subject.fit.horizon).recorded_outcome().std()
+    )
     # Of several imputed frames the first: each has the same prior, and about the same data.
     first = (*getattr(subject.fit, "imputations", ()), subject.fit)[0]
     candidates = subject.candidates if first is subject.fit else first.candidates()

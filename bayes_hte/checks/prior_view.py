@@ -23,6 +23,7 @@ import xarray as xr
 
 from bayes_hte.checks.base import CheckResult, not_judged
 from bayes_hte.checks.subject import Subject
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.summaries import summarize
 from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
 
@@ -51,7 +52,7 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
         label: fit_prior(some, fit.plan, seed=seed, draws=PRIOR_DRAWS).cate()
         for label, fit in subject.candidates.items()
     }
-    outcome_sd = float(study.recorded_outcome().std())
+    outcome_sd = float(restricted_means(study, subject.fit.horizon).recorded_outcome().std())
     return (prior_view(prior, subject.candidate_effects, outcome_sd=outcome_sd),)
 
 

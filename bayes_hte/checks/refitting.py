@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.arguments import check_number
 from bayes_hte.effects.summaries import CiKind, interval
 from bayes_hte.names import SAMPLE, UNIT
@@ -188,7 +190,7 @@ def refit_plan(
     return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
 
 
-def linear_stand_in() -> Refit:
+def linear_stand_in(horizon: float | None = None) -> Refit:
     """Return the cheap estimator: a linear model in each arm, in closed form.
 
     Each arm has a Bayesian ridge regression of the outcome on the standardised covariates, with the
@@ -199,18 +201,28 @@ def linear_stand_in() -> Refit:
     model, for a count a linear model of the expected count. It knows neither the mediator (its
     effect is the total effect) nor the propensity. Where a cluster is declared, the standard
     deviation is multiplied by the root of the design effect, the ratio (never below 1) of the
-    cluster-robust variance of the estimate to the one for independent rows.
+    cluster-robust variance of the estimate to the one for independent rows. Of times to an event it
+    models pseudo-observations of the restricted mean survival time.
+
+    Parameters
+    ----------
+    horizon : float, optional
+        Up to which times to an event count; default as in
+        :func:`bayes_hte.companions.restricted_means`.
 
     Returns
     -------
     Refit
         Deterministic: the seed changes nothing.
     """
-    return Refit("stand-in (a linear model in each arm, in closed form)", _linear_effect)
+    return Refit(
+        "stand-in (a linear model in each arm, in closed form)",
+        partial(_linear_effect, horizon=horizon),
+    )
 
 
-def _linear_effect(study: Study, _seed: int) -> AverageEffect:
-    study = study.with_outcome()
+def _linear_effect(study: Study, _seed: int, *, horizon: float | None = None) -> AverageEffect:
+    study = restricted_means(study.with_outcome(), horizon)
     covariates = study.covariate_frame()
     x = Encoding.learn(covariates).standardized(covariates).to_numpy()
     y, treated = study.outcome(), study.arm_index() == 1

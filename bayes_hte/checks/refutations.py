@@ -231,7 +231,9 @@ def check_options(**options: Any) -> None:
 def _resolve(estimator: str | Refit, fit: Fit) -> Refit:
     if isinstance(estimator, Refit):
         return estimator
-    return linear_stand_in() if estimator == "surrogate" else full_model(fit)
+    if estimator != "surrogate":
+        return full_model(fit)
+    return linear_stand_in(None if fit.study.event is None else fit.horizon)
 
 
 def _unchanged(study: Study, _rng: np.random.Generator) -> Study:

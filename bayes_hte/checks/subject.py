@@ -117,6 +117,9 @@ class Subject:
         """Leave-one-out scores of the outcome under each candidate."""
         from bayes_hte.checks.loo import leave_one_out  # which takes a subject itself
 
+        event = self.study.with_outcome().event
+        how = {"censored": None if event is None else ~event}
         return {
-            label: leave_one_out(fit.log_likelihood()) for label, fit in self.candidates.items()
+            label: leave_one_out(fit.log_likelihood(), **how)
+            for label, fit in self.candidates.items()
         }

@@ -9,11 +9,14 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.companions.covariate_balance import RAW, balance, compare_balance
+from bayes_hte.companions.hazards import compare_hazards
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.companions.weighting import WeightedEffect, iptw
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import default_horizon
 
 MATCHED, WEIGHTED = "matched", "weighted"
 # Draws of the propensity the weights are computed for; their mean changes no digit shown.
@@ -25,6 +28,8 @@ SMALLEST = 1e-9
 @dataclass(frozen=True, eq=False)
 class Classical:
     """Classical estimates of the average effect, with the balance each achieves.
+
+    Of times to an event the outcome is the restricted mean survival time, by pseudo-observations.
 
     Attributes
     ----------
@@ -40,6 +45,9 @@ class Classical:
         Standardised mean differences: columns ``raw``, ``matched``, ``weighted``.
     variance_ratios : DataFrame, index covariate
         Variance of the treated over that of the controls, same columns.
+    hazards : DataFrame or None
+        Of times to an event what is usually reported of them; see
+        :func:`bayes_hte.companions.compare_hazards`.
     """
 
     difference: float
@@ -48,9 +56,17 @@ class Classical:
     weighted: WeightedEffect
     balance: pd.DataFrame
     variance_ratios: pd.DataFrame
+    hazards: pd.DataFrame | None = None
 
 
-def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generator) -> Classical:
+def classical(
+    study: Study,
+    propensity: xr.DataArray,
+    *,
+    rng: np.random.Generator,
+    horizon: float | None = None,
+    ci_prob: float = 0.95,
+) -> Classical:
     """Estimate the average effect of a study in the classical ways.
 
     Parameters
@@ -61,6 +77,11 @@ def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generato
         Posterior probability of the non-reference arm.
     rng : numpy.random.Generator
         Of the Bayesian bootstrap over units.
+    horizon : float, optional
+        Up to which times to an event count; default as in
+        :func:`bayes_hte.companions.restricted_means`.
+    ci_prob : float, default 0.95
+        Of the intervals of the table of hazards.
 
     Returns
     -------
@@ -68,6 +89,12 @@ def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generato
     """
     study.check_two_arms("a classical estimate")
     propensity, study = propensity.isel({UNIT: study.known_outcome()}), study.with_outcome()
+    hazards = None
+    if study.event is not None:
+        if horizon is None:
+            horizon = default_horizon(study.outcome(), study.event, study.arm_index(), study.entry)
+        hazards = compare_hazards(study, horizon=horizon, ci_prob=ci_prob)
+        study = restricted_means(study, horizon)
     roles, arm = study.roles, study.arm_index()
     frame = with_columns(study.filled_frame(), {roles.treatment: arm})
     draws = _some(propensity).clip(SMALLEST, 1 - SMALLEST)
@@ -88,6 +115,7 @@ def classical(study: Study, propensity: xr.DataArray, *, rng: np.random.Generato
         weighted=weighted,
         balance=compare_balance(frame, weights=weights, **what),
         variance_ratios=pd.DataFrame(ratios),
+        hazards=hazards,
     )
 
 

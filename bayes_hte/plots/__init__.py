@@ -21,6 +21,7 @@ from bayes_hte.plots.overlap import plot_overlap
 from bayes_hte.plots.profile_tree import plot_profile_tree
 from bayes_hte.plots.rho import plot_rho
 from bayes_hte.plots.subgroup_forest import plot_subgroup_forest
+from bayes_hte.plots.survival import plot_survival
 from bayes_hte.plots.targeting_curve import plot_targeting_curve
 from bayes_hte.plots.tipping import plot_tipping
 from bayes_hte.plots.weights import plot_weights
@@ -43,6 +44,7 @@ __all__ = [
     "plot_profile_tree",
     "plot_rho",
     "plot_subgroup_forest",
+    "plot_survival",
     "plot_targeting_curve",
     "plot_tipping",
     "plot_weights",

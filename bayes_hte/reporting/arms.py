@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects import probability_of_benefit, summarize
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.names import ARM, UNIT
@@ -35,6 +36,7 @@ from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import write_text
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import Estimand
 from bayes_hte.targeting.best_arm import INDIVIDUAL
 from bayes_hte.trust.rule import CAN_BE_USED, DIFFER
 
@@ -138,7 +140,7 @@ def arm_tables(results: ArmResults) -> dict[str, pd.DataFrame]:
             "differences": trust.differences,
         }
         rows.append({"contrast": name, **row, **chances, **said})
-    arm, y = study.arm_index(), study.outcome()
+    arm, y = study.arm_index(), restricted_means(study, spec.outcome.horizon).outcome()
     outcomes = summarize(results.outcomes.assign_coords({ARM: range(len(study.arms))}), **how)
     arms = pd.DataFrame(
         {
@@ -181,6 +183,9 @@ def _answer(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
         f"{results.study.n_units} {spec.roles.units}; {spec.outcome.better} is better."
     )
     rows = {row["contrast"]: row for row in frame.to_dict("records")}
+    if results.study.event is not None and spec.outcome.horizon is not None:
+        words_of_scale = Estimand("rmst", spec.outcome.horizon).words(spec.outcome.unit)
+        caption += f" Effects on the {words_of_scale}."
     links = unordered(
         f'<a href="{text(folder)}/report.html">{text(name)}</a>: '
         f"{_conclusion(results.contrasts[name], rows[name])}"

@@ -35,6 +35,7 @@ from bayes_hte.reporting.tables.priors import prior_table
 from bayes_hte.reporting.tables.relative import RELATIVE, relative_table
 from bayes_hte.reporting.tables.risks import risk_tables
 from bayes_hte.reporting.tables.subgroups import evidence_tables, subgroup_tables
+from bayes_hte.reporting.tables.survival import survival_tables
 from bayes_hte.reporting.tables.trust import trust_tables
 
 PROPORTION = "proportion_mediated"
@@ -87,6 +88,7 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     tables |= flow_tables(results)
     if results.trust.carries_individuals:
         tables |= _present({LOOKUP: lookup_table(results, tables, **how)})
+    tables |= survival_tables(results, **how)
     tables["priors"] = prior_table(results.spec)
     tables["provenance"] = provenance(results)
     return tables | checklist_tables(checklists(Material(results, tables)))

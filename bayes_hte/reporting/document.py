@@ -23,6 +23,7 @@ from bayes_hte.reporting.sections.methods import methods
 from bayes_hte.reporting.sections.mixture import mixture
 from bayes_hte.reporting.sections.participants import participants
 from bayes_hte.reporting.sections.subgroups import subgroups
+from bayes_hte.reporting.sections.survival import survival
 from bayes_hte.reporting.sections.trust import trust
 from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import write_text
@@ -34,6 +35,7 @@ SECTIONS = (
     answer,
     participants,
     averages,
+    survival,
     individuals,
     subgroups,
     mixture,

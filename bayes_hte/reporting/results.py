@@ -87,12 +87,15 @@ class Results:
     mixture : MixtureFit or None
         The mixture of classes, if the study file asks for one.
     arm_means : DataArray or None
-        Expected outcome with all units in an arm, dims (chain, draw, arm), reference first.
+        Expected outcomes averaged over the units, dims (chain, draw, arm), reference first.
     reference_draws : DataArray or None
         Expected outcome of each unit in the reference arm, dims (chain, draw, unit); None if the
         results were saved before it was kept.
     legs : Dataset or None
         From :func:`bayes_hte.fitting.effects_of_fit.mediation_legs`.
+    curves : DataArray or None
+        Of times to an event, survival curves, dims (chain, draw, group, arm, time); see
+        :class:`bayes_hte.runs.effect_draws.EffectDraws`.
     """
 
     spec: Spec
@@ -117,6 +120,7 @@ class Results:
     arm_means: xr.DataArray | None = None
     reference_draws: xr.DataArray | None = None
     legs: xr.Dataset | None = None
+    curves: xr.DataArray | None = None
 
     @property
     def healthy(self) -> bool:

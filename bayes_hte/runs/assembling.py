@@ -88,7 +88,13 @@ def assemble(
         checks=checks,
         provenance=provenance,
         trust=judge(checks),
-        classical=classical(study, draws.propensity, rng=rng),
+        classical=classical(
+            study,
+            draws.propensity,
+            rng=rng,
+            horizon=spec.outcome.horizon,
+            ci_prob=spec.report.ci_prob,
+        ),
         reference_outcome=draws.reference_outcome,
         targeting=None if unseen is None else evaluate(unseen, better=better, seed=seed),
         beside=draws.beside,
@@ -99,6 +105,7 @@ def assemble(
         arm_means=draws.arm_means,
         reference_draws=draws.reference_draws,
         legs=draws.legs,
+        curves=draws.curves,
     )
 
 
@@ -111,5 +118,6 @@ def _sensitivity(spec: Spec, study: Study, draws: EffectDraws) -> Sensitivity:
         better=spec.outcome.better,
         important=spec.outcome.minimal_important_difference,
         randomised=spec.propensity.assignment == "randomised",
+        horizon=spec.outcome.horizon,
         rho=draws.rho,
     )

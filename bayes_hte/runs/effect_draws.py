@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte import effects
+from bayes_hte.checks.kaplan_meier import thirds
 from bayes_hte.errors import UnsupportedError
 from bayes_hte.names import ARM, EFFECTS, POPULATIONS, SAMPLE, UNIT
 from bayes_hte.sensitivity import MediationRho, mediation_rho
@@ -28,6 +29,7 @@ VARIABLE = {
     "reference_outcome": "mu",
     "arm_means": "mu",
     "reference_draws": "mu",
+    "curves": "survival",
 }
 RHO_PARTS = ("tnie", "pnde", "te", "rho_zero")
 UNSEEN_PARTS = ("effect", "expected", "propensity")
@@ -66,6 +68,10 @@ class EffectDraws:
         in runs that were saved before it was kept.
     beside, halves, own_means : mapping of str to Dataset
         See :class:`bayes_hte.runs.fits.Fits`.
+    curves : DataArray or None
+        Of times to an event, survival curves under each arm, dims (chain, draw, group, arm, time):
+        group 0 is everybody, 1 to 3 are the thirds of predicted times in the reference arm,
+        shortest first.
     """
 
     effects: xr.Dataset
@@ -81,6 +87,7 @@ class EffectDraws:
     beside: Mapping[str, xr.Dataset] = field(default_factory=dict)
     halves: Mapping[str, xr.Dataset] = field(default_factory=dict)
     own_means: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    curves: xr.DataArray | None = None
 
     def to_tree(self) -> xr.DataTree:
         """Put every part into a group of its own.
@@ -95,12 +102,16 @@ class EffectDraws:
                 groups[f"/{name}"] = value
             elif isinstance(value, xr.DataArray):
                 # The arms' own names need not be storable, and the study knows them.
-                plain = value.drop_vars(ARM, errors="ignore") if name == "arm_means" else value
+                bare = name in ("arm_means", "curves")
+                plain = value.drop_vars(ARM, errors="ignore") if bare else value
                 plain = plain.drop_attrs() if name.startswith("reference") else plain
                 groups[f"/{name}"] = plain.to_dataset(name=VARIABLE[name])
             elif isinstance(value, Unseen):
                 parts = {part: getattr(value, part).drop_attrs() for part in UNSEEN_PARTS}
-                groups[f"/{name}"] = xr.Dataset(parts).drop_vars([ARM], errors="ignore")
+                attrs = {} if value.horizon is None else {"horizon": value.horizon}
+                groups[f"/{name}"] = xr.Dataset(parts, attrs=attrs).drop_vars(
+                    [ARM], errors="ignore"
+                )
             elif isinstance(value, MediationRho):
                 parts = {f"rho_{k}": getattr(value, k).drop_attrs() for k in RHO_PARTS}
                 groups[f"/{name}"] = xr.Dataset(parts)
@@ -194,7 +205,22 @@ def effect_draws(
         beside=fits.beside,
         halves=fits.halves,
         own_means=fits.own_means,
+        curves=_curves(fit, mu),
     )
+
+
+def _curves(fit: Fit, mu: xr.DataArray) -> xr.DataArray | None:
+    """Survival curves of everybody and of thirds; None unless the outcome is a time to an event."""
+    if fit.study.event is None:
+        return None
+    from bayes_hte.fitting.curves import GROUP, survival_curves
+
+    first = fit.first_stage()
+    risk = thirds(mu.isel({ARM: 0}).mean(SAMPLE).to_numpy())
+    parts = [survival_curves(first).expand_dims({GROUP: [0]})]
+    if risk.max() > 0:
+        parts.append(survival_curves(first, groups=risk + 1))
+    return xr.concat(parts, GROUP).transpose(*SAMPLE, GROUP, ...).astype(np.float32)
 
 
 def _rho(fit: Fit, unit: xr.Dataset) -> MediationRho | None:
@@ -220,6 +246,7 @@ def _saved_unseen(tree: xr.DataTree, study: Study, held_out: Study | None) -> Un
     return Unseen(
         study=(study if held_out is None else held_out).with_outcome(),
         how="left out one by one" if held_out is None else "held out",
+        horizon=parts.attrs.get("horizon"),
         **{name: parts[name] for name in UNSEEN_PARTS},
     )
 

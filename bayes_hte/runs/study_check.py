@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_hte.companions.curves import at_risk, follow_up
+from bayes_hte.companions.restricted_means import compared_outcomes
 from bayes_hte.effects.pairs import contrast_name, reported_pairs
 from bayes_hte.errors import BayesHTEError
 from bayes_hte.mixtures.identification import LEVELS
@@ -123,7 +125,7 @@ def _arms(frame: pd.DataFrame, views: dict[str, ColumnView], roles: RoleSpec) ->
     if len(arms.counts) > 2 or arms.missing:
         missing = f"; {arms.missing} missing" if arms.missing else ""
         yield f"arms: {counted(arms.counts)}{missing}"
-    if roles.outcome in views and is_numeric(frame[roles.outcome]):
+    if roles.outcome in views and is_numeric(frame[roles.outcome]) and roles.event is None:
         by_arm = frame[roles.outcome].astype(float).groupby(frame[roles.treatment], observed=True)
         shown = [f"{arm} {v.mean():.3g} (sd {v.std():.2g}, {v.count()})" for arm, v in by_arm]
         yield f"{roles.outcome}, mean (sd, units) by arm: {'; '.join(shown)}"
@@ -143,10 +145,28 @@ def _column_lines(view: ColumnView, is_covariate: bool) -> Iterator[str]:
         yield f"{view.name}: {view.n_values} levels; few units in each say little"
 
 
+def _follow_up(prepared: Prepared) -> Iterator[str]:
+    """Say how many events were seen in each arm, and the time to which means are restricted."""
+    study, outcome = prepared.study, prepared.spec.outcome
+    table = follow_up(study)
+    shown = [
+        f"{name} {row['events']:g} of {row['units']:g} (median follow-up "
+        f"{row['median_follow_up']:.3g})"
+        for name, (_, row) in zip(study.arms, table.iterrows(), strict=True)
+    ]
+    yield f"events by arm: {'; '.join(shown)}"
+    if outcome.horizon is not None:
+        left = at_risk(study, [outcome.horizon]).iloc[:, 0]
+        counts = ", ".join(f"{name} {n}" for name, n in zip(study.arms, left, strict=True))
+        unit = f" {outcome.unit}" if outcome.unit else ""
+        yield f"restricted mean survival time to {outcome.horizon:g}{unit}; at risk then: {counts}"
+
+
 def _advice(prepared: Prepared) -> Iterator[str]:
     spec, study = prepared.spec, prepared.study
-    y = study.outcome()
-    y = y[np.isfinite(y)]
+    y = compared_outcomes(study, {"at": spec.outcome.horizon})
+    if study.event is not None:
+        yield from _follow_up(prepared)
     start, because = sensible_difference(y, spec.outcome.family)
     declared = spec.outcome.minimal_important_difference
     yield (

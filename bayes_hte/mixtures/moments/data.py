@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.mixtures.arrays import Array, Bounds, unit_range
 from bayes_hte.mixtures.moments.strength import canonical_correlations, one_hot_correlations
 from bayes_hte.mixtures.moments.tables import Moments
@@ -86,6 +86,8 @@ def mixture_data(
         If a proxy plays two parts or is not a covariate of the study.
     DataError
         If a proxy cannot be used.
+    UnsupportedError
+        If the outcome is a time to an event.
 
     Examples
     --------
@@ -98,6 +100,11 @@ def mixture_data(
     ('x=0', 'x=1')
     """
     study.check_two_arms("a mixture of treatment effects")
+    if study.event is not None:
+        raise UnsupportedError(
+            "mixtures need outcomes, and a censored time is none; use another outcome, "
+            "such as survival of a time before which nobody was censored."
+        )
     z, x = names_given(z, "proxy column"), names_given(x, "proxy column")
     both = [name for name in z if name in x]
     if both:

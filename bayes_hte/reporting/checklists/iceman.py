@@ -73,8 +73,8 @@ def _chance(results: Results) -> str:
         elif count(groups) > 1:
             words.append(
                 f"{effect}: in-sample probability of a difference beyond {size(groups.margin)} is "
-                f"{probability_words(groups.probability_in_sample)} ({groups.required_probability:g} "
-                "required), which is too optimistic."
+                f"{probability_words(groups.probability_in_sample)} "
+                f"({groups.required_probability:g} required), which is too optimistic."
             )
         else:
             words.append(f"{effect}: no division found.")

@@ -17,6 +17,7 @@ from bayes_hte.reporting.methods.references import REFERENCES, Reference
 from bayes_hte.reporting.page.scale import scale_of
 from bayes_hte.reporting.page.words import (
     arm_names,
+    estimand_words,
     important,
     important_words,
     people,
@@ -38,6 +39,14 @@ _FAMILY = {
     "poisson": "a Poisson model with log link",
     "negative_binomial": "a negative binomial model with log link, whose overdispersion was "
     "estimated",
+    "lognormal": "an accelerated failure time model with lognormal times; times of those who were "
+    "censored were drawn from it in every sweep",
+    "loglogistic": "an accelerated failure time model with log-logistic times; times of those who "
+    "were censored were drawn from it in every sweep",
+    "log_student_t": "an accelerated failure time model with log-Student-t times; times of those "
+    "who were censored were drawn from it in every sweep",
+    "weibull": "an accelerated failure time model with Weibull times, whose hazards are "
+    "proportional; times of those who were censored were drawn from it in every sweep",
 }
 _BOUNDED = "a logit-normal model of the scale from {:g} to {:g} [@logitnormal]"
 _SURFACE = {
@@ -136,6 +145,7 @@ def _design(results: Results) -> str:
         *([joint] if joint else []),
         f"The outcome was {spec.roles.outcome} ({unit_phrase(results)}; {spec.outcome.better} is "
         "better).",
+        *_times(results),
     ]
     if spec.roles.mediator is not None and spec.mediator is not None:
         unit = f" ({spec.mediator.unit})" if spec.mediator.unit else ""
@@ -179,6 +189,18 @@ def _missing(results: Results) -> list[str]:
         how = ""
     first = f"Of {flow.recorded} recorded {people(results)}, values were missing in {named}."
     return [first, *([how] if how else []), *said]
+
+
+def _times(results: Results) -> list[str]:
+    """Say how many events were seen, and the scale of effects; nothing for other outcomes."""
+    event = results.study.event
+    if event is None:
+        return []
+    return [
+        f"The event was seen in {int(event.sum())} and the time censored in "
+        f"{int((~event).sum())}. Effects are differences in the {estimand_words(results)}; a "
+        "hazard ratio is never an individual effect."
+    ]
 
 
 def _models(results: Results) -> str:

@@ -83,4 +83,6 @@ def scale_of(spec: Spec) -> Scale:
         # No direction is in the word: the event may be a recovery.
         return Scale(kind, 100.0, "percentage points", f"probability of {outcome}", "%")
     level = f"expected {outcome}" if kind == "rate" else f"mean {outcome}"
+    if spec.roles.event is not None:
+        level = f"restricted {level}"
     return Scale(kind, 1.0, unit or "units of the outcome", level, unit)

@@ -12,6 +12,7 @@ from bayes_hte.reporting.page.numbers import Style, number, probability, span
 from bayes_hte.reporting.page.scale import scale_of
 from bayes_hte.reporting.results import Results
 from bayes_hte.study.spec import RoleSpec
+from bayes_hte.study.time_to_event import Estimand, default_horizon
 
 
 def interval_phrase(results: Results) -> str:
@@ -62,8 +63,45 @@ def unit_phrase(results: Results) -> str:
     return scale_of(results.spec).unit
 
 
+def estimand_words(results: Results) -> str:
+    """Return the scale of effects on a time to an event in words; empty for other outcomes."""
+    at = horizon(results)
+    return "" if at is None else Estimand("rmst", at).words(results.spec.outcome.unit)
+
+
+def horizon(results: Results) -> float | None:
+    """Return the time up to which times to an event count; None for other outcomes."""
+    study = results.study
+    if study.event is None:
+        return None
+    declared = results.spec.outcome.horizon
+    if declared is not None:
+        return declared
+    return default_horizon(study.outcome(), study.event, study.arm_index(), study.entry)
+
+
+def time_axis(results: Results) -> str:
+    """Return the label of an axis of times: the outcome with its unit, once if they are equal."""
+    outcome, unit = results.spec.roles.outcome, unit_phrase(results)
+    return unit if outcome == unit else f"{outcome}, {unit}"
+
+
+def compared(results: Results) -> str:
+    """Return what the effects are differences in: the outcome, or the scale of a time."""
+    words, outcome = estimand_words(results), results.spec.roles.outcome
+    return f"the {words}" if words else outcome
+
+
+def with_scale(caption: str, results: Results) -> str:
+    """Add the scale of effects on a time to an event, and its horizon, to a caption."""
+    words = estimand_words(results)
+    return f"{caption} Effects on the {words}." if words else caption
+
+
 def effect_label(results: Results) -> str:
     """Return the label of an axis that carries an effect on the outcome."""
+    if words := estimand_words(results):
+        return f"effect on the {words}"
     return f"effect on {results.spec.roles.outcome}, {unit_phrase(results)}"
 
 

@@ -26,6 +26,7 @@ from bayes_hte.reporting.page.section import AVERAGES, Material, Section
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
     arm_names,
+    compared,
     effect_axis,
     effect_name,
     good_direction,
@@ -35,6 +36,7 @@ from bayes_hte.reporting.page.words import (
     mean_and_interval,
     people,
     unit_phrase,
+    with_scale,
 )
 from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
 from bayes_hte.reporting.sections.mediation import way_through
@@ -66,7 +68,7 @@ def _introduction(material: Material) -> str:
     reference, other = arm_names(results)
     sign = "negative" if results.spec.outcome.better == "lower" else "positive"
     return paragraph(
-        f"All effects are differences in {text(results.spec.roles.outcome)}, {text(other)} minus "
+        f"All effects are differences in {text(compared(results))}, {text(other)} minus "
         f"{text(reference)}. A {sign} effect is a benefit ({text(good_direction(results))} is "
         f"better). Unit: {text(unit_phrase(results))}. Effects were averaged over "
         f"{text(people(results))} in every posterior draw first and summarised last."
@@ -109,6 +111,7 @@ def _effects(material: Material, caption: str, groups: Groups) -> str:
         *effect_fields(material, "Mean"),
         numbers("Monte Carlo error of the mean", "mcse", material.style.finer),
     ]
+    caption = with_scale(caption, material.results)
     return field_table(caption, fields, groups, source=AVERAGES)
 
 

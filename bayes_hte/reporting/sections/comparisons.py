@@ -8,7 +8,11 @@ from bayes_hte.reporting.page.fields import intervals, numbers
 from bayes_hte.reporting.page.markup import Field, field_table, paragraph, text, words
 from bayes_hte.reporting.page.numbers import span
 from bayes_hte.reporting.page.section import Material
-from bayes_hte.reporting.page.words import learner_name, people
+from bayes_hte.reporting.page.words import (
+    learner_name,
+    people,
+    with_scale,
+)
 
 
 def classical_comparison(material: Material) -> str:
@@ -45,7 +49,13 @@ def classical_comparison(material: Material) -> str:
     )
     key = "side_by_side"
     return (
-        field_table("Average effects by method.", fields, material.tables[key], source=key) + note
+        field_table(
+            with_scale("Average effects by method.", material.results),
+            fields,
+            material.tables[key],
+            source=key,
+        )
+        + note
     )
 
 
@@ -68,5 +78,10 @@ def learner_comparison(material: Material) -> str:
         f"first row ({text(learner_name(first))}), which the rest of this report is about. "
         "Learners that agree on the average may disagree on who benefits."
     )
-    made = field_table("The same data, other learners.", fields, frame, source="learners")
+    made = field_table(
+        with_scale("The same data, other learners.", material.results),
+        fields,
+        frame,
+        source="learners",
+    )
     return f"<h3>Learners side by side</h3>{made}{note}"

@@ -14,6 +14,7 @@ from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.words import (
     arm_names,
     chance,
+    compared,
     important,
     interval_phrase,
     people,
@@ -52,7 +53,7 @@ def conclusion(row: Mapping[str, Any], results: Results) -> str:
         One sentence or two, as safe HTML.
     """
     reference, other = (text(name) for name in arm_names(results))
-    outcome, better = text(results.spec.roles.outcome), results.spec.outcome.better
+    outcome, better = text(compared(results)), results.spec.outcome.better
     if scale_of(results.spec).kind == "risk":
         outcome = f"the probability of {outcome}"
     good, bad = ("lowers", "raises") if better == "lower" else ("raises", "lowers")

@@ -24,6 +24,7 @@ from bayes_hte.reporting.page.words import (
     interval_phrase,
     people,
     unit_phrase,
+    with_scale,
 )
 
 _SMALL = 0.1
@@ -109,7 +110,12 @@ def _e_values(material: Material) -> str:
         intervals(material, 2),
     ]
     rows = frame[frame["quantity"] == "e_value"]
-    return field_table("E-values of the average effect.", fields, rows, source="e_values")
+    return field_table(
+        with_scale("E-values of the average effect.", material.results),
+        fields,
+        rows,
+        source="e_values",
+    )
 
 
 def _tipping(material: Material) -> str:

@@ -32,6 +32,7 @@ from bayes_hte.reporting.page.words import (
     person,
     shown_of,
     title_case,
+    with_scale,
 )
 from bayes_hte.reporting.sections.conclusion import NO_INDIVIDUALS
 from bayes_hte.reporting.sections.lookup import lookup
@@ -103,7 +104,9 @@ def _table(material: Material) -> str:
     groups = [
         (title_case(effect_name(name)), shown[shown["effect"] == name]) for name in focus(results)
     ]
-    return field_table("Who benefits.", fields, groups, source="who_benefits")
+    return field_table(
+        with_scale("Who benefits.", material.results), fields, groups, source="who_benefits"
+    )
 
 
 def _distribution(material: Material, name: str) -> str:

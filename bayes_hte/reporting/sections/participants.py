@@ -16,6 +16,7 @@ from bayes_hte.reporting.page.numbers import number, plain
 from bayes_hte.reporting.page.section import Material, Section
 from bayes_hte.reporting.page.words import (
     arm_names,
+    estimand_words,
     important,
     important_words,
     people,
@@ -53,11 +54,12 @@ def _facts(material: Material) -> str:
     reference, other = arm_names(results)
     n_other, several = int(study.arm_index().sum()), people(results)
     unit = f", in {spec.outcome.unit}" if spec.outcome.unit else ""
+    scale = f"; effects on the {words}" if (words := estimand_words(results)) else ""
     pairs = [
         (title_case(several), f"{study.n_units} in the analysis"),
         ("Treatment", f"{other} ({n_other} {several}), {_ASSIGNED[spec.propensity.assignment]}"),
         ("Compared with", f"{reference} ({study.n_units - n_other} {several})"),
-        ("Outcome", f"{spec.roles.outcome}{unit}; {spec.outcome.better} is better"),
+        ("Outcome", f"{spec.roles.outcome}{unit}; {spec.outcome.better} is better{scale}"),
     ]
     if study.roles.weights is not None:
         said = f"{study.roles.weights}, in averages over the population (PATE) alone"

@@ -18,6 +18,7 @@ from bayes_hte.reporting.page.words import (
     people,
     risk_group,
     title_case,
+    with_scale,
 )
 from bayes_hte.reporting.tables.keys import focus
 from bayes_hte.reporting.tables.risks import CONTRAST, RISK
@@ -49,13 +50,19 @@ def _introduction(material: Material) -> str:
     results = material.results
     reference, _ = arm_names(results)
     outcome = text(results.spec.roles.outcome)
+    observed = "Observed means are as recorded, not adjusted for anything."
+    if results.study.event is not None:
+        observed = (
+            "Observed means are means of pseudo-observations: what the areas under Kaplan-Meier "
+            "curves say of each, not adjusted for anything."
+        )
     return paragraph(
         "The plainest question comes first: does the effect depend on the outcome that is expected "
         f"without the treatment? Groups of about equal size were formed by the {outcome} that the "
         f"model expects under {text(reference)}, lowest first. Effects are differences, averaged "
         "over each group in every posterior draw. One model predicts both outcome and effect from "
         "the same data, so an error in one carries over to the other; a prediction made elsewhere "
-        "would not have this weakness. Observed means are as recorded, not adjusted for anything."
+        f"would not have this weakness. {observed}"
     )
 
 
@@ -79,7 +86,9 @@ def _table(material: Material) -> str:
     groups = [
         (title_case(effect_name(name)), frame[frame["effect"] == name]) for name in focus(results)
     ]
-    return field_table("Effect by predicted outcome.", fields, groups, source=RISK)
+    return field_table(
+        with_scale("Effect by predicted outcome.", material.results), fields, groups, source=RISK
+    )
 
 
 def _differences(material: Material) -> str:

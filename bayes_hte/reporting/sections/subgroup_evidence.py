@@ -18,7 +18,12 @@ from bayes_hte.reporting.page.markup import (
 from bayes_hte.reporting.page.numbers import against, number, percent, percent_span, probability
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.svg import drawing
-from bayes_hte.reporting.page.words import effect_name, interval_phrase, people
+from bayes_hte.reporting.page.words import (
+    effect_name,
+    interval_phrase,
+    people,
+    with_scale,
+)
 from bayes_hte.reporting.tables.keys import null_check
 from bayes_hte.subgroups.honest.folds import UNSHRUNK
 from bayes_hte.subgroups.nulls.distribution import DECIDING
@@ -77,7 +82,9 @@ def honest_decision(material: Material, name: str) -> str:
         f"<strong>{headline}</strong> {text(_why(material, found))}",
         cls="declared" if found.declared else "undeclared",
     )
-    return decided + field_table(caption, fields, material.tables[key], source=key)
+    return decided + field_table(
+        with_scale(caption, material.results), fields, material.tables[key], source=key
+    )
 
 
 def _why(material: Material, found: HonestSubgroups) -> str:
@@ -116,7 +123,7 @@ def error_rate(material: Material, name: str) -> str:
     )
     caption = f"Search for subgroups of the {effect_name(name)} where there are none."
     deciding = frame[frame["statistic"] == DECIDING]
-    return said + field_table(caption, fields, deciding, source=key)
+    return said + field_table(with_scale(caption, material.results), fields, deciding, source=key)
 
 
 def explained(material: Material, name: str) -> str:

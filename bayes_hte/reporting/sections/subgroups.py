@@ -34,6 +34,7 @@ from bayes_hte.reporting.page.words import (
     person,
     shown_of,
     title_case,
+    with_scale,
 )
 from bayes_hte.reporting.sections.subgroup_evidence import (
     error_rate,
@@ -145,8 +146,8 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
             "The mean effects of the two most different groups differ by "
             f"{number(row['mean'], material.style)} ({material.bounds(row)}). "
             "The in-sample posterior probability that they differ by more than the margin of "
-            f"{material.scale.sized(groups.margin)} is {against(groups.probability_in_sample, required)} "
-            f"({required:g} is required of other data). A benefits most."
+            f"{material.scale.sized(groups.margin)} is "
+            f"{against(groups.probability_in_sample, required)} ({required:g} is required of other data). A benefits most."
         )
         if not confirmed:
             reason += " The groups below describe the fit; they are not findings."
@@ -163,7 +164,9 @@ def _rules(material: Material, name: str) -> str:
         numbers(f"Mean effect of these {several}", "mean_effect", material.style),
     ]
     caption = f"Profile of the subgroups of the {effect_name(name)}, in words."
-    return field_table(caption, fields, material.tables[key], source=key)
+    return field_table(
+        with_scale(caption, material.results), fields, material.tables[key], source=key
+    )
 
 
 def _effects_table(material: Material, name: str) -> str:
@@ -174,7 +177,9 @@ def _effects_table(material: Material, name: str) -> str:
         *effect_fields(material, "Mean effect"),
     ]
     caption = f"Mean {effect_name(name)} by subgroup."
-    return field_table(caption, fields, material.tables[key], source=key)
+    return field_table(
+        with_scale(caption, material.results), fields, material.tables[key], source=key
+    )
 
 
 def _forest(material: Material, name: str) -> str:

@@ -19,7 +19,14 @@ from bayes_hte.reporting.page.markup import (
 from bayes_hte.reporting.page.numbers import Style, number
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.svg import drawing
-from bayes_hte.reporting.page.words import interval_phrase, people, person, title_case, unit_phrase
+from bayes_hte.reporting.page.words import (
+    interval_phrase,
+    people,
+    person,
+    title_case,
+    unit_phrase,
+    with_scale,
+)
 
 _HOW = {
     "held out": "were held out: no model has seen them",
@@ -162,4 +169,4 @@ def _uplift(material: Material) -> str:
     ]
     caption = "Mean effect of those with the largest predicted benefit."
     observed = frame[frame["quantity"] == "observed"]
-    return field_table(caption, fields, observed, source="uplift")
+    return field_table(with_scale(caption, material.results), fields, observed, source="uplift")

@@ -13,6 +13,7 @@ from typing import Unpack
 import numpy as np
 import pandas as pd
 
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.averages import probability_of_benefit
 from bayes_hte.effects.summaries import summarize
 from bayes_hte.errors import DataError
@@ -87,7 +88,7 @@ def _rows(
 def _means(results: Results, codes: np.ndarray) -> dict[str, pd.Series]:
     """Mean prediction, and mean outcome of either arm, of every group; NaN for an absent arm."""
     units = results.effects[UNIT].to_numpy()
-    study = results.study
+    study = restricted_means(results.study, results.spec.outcome.horizon)
     seen = pd.DataFrame({"y": study.outcome(), "arm": study.arm_index()}, index=study.units)
     seen = seen.loc[units]
     predicted = results.reference_outcome.sel({UNIT: units}).to_numpy()

@@ -10,6 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from bayes_hte.checks.heterogeneity import NEGLIGIBLE
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.summaries import interval_words, summarize
 from bayes_hte.reporting.page.words import arm_names
 from bayes_hte.reporting.results import Interval, Results
@@ -77,12 +78,19 @@ def side_by_side(results: Results, **how: Unpack[Interval]) -> pd.DataFrame:
     raw, error = known.difference, stats.norm.isf((1 - how["ci_prob"]) / 2) * known.standard_error
     confidence = f"{100 * how['ci_prob']:g}% confidence, normal"
     rows += [
-        ("raw difference of means", "", raw, raw - error, raw + error, confidence),
+        (_raw_name(results), "", raw, raw - error, raw + error, confidence),
         ("inverse-probability weighting", "ATE", *summary(known.weighted.draws), words),
         ("nearest-neighbour matching", "ATT", known.matched.att, np.nan, np.nan, ""),
     ]
     columns = ["method", "population", "mean", "ci_lower", "ci_upper", "interval"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _raw_name(results: Results) -> str:
+    """Name of the comparison without any model: of times to an event the areas under curves."""
+    if results.classical.hazards is None:
+        return "raw difference of means"
+    return "difference of areas under Kaplan-Meier curves"
 
 
 def learners(results: Results, **how: Unpack[Interval]) -> pd.DataFrame:
@@ -100,7 +108,8 @@ def learners(results: Results, **how: Unpack[Interval]) -> pd.DataFrame:
     own_mean, own_sd = te.mean(("chain", "draw")), te.std(("chain", "draw"))
     found = {results.spec.learner.name: (results.averages["te"], own_mean, own_sd)}
     found |= {name: (s["SATE"], s["mean"], s["sd"]) for name, s in results.beside.items()}
-    smallest = NEGLIGIBLE * float(np.std(results.study.recorded_outcome()))
+    compared = restricted_means(results.study, results.spec.outcome.horizon)
+    smallest = NEGLIGIBLE * float(np.std(compared.recorded_outcome()))
     rows = []
     for name, (sate, mean, sd) in found.items():
         row = summarize(sate, **how).reset_index(drop=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.companions.restricted_means import compared_outcomes
 from bayes_hte.effects.summaries import CiKind, check_interval, interval_parameters, summarize
 from bayes_hte.names import SAMPLE, SUBGROUP
 from bayes_hte.study.study import Study
@@ -96,7 +97,7 @@ def leaf_contrasts(
     """
     check_interval(ci_prob, ci_kind)
     first = as_effects(effect, study)[0]
-    margin = margin_of(study.recorded_outcome(), margin)
+    margin = margin_of(compared_outcomes(study, first.attrs), margin)
     assigned = profile.assign_leaves(study.filled_covariates())
     leaves, labels = np.unique(assigned, return_inverse=True)
     averages = subgroup_effects(first, labels)

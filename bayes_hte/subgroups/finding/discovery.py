@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.companions.restricted_means import compared_outcomes
 from bayes_hte.effects.arguments import check_number, check_share
 from bayes_hte.errors import unknown_name
 from bayes_hte.names import SUBGROUP, UNIT
@@ -149,7 +150,7 @@ def subgroups_of_draws(
     effects = as_effects(effect, study)
     check_probability(probability)
     check_share("clear_membership", clear_membership, hint="try 0.8")
-    margin = margin_of(study.recorded_outcome(), margin)
+    margin = margin_of(compared_outcomes(study, effects[0].attrs), margin)
     found = find_profile(
         effect,
         study,
@@ -225,7 +226,7 @@ def find_profile(
     check_number("leaf_price", leaf_price, "0 or more", lambda p: p >= 0, hint="try 0.05")
     if clusters not in CLUSTERINGS:
         raise unknown_name("clusters", str(clusters), CLUSTERINGS)
-    negligible = SAME_EFFECT * float(study.recorded_outcome().std(ddof=1))
+    negligible = SAME_EFFECT * float(compared_outcomes(study, effects[0].attrs).std(ddof=1))
     search = Search(seed, clusters, largest_k, tsne, TreeRules(leaf_share, leaf_price), negligible)
     _, words = effect_names(effects[0])
     return discover(

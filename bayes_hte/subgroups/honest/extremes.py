@@ -16,6 +16,7 @@ import xarray as xr
 from sklearn.model_selection import RepeatedKFold
 from sklearn.tree import DecisionTreeRegressor
 
+from bayes_hte.companions.restricted_means import compared_outcomes
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.effect_draws import as_effects, effect_names, posterior_means
@@ -97,7 +98,9 @@ def find_extremes(
     matrix, columns = encode_covariates(study.filled_covariates())
     order = row_order(matrix, points)
     matrix, points = matrix[order], points[order]
-    differ = bool(np.ptp(points) > SAME_EFFECT * float(study.recorded_outcome().std(ddof=1)))
+    differ = bool(
+        np.ptp(points) > SAME_EFFECT * float(compared_outcomes(study, effects[0].attrs).std(ddof=1))
+    )
     kept = _sample(len(points), seed=seed)
     x, y = matrix[kept], points[kept] if differ else np.zeros(len(kept))
     share = math.ceil(leaf_share * len(y))

@@ -28,6 +28,7 @@ from joblib import Parallel, delayed
 from scipy.stats import beta, binom
 from threadpoolctl import threadpool_limits
 
+from bayes_hte.companions.restricted_means import compared_outcomes
 from bayes_hte.effects.arguments import check_number, check_share
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.seeds import check_seed, children, number_of, several_seeds, text_key
@@ -260,7 +261,7 @@ def null_distribution(
     """
     _check(nulls, rule, replications, alpha, seed)
     check_probability(probability)
-    margin = margin_of(study.recorded_outcome(), margin)
+    margin = margin_of(compared_outcomes(study), margin)
     procedure = _Procedure(refit, rule, margin, probability, search)
     identity = {
         "format": FORMAT,

@@ -1,0 +1,106 @@
+"""Survival curves: posterior bands of each arm, Kaplan-Meier steps, and numbers at risk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayes_hte.errors import DataError
+from bayes_hte.plots import style
+
+
+@style.styled
+def plot_survival(
+    table: pd.DataFrame,
+    *,
+    observed: pd.DataFrame | None = None,
+    at_risk: pd.DataFrame | None = None,
+    arms: Sequence[str] | None = None,
+    xlabel: str = "time",
+    ylabel: str = "probability of surviving",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    r"""Draw the survival curve of each arm with its posterior band.
+
+    Parameters
+    ----------
+    table : DataFrame, one row per arm and time
+        ``arm`` (its position, 0 for the reference arm), ``time``, ``mean``, ``ci_lower``,
+        ``ci_upper``, ``ci_prob``, ``ci_kind``.
+    observed : DataFrame, optional
+        Kaplan-Meier curves, drawn as thin steps: ``arm``, ``time``, ``survival``, as
+        :func:`bayes_hte.companions.observed_survival` returns them.
+    at_risk : DataFrame, index position of the arm, columns times, optional
+        Numbers at risk, written under the axis.
+    arms : sequence of str, optional
+        Names of the arms, by position.
+    xlabel, ylabel : str
+        The time with its unit, and the probability.
+
+    Raises
+    ------
+    DataError
+        If a table lacks a column, or an arm has no name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte import plots
+    >>> table = pd.DataFrame({"arm": [0, 0, 1, 1], "time": [1.0, 2.0] * 2})
+    >>> table = table.assign(mean=[0.8, 0.6, 0.9, 0.8], ci_lower=0.5, ci_upper=1.0)
+    >>> table = table.assign(ci_prob=0.95, ci_kind="eti")
+    >>> figure = plots.plot_survival(table, arms=["usual care", "drug"], xlabel="years")
+    >>> figure.axes[0].get_xlabel()
+    'years\nband: 95% posterior interval, equal-tailed'
+    """
+    table, note = style.summaries(table, "arm", "time")
+    positions = sorted(int(a) for a in table["arm"].unique())
+    names = [str(a) for a in range(max(positions) + 1)] if arms is None else list(map(str, arms))
+    if max(positions) >= len(names):
+        raise DataError(f"arm {max(positions)} has no name; got {len(names)} names of arms.")
+    rows = 0 if at_risk is None else len(positions) + 1
+    figure, ax = style.new_axes(ax, height=3.5 + 0.2 * rows, title=title)
+    start = {"time": 0.0, "mean": 1.0, "ci_lower": 1.0, "ci_upper": 1.0}
+    for series, a in enumerate(positions):
+        own = table[table["arm"] == a].sort_values("time")
+        own = pd.concat([pd.DataFrame([start]), own], ignore_index=True)
+        k = series % len(style.LINES)
+        style.draw_band(
+            ax, "time", own, series=k, label=style.legend_label(names[a]), linewidth=1.8
+        )
+        if observed is not None:
+            steps = style.need_columns(observed, ("arm", "time", "survival"))
+            steps = steps[steps["arm"] == a]
+            ax.step(
+                steps["time"],
+                steps["survival"],
+                where="post",
+                color=style.COLOURS[k],
+                linewidth=0.8,
+                alpha=0.9,
+            )
+    last = float(table["time"].max())
+    ax.set_xlim(0, last)
+    ax.set_ylim(0, 1.02)
+    ax.grid(axis="y", color=style.RULE, linewidth=0.6)
+    ax.set_ylabel(style.wrap(ylabel, 30))
+    rows_said = [] if at_risk is None else [_numbers(ax, at_risk, positions, names)]
+    notes = [style.wrap(line) for line in (*rows_said, xlabel)] + [f"band: {note}"]
+    if observed is not None:
+        notes.append("thin steps: Kaplan-Meier")
+    ax.set_xlabel("\n".join(notes))
+    style.legend_above(ax, ncols=min(len(positions), 2))
+    return figure
+
+
+def _numbers(ax: Axes, at_risk: pd.DataFrame, positions: list[int], names: list[str]) -> str:
+    """Write the numbers at risk under the times of the axis; return which row is which arm."""
+    times = [float(t) for t in at_risk.columns]
+    rows = [[f"{int(at_risk.loc[a, t])}" for a in positions] for t in at_risk.columns]
+    labels = ["\n".join([f"{t:g}", *row]) for t, row in zip(times, rows, strict=True)]
+    ax.set_xticks(times, labels)
+    return "rows: time; at risk in " + "; ".join(names[a] for a in positions)

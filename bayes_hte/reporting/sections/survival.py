@@ -1,0 +1,165 @@
+"""Survival: follow-up and censoring by arm, curves with posterior bands, and hazards."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from bayes_hte.companions.hazards import AREA
+from bayes_hte.plots import plot_survival
+from bayes_hte.reporting.page.fields import counts
+from bayes_hte.reporting.page.markup import Field, field_table, grid, paragraph, text, words
+from bayes_hte.reporting.page.numbers import number, span
+from bayes_hte.reporting.page.section import Material, Section
+from bayes_hte.reporting.page.svg import drawing
+from bayes_hte.reporting.page.words import (
+    arm_names,
+    estimand_words,
+    horizon,
+    interval_phrase,
+    people,
+    time_axis,
+    title_case,
+    unit_phrase,
+)
+from bayes_hte.reporting.tables.survival import (
+    ALL,
+    AT_RISK,
+    CURVES,
+    FOLLOW_UP,
+    GROUPS,
+    HAZARDS,
+    OBSERVED,
+)
+
+
+def survival(material: Material) -> Section | None:
+    """Build the section on survival; None unless the outcome is a time to an event."""
+    if FOLLOW_UP not in material.tables:
+        return None
+    parts = [_introduction(material), _follow_up(material)]
+    if CURVES in material.tables:
+        shown = material.tables[CURVES]["group"].unique()
+        parts.append(grid([_figure(material, group) for group in GROUPS if group in shown]))
+    if HAZARDS in material.tables:
+        parts += ["<h3>What is usually reported</h3>", _hazards(material)]
+    return Section("survival", "Survival", "".join(parts))
+
+
+def _introduction(material: Material) -> str:
+    results = material.results
+    event = results.study.with_outcome().event
+    return paragraph(
+        f"The event was seen in {int(event.sum())} of {event.size} {text(people(results))}; the "
+        f"others were censored. Effects in this report are on the {text(estimand_words(results))}: "
+        "the mean time without the event up to that horizon, the area under the survival curve. "
+        "Censored times enter the models as times that were survived, never as outcomes."
+    )
+
+
+def _follow_up(material: Material) -> str:
+    results, d = material.results, material.decimals
+    fields = [
+        words("Arm", "arm"),
+        counts(title_case(people(results)), "units"),
+        counts("Events", "events"),
+        counts("Censored", "censored"),
+        Field("Median follow-up", lambda row: _or_none(row["median_follow_up"], d)),
+        Field("Last time", lambda row: number(row["last"], d)),
+    ]
+    frame = material.tables[FOLLOW_UP]
+    if "restricted_mean" in frame:
+        fields += [
+            Field("Mean survival", lambda row: number(row["restricted_mean"], d)),
+            Field(
+                interval_phrase(results),
+                lambda row: span(row["restricted_ci_lower"], row["restricted_ci_upper"], d),
+            ),
+        ]
+    caption = (
+        f"Follow-up by arm, in {unit_phrase(results)}. Median follow-up by the Kaplan-Meier curve "
+        f"of the censoring times. Mean survival: {estimand_words(results)}, had everybody been in "
+        "the arm."
+    )
+    return field_table(caption, fields, frame, source=FOLLOW_UP)
+
+
+def _figure(material: Material, group: str) -> str:
+    results, everybody = material.results, group == ALL
+    names = arm_names(results)
+    rows = material.tables[CURVES].query("group == @group").assign(arm=lambda f: f["arm_index"])
+    more = {}
+    if everybody:
+        more["observed"] = material.tables[OBSERVED].assign(arm=lambda f: f["arm_index"])
+        counted = material.tables[AT_RISK]
+        more["at_risk"] = counted.pivot_table(index="arm_index", columns="time", values="n_units")
+    title = "Survival of everybody" if everybody else f"Survival of the {group}"
+    drawn = plot_survival(
+        rows,
+        arms=names,
+        xlabel=time_axis(results),
+        title=title,
+        **more,
+    )
+    last = rows[rows["time"] == rows["time"].max()].set_index("arm")
+    said = "; ".join(
+        f"{names[int(a)]} {row['mean']:.2f} ({row['ci_lower']:.2f} to {row['ci_upper']:.2f})"
+        for a, row in last.iterrows()
+    )
+    caption = (
+        f"{title}: posterior mean probability of no event until each time, had all of them been "
+        f"in the arm. Band: {interval_phrase(results)}."
+    )
+    if everybody:
+        caption += (
+            " Thin steps: Kaplan-Meier curves of those who were in the arm. Below the axis: "
+            f"{people(results)} at risk."
+        )
+    else:
+        caption += f" Thirds of predicted mean survival in the arm {names[0]}."
+    alt = f"{title}; at {horizon(results):g} {unit_phrase(results)}: {said}."
+    key = f"survival-{GROUPS.index(group)}"
+    return drawing(drawn, caption, key=key, alt=alt, source=CURVES)
+
+
+def _hazards(material: Material) -> str:
+    results = material.results
+    fields = [
+        words("Method", lambda row: title_case(row["method"])),
+        Field("Estimate", lambda row: _or_none(row["estimate"], _digits(row, material))),
+        Field("Interval", lambda row: _bounds(row, material)),
+        Field("p-value", lambda row: _p(row["p_value"])),
+    ]
+    note = paragraph(
+        f"{100 * results.interval['ci_prob']:g}% confidence intervals, normal (of ratios on the "
+        "log scale). A hazard ratio compares, at each time, those of either arm who have got that "
+        "far; it depends on what else predicts the event, and is never an individual effect. Where "
+        "hazards are not proportional it has no one value."
+    )
+    caption = (
+        f"{arm_names(results)[1]} compared with {arm_names(results)[0]}: difference of "
+        f"Kaplan-Meier areas up to {horizon(results):g} {unit_phrase(results)}, tests and hazard "
+        "ratios."
+    )
+    return field_table(caption, fields, material.tables[HAZARDS], source=HAZARDS) + note
+
+
+def _digits(row: pd.Series, material: Material) -> int:
+    return material.decimals if row["method"] == AREA else 2
+
+
+def _bounds(row: pd.Series, material: Material) -> str:
+    if not math.isfinite(row["ci_lower"]):
+        return "none"
+    return span(row["ci_lower"], row["ci_upper"], _digits(row, material))
+
+
+def _p(value: float) -> str:
+    if not math.isfinite(value):
+        return "none"
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _or_none(value: float, digits: int) -> str:
+    return number(value, digits) if math.isfinite(value) else "none"
