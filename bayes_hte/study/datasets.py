@@ -19,6 +19,7 @@ from bayes_hte.errors import (
 )
 from bayes_hte.study.csv_file import ENDINGS, read_csv_file
 from bayes_hte.study.frames import unit_labels
+from bayes_hte.study.row_source import PARQUET, read_parquet
 
 DAYS_PER_YEAR = 365.25
 
@@ -306,7 +307,8 @@ def load_frame(
     Parameters
     ----------
     source : str
-        Name of a loader, or path of a CSV file.
+        Name of a loader, or path of a CSV file, or of a Parquet file or a folder of them whose name
+        ends in ``.parquet``.
     folder : Path
         Where relative paths start.
     separator, decimal, encoding : str, optional
@@ -321,7 +323,7 @@ def load_frame(
     Raises
     ------
     SpecError
-        If the name is neither a loader nor a path of a CSV file.
+        If the name is neither a loader nor a path of a CSV or Parquet file.
     DataError
         If the file cannot be read, is empty, has several columns of one name, or a line with more
         cells than its header.
@@ -342,8 +344,13 @@ def load_frame(
     """
     if source in LOADERS:
         return LOADERS[source]()
+    if source.lower().endswith(PARQUET):
+        frame = read_parquet(folder / source)
+        return frame.set_axis(unit_labels(frame.index, frame.columns), axis=0)
     if not source.lower().endswith(ENDINGS):
-        raise unknown_name("data source (a loader, or a path ending in .csv)", source, LOADERS)
+        raise unknown_name(
+            "data source (a loader, or a path ending in .csv or .parquet)", source, LOADERS
+        )
     table = read_csv_file(
         folder / source,
         separator=separator,

@@ -90,6 +90,34 @@ def row_source(
     return RowSource(digest, lambda: _reblocked(_parquet(files, columns, block), block))
 
 
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet file, or a folder of them, with every column.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is empty.
+    """
+    files = _files(path)
+    for file in files:
+        # Its errors say what to do.
+        _schema(file)
+    frames = [pd.read_parquet(file) for file in files]
+    frame = pd.concat(frames) if len(frames) > 1 else frames[0]
+    if frame.empty:
+        raise DataError(f"{path} has no rows or no columns.")
+    return frame
+
+
 def is_parquet(path: str | Path) -> bool:
     """Whether a path is a Parquet file by its name, or a folder."""
     return Path(path).suffix.lower() in PARQUET or Path(path).is_dir()

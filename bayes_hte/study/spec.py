@@ -109,7 +109,9 @@ class About:
 
 @dataclass(frozen=True)
 class Data:
-    """Source of the frame: a loader of `bayes_hte.study.datasets`, or a CSV file.
+    """Source of the frame: a loader of `bayes_hte.study.datasets`, a CSV file, or Parquet.
+
+    A Parquet source is a file, or a folder of files, whose name ends in ``.parquet``.
 
     `separator`, `decimal`, `encoding` and `missing_values` say how the CSV file is written. What is
     left out of them is found from the file.

@@ -10,6 +10,7 @@ import polars
 import pytest
 
 from bayes_hte.errors import DataError
+from bayes_hte.study.datasets import load_frame
 from bayes_hte.study.row_source import is_parquet, row_source
 
 COLUMNS = ["x", "g"]
@@ -133,3 +134,18 @@ def test_blocks_are_not_read_before_they_are_needed(frame, tmp_path):
     assert is_parquet("a.pq")
     assert is_parquet(tmp_path)
     assert not is_parquet("a.csv")
+
+
+def test_a_study_file_may_name_parquet_files(frame, tmp_path):
+    stored(frame, tmp_path, "file")
+    pd.testing.assert_frame_equal(
+        load_frame("rows.parquet", tmp_path), frame.rename_axis(None), check_index_type=False
+    )
+    (tmp_path / "all.parquet").mkdir()
+    for i, part in enumerate((frame.iloc[:9], frame.iloc[9:])):
+        part.to_parquet(tmp_path / "all.parquet" / f"{i}.parquet")
+    found = load_frame("all.parquet", tmp_path)
+    np.testing.assert_array_equal(found["x"], frame["x"])
+    frame.head(0).to_parquet(tmp_path / "empty.parquet")
+    with pytest.raises(DataError, match="no rows"):
+        load_frame("empty.parquet", tmp_path)

@@ -1,17 +1,22 @@
 """The direct sampler of a component: chains as threads, with progress and interruption.
 
 Compiled updates release Python's lock, so threads run side by side and share the data. Each chain
-has a generator of its own, so the draws do not depend on the number of threads.
+has a generator of its own, so the draws do not depend on the number of threads. On a cluster of the
+user, ``joblib.parallel_config(backend="dask")``, each chain is a task, with the same draws.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from joblib import Parallel, delayed
+from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
 from bayes_hte.components.component import Component
@@ -22,6 +27,8 @@ from bayes_hte.surfaces.forest.core import compile_kernel
 from bayes_hte.surfaces.registry import is_forest
 
 DIRECT_SURFACES = ("forest", "linear", "additive")
+# joblib's own ways of running tasks; any other is a cluster.
+OF_THIS_MACHINE = ("SequentialBackend", "ThreadingBackend", "LokyBackend", "MultiprocessingBackend")
 # Seconds between two reports of progress.
 BETWEEN_REPORTS = 0.1
 
@@ -71,14 +78,16 @@ def sample_directly(
     KeyboardInterrupt
         If the user interrupted; all chains have stopped then, and no draw is kept.
     """
+    generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains)]
+    how = {"draws": draws, "tune": tune, "keep_values": keep_values}
+    if on_cluster():
+        return _as_tasks(component, generators, how)
     if component.forests:
         compile_kernel()
-    generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(chains)]
     counter = _Counter(chains * (draws + tune))
 
     def run(chain: int) -> ChainDraws:
         rng = generators[chain]
-        how = {"draws": draws, "tune": tune, "keep_values": keep_values}
         return sample_chain(component, chain=chain, rng=rng, after=counter.count, **how)
 
     # Threads of a linear algebra library within those of the chains would wait for each other.
@@ -96,6 +105,32 @@ def sample_directly(
             # After an error or an interrupt the other chains stop at their next iteration.
             counter.stopped.set()
     return _results(futures)
+
+
+def on_cluster() -> bool:
+    """Whether joblib was given a cluster of the user, on which this is not yet a task."""
+    backend = get_active_backend()[0]
+    return type(backend).__name__ not in OF_THIS_MACHINE and not backend.nesting_level
+
+
+def _as_tasks(
+    component: Component, generators: Sequence[np.random.Generator], how: Mapping[str, Any]
+) -> list[ChainDraws]:
+    """Sample each chain as a task of the user's cluster; progress is what the cluster shows."""
+    # The updates need no PyMC model.
+    light = replace(component, model=None, eta=None, noise={}, observed=None)
+    return Parallel(n_jobs=len(generators))(
+        delayed(_task)(light, chain, rng, how) for chain, rng in enumerate(generators)
+    )
+
+
+def _task(
+    component: Component, chain: int, rng: np.random.Generator, how: Mapping[str, Any]
+) -> ChainDraws:
+    if component.forests:
+        compile_kernel()
+    with threadpool_limits(1, "blas"):
+        return sample_chain(component, chain=chain, rng=rng, **how)
 
 
 class _Counter:
