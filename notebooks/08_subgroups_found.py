@@ -99,7 +99,7 @@ groups.plot(better="lower", important=1.0, xlabel="effect on pain (points)", tit
 # good judge of whether they differ, and a poor one of by how much.
 
 # %%
-groups.honest.plot(better="lower", title="Highest less lowest, judged by the other half")
+groups.honest.plot(title="Highest less lowest, judged by the other half")
 
 # %%
 groups.decision()[["covariates", "n_judged", "mean", "ci_lower", "ci_upper"]].round(2)

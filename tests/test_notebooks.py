@@ -113,11 +113,9 @@ def internals(source):
             found += [a.name for a in node.names if a.name.startswith("bayes_hte.")]
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bayes_hte"):
             place = importlib.import_module(node.module)
-            offered = set(place.__all__) | (PACKAGES if node.module == "bayes_hte" else set())
-            deep = node.module.count(".") > 1
-            found += [
-                f"{node.module}.{a.name}" for a in node.names if deep or a.name not in offered
-            ]
+            offered = set(getattr(place, "__all__", ())) if node.module.count(".") < 2 else set()
+            offered |= PACKAGES if node.module == "bayes_hte" else set()
+            found += [f"{node.module}.{a.name}" for a in node.names if a.name not in offered]
     return found
 
 
