@@ -52,7 +52,13 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "study.simulation": ("simulate_mediation", "simulate_scenario"),
     "mixtures.likelihood.fitting": ("fit_mixture",),
     "mixtures.likelihood.mixture_fit": ("MixtureFit",),
-    "study.datasets": ("load_frame", "load_jobs2", "load_randhie"),
+    "study.datasets": (
+        "load_frame",
+        "load_jobs2",
+        "load_randhie",
+        "load_resistance",
+        "resistance_classes",
+    ),
     "reporting.results": ("Results",),
     "companions": (
         "balance",

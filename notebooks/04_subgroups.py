@@ -127,10 +127,10 @@ print(f"as small as the observed one, or smaller, in {np.mean(null_p <= observed
 #
 # ## 2. Subgroups from a posterior
 #
-# One fit gives draws of everybody's total and indirect effect. `m_learner` clusters the posterior
-# means, finds a tree that names the clusters by covariates, and takes the difference of the groups
-# in every draw. Subgroups are *declared* if they differ by more than a margin that matters, here a
-# fifth of a standard deviation (0.13 points), with probability .95.
+# One fit gives draws of everybody's total and indirect effect. Given draws, `m_learner` clusters
+# the posterior means, finds a tree that names the clusters by covariates, and takes the difference
+# of the groups in every draw. Subgroups are *declared in-sample* if they differ by more than a
+# margin that matters, here a fifth of a standard deviation (0.13 points), with probability .95.
 
 # %%
 fit = hte.fit(study, seed=SEED, **size)
@@ -149,8 +149,8 @@ pd.DataFrame.from_dict(
             "profile asks about": ", ".join(groups.profile.covariates) or "nothing",
             "P(differ)": float((groups.contrast > 0).mean()),
             "P(by .05 sd)": float((groups.contrast > 0.05 * study.outcome().std()).mean()),
-            "P(by margin)": groups.probability,
-            "declared": groups.declared,
+            "P(by margin)": groups.probability_in_sample,
+            "declared in-sample": groups.declared_in_sample,
         }
         for key, groups in found.items()
     },
@@ -225,8 +225,9 @@ hte.summarize(explained_share(effects["te"], leaves), ci_prob=0.95).round(2)
 # Each half of the trial gets its own fit. A tree names the people with the highest and the lowest
 # effects in one half (its outer leaves: further apart, and smaller, than groups made to be read);
 # the fit of the *other* half gives the difference between such people there; then the halves change
-# places. A difference that follows the noise of one half does not survive in the other. The same
-# two fits serve both effects.
+# places. A difference that follows the noise of one half does not survive in the other.
+# `hte.m_learner(fit, effect="te", seed=...)` does this in one call; here the same two fits serve
+# both effects.
 
 # %%
 fitted = {}

@@ -37,21 +37,21 @@ import pandas as pd
 import bayes_hte as hte
 from bayes_hte import plots
 from bayes_hte.mixtures import (
+    class_means,
+    collapse,
     draw_frame,
     empirical_moments,
+    maximum_likelihood,
     mixture_arrays,
     paper_design,
     population_moments,
     solve_mixture,
     solve_moments_pencil,
 )
-from bayes_hte.mixtures.likelihood.law import class_means, collapse
-from bayes_hte.mixtures.likelihood.maximum import maximum_likelihood
-from bayes_hte.plots.style import Drawing  # a figure that shows itself
-from bayes_hte.reporting.tables.mixtures import level_grid
-from bayes_hte.study.datasets import load_resistance, resistance_classes
+from bayes_hte.plots import Drawing  # a figure that shows itself
+from bayes_hte.reporting import level_grid
 
-frame = load_resistance()
+frame = hte.load_resistance()
 frame.head()
 
 # %%
@@ -61,7 +61,7 @@ frame.groupby("drug")["recovered"].agg(["mean", "size"]).round(3)
 # Recovery is *rarer* under the new drug. The truth, which the doctors of this lesson do not know:
 
 # %%
-truth = resistance_classes()
+truth = hte.resistance_classes()
 average = float(truth["effect"] @ truth["probability"])
 print(f"average effect {average:+.2f}")
 truth

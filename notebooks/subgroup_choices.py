@@ -37,7 +37,7 @@ import xarray as xr
 from sklearn.metrics import adjusted_rand_score
 
 import bayes_hte as hte
-from bayes_hte.plots.style import Drawing  # a figure that shows itself
+from bayes_hte.plots import Drawing  # a figure that shows itself
 from bayes_hte.subgroups import Tsne, explained_share, honest_m_learner
 from bayes_hte.subgroups.nulls.stand_in import stand_in_refit
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -20,6 +22,9 @@ PARAMETER = re.compile(r"^(?P<name>[A-Z_]+) = (?P<value>\S+)(  # small: (?P<smal
 PARAGRAPHS = ("Question", "Answer", "Caveat")
 
 lessons = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+lessons_alone = pytest.mark.parametrize("script", LESSONS, ids=lambda path: path.stem)
+# Documented folders of the package, which are imported as they are.
+PACKAGES = {"checks", "companions", "mixtures", "plots", "reporting", "sensitivity", "targeting"}
 
 
 def code_cells(notebook):
@@ -79,7 +84,7 @@ def differing(script, notebook):
 
 
 def test_there_are_lessons():
-    assert 5 <= len(LESSONS) <= 7
+    assert 5 <= len(LESSONS) <= 9
 
 
 @pytest.mark.slow
@@ -98,6 +103,32 @@ def test_a_lesson_runs_with_small_values(script, tmp_path, monkeypatch):
 @lessons
 def test_a_lesson_has_a_title_a_question_an_answer_and_a_caveat(script):
     assert missing_parts(jupytext.read(script)) == []
+
+
+def internals(source):
+    """Name what a program imports from this package and the package does not offer."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [a.name for a in node.names if a.name.startswith("bayes_hte.")]
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bayes_hte"):
+            place = importlib.import_module(node.module)
+            offered = set(getattr(place, "__all__", ())) if node.module.count(".") < 2 else set()
+            offered |= PACKAGES if node.module == "bayes_hte" else set()
+            found += [f"{node.module}.{a.name}" for a in node.names if a.name not in offered]
+    return found
+
+
+@lessons_alone
+def test_a_lesson_imports_what_the_package_offers(script):
+    assert internals("\n\n".join(c.source for c in code_cells(jupytext.read(script)))) == []
+
+
+def test_an_import_of_internals_is_found():
+    assert internals("from bayes_hte import plots, fit\nimport bayes_hte as hte") == []
+    deep = "from bayes_hte.mixtures.likelihood.law import collapse"
+    assert internals(deep) == ["bayes_hte.mixtures.likelihood.law.collapse"]
+    assert internals("from bayes_hte.plots import style") == ["bayes_hte.plots.style"]
 
 
 @pytest.mark.parametrize("rendered", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])

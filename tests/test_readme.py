@@ -20,6 +20,7 @@ from bayes_hte.trust.rule import MEANING
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMPARED = (ROOT / "notebooks" / "compared.md").read_text(encoding="utf-8")
 SMALL = {"draws": 50, "tune": 50, "chains": 2, "cores": 1, "progress": False}
 SMALL["stack_with"] = ()  # forests alone: a Gaussian process takes longer
 UNITS = 150
@@ -47,10 +48,10 @@ def code_in(cell):
     return re.findall(r"`([^`]+)`", cell)
 
 
-def broken(text=README):
+def broken(text=README, folder=ROOT):
     """Return the relative links that lead nowhere."""
     targets = [m["target"].split("#")[0] for m in LINK.finditer(text)]
-    return [t for t in targets if t and not t.startswith("https://") and not (ROOT / t).exists()]
+    return [t for t in targets if t and not t.startswith("https://") and not (folder / t).exists()]
 
 
 def small(fit):
@@ -156,7 +157,7 @@ def test_the_exit_statuses_are_those_of_the_command_line():
 def test_the_version_to_cite_is_this_one():
     version = metadata.version("bayes-hte")
     assert f"version = {{{version}}}" in blocks("bibtex")[0]
-    compared = re.search(r"^\| version \| (\S+) \|", README, re.MULTILINE)
+    compared = re.search(r"^\| version \| (\S+) \|", COMPARED, re.MULTILINE)
     assert compared[1] == version
 
 
@@ -173,6 +174,7 @@ def test_every_cited_work_is_one_a_report_cites():
 def test_every_relative_link_leads_somewhere():
     assert len(LINK.findall(README)) > 10
     assert broken() == []
+    assert broken(COMPARED, ROOT / "notebooks") == []
 
 
 def test_a_broken_link_is_found():

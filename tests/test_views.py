@@ -103,7 +103,7 @@ def test_a_result_is_a_line_in_words_and_escaped_in_html(results, kind):
 
 def test_the_words_are_those_that_matter(results):
     said = {kind: Page(results[kind]._repr_html_()).text for kind in KINDS}
-    assert "40 old, 40 <i>new" in repr(results["Study"])
+    assert "old (40), <i>new (40)" in repr(results["Study"])
     assert EVIL in said["Study"]
     assert "arm_mean" in said["Fit"]
     assert "SATE" in said["Fit"]

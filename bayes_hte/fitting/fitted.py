@@ -282,6 +282,11 @@ class Fit:
         DataError, SpecError, SamplingError
             As :func:`bayes_hte.fit`.
 
+        Warns
+        -----
+        UnhealthySamplingWarning
+            As :func:`bayes_hte.fit`.
+
         Examples
         --------
         >>> import numpy as np
@@ -295,7 +300,7 @@ class Fit:
         40
         """
         from bayes_hte.fitting.sampling import SamplerSize
-        from bayes_hte.fitting.stages import fit_plan, posterior_sampler
+        from bayes_hte.fitting.stages import fit_plan, posterior_sampler, warn_if_unhealthy
 
         if self.is_prior:
             raise UnsupportedError(
@@ -313,7 +318,9 @@ class Fit:
             cores=cores,
             progress=progress,
         )
-        return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
+        fitted = fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
+        warn_if_unhealthy(fitted)
+        return fitted
 
     def _sampled(self) -> dict[str, int]:
         """Return the size of the sample; of fits saved by earlier versions the default tuning."""

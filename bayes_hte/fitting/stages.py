@@ -296,7 +296,7 @@ def fit(
         fitted = _fit_imputed(study, plan, seed, size)
     else:
         fitted = _fit_stages(study, plan, seed, posterior_sampler(seed=seed, size=size))
-    _warn_if_unhealthy(fitted)
+    warn_if_unhealthy(fitted)
     return fitted
 
 
@@ -309,7 +309,13 @@ def _fit_imputed(study: Study, plan: Plan, seed: int, size: SamplerSize) -> Fit:
     return PooledFit.of(study, tuple(fits), seed=seed)
 
 
-def _warn_if_unhealthy(fit: Fit) -> None:
+def warn_if_unhealthy(fit: Fit) -> None:
+    """Warn if the draws of a fit fail the check of sampling health.
+
+    Warns
+    -----
+    UnhealthySamplingWarning
+    """
     note = health_note(fit.health())
     if note:
         warn(

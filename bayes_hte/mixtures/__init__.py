@@ -22,6 +22,8 @@ _NAMES_OF: Final[dict[str, tuple[str, ...]]] = {
     "identification": ("Identifiability", "identifiability"),
     "likelihood.fitting": ("fit_mixture",),
     "likelihood.labels": ("ClassLabels",),
+    "likelihood.law": ("class_means", "collapse"),
+    "likelihood.maximum": ("maximum_likelihood",),
     "likelihood.mixture_fit": ("MixtureFit",),
     "likelihood.model": ("MixturePriors",),
     "moments.data": ("MixtureData", "empirical_moments", "mixture_arrays", "mixture_data"),

@@ -20,6 +20,7 @@ from bayes_hte.plots.modifiers import plot_modifier
 from bayes_hte.plots.overlap import plot_overlap
 from bayes_hte.plots.profile_tree import plot_profile_tree
 from bayes_hte.plots.rho import plot_rho
+from bayes_hte.plots.style import Drawing
 from bayes_hte.plots.subgroup_forest import plot_subgroup_forest
 from bayes_hte.plots.survival import plot_survival
 from bayes_hte.plots.targeting_curve import plot_targeting_curve
@@ -27,6 +28,7 @@ from bayes_hte.plots.tipping import plot_tipping
 from bayes_hte.plots.weights import plot_weights
 
 __all__ = [
+    "Drawing",
     "plot_agreement",
     "plot_best_arms",
     "plot_calibration",

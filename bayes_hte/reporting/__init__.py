@@ -9,6 +9,7 @@ from bayes_hte.reporting.tables.effects import (
     individual_effects,
     who_benefits,
 )
+from bayes_hte.reporting.tables.mixtures import level_grid
 from bayes_hte.reporting.tables.modifiers import modifier_effects
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "average_effects",
     "effect_distribution",
     "individual_effects",
+    "level_grid",
     "methods",
     "modifier_effects",
     "propensity_shares",

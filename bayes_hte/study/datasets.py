@@ -222,6 +222,12 @@ def load_resistance() -> pd.DataFrame:
     See Also
     --------
     resistance_classes : the truth that they are drawn from.
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> hte.load_resistance().shape
+    (2000, 6)
     """
     rng = np.random.default_rng(1)
     truth = resistance_classes()
@@ -256,6 +262,12 @@ def resistance_classes() -> pd.DataFrame:
     DataFrame, index ``class``
         In ascending order of the effect: ``name``, ``probability``, ``recovery_standard`` and
         ``recovery_new`` (probability of recovery under each drug), ``effect`` (their difference).
+
+    Examples
+    --------
+    >>> import bayes_hte as hte
+    >>> hte.resistance_classes()["effect"].round(2).tolist()
+    [-0.15, 0.45]
     """
     table = pd.DataFrame(
         {

@@ -322,7 +322,7 @@ class Study:
 
     def _arm_sizes(self) -> str:
         counts = np.bincount(self.arm_index(), minlength=len(self.arms))
-        return ", ".join(f"{n} {arm}" for n, arm in zip(counts, self.arms, strict=True))
+        return ", ".join(f"{arm} ({n})" for n, arm in zip(counts, self.arms, strict=True))
 
     @property
     def n_units(self) -> int:

@@ -126,6 +126,14 @@ def collapse(data: MixtureData, covariates: pd.DataFrame | None = None) -> Patte
     ------
     UnsupportedError
         If the proxies of a side are not one categorical level per unit.
+
+    Examples
+    --------
+    >>> from bayes_hte.mixtures import collapse, mixture_arrays
+    >>> z, x, arm, y = ([0, 1, 0, 1] * 9, [0, 1, 1, 1] * 9, [0, 0, 1, 1] * 9, [0, 1, 1, 0] * 9)
+    >>> data = mixture_arrays(z, x, arm=arm, outcome=y)
+    >>> collapse(data).count.tolist()
+    [9.0, 9.0, 9.0, 9.0]
     """
     if data.z.codes is None or data.x.codes is None:
         raise UnsupportedError(
@@ -257,6 +265,17 @@ def class_means(law: ClassLaw, family: str) -> Array:
     -------
     ndarray, shape (..., class, arm)
         Averaged over P(x|u) when the outcome depends on X.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayes_hte.mixtures import class_means, collapse, maximum_likelihood, mixture_arrays
+    >>> z, x, arm, y = ([0, 1, 0, 1] * 9, [0, 1, 1, 1] * 9, [0, 0, 1, 1] * 9, [0, 1, 1, 0] * 9)
+    >>> data = mixture_arrays(z, x, arm=arm, outcome=y)
+    >>> rng = np.random.default_rng(1)
+    >>> law, _ = maximum_likelihood(data, collapse(data), 2, "bernoulli", rng=rng)
+    >>> class_means(law, "bernoulli").shape
+    (2, 2)
     """
     mean = get_family(family).inverse_link(law.outcome_predictor)
     if law.level != 4:

@@ -50,6 +50,17 @@ def maximum_likelihood(
         Classes in no particular order.
     log_likelihood : float
         A local maximum; take the best of several starts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayes_hte.mixtures import collapse, maximum_likelihood, mixture_arrays
+    >>> z, x, arm, y = ([0, 1, 0, 1] * 9, [0, 1, 1, 1] * 9, [0, 0, 1, 1] * 9, [0, 1, 1, 0] * 9)
+    >>> data = mixture_arrays(z, x, arm=arm, outcome=y)
+    >>> rng = np.random.default_rng(1)
+    >>> law, reached = maximum_likelihood(data, collapse(data), 2, "bernoulli", rng=rng)
+    >>> round(float(law.probabilities.sum()), 6), reached < 0
+    (1.0, True)
     """
     shape = (len(data.z.names), len(data.x.names))
     membership = rng.dirichlet(np.ones(k), size=len(patterns.z)).T
