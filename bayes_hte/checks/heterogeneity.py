@@ -25,6 +25,9 @@ Statistical Association. doi:10.1080/01621459.2024.2393466
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -138,6 +141,15 @@ def runs_against(prob_positive: float) -> bool:
     return prob_positive <= AGAINST
 
 
+def is_readable(row: Mapping[str, Any]) -> bool:
+    """Whether the size of a slope says anything, given a row of its summary.
+
+    Where predicted effects barely vary, a slope on them may be any number, of either sign.
+    """
+    sure = row["prob_positive"]
+    return not runs_against(sure) and (row["sd"] <= UNREADABLE or sure >= SURE)
+
+
 def _probability(check: CheckResult, row: str) -> float:
     if row not in check.table.index:
         return 0.0
@@ -148,7 +160,15 @@ def _text(table: pd.DataFrame, slope: xr.DataArray) -> str:
     row = table.loc["slope"]
     words = interval_words(row["ci_prob"], row["ci_kind"])
     sure = row["prob_positive"]
-    if row["sd"] > UNREADABLE:
+    if runs_against(sure):
+        return (
+            "Predicted differences of effects run against the outcomes that the predictions have "
+            "not seen: units expected to benefit more benefited less (slope below 0 with "
+            f"probability {probability_words(1 - sure)}). This happens where effects barely vary: "
+            "predictions without a unit's own outcome then lean away from it. The differences must "
+            "not be used."
+        )
+    if not is_readable(row):
         return (
             "Predicted differences of effects are not shown by outcomes the predictions have not "
             "seen: the predicted effects barely vary, so a slope on them has no readable size; it "
@@ -160,14 +180,6 @@ def _text(table: pd.DataFrame, slope: xr.DataArray) -> str:
         else "Predicted differences of effects are not shown by outcomes the predictions have "
         "not seen"
     )
-    if runs_against(sure):
-        return (
-            "Predicted differences of effects run against the outcomes that the predictions have "
-            "not seen: units expected to benefit more benefited less (slope below 0 with "
-            f"probability {probability_words(1 - sure)}). This happens where effects barely vary: "
-            "predictions without a unit's own outcome then lean away from it. The differences must "
-            "not be used."
-        )
     half = float((slope < 0.5).mean(SAMPLE))
     exaggerated = (
         f" They look exaggerated: the slope is below one half with probability {half:.2f}."

@@ -54,6 +54,13 @@ def small_effects() -> EffectDraws:
         unseen=None,
         arm_means=average.expand_dims(arm=["a", "b"]),
         rho=None,
+        reference_draws=unit + 1,
+        legs=xr.Dataset(
+            {
+                "mediator": average.expand_dims(arm=2, axis=-1),
+                "outcome": average.expand_dims(mediator_value=[1.0, 3.0]).expand_dims(arm=2),
+            }
+        ),
         beside=numbered(["x", "t", "homogeneous"]),
         halves=numbered(["first", "second"]),
         own_means=numbered(["te_2", "te_1"]),
@@ -74,14 +81,19 @@ def test_parts_come_back_in_their_order_whatever_order_a_folder_gives(tmp_path):
         attrs, tree = tree.attrs, xr.DataTree.from_dict(backwards)
         tree.attrs = attrs
     assert back.reference_outcome.dims == ("unit",)
+    assert back.reference_draws.dims == ("chain", "draw", "unit")
+    assert float(back.reference_draws.min()) == 1
+    assert back.legs["outcome"]["mediator_value"].to_numpy().tolist() == [1.0, 3.0]
 
 
 def test_effects_saved_by_earlier_versions_can_still_be_read():
     tree = small_effects().to_tree()
-    for later in ("reference_outcome", "own_means"):
+    for later in ("reference_outcome", "own_means", "reference_draws", "legs"):
         del tree[later]
     tree.attrs = {}
     back = EffectDraws.from_tree(tree, None, None)
     assert back.reference_outcome is None
+    assert back.reference_draws is None
+    assert back.legs is None
     assert list(back.halves) == ["first", "second"]
     assert back.own_means == {}

@@ -414,3 +414,16 @@ def test_an_unknown_name_gets_a_hint_only_if_something_is_near():
     assert "Did you mean" not in far
     assert far.endswith("Known: forest, linear.")
     assert str(unknown_name("column", "x", [])).endswith("Known: (none).")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "subgroups", "margin"),
+    [("", "", None), ("0.4", "", 0.4), ("0.4", "0.1", 0.1), ("0.4", "0.0", 0.0), ("", "0.2", 0.2)],
+)
+def test_subgroups_differ_by_what_matters_unless_the_file_says_otherwise(
+    outcome, subgroups, margin
+):
+    text = MINIMAL.replace("difference = 2", f"difference = {outcome or 0}")
+    if subgroups:
+        text += f"\n[subgroups]\nmargin = {subgroups}\n"
+    assert parse_spec(text).subgroup_margin == margin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import bayes_hte as hte
 from bayes_hte.checks import (
@@ -40,6 +41,41 @@ SOUND = (
 
 
 # --- The rule -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("checks", "usable", "differences", "carries"),
+    [
+        ((*SOUND, shown(0.5, 0.5)), "yes", "not shown", False),
+        ((*SOUND, shown(0.995, 0.5)), "yes", "shown", True),
+        ((*SOUND, shown(0.999, 0.999)), "yes", "shown and usable for ranking", True),
+        ((*SOUND, shown(0.5, 0.5), check("posterior predictive", False)), "with care", None, False),
+        ((*SOUND[1:], shown(0.999, 0.999)), "no", "not shown", False),
+    ],
+)
+def test_the_verdict_answers_two_questions_in_words(checks, usable, differences, carries):
+    found = judge(checks)
+    assert found.usable == usable
+    assert found.differences == (differences or "not shown")
+    assert found.carries_individuals == carries
+    assert found.lines(people="eyes") == (
+        f"Can the numbers be used: {usable}",
+        f"Do effects differ between eyes: {differences or 'not shown'}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "wanted"),
+    [(-50, 15, "run against"), (-1.5, 0.4, "run against"), (5, 40, "no readable size")],
+)
+def test_a_slope_without_sense_is_said_in_words(mean, sd, wanted):
+    draws = mean + sd * np.random.default_rng(2).normal(size=(2, 500))
+    slope = xr.DataArray(draws, dims=("chain", "draw"), name="slope")
+    area = xr.DataArray(draws, dims=("chain", "draw"))
+    text = heterogeneity._text(hte.summarize(xr.Dataset({"slope": slope, "autoc": area})), slope)
+    assert wanted in text
+    assert f"slope {mean}" not in text
+    assert "interval" not in text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ effect Heterogeneity (PATH) Statement. Annals of Internal Medicine 172, 35-45. d
 
 from __future__ import annotations
 
-from bayes_hte.checks.heterogeneity import UNREADABLE, runs_against
+from bayes_hte.checks.heterogeneity import is_readable
 from bayes_hte.effects.summaries import probability_words
 from bayes_hte.reporting.checklists.facts import estimate
 from bayes_hte.reporting.checklists.filling import filled
@@ -148,11 +148,10 @@ def _unseen(material: Material) -> dict[str, object]:
         return f"{number(row['mean'], decimals)} ({material.bounds(row, decimals)})"
 
     row = areas.loc["calibration_slope"]
-    readable = row["sd"] <= UNREADABLE and not runs_against(row["prob_positive"])
     return {
         "n_judged": found.n_units,
         "how_judged": found.how,
-        "slope": words("calibration_slope", 2) if readable else "without a readable size",
+        "slope": words("calibration_slope", 2) if is_readable(row) else "without a readable size",
         "qini": words("qini_coefficient", d.finer),
         "autoc": words("autoc", d),
     }

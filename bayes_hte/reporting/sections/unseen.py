@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayes_hte.checks.heterogeneity import UNREADABLE, runs_against
+from bayes_hte.checks.heterogeneity import is_readable, runs_against
 from bayes_hte.effects.summaries import probability_words
 from bayes_hte.plots import plot_calibration, plot_targeting_curve
 from bayes_hte.reporting.page.fields import intervals, numbers
@@ -83,7 +83,7 @@ def slope_words(row: Row, material: Material) -> str:
             "prediction made without an outcome leans away from it; the slope then has no readable "
             "size. Nobody should be ranked by these predictions."
         )
-    if row["sd"] > UNREADABLE:
+    if not is_readable(row):
         return (
             "The predicted effects barely vary, so the slope of observed on predicted effects has "
             "no readable size: these data do not say whether the differences are real."
