@@ -26,10 +26,11 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     outcome = subject.fit.components["outcome"]
     if subject.study.roles.mediator is None:
         return ()
-    return (mediator_variation(subject.study, outcome.design.expected_mediator),)
+    expected = outcome.design.expected_mediators.T
+    return tuple(mediator_variation(subject.study, e, which=i) for i, e in enumerate(expected))
 
 
-def mediator_variation(study: Study, expected: np.ndarray) -> CheckResult:
+def mediator_variation(study: Study, expected: np.ndarray, *, which: int = 0) -> CheckResult:
     """Judge how much of the mediator arm and covariates leave undetermined.
 
     Parameters
@@ -38,6 +39,8 @@ def mediator_variation(study: Study, expected: np.ndarray) -> CheckResult:
         A study with a mediator.
     expected : ndarray, shape (unit,)
         Expectation of each unit's mediator under the fitted mediator model, without the unit.
+    which : int, default 0
+        Which of two mediators.
 
     Returns
     -------
@@ -46,14 +49,12 @@ def mediator_variation(study: Study, expected: np.ndarray) -> CheckResult:
         several predictions, among them that of the mediator model. With less than one part in 1,000
         it passes with a caution.
     """
-    mediator = study.mediator()
+    mediator, name = study.mediators()[:, which], study.roles.mediators[which]
     modelled = float(np.nanvar(mediator - expected) / np.nanvar(mediator))
-    found = min(
-        own_variation(study), OwnVariation(modelled, "the mediator model"), key=lambda v: v.share
-    )
+    by_model = OwnVariation(modelled, "the mediator model")
+    found = min(own_variation(study, which), by_model, key=lambda v: v.share)
     passed = found.share >= SMALL
     sd = np.sqrt(found.share)
-    name = study.roles.mediator
     text = f"Arm and covariates leave {sd:.2g} of the standard deviation of {name!r} open."
     if passed and found.share < STRETCHED:
         text = (
@@ -70,4 +71,5 @@ def mediator_variation(study: Study, expected: np.ndarray) -> CheckResult:
             "the total effect."
         )
     table = pd.DataFrame({"share of variance left": {found.source: found.share}})
-    return CheckResult(NAME, passed, table.rename_axis("prediction"), text)
+    said = NAME if len(study.roles.mediators) == 1 else f"{NAME}: {name}"
+    return CheckResult(said, passed, table.rename_axis("prediction"), text)

@@ -241,9 +241,9 @@ def build_component(
         The linear predictor.
     priors : mapping of term kind to TermPrior
         Prior of each kind of term.
-    mediator : ndarray, shape (unit,), optional
+    mediator : ndarray, shape (unit,) or (unit, mediator), optional
         The mediator, for terms that multiply its deviation from the design's expectation, or that
-        expectation.
+        expectation; two mediators as columns.
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale differs between units.
     clustered : bool, default False
@@ -273,7 +273,8 @@ def build_component(
     check_column(informing, role, family=family.name, surface=surface, noise=noise)
     if known is not None:
         y = np.where(known, y, informing[0])
-        mediator = None if mediator is None else np.where(known, mediator, np.nan)
+        if mediator is not None:
+            mediator = np.where(known, mediator.T, np.nan).T
     placed = tuple(
         _place(role, t, priors[t.kind], family.latent_sd(informing), design, mediator)
         for t in terms
@@ -336,13 +337,18 @@ def _place(
     mediator: np.ndarray | None,
 ) -> PlacedTerm:
     scale, deviation, expected = prior.scale * latent_sd, None, None
-    if term.on_mediator or term.on_expected:
+    if term.sees_mediator:
         if mediator is None:
             raise ValueError(f"term {term.name!r} needs a mediator")
-        deviation = mediator - design.expected_mediator
+        deviations = mediator.reshape(design.n_rows, -1) - design.expected_mediators
+        deviation = deviations[:, term.of_mediator]
         # Centred within the arms, whose means then hold the average effect.
-        expected = design.expected_mediator - design.expected_by_arm[design.arm]
+        expected = design.expected_mediators[:, term.of_mediator]
+        expected = expected - design.expected_means(term.of_mediator)[design.arm]
         scale /= np.nanstd(deviation)
+        if term.on_product:
+            scale *= np.nanstd(deviation) / np.prod(np.nanstd(deviations, axis=0))
+            deviation = deviations.prod(axis=1)
         # Of units that are no part of the likelihood.
         deviation = np.nan_to_num(deviation, nan=0.0)
     member = None if term.group is None else design.member(term.group)

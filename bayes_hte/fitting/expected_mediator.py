@@ -24,6 +24,7 @@ from scipy.special import softmax
 
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.noise import noise_of
+from bayes_hte.fitting.two_mediators import marginal_mean
 from bayes_hte.study.study import Study
 
 # With fewer draws the shape of the tail cannot be estimated; such fits are trials.
@@ -48,7 +49,9 @@ def expected_mediator(mediator: FittedComponent, eta: xr.DataArray) -> np.ndarra
     return mediator.family.inverse_link(eta.to_numpy()).mean(axis=(0, 1))
 
 
-def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
+def expected_unseen(
+    mediator: FittedComponent, study: Study, *, first: FittedComponent | None = None
+) -> np.ndarray:
     """Return the expectation of each unit's mediator in its own arm, given the other units.
 
     Parameters
@@ -57,6 +60,9 @@ def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
         The mediator model.
     study : Study
         The study it was fitted to.
+    first : FittedComponent, optional
+        The model of the first of two mediators, if `mediator` is that of the second, whose
+        expectation does not depend on the first.
 
     Returns
     -------
@@ -65,23 +71,62 @@ def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
         Pareto-smoothed importance weights. (With fewer than 25 draws the weights are not smoothed.)
         Units without a mediator have informed nothing: theirs is the posterior mean.
     """
-    eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
-    values, observed = mediator.family.inverse_link(eta), study.mediator()
-    known, expected = ~np.isnan(observed), values.mean(axis=(0, 1))
-    log_likelihood = mediator.family.log_likelihood(
-        observed[known], eta[..., known], noise_of(mediator.noise(), known)
-    )
+    observed = study.mediators()
+    known = ~np.isnan(observed).any(axis=1)
+    if first is None:
+        eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
+        values = mediator.family.inverse_link(eta)
+        log_likelihood = _log_likelihood(mediator, eta, observed[:, 0], known)
+    else:
+        values, eta = _second_as_observed(first, mediator, study)
+        eta_first = first.linear_predictor().as_observed(study.arm_index(), None)
+        log_likelihood = _log_likelihood(mediator, eta, observed[:, 1], known)
+        log_likelihood = log_likelihood + _log_likelihood(first, eta_first, observed[:, 0], known)
+    expected = values.mean(axis=(0, 1))
     expected[known] = _without_each(log_likelihood, values[..., known])
     return expected
 
 
-def expected_seen(mediator: FittedComponent, study: Study) -> np.ndarray:
+def expected_seen(
+    mediator: FittedComponent, study: Study, *, first: FittedComponent | None = None
+) -> np.ndarray:
     """Return the posterior mean of each unit's mediator in its own arm, shape (unit,).
 
     For draws that have not seen the data, such as those of a prior.
     """
+    if first is not None:
+        return _second_as_observed(first, mediator, study)[0].mean(axis=(0, 1))
     expected = expected_mediator(mediator, mediator.linear_predictor().base)
     return expected[np.arange(study.n_units), study.arm_index()]
+
+
+def _log_likelihood(
+    mediator: FittedComponent, eta: np.ndarray, observed: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+    """Log-likelihood of the known values of a mediator, shape (chain, draw, known)."""
+    return mediator.family.log_likelihood(
+        observed[known], eta[..., known], noise_of(mediator.noise(), known)
+    )
+
+
+def _second_as_observed(
+    first: FittedComponent, second: FittedComponent, study: Study
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the second mediator's mean in each unit's own arm, and its predictor given the first.
+
+    Both have shape (chain, draw, unit).
+    """
+    arm, own = study.arm_index(), second.design.expected_mediator
+    # Of the arms only the unit's own is used.
+    each = np.column_stack([own] * len(study.arms))
+    predictor = second.linear_predictor(expected=each)
+    families, noise = (first.family, second.family), first.noise()
+    start = first.linear_predictor()
+    means = [
+        marginal_mean(start, predictor, families, noise, each, a) for a in range(len(study.arms))
+    ]
+    values = np.take_along_axis(np.stack(means), arm[None, None, None, :], axis=0)[0]
+    return values, predictor.as_observed(arm, study.mediators()[:, 0] - own)
 
 
 def _without_each(log_likelihood: np.ndarray, values: np.ndarray) -> np.ndarray:

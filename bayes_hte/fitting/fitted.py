@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,19 +19,33 @@ from bayes_hte.components.effect import blend
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.learners import numbered
 from bayes_hte.components.noise import noise_of
-from bayes_hte.components.numbered import EFFECT, PROPENSITY, kind_and_arm, names_of
+from bayes_hte.components.numbered import (
+    EFFECT,
+    PROPENSITY,
+    kind_and_arm,
+    mediator_roles,
+    names_of,
+)
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.contrasts import labelled
+from bayes_hte.effects.interventional import interventional_effects, path_effects
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
 from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
-from bayes_hte.errors import DataError, UnsupportedError
+from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.fitting.expected_mediator import expected_mediator
 from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
 from bayes_hte.fitting.plan import Plan
+from bayes_hte.fitting.two_mediators import (
+    TwoMediators,
+    joint_outcomes,
+    marginal_mean,
+    separate_outcomes,
+)
 from bayes_hte.names import ARM, CHAIN, DRAW, EFFECTS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import as_table, unit_labels
+from bayes_hte.study.roles import MOST_MEDIATORS
 from bayes_hte.study.study import Study
 
 AnyComponent = FittedComponent | StackedComponent | PairPropensity
@@ -52,8 +66,9 @@ class Fit:
     seed : int
         The user's seed.
     components : mapping of str to FittedComponent or StackedComponent
-        ``"propensity"``, ``"outcome"``, with a mediator ``"mediator"``, and for learner ``"x"``
-        the second stage ``"effect"``. With more than two arms also ``"propensity_2"``, ... and
+        ``"propensity"``, ``"outcome"``, with a mediator ``"mediator"`` (with two also
+        ``"mediator_2"``, the second given the first), and for learner ``"x"`` the second stage
+        ``"effect"``. With more than two arms also ``"propensity_2"``, ... and
         ``"effect_2"``, ...; see :mod:`bayes_hte.components.numbered`.
     whole : Fit or None
         The fit of all arms, of which this one shows two; see :meth:`two_arms`.
@@ -199,7 +214,8 @@ class Fit:
             return self
         study = self.study.two_arms(arm, reference)
         arms = (self.study.arms.index(reference), self.study.arms.index(arm))
-        kept = {r: self.components[r] for r in ("mediator", "outcome") if r in self.components}
+        roles = (*mediator_roles(MOST_MEDIATORS), "outcome")
+        kept = {r: self.components[r] for r in roles if r in self.components}
         components: dict[str, AnyComponent] = {r: c.of_arms(arms) for r, c in kept.items()}
         if not self.is_prior:
             names = names_of(PROPENSITY, len(self.study.arms))
@@ -214,17 +230,21 @@ class Fit:
         self,
         newdata: pd.DataFrame | None = None,
         *,
-        mediator_value: float | None = None,
+        mediator_value: float | Mapping[str, float] | None = None,
         batch: int = BATCH,
     ) -> xr.DataArray:
         """Return expected outcomes under each arm, draw by draw.
+
+        With two mediators ``mediator_arm`` is the arm of both together, so that indirect effects
+        are those through both; :meth:`interventional_effects` has those through each.
 
         Parameters
         ----------
         newdata : DataFrame, optional
             Rows with every covariate; default the study's units.
-        mediator_value : float, optional
-            Hold the mediator at this value for all units (for controlled direct effects).
+        mediator_value : float or mapping of str to float, optional
+            Hold the mediator at this value for all units (for controlled direct effects); of two
+            mediators both, by their names.
         batch : int, default 4000
             New rows predicted at once; the result does not depend on it, the memory does.
 
@@ -239,6 +259,8 @@ class Fit:
         DataError
             If `newdata` lacks a covariate or has unseen levels or missing values, or a mediator
             value is given for a study without mediator.
+        SpecError
+            If not every one of two mediators is held.
         UnsupportedError
             If the learner models the effect itself (``"x"``).
 
@@ -260,7 +282,97 @@ class Fit:
             )
         if "mediator" not in self.components and mediator_value is not None:
             raise DataError("this study has no mediator to hold at a value.")
-        return _in_batches(lambda rows: self._outcomes(rows, mediator_value), newdata, batch)
+        held = None if mediator_value is None else self._held(mediator_value)
+        return _in_batches(lambda rows: self._outcomes(rows, held), newdata, batch)
+
+    def interventional_effects(
+        self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH
+    ) -> xr.Dataset:
+        """Return the effects through each of two mediators, of each unit, and the remainder.
+
+        See :func:`bayes_hte.interventional_effects` for their meaning. Compared with natural
+        effects they need no assumption about causes between the mediators.
+
+        Parameters
+        ----------
+        newdata, batch
+            As in :meth:`potential_outcomes`.
+
+        Returns
+        -------
+        Dataset, dims (chain, draw, unit)
+            In outcome units: ``through`` (also with ``mediator``), ``remainder``, their sum
+            ``joint``, and ``direct``.
+
+        Raises
+        ------
+        UnsupportedError
+            If the study has not two mediators, or more than two arms.
+        """
+        self._check_two("interventional effects through each mediator")
+        names = self.study.roles.mediators
+
+        def predict(rows: pd.DataFrame | None) -> xr.DataArray:
+            models = self._two_mediators(rows)
+            apart = separate_outcomes(models, relation="independent")
+            return interventional_effects(
+                arm_coords(joint_outcomes(models), self.study.arms),
+                arm_coords(apart, self.study.arms),
+                mediators=names,
+            )
+
+        return _in_batches(predict, newdata, batch)
+
+    def path_effects(
+        self,
+        newdata: pd.DataFrame | None = None,
+        *,
+        order: Sequence[str] | None = None,
+        batch: int = BATCH,
+    ) -> xr.Dataset:
+        """Return natural effects along the paths of two mediators, the first before the second.
+
+        See :func:`bayes_hte.path_effects` for their meaning. They exist only if the order of causes
+        is known, which no data show; so it has to be declared.
+
+        Parameters
+        ----------
+        newdata, batch
+            As in :meth:`potential_outcomes`.
+        order : sequence of str
+            The mediators, causes first: that in which the study names them.
+
+        Returns
+        -------
+        Dataset, dims (chain, draw, unit)
+            In outcome units: ``through`` (also with ``mediator``), their sum ``joint``, and
+            ``direct``.
+
+        Raises
+        ------
+        UnsupportedError
+            If no order is declared, or another one than the mediators were modelled in; if the
+            study has not two mediators, or more than two arms.
+        """
+        self._check_two("effects along the paths of two mediators")
+        names = self.study.roles.mediators
+        if order is None:
+            raise UnsupportedError(
+                "natural effects through single mediators exist only along an order of causes, "
+                f"which no data show: declare it, order={list(names)!r}, or take the "
+                "interventional effects, fit.interventional_effects(), which need none."
+            )
+        if tuple(order) != names:
+            raise UnsupportedError(
+                f"order={list(order)!r} is not the order in which the mediators were modelled, "
+                f"{list(names)!r}; build the study with mediator={list(order)!r} and fit it again."
+            )
+
+        def predict(rows: pd.DataFrame | None) -> xr.DataArray:
+            along = separate_outcomes(self._two_mediators(rows), relation="along the order")
+            return path_effects(arm_coords(along, self.study.arms), mediators=names)
+
+        return _in_batches(predict, newdata, batch)
 
     def cate(
         self,
@@ -456,10 +568,10 @@ class Fit:
         """
         outcome, deviation, expected = self.components["outcome"], None, None
         if "mediator" in self.components:
-            own = outcome.design.expected_mediator
-            deviation = self.study.mediator() - own
+            own = outcome.design.expected_mediators
+            deviation = self.study.mediators() - own
             # Of the arms only the unit's own is used.
-            expected = np.column_stack([own] * len(self.study.arms))
+            expected = np.stack([own.T] * len(self.study.arms), axis=-1)
         predictor = outcome.linear_predictor(expected=expected)
         eta = predictor.as_observed(self.study.arm_index(), deviation)
         coords = {d: predictor.base[d].to_numpy() for d in (CHAIN, DRAW, UNIT)}
@@ -524,17 +636,27 @@ class Fit:
             outcome = outcome.reindex({UNIT: study.units.to_numpy()}, fill_value=0.0)
         if "mediator" not in self.components:
             return outcome
-        mediator, known = self.components["mediator"], study.known_mediator()
-        eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
-        noise = noise_of(mediator.noise(), known)
+        for role in mediator_roles(len(study.roles.mediators)):
+            outcome = outcome + self._mediator_log_likelihood(role)
+        return outcome
+
+    def _mediator_log_likelihood(self, role: str) -> np.ndarray:
+        """Log-likelihood of each unit's value of a mediator, given those before; 0 if missing."""
+        mediator, known = self.components[role], self.study.known_mediator()
+        observed, own = self.study.mediators(), mediator.design.expected_mediators
+        before = own.shape[1]
+        expected = np.stack([own.T] * len(self.study.arms), axis=-1) if before else None
+        deviation = observed[:, :before] - own if before else None
+        predictor = mediator.linear_predictor(expected=expected)
+        eta = predictor.as_observed(self.study.arm_index(), deviation)
         values = np.zeros(eta.shape)
         values[..., known] = mediator.family.log_likelihood(
-            study.mediator()[known], eta[..., known], noise
+            observed[known, before], eta[..., known], noise_of(mediator.noise(), known)
         )
-        return outcome + values
+        return values
 
     def _outcomes(
-        self, newdata: pd.DataFrame | None, mediator_value: float | None = None
+        self, newdata: pd.DataFrame | None, held: float | tuple[float, ...] | None = None
     ) -> xr.DataArray:
         outcome, mediator = self.components["outcome"], self.components.get("mediator")
         propensity = self._propensity_covariate(newdata)
@@ -543,11 +665,19 @@ class Fit:
             predictor = outcome.linear_predictor(rows)
             mu = predictor.base.copy(data=outcome.family.inverse_link(predictor.base.to_numpy()))
             return arm_coords(mu.rename("mu").assign_attrs(scale="response"), self.study.arms)
+        if len(self.study.roles.mediators) > 1:
+            models = self._two_mediators(newdata)
+            if held is None:
+                mu = joint_outcomes(models)
+            else:
+                how = {"expected": models.expected}
+                mu = outcomes_at(models.outcome, models.outcome_family, held, **how)
+            return arm_coords(mu, self.study.arms)
         eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
         expected = expected_mediator(mediator, eta_m)
         predictor = outcome.linear_predictor(rows, expected=expected)
-        if mediator_value is not None:
-            mu = outcomes_at(predictor, outcome.family, mediator_value, expected=expected)
+        if held is not None:
+            mu = outcomes_at(predictor, outcome.family, held, expected=expected)
         else:
             mu = potential_outcomes(
                 predictor,
@@ -558,6 +688,57 @@ class Fit:
                 noise=mediator.noise(),
             )
         return arm_coords(mu, self.study.arms)
+
+    def _two_mediators(self, newdata: pd.DataFrame | None) -> TwoMediators:
+        """Return the draws of all three models at rows, paired by index."""
+        outcome = self.components["outcome"]
+        first, second = (self.components[role] for role in mediator_roles(2))
+        propensity = self._propensity_covariate(newdata)
+        start = first.linear_predictor(_rows(first, newdata, propensity))
+        expected = expected_mediator(first, start.base)
+        rows = _rows(second, newdata, propensity)
+        after = second.linear_predictor(rows, expected=expected)
+        families, noise = (first.family, second.family), (first.noise(), second.noise())
+        later = [
+            marginal_mean(start, after, families, noise[0], expected, arm).mean(axis=(0, 1))
+            for arm in range(len(self.study.arms))
+        ]
+        both = np.stack([expected, np.stack(later, axis=-1)])
+        return TwoMediators(
+            outcome.linear_predictor(_rows(outcome, newdata, propensity), expected=both),
+            outcome.family,
+            start,
+            after,
+            families,
+            noise,
+            both,
+        )
+
+    def _held(self, value: float | Mapping[str, float]) -> float | tuple[float, ...]:
+        """Return the values that mediators are held at, in the order of the study."""
+        names = self.study.roles.mediators
+        given = value if isinstance(value, Mapping) else dict.fromkeys(names[:1], value)
+        for name in given:
+            if name not in names:
+                raise unknown_name("mediator in mediator_value", name, names)
+        if len(given) < len(names):
+            example = dict.fromkeys(names, 0.0)
+            raise SpecError(
+                f"mediator_value must hold both mediators, got {value!r}; give a mapping such as "
+                f"{example!r}."
+            )
+        return tuple(given[name] for name in names) if len(names) > 1 else given[names[0]]
+
+    def _check_two(self, what: str) -> None:
+        """Refuse what is about two mediators, in a study of one or none."""
+        names = self.study.roles.mediators
+        if len(names) < 2:
+            got = f"one mediator, {names[0]!r}" if names else "no mediator"
+            raise UnsupportedError(
+                f"{what} need a study with two, and this one has {got}: build it with "
+                "mediator=['m1', 'm2']. The effect through one mediator is fit.effects()['tnie']."
+            )
+        self.study.check_two_arms(what)
 
     def _blended(self, newdata: pd.DataFrame | None, pair: tuple[int, int]) -> xr.DataArray:
         """Return the effect of one contrast by the second stage, dims (chain, draw, unit)."""
@@ -644,8 +825,8 @@ def _rows(
 
 
 def _in_batches(
-    predict: Callable[[pd.DataFrame | None], xr.DataArray], newdata: pd.DataFrame | None, batch: int
-) -> xr.DataArray:
+    predict: Callable[[pd.DataFrame | None], Any], newdata: pd.DataFrame | None, batch: int
+) -> Any:
     """Predict new rows in batches, and join along the units."""
     if batch < 1:
         raise DataError(f"batch must be at least 1 row, got {batch}.")

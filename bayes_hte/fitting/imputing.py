@@ -77,7 +77,7 @@ def _complete(study: Study, frame: pd.DataFrame) -> Study:
 def _imputed(study: Study, rng: np.random.Generator) -> pd.DataFrame:
     """Return the frame with one draw of every missing covariate."""
     roles = study.roles
-    used = [roles.outcome, *([roles.mediator] if roles.mediator else []), *roles.covariates]
+    used = [roles.outcome, *roles.mediators, *roles.covariates]
     arm, parts = study.arm_index(), []
     for a in np.unique(arm):
         parts.append(_chained(study.frame.loc[arm == a, used], rng))

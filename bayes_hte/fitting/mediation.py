@@ -17,13 +17,18 @@ causal mediation effects. Statistical Science 25, 51-71. doi:10.1214/10-STS321
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
 from bayes_hte.components.families import Family, Noise
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
-from bayes_hte.names import ARM, MEDIATOR_ARM, UNIT
+from bayes_hte.names import ARM, FIRST_ARM, MEDIATOR_ARM, SECOND_ARM, UNIT
+
+# Dimensions with one entry for each arm.
+ARMS = (ARM, MEDIATOR_ARM, FIRST_ARM, SECOND_ARM)
 
 
 def potential_outcomes(
@@ -75,7 +80,7 @@ def potential_outcomes(
     mu = np.empty((*base.shape, n_arms))
     for arm in range(n_arms):
         for mediator_arm in range(n_arms):
-            mu[..., arm, mediator_arm] = _expected_outcome(
+            mu[..., arm, mediator_arm] = expected_outcome(
                 base[..., arm] - slope[..., arm] * expected[:, arm],
                 slope[..., arm],
                 outcome_family,
@@ -89,37 +94,64 @@ def potential_outcomes(
     return result.assign_attrs(scale="response")
 
 
-def _expected_outcome(
+def expected_outcome(
     intercept: np.ndarray,
     slope: np.ndarray,
     outcome_family: Family,
     eta_m: np.ndarray,
     mediator_family: Family,
     noise: Noise,
+    *,
+    nodes: int | None = None,
 ) -> np.ndarray:
-    """E[inverse_link(intercept + slope M)], all arrays (chain, draw, unit)."""
+    """Return E[inverse_link(intercept + slope M)], the mediator M integrated out.
+
+    Parameters
+    ----------
+    intercept, slope : ndarray, shape (chain, draw, unit)
+        Linear predictor of the outcome in the mediator.
+    outcome_family : Family
+        Family of the outcome.
+    eta_m : ndarray, shape (chain, draw, unit)
+        Linear predictor of the mediator.
+    mediator_family : Family
+        Its family.
+    noise : mapping of str to ndarray
+        Its other parameters.
+    nodes : int, optional
+        Nodes of a gaussian mediator; default those of the family.
+
+    Returns
+    -------
+    ndarray, shape (chain, draw, unit)
+    """
     if outcome_family.linear_mean:
         return intercept + slope * mediator_family.inverse_link(eta_m)
     if outcome_family.exponential_mean:
         # A sum over the mediator's values would cut off tails whose outcomes are the largest.
         return np.exp(intercept) * mediator_family.mean_exponential(slope, eta_m, noise)
     total = np.zeros_like(intercept)
-    for value, weight in mediator_family.support(eta_m, noise):
+    for value, weight in mediator_family.support(eta_m, noise, nodes=nodes):
         total += weight * outcome_family.inverse_link(intercept + slope * value)
     return total
 
 
 def outcomes_at(
-    outcome: LinearPredictor, outcome_family: Family, value: float, *, expected: np.ndarray
+    outcome: LinearPredictor,
+    outcome_family: Family,
+    value: float | Sequence[float],
+    *,
+    expected: np.ndarray,
 ) -> xr.DataArray:
     """Return potential outcomes with the mediator held at one value for all units.
 
     Parameters
     ----------
     outcome, outcome_family, expected
-        As in :func:`potential_outcomes`.
-    value : float
-        The value of the mediator.
+        As in :func:`potential_outcomes`; of two mediators `expected` has shape (mediator, unit,
+        arm).
+    value : float or sequence of float
+        The value of the mediator; of two mediators both.
 
     Returns
     -------
@@ -128,13 +160,20 @@ def outcomes_at(
     """
     if outcome.slope is None:
         raise DataError("the outcome model has no mediator terms; no value can be set.")
-    shift = xr.DataArray(value - expected, dims=(UNIT, ARM))
-    eta = outcome.base + outcome.slope * shift
+    values = np.atleast_1d(value)
+    by_mediator = expected.reshape(values.size, *expected.shape[-2:])
+    shifts = [xr.DataArray(away, dims=(UNIT, ARM)) for away in values[:, None, None] - by_mediator]
+    eta = outcome.base + outcome.slope * shifts[0]
+    if outcome.second is not None:
+        eta = eta + outcome.second * shifts[1]
+    if outcome.product is not None:
+        eta = eta + outcome.product * (shifts[0] * shifts[1])
     mu = eta.copy(data=outcome_family.inverse_link(eta.to_numpy())).rename("mu")
-    return mu.transpose(*outcome.base.dims).assign_attrs(scale="response", mediator_value=value)
+    held = float(values[0]) if np.ndim(value) == 0 else values.tolist()
+    return mu.transpose(*outcome.base.dims).assign_attrs(scale="response", mediator_value=held)
 
 
 def arm_coords(mu: xr.DataArray, arms: tuple) -> xr.DataArray:
     """Label the arm dimensions with the study's arms; a tuple is no label, its text is."""
     labels = [str(arm) if isinstance(arm, tuple) else arm for arm in arms]
-    return mu.assign_coords({d: labels for d in (ARM, MEDIATOR_ARM) if d in mu.dims})
+    return mu.assign_coords({d: labels for d in ARMS if d in mu.dims})

@@ -63,8 +63,7 @@ def _seconds(spec: Spec, study: Study) -> float:
     plan, sampler = _plan(spec), spec.sampler
     share = sampler.chains * (sampler.draws + sampler.tune) / _ITERATIONS
     surfaces = [plan.propensity_surface, *(p.surface for p in plan.candidates().values())]
-    if study.roles.mediator is not None:
-        surfaces.append(plan.mediator_surface)
+    surfaces += [surface for _, surface in plan.mediator_models(len(study.roles.mediators))]
     thousands = study.n_units / 1000
     costs = {
         "forest": _FOREST * thousands,

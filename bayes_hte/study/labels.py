@@ -65,7 +65,7 @@ def labelled_study(study: Study, labels: Labels) -> Study:
             if len(arms) > 2:
                 # Text would be put into alphabetical order where some rows are bound again.
                 columns[name] = columns[name].astype(pd.CategoricalDtype(list(arms)))
-        elif name in (study.roles.outcome, study.roles.mediator):
+        elif name in (study.roles.outcome, *study.roles.mediators):
             raise SpecError(
                 f"labels.{name}.levels: the levels of an outcome or a mediator are numbers, which "
                 "have no words; give the column a label, and the event under [columns]."

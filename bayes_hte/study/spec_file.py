@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.study.roles import MOST_MEDIATORS
 from bayes_hte.study.spec import ColumnSpec, FamilyName, LabelSpec, MixtureSpec, Spec, family_called
 
 # Set by the reader of the file, never in it.
@@ -85,10 +86,25 @@ def parse_spec(
     for key in _NOT_IN_FILE:
         if key in table:
             raise unknown_name(f"key in {name}", key, _keys(Spec))
+    _gather_mediators(table)
     own = {"text": text, "folder": folder, "name": name, "changes": tuple(changes), "quick": quick}
     spec = _build(Spec, table, name, extra=own)
     _check(spec)
     return spec
+
+
+def _gather_mediators(table: dict[str, Any]) -> None:
+    """Put the tables of single mediators, ``[mediator.job_seek]``, together under ``each``."""
+    mediator, roles = table.get("mediator"), table.get("roles")
+    named = roles.get("mediator") if isinstance(roles, dict) else None
+    if not isinstance(mediator, dict) or not isinstance(named, list):
+        return
+    own = {key: value for key, value in mediator.items() if isinstance(value, dict)}
+    for name in own:
+        if name not in named:
+            raise unknown_name("mediator in [mediator]", name, [str(n) for n in named])
+    rest = {key: value for key, value in mediator.items() if key not in own}
+    table["mediator"] = {**rest, "each": own}
 
 
 def stated(spec: Spec) -> dict[str, Any]:
@@ -173,6 +189,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         options = [o for o in typing.get_args(hint) if o is not type(None)]
         if len(options) == 1:
             return _convert(options[0], value, where)
+        lists = [o for o in options if typing.get_origin(o) is tuple]
+        if lists and isinstance(value, list):
+            return _convert(lists[0], value, where)
         if type(value) not in options:
             raise SpecError(f"{where} must be one of {_type_names(options)}, got {value!r}.")
         return value
@@ -245,6 +264,8 @@ def _check(spec: Spec) -> None:
         raise SpecError(
             f"{spec.name}: roles.mediator and the [mediator] table go together; give both or none."
         )
+    if len(spec.roles.mediators) > 1:
+        _check_two_mediators(spec)
     if spec.mediator is None and "tnie" in spec.subgroups.effects:
         raise SpecError(
             f"{spec.name}: subgroups.effects asks for 'tnie', which needs a mediator; use ['te']."
@@ -267,6 +288,25 @@ def _check(spec: Spec) -> None:
             raise SpecError(f"{spec.name}: prior scale must be positive, got {prior.scale}.")
         if prior.trees is not None and not prior.trees > 0:
             raise SpecError(f"{spec.name}: prior trees must be positive, got {prior.trees}.")
+
+
+def _check_two_mediators(spec: Spec) -> None:
+    """Refuse what is not worked out for two mediators."""
+    if len(spec.roles.mediators) > MOST_MEDIATORS:
+        raise SpecError(
+            f"{spec.name}: roles.mediator names {len(spec.roles.mediators)} columns; at most "
+            f"{MOST_MEDIATORS} mediators are modelled together."
+        )
+    if spec.mediator is not None and spec.mediator.controlled_at:
+        raise SpecError(
+            f"{spec.name}: mediator.controlled_at holds one mediator at values, and there are two; "
+            "remove it, and use fit.potential_outcomes(mediator_value={...}) in Python."
+        )
+    if spec.subgroups.calibrate != "none":
+        raise SpecError(
+            f"{spec.name}: subgroups.calibrate draws studies with one mediator, and there are two; "
+            "use calibrate = 'none'."
+        )
 
 
 def _check_column(spec: Spec, name: str, column: ColumnSpec) -> None:
@@ -297,7 +337,8 @@ def _check_mixture(spec: Spec, mixture: MixtureSpec) -> None:
             raise SpecError(f"{spec.name}: mixture.{name} is empty; name at least one column.")
     named = [*mixture.z_proxies, *mixture.x_proxies, *mixture.class_covariates]
     roles = spec.roles
-    named += [c for c in (roles.outcome, roles.treatment, roles.mediator, roles.cluster) if c]
+    single = (roles.outcome, roles.treatment, *roles.mediators, roles.cluster)
+    named += [c for c in single if c]
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
         raise SpecError(
