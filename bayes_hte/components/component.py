@@ -348,12 +348,24 @@ def _place(
         scale /= np.nanstd(deviation)
         if term.on_product:
             scale *= np.nanstd(deviation) / np.prod(np.nanstd(deviations, axis=0))
-            deviation = deviations.prod(axis=1)
+            deviation = _product(deviations, design)
         # Of units that are no part of the likelihood.
         deviation = np.nan_to_num(deviation, nan=0.0)
     member = None if term.group is None else design.member(term.group)
     basis = term.basis(design.arm, deviation, member, expected=expected)
     return PlacedTerm(term, variable_name(role, term), scale, prior.trees, prior.sparse, basis)
+
+
+def _product(deviations: np.ndarray, design: Design) -> np.ndarray:
+    """Return the product of two mediators less that of their expectations, shape (unit,).
+
+    Both are centred at constants. Where one mediator acts more the higher the other is, its slope
+    follows the other's expectation, which this product has and that of deviations has not; the
+    product of the expectations is left to the functions of the covariates.
+    """
+    first, second = deviations.T
+    away = design.expected_mediators - design.expected_mediators.mean(axis=0)
+    return first * second + first * away[:, 1] + second * away[:, 0]
 
 
 def _observe(

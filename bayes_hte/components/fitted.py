@@ -152,9 +152,9 @@ class FittedComponent:
             for arm, function in self._by_arm(term, design):
                 if term.on_expected:
                     function = function * self._expected(term, expected)[:, arm]
-                place = _place_of(term)
-                where = base if place is None else times.setdefault(place, np.zeros(shape))
-                where[..., arm] += function
+                for place, factor in self._places(term, expected, arm):
+                    where = base if place is None else times.setdefault(place, np.zeros(shape))
+                    where[..., arm] += function if factor is None else function * factor
         found = {place: self._labelled(values, design) for place, values in times.items()}
         return LinearPredictor(
             self._labelled(base, design), found.get(0), found.get(1), found.get(PRODUCT)
@@ -225,6 +225,22 @@ class FittedComponent:
         of_term = expected if expected.ndim == 2 else expected[term.of_mediator]
         return of_term - self.design.expected_means(term.of_mediator)
 
+    def _places(
+        self, term: Term, expected: np.ndarray | None, arm: int
+    ) -> list[tuple[int | str | None, np.ndarray | None]]:
+        """Return what a term's function multiplies: mediators by number, their product, or neither.
+
+        With each its factor, shape (row,); None is 1.
+        """
+        if not term.on_product:
+            return [(term.of_mediator if term.on_mediator else None, None)]
+        if expected is None:
+            raise DataError(f"term {term.name!r} needs the expected mediators under each arm.")
+        # Centred where the fit has centred them.
+        centers = (self.learned or self.design).expected_mediators.mean(axis=0)
+        first, second = expected[..., arm] - centers[:, None]
+        return [(PRODUCT, None), (0, second), (1, first)]
+
     def _labelled(self, values: np.ndarray, design: Design) -> xr.DataArray:
         coords = {
             CHAIN: self.posterior[CHAIN].to_numpy(),
@@ -232,13 +248,6 @@ class FittedComponent:
             UNIT: design.units.to_numpy(),
         }
         return xr.DataArray(values, dims=(*SAMPLE, UNIT, ARM), coords=coords)
-
-
-def _place_of(term: Term) -> int | str | None:
-    """Return what a term's function multiplies: a mediator's number, their product, or neither."""
-    if term.on_product:
-        return PRODUCT
-    return term.of_mediator if term.on_mediator else None
 
 
 def _keep(dataset: xr.Dataset, draws: np.ndarray) -> xr.Dataset:

@@ -28,8 +28,8 @@ was missed, so that a direct effect passes for an indirect one (regularisation-i
 here of the mediator). Separating the two is Mundlak's device for the effects of groups.
 
 Of two mediators each has all of these terms, of deviations from its own expectation, and one
-coefficient is added for the product of both deviations, so that one mediator may act more where the
-other is high.
+coefficient is added for the product of both, so that one mediator may act more where the other is
+high.
 
 Where a covariate's levels have means of their own (``means_by``), terms that are the same for all
 units are the same within a level instead: differences between levels are then not shrunk towards 0.

@@ -38,8 +38,8 @@ from bayes_hte.errors import DataError
 from bayes_hte.fitting.mediation import expected_outcome
 from bayes_hte.names import FIRST_ARM, MEDIATOR_ARM, SECOND_ARM
 
-# Nodes of a gaussian first mediator. Largest error of a logistic outcome's mean where slope times
-# sd of each mediator is 1.5: 2e-6; where it is 3: 6e-4.
+# Nodes of each gaussian mediator around a nonlinear outcome. Largest error of a logistic outcome's
+# mean where slope times sd of each mediator is 1: 2e-5; where it is 2: 4e-4.
 NODES = 16
 
 # A share of a distribution: its weight, and linear predictor and other parameters of a family.

@@ -86,6 +86,9 @@ class Results:
         How well found subgroups summarise the individual effects, by effect name.
     mixture : MixtureFit or None
         The mixture of classes, if the study file asks for one.
+    interventional : Dataset or None
+        Effects through each of two mediators averaged over the units, dims (chain, draw); see
+        :func:`bayes_hte.interventional_effects`. None with another number of mediators.
     """
 
     spec: Spec
@@ -107,6 +110,7 @@ class Results:
     honest: Mapping[str, HonestSubgroups] = field(default_factory=dict)
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     mixture: MixtureFit | None = None
+    interventional: xr.Dataset | None = None
 
     @property
     def healthy(self) -> bool:

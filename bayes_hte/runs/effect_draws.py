@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayes_hte import effects
 from bayes_hte.errors import UnsupportedError
-from bayes_hte.names import ARM, EFFECTS, POPULATIONS, SAMPLE, UNIT
+from bayes_hte.names import ARM, EFFECTS, MEDIATOR, POPULATIONS, SAMPLE, UNIT
 from bayes_hte.sensitivity import MediationRho, mediation_rho
 from bayes_hte.study.study import Study
 from bayes_hte.trust.unseen import Unseen
@@ -59,6 +59,9 @@ class EffectDraws:
         Sensitivity to confounding of the mediator, where it is supported.
     beside, halves, own_means : mapping of str to Dataset
         See :class:`bayes_hte.runs.fits.Fits`.
+    interventional : Dataset or None
+        Average effects through each of two mediators, dims (chain, draw) and (chain, draw,
+        mediator); None with another number of mediators.
     """
 
     effects: xr.Dataset
@@ -72,6 +75,7 @@ class EffectDraws:
     beside: Mapping[str, xr.Dataset] = field(default_factory=dict)
     halves: Mapping[str, xr.Dataset] = field(default_factory=dict)
     own_means: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    interventional: xr.Dataset | None = None
 
     def to_tree(self) -> xr.DataTree:
         """Put every part into a group of its own.
@@ -83,7 +87,8 @@ class EffectDraws:
         groups = {}
         for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
             if isinstance(value, xr.Dataset):
-                groups[f"/{name}"] = value
+                # The study knows the names of its mediators.
+                groups[f"/{name}"] = value.drop_vars(MEDIATOR, errors="ignore")
             elif isinstance(value, xr.DataArray):
                 # The arms' own names need not be storable, and the study knows them.
                 plain = value.drop_vars(ARM, errors="ignore") if name == "arm_means" else value
@@ -131,6 +136,9 @@ class EffectDraws:
             rho=MediationRho(**{k: tree[f"rho/rho_{k}"] for k in RHO_PARTS})
             if "rho" in tree.children
             else None,
+            interventional=tree["interventional"].to_dataset()
+            if "interventional" in tree.children
+            else None,
             **single,
             **{name: _in_order(tree, name) for name in NAMED},
         )
@@ -174,7 +182,15 @@ def effect_draws(
         beside=fits.beside,
         halves=fits.halves,
         own_means=fits.own_means,
+        interventional=_interventional(fit),
     )
+
+
+def _interventional(fit: Fit) -> xr.Dataset | None:
+    """Average effects through each of two mediators; None with another number of them."""
+    if len(fit.study.roles.mediators) < 2:
+        return None
+    return effects.average(fit.interventional_effects())
 
 
 def _rho(fit: Fit, unit: xr.Dataset) -> MediationRho | None:

@@ -42,7 +42,7 @@ class Term:
     of_mediator : int
         Which of several mediators that is, from 0.
     on_product : bool
-        Whether it multiplies the product of two mediators, each minus its expectation.
+        Whether it multiplies the product of two mediators, less that of their expectations.
     group : (str, str) or None
         A covariate and one of its levels, as text, whose units alone have the term; None is all.
     constant : bool
@@ -77,7 +77,8 @@ class Term:
         arm : ndarray of int, shape (row,)
             Arm of each row.
         mediator : ndarray, shape (row,), or None
-            Mediator of each row minus its expectation, or the product of two of these.
+            Mediator of each row minus its expectation, or the product of two mediators less that
+            of their expectations.
         member : ndarray of bool, shape (row,), or None
             Whether each row is in the term's group.
         expected : ndarray, shape (row,), or None

@@ -31,6 +31,7 @@ from bayes_hte.reporting.page.words import (
     interval_phrase,
     mean_and_interval,
     people,
+    title_case,
 )
 from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
 from bayes_hte.reporting.tables.effects import DECOMPOSITIONS
@@ -75,6 +76,7 @@ def _table(material: Material) -> str:
         "total": "Total effect (TE), by population",
         "first": f"First decomposition: TE = TNIE + PNDE, {rows_of}",
         "second": f"Second decomposition: TE = PNIE + TNDE, {rows_of}",
+        "interventional": f"The joint TNIE divided between the mediators, {rows_of}",
         "controlled": "Controlled direct effect (CDE), mediator held at a value",
     }
     groups = [(heading, frame[frame["group"] == group]) for group, heading in headings.items()]
@@ -84,8 +86,10 @@ def _table(material: Material) -> str:
 def _label(row: Row, material: Material) -> str:
     if row["group"] == "total":
         return f"{row['population']}: {POPULATIONS[row['population']]}"
+    if row["group"] == "interventional":
+        return title_case(row["name"])
     if row["group"] == "controlled":
-        return f"{material.results.spec.roles.mediator} = {row['mediator_value']:g}"
+        return f"{material.results.spec.roles.mediator_words} = {row['mediator_value']:g}"
     return effect_name(row["effect"])
 
 

@@ -128,11 +128,14 @@ def _overall(material: Material) -> str:
 def _through_mediator(material: Material) -> str:
     results = material.results
     row = material.average("tnie")
-    mediator, outcome = text(results.spec.roles.mediator), text(results.spec.roles.outcome)
+    mediator, outcome = text(results.spec.roles.mediator_words), text(results.spec.roles.outcome)
+    several = len(results.spec.roles.mediators) > 1
+    name = f"joint {effect_name('tnie')} of both" if several else effect_name("tnie")
+    either = f"either of {mediator}" if several else mediator
     return (
-        f"<strong>Through {mediator}.</strong> If nothing unmeasured affects both {mediator} and "
+        f"<strong>Through {mediator}.</strong> If nothing unmeasured affects both {either} and "
         f"{outcome}, the part of this change that passes through {mediator}, the "
-        f"{effect_name('tnie')}, is {_estimate(row, material)}; {text(chance(row, results))}."
+        f"{name}, is {_estimate(row, material)}; {text(chance(row, results))}."
     )
 
 
@@ -234,9 +237,9 @@ def _facts(material: Material) -> str:
     if study.roles.weights is not None:
         said = f"{study.roles.weights}, in averages over the population (PATE) alone"
         pairs.append(("Weights", said))
-    if spec.roles.mediator is not None and spec.mediator is not None:
-        unit = f", in {spec.mediator.unit}" if spec.mediator.unit else ""
-        pairs.append(("Mediator", spec.roles.mediator + unit))
+    for name in spec.roles.mediators if spec.mediator is not None else ():
+        unit = spec.mediator.of(name).unit
+        pairs.append(("Mediator", f"{name}, in {unit}" if unit else name))
     if important(results) > 0:
         declared = f"{important(results):g}: {spec.outcome.because}"
         pairs.append(("Minimal important difference", declared))
