@@ -55,17 +55,19 @@ def mediator_variation(study: Study, expected: np.ndarray, *, which: int = 0) ->
     found = min(own_variation(study, which), by_model, key=lambda v: v.share)
     passed = found.share >= SMALL
     sd = np.sqrt(found.share)
-    text = f"Arm and covariates leave {sd:.2g} of the standard deviation of {name!r} open."
+    before = "".join(f", with {other!r}," for other in study.roles.mediators[:which])
+    text = f"Arm and covariates{before} leave {sd:.2g} of the standard deviation of {name!r} open."
     if passed and found.share < STRETCHED:
         text = (
-            f"Arm and covariates leave only {sd:.2g} of the standard deviation of {name!r} open "
-            f"(found by {found.source}). Caution: direct and indirect effects rest on that little "
+            f"Arm and covariates{before} leave only {sd:.2g} of the standard deviation of "
+            f"{name!r} open (found by {found.source}). Caution: direct and indirect effects rest on "
+            "that little "
             f"and on a straight line through it, over {1 / sd:.0f} times its width; take them from "
             "wide intervals only, and show the total effect first."
         )
     if not passed:
         text = (
-            f"Arm and covariates all but determine {name!r}: {found.source} leaves "
+            f"Arm and covariates{before} all but determine {name!r}: {found.source} leaves "
             f"{sd:.1g} of its standard deviation open. Nothing separates its effect from theirs, "
             "so direct and indirect effects must not be used; leave the mediator out to estimate "
             "the total effect."

@@ -131,10 +131,10 @@ def _through_mediator(material: Material) -> str:
     mediator, outcome = text(results.spec.roles.mediator_words), text(results.spec.roles.outcome)
     several = len(results.spec.roles.mediators) > 1
     name = f"joint {effect_name('tnie')} of both" if several else effect_name("tnie")
-    either = f"either of {mediator}" if several else mediator
+    both = f"{outcome} and either of its mediators" if several else f"both {mediator} and {outcome}"
     return (
-        f"<strong>Through {mediator}.</strong> If nothing unmeasured affects both {either} and "
-        f"{outcome}, the part of this change that passes through {mediator}, the "
+        f"<strong>Through {mediator}.</strong> If nothing unmeasured affects {both}, "
+        f"the part of this change that passes through {mediator}, the "
         f"{name}, is {_estimate(row, material)}; {text(chance(row, results))}."
     )
 

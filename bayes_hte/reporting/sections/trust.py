@@ -116,15 +116,18 @@ def _assumptions(material: Material) -> str:
     parts = [said.replace("not randomised", "<strong>not</strong> randomised", 1)]
     if spec.roles.mediator is not None:
         mediator, several = text(spec.roles.mediator_words), len(spec.roles.mediators) > 1
+        both = f"both {mediator} and {outcome}"
+        if several:
+            both = f"{outcome} and either of its mediators"
         parts.append(
             f"<strong>Randomising the treatment does not make the mediator ignorable.</strong> "
             f"Nobody assigned {mediator} at random: {text(people(material.results))} with "
             f"different values may differ in other things that affect {outcome}. The direct and "
             "indirect effects are causal only under sequential ignorability: given the treatment "
-            "and the listed covariates, nothing unmeasured affects both "
-            f"{'either of ' if several else ''}{mediator} and {outcome}, and no cause of "
-            f"{outcome} other than {mediator} that the treatment itself "
-            f"changes also affects {mediator}. Controlled direct effects, too, are biased by "
+            f"and the listed covariates, nothing unmeasured affects {both}, "
+            f"and no cause of {outcome} other than {mediator} that the treatment itself "
+            f"changes also affects {'either' if several else mediator}. Controlled direct "
+            "effects, too, are biased by "
             "anything unmeasured that affects both."
         )
         if several:
