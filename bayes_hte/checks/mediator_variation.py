@@ -60,8 +60,8 @@ def mediator_variation(study: Study, expected: np.ndarray, *, which: int = 0) ->
     if passed and found.share < STRETCHED:
         text = (
             f"Arm and covariates{before} leave only {sd:.2g} of the standard deviation of "
-            f"{name!r} open (found by {found.source}). Caution: direct and indirect effects rest on "
-            "that little "
+            f"{name!r} open (found by {found.source}). Caution: direct and indirect effects rest "
+            "on that little "
             f"and on a straight line through it, over {1 / sd:.0f} times its width; take them from "
             "wide intervals only, and show the total effect first."
         )
