@@ -99,10 +99,12 @@ def _gather_mediators(table: dict[str, Any]) -> None:
     named = roles.get("mediator") if isinstance(roles, dict) else None
     if not isinstance(mediator, dict) or not isinstance(named, list):
         return
+    if not all(isinstance(name, str) for name in named):
+        return  # said where the roles are read
     own = {key: value for key, value in mediator.items() if isinstance(value, dict)}
     for name in own:
         if name not in named:
-            raise unknown_name("mediator in [mediator]", name, [str(n) for n in named])
+            raise unknown_name("mediator in [mediator]", name, named)
     rest = {key: value for key, value in mediator.items() if key not in own}
     table["mediator"] = {**rest, "each": own}
 
@@ -189,7 +191,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         options = [o for o in typing.get_args(hint) if o is not type(None)]
         if len(options) == 1:
             return _convert(options[0], value, where)
-        lists = [o for o in options if typing.get_origin(o) is tuple]
+        lists = [o for o in options if _is_list(o)]
         if lists and isinstance(value, list):
             return _convert(lists[0], value, where)
         if type(value) not in options:
@@ -223,7 +225,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def _type_names(hints: list[Any]) -> str:
     words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-    return " or ".join(words.get(h, getattr(h, "__name__", str(h))) for h in hints)
+    named = {h: f"a list of {_type_names(typing.get_args(h)[:1])}" for h in hints if _is_list(h)}
+    return " or ".join(named.get(h) or words.get(h, getattr(h, "__name__", str(h))) for h in hints)
+
+
+def _is_list(hint: Any) -> bool:
+    return typing.get_origin(hint) is tuple
 
 
 def _check(spec: Spec) -> None:
