@@ -9,6 +9,7 @@ from bayes_hte import effects
 from bayes_hte.components.noise import noise_under_arms
 from bayes_hte.fitting.doubts import check_controlled_values
 from bayes_hte.fitting.fitted import Fit
+from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.names import ARM, POPULATIONS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.study import Study
@@ -52,6 +53,8 @@ def mediation_legs(fit: Fit) -> xr.Dataset | None:
     """
     if len(fit.study.roles.mediators) != 1:
         return None
+    if isinstance(fit, PooledFit):
+        return fit.joined([mediation_legs(part) for part in fit.imputations])
     model = fit.components["mediator"]
     eta = model.linear_predictor().base
     noise = noise_under_arms(model)

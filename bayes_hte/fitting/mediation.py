@@ -107,7 +107,7 @@ def potential_outcomes(
 
 
 def noise_in_arm(noise: Noise, arm: int) -> Noise:
-    """Return noise parameters of shape (chain, draw, unit or 1, arm or 1) in one arm, without arm."""
+    """Return noise parameters of shape (chain, draw, unit or 1, arm or 1) in one arm."""
     return {k: values[..., arm if values.shape[-1] > 1 else 0] for k, values in noise.items()}
 
 

@@ -122,9 +122,7 @@ class PooledFit(Fit):
         """
         return self._pooled_rows(newdata, lambda f, rows: f.cate(rows, **how))
 
-    def interventional_effects(
-        self, newdata: pd.DataFrame | None = None, **how: Any
-    ) -> xr.Dataset:
+    def interventional_effects(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
         """Return effects through each of two mediators; see :meth:`Fit.interventional_effects`."""
         return self._pooled_effects(newdata, lambda f, rows: f.interventional_effects(rows, **how))
 
@@ -134,7 +132,7 @@ class PooledFit(Fit):
 
     def averages(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
         """Return effects averaged over units or groups; see :meth:`Fit.averages`."""
-        return self._join_effects([fit.averages(newdata, **how) for fit in self.imputations])
+        return self.joined([fit.averages(newdata, **how) for fit in self.imputations])
 
     @property
     def _n_draws(self) -> int:
@@ -247,7 +245,7 @@ class PooledFit(Fit):
     def _pooled_effects(
         self, newdata: pd.DataFrame | None, part: Callable[[Fit, pd.DataFrame | None], xr.Dataset]
     ) -> xr.Dataset:
-        return self._join_effects(self._of_rows(newdata, part))
+        return self.joined(self._of_rows(newdata, part))
 
     def _of_rows[T: (xr.DataArray, xr.Dataset)](
         self, newdata: pd.DataFrame | None, part: Callable[[Fit, pd.DataFrame | None], T]
@@ -263,7 +261,8 @@ class PooledFit(Fit):
         ]
         return [part(f, own) for f, own in zip(self.imputations, filled, strict=True)]
 
-    def _join_effects(self, parts: list[xr.Dataset]) -> xr.Dataset:
+    def joined(self, parts: list[xr.Dataset]) -> xr.Dataset:
+        """Put draws of every imputation together, of variables with dims (chain, draw, ...)."""
         return parts[0].assign({str(n): self._join([p[n] for p in parts]) for n in parts[0]})
 
     def _join(self, parts: list[xr.DataArray]) -> xr.DataArray:

@@ -14,7 +14,7 @@ from bayes_hte.components.families import get_family
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.effects import decompose, interventional_effects, path_effects
 from bayes_hte.errors import DataError, UnsupportedError
-from bayes_hte.fitting.mediation import arm_coords
+from bayes_hte.fitting.mediation import arm_coords, noise_in_arm
 from bayes_hte.fitting.two_mediators import (
     TwoMediators,
     joint_outcomes,
@@ -22,10 +22,15 @@ from bayes_hte.fitting.two_mediators import (
     separate_outcomes,
 )
 from bayes_hte.names import ARM, SAMPLE, UNIT
+from bayes_hte.study.time_to_event import Estimand
 
 SHAPE = (2, 3, 4, 2)
 NAMES = ["m1", "m2"]
+NORMALS = ("gaussian", "gaussian")
 MIXED = [("gaussian", "bernoulli"), ("bernoulli", "gaussian"), ("poisson", "gaussian")]
+SCALE = "bounded(-1, 2)"
+BOUNDED = [("gaussian", SCALE), (SCALE, "gaussian"), (SCALE, SCALE)]
+MONTHS = Estimand("rmst", 3.0)
 
 
 def random_models(
@@ -47,15 +52,20 @@ def random_models(
     if outcome == "poisson":
         y = replace(y, product=None)
     sigma = [{"sigma": rng.uniform(0.7, 1.2, size=(*SHAPE[:2], 1))} for _ in range(2)]
-    noise = [s if f == "gaussian" else {} for s, f in zip(sigma, families, strict=True)]
+    found = [get_family(f) for f in families]
+    noise = [s if f.noise else {} for s, f in zip(sigma, found, strict=True)]
+    family = get_family(outcome)
+    own = {name: rng.uniform(0.7, 1.2, size=(*SHAPE[:2], 1, 2)) for name in family.noise}
     return TwoMediators(
         y,
-        get_family(outcome),
+        family,
         LinearPredictor(draws(0.2, 0.5), None),
         LinearPredictor(draws(0.1, 0.5), draws(0.5, 0.2)),
-        (get_family(families[0]), get_family(families[1])),
+        (found[0], found[1]),
         (noise[0], noise[1]),
         rng.normal(size=(2, *SHAPE[2:])),
+        own if family.mean_needs_noise else {},
+        MONTHS if family.times else None,
     )
 
 
@@ -71,12 +81,24 @@ def brute(models: TwoMediators, t: int, a: int, b: int, *, apart: bool, n: int =
     cause = first(b) if apart else own
     second = models.families[1].draw(rng, models.eta_second(b, cause), models.noise[1])
     intercept, slope = models.at_first(t, own)
-    y = models.outcome_family.inverse_link(intercept + slope * second)
+    own_noise = noise_in_arm(models.outcome_noise, t)
+    y = models.outcome_family.mean(intercept + slope * second, own_noise, models.estimand)
     return y.mean(axis=0), y.std(axis=0) / np.sqrt(n)
 
 
-@pytest.mark.parametrize("outcome", ["gaussian", "bernoulli", "poisson"])
-@pytest.mark.parametrize("families", [("gaussian", "gaussian"), *MIXED])
+CASES = [
+    *((o, f) for o in ("gaussian", "bernoulli", "poisson") for f in [NORMALS, *MIXED]),
+    *((o, f) for o in ("gaussian", "bernoulli") for f in BOUNDED),
+    ("poisson", BOUNDED[2]),
+    (SCALE, NORMALS),
+    (SCALE, BOUNDED[0]),
+    ("lognormal", NORMALS),
+    ("lognormal", MIXED[2]),
+    ("loglogistic", BOUNDED[1]),
+]
+
+
+@pytest.mark.parametrize(("outcome", "families"), CASES)
 def test_every_array_agrees_with_brute_force(outcome, families):
     models = random_models(outcome, families)
     joint = joint_outcomes(models)
