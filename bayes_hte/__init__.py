@@ -37,6 +37,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
         "total_natural_direct",
         "total_natural_indirect",
     ),
+    "effects.interventional": ("interventional_effects", "path_effects"),
     "effects.summaries": ("interval_words", "summarize"),
     "effects.comparison": ("compare_effects",),
     "subgroups": (

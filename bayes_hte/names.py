@@ -13,6 +13,9 @@ DRAW: Final = "draw"
 UNIT: Final = "unit"
 ARM: Final = "arm"
 MEDIATOR_ARM: Final = "mediator_arm"
+FIRST_ARM: Final = "first_arm"
+SECOND_ARM: Final = "second_arm"
+MEDIATOR: Final = "mediator"
 CONTRAST: Final = "contrast"
 SUBGROUP: Final = "subgroup"
 CLASS: Final = "class"
@@ -24,6 +27,9 @@ DIMS: Final[dict[str, str]] = {
     UNIT: "row of the study frame; its coordinate is the index of the frame, as one plain label",
     ARM: "level of the treatment that the unit is given; the reference arm comes first",
     MEDIATOR_ARM: "level of the treatment under which the mediator takes its value",
+    FIRST_ARM: "level of the treatment under which the first of two mediators takes its value",
+    SECOND_ARM: "level of the treatment under which the second of two mediators takes its value",
+    MEDIATOR: "mediator that an effect passes through, where a study has two",
     CONTRAST: "pair of arms whose difference an effect is, where a study has more than two",
     SUBGROUP: "observed group of units found by the M-learner, ordered by its mean effect",
     CLASS: "class of a mixture of treatment effects, ordered by its effect",

@@ -72,6 +72,7 @@ class PredictiveNull:
         """Return the study with outcome, and mediator, drawn from one posterior draw."""
         from bayes_hte.fitting.expected_mediator import expected_mediator
 
+        study.check_one_mediator("a posterior-predictive study under equal effects")
         outcome, roles = self.fit.components["outcome"], study.roles
         mediator = self.fit.components.get("mediator")
         posterior = outcome.posterior

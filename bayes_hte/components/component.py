@@ -253,9 +253,9 @@ def build_component(
         The linear predictor.
     priors : mapping of term kind to TermPrior
         Prior of each kind of term.
-    mediator : ndarray, shape (unit,), optional
+    mediator : ndarray, shape (unit,) or (unit, mediator), optional
         The mediator, for terms that multiply its deviation from the design's expectation, or that
-        expectation.
+        expectation; two mediators as columns.
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale differs between units.
     clustered : bool, default False
@@ -290,7 +290,8 @@ def build_component(
         family.check(informing, role)
     if known is not None:
         y = np.where(known, y, informing[0])
-        mediator = None if mediator is None else np.where(known, mediator, np.nan)
+        if mediator is not None:
+            mediator = np.where(known, mediator.T, np.nan).T
     placed = tuple(
         _place(role, t, priors[t.kind], family.latent_sd(informing), design, mediator)
         for t in terms
@@ -354,18 +355,35 @@ def _place(
     mediator: np.ndarray | None,
 ) -> PlacedTerm:
     scale, deviation, expected = prior.scale * latent_sd, None, None
-    if term.on_mediator or term.on_expected:
+    if term.sees_mediator:
         if mediator is None:
             raise ValueError(f"term {term.name!r} needs a mediator")
-        deviation = mediator - design.expected_mediator
+        deviations = mediator.reshape(design.n_rows, -1) - design.expected_mediators
+        deviation = deviations[:, term.of_mediator]
         # Centred within the arms, whose means then hold the average effect.
-        expected = design.expected_mediator - design.expected_by_arm[design.arm]
+        expected = design.expected_mediators[:, term.of_mediator]
+        expected = expected - design.expected_means(term.of_mediator)[design.arm]
         scale /= np.nanstd(deviation)
+        if term.on_product:
+            scale *= np.nanstd(deviation) / np.prod(np.nanstd(deviations, axis=0))
+            deviation = _product(deviations, design)
         # Of units that are no part of the likelihood.
         deviation = np.nan_to_num(deviation, nan=0.0)
     member = None if term.group is None else design.member(term.group)
     basis = term.basis(design.arm, deviation, member, expected=expected)
     return PlacedTerm(term, variable_name(role, term), scale, prior.trees, prior.sparse, basis)
+
+
+def _product(deviations: np.ndarray, design: Design) -> np.ndarray:
+    """Return the product of two mediators less that of their expectations, shape (unit,).
+
+    Both are centred at constants. Where one mediator acts more the higher the other is, its slope
+    follows the other's expectation, which this product has and that of deviations has not; the
+    product of the expectations is left to the functions of the covariates.
+    """
+    first, second = deviations.T
+    away = design.expected_mediators - design.expected_mediators.mean(axis=0)
+    return first * second + first * away[:, 1] + second * away[:, 0]
 
 
 def _observe(

@@ -20,6 +20,8 @@ from bayes_hte.surfaces.forest.surface import predict_forest
 from bayes_hte.surfaces.registry import is_forest, surface_of
 from bayes_hte.surfaces.terms import Term
 
+PRODUCT = "product"
+
 
 @dataclass(frozen=True)
 class FittedComponent:
@@ -131,7 +133,7 @@ class FittedComponent:
         ----------
         design : Design, optional
             Rows to predict; default the rows of the study.
-        expected : ndarray, shape (row, arm), optional
+        expected : ndarray, shape (row, arm) or (mediator, row, arm), optional
             Expected mediator of the rows under each arm; needed if the component sees a mediator.
 
         Returns
@@ -141,16 +143,21 @@ class FittedComponent:
         design = self.design if design is None else design
         n_arms = self.design.n_arms
         shape = (self.posterior.sizes[CHAIN], self.posterior.sizes[DRAW], design.n_rows, n_arms)
-        base, slope = np.full(shape, self.offset), np.zeros(shape)
+        base = np.full(shape, self.offset)
+        # Coefficients of the mediators by their number, and of their product.
+        times: dict[int | str, np.ndarray] = {}
         if self.clustered:
             base += predict_clusters(self.posterior, self.role, design)[..., None]
         for term in self.terms:
             for arm, function in self._by_arm(term, design):
-                times = self._expected(term, expected)[:, arm] if term.on_expected else 1.0
-                (slope if term.on_mediator else base)[..., arm] += function * times
-        mediated = any(term.on_mediator for term in self.terms)
+                if term.on_expected:
+                    function = function * self._expected(term, expected)[:, arm]
+                for place, factor in self._places(term, expected, arm):
+                    where = base if place is None else times.setdefault(place, np.zeros(shape))
+                    where[..., arm] += function if factor is None else function * factor
+        found = {place: self._labelled(values, design) for place, values in times.items()}
         return LinearPredictor(
-            self._labelled(base, design), self._labelled(slope, design) if mediated else None
+            self._labelled(base, design), found.get(0), found.get(1), found.get(PRODUCT)
         )
 
     def mean(self, design: Design | None = None) -> xr.DataArray:
@@ -212,10 +219,27 @@ class FittedComponent:
         return [(arm, function) for arm in arms if term.acts_in(arm)]
 
     def _expected(self, term: Term, expected: np.ndarray | None) -> np.ndarray:
-        """Return the expected mediator, centred as it was in the fit, shape (row, arm)."""
+        """Return the term's expected mediator, centred as it was in the fit, shape (row, arm)."""
         if expected is None:
             raise DataError(f"term {term.name!r} needs the expected mediator under each arm.")
-        return expected - self.design.expected_by_arm
+        of_term = expected if expected.ndim == 2 else expected[term.of_mediator]
+        return of_term - self.design.expected_means(term.of_mediator)
+
+    def _places(
+        self, term: Term, expected: np.ndarray | None, arm: int
+    ) -> list[tuple[int | str | None, np.ndarray | None]]:
+        """Return what a term's function multiplies: mediators by number, their product, or neither.
+
+        With each its factor, shape (row,); None is 1.
+        """
+        if not term.on_product:
+            return [(term.of_mediator if term.on_mediator else None, None)]
+        if expected is None:
+            raise DataError(f"term {term.name!r} needs the expected mediators under each arm.")
+        # Centred where the fit has centred them.
+        centers = (self.learned or self.design).expected_mediators.mean(axis=0)
+        first, second = expected[..., arm] - centers[:, None]
+        return [(PRODUCT, None), (0, second), (1, first)]
 
     def _labelled(self, values: np.ndarray, design: Design) -> xr.DataArray:
         coords = {

@@ -27,6 +27,10 @@ the outcome often move the mediator, and without that coefficient the slope abso
 was missed, so that a direct effect passes for an indirect one (regularisation-induced confounding,
 here of the mediator). Separating the two is Mundlak's device for the effects of groups.
 
+Of two mediators each has all of these terms, of deviations from its own expectation, and one
+coefficient is added for the product of both, so that one mediator may act more where the other is
+high.
+
 Where a covariate's levels have means of their own (``means_by``), terms that are the same for all
 units are the same within a level instead: differences between levels are then not shrunk towards 0.
 Each level also has a linear trend of its own in each arm, with little shrinkage. Without it, the
@@ -59,6 +63,7 @@ MEAN_SLOPE = Term("mediator", "mediator", "none", on_mediator=True)
 SHARED = Term("shared", "shared", "covariates+propensity", constant=False)
 SLOPE = Term("mediator_modified", "mediator_modified", on_mediator=True, constant=False)
 EXPECTED = Term("expected_mediator", "expected_mediator", "none", on_expected=True)
+PRODUCT = Term("mediator_product", "mediator_product", "none", on_product=True)
 
 
 def numbered(name: str, arm: int) -> str:
@@ -188,7 +193,8 @@ def get_learner(name: str) -> Learner:
 def learner_terms(
     learner: str,
     *,
-    mediated: bool,
+    mediated: bool | int,
+    product: bool = True,
     means_by: str | None = None,
     levels: tuple[str, ...] = (),
     trends: bool = True,
@@ -201,8 +207,10 @@ def learner_terms(
     ----------
     learner : str
         A key of the table above.
-    mediated : bool
-        Whether the component sees the mediator (the outcome of a study with one).
+    mediated : bool or int
+        Whether the component sees the mediator (the outcome of a study with one), or how many.
+    product : bool, default True
+        Whether two mediators have a coefficient of their product.
     means_by : str, optional
         A covariate whose levels each have a mean (and trend) of their own in each arm, and a mean
         slope of the mediator and of its expectation, in place of one for all units.
@@ -227,7 +235,9 @@ def learner_terms(
         If it has no means that could differ between levels, or no steps between ordered arms.
     """
     found = get_learner(learner)
-    terms = found.terms(mediated, arms)
+    terms = found.terms(bool(mediated), arms)
+    if mediated > 1:
+        terms = (*terms, *_further(terms), *((PRODUCT,) if product else ()))
     if ordered:
         terms = _steps(learner, terms)
     if means_by is None:
@@ -247,9 +257,10 @@ def design_terms(
     *,
     learner: str,
     surface: str,
-    mediated: bool,
+    mediated: bool | int,
     means_by: str | None,
     ordered: bool = False,
+    product: bool = True,
 ) -> tuple[Term, ...]:
     """Return the terms of a component for the rows of a study; see :func:`learner_terms`."""
     levels = () if means_by is None else design.levels(means_by)
@@ -257,11 +268,19 @@ def design_terms(
     return learner_terms(
         learner,
         mediated=mediated,
+        product=product,
         means_by=means_by,
         levels=levels,
         trends=surface != GP,
         arms=design.n_arms,
         ordered=ordered,
+    )
+
+
+def _further(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """Return what the second of two mediators has, which is what the first has."""
+    return tuple(
+        replace(term, name=f"{term.name}_m2", of_mediator=1) for term in terms if term.sees_mediator
     )
 
 

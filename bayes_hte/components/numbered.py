@@ -5,6 +5,7 @@ from the third on among units with the second arm or a later one, and so on: wit
 models of two outcomes, whose product is an exact distribution of the arms (sequential, or
 continuation-ratio, form of a multinomial). With two arms it is the usual propensity. ``effect``,
 ``effect_2``, ... are the second stages of the X-learner, each of an arm and the reference.
+``mediator_2`` is the model of the second of two mediators, given the first.
 
 References
 ----------
@@ -19,7 +20,7 @@ from dataclasses import replace
 from bayes_hte.components.learners import numbered
 from bayes_hte.study.design import Design
 
-PROPENSITY, EFFECT = "propensity", "effect"
+PROPENSITY, EFFECT, MEDIATOR = "propensity", "effect", "mediator"
 
 
 def names_of(name: str, n_arms: int) -> tuple[str, ...]:
@@ -38,6 +39,11 @@ def names_of(name: str, n_arms: int) -> tuple[str, ...]:
         One for each arm but the reference.
     """
     return tuple(numbered(name, arm) for arm in range(1, n_arms))
+
+
+def mediator_roles(number: int) -> tuple[str, ...]:
+    """Return the names of the components of so many mediators, in the order they are modelled."""
+    return tuple(numbered(MEDIATOR, i) for i in range(1, number + 1))
 
 
 def kind_and_arm(role: str) -> tuple[str, int]:

@@ -55,7 +55,7 @@ def build_outcome(
     -------
     Component
     """
-    mediated = study.roles.mediator is not None
+    mediated = len(study.roles.mediators)
     return build_component(
         "outcome",
         study.outcome(),
@@ -69,9 +69,11 @@ def build_outcome(
             ordered=ordered,
             mediated=mediated,
             means_by=means_by,
+            # Its exponential may have no mean.
+            product=not get_family(family).exponential_mean,
         ),
         priors=term_priors("outcome", priors),
-        mediator=study.mediator() if mediated else None,
+        mediator=study.mediators() if mediated else None,
         noise=noise,
         clustered=True,
         known=study.known_outcome(),

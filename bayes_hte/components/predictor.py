@@ -12,10 +12,11 @@ from bayes_hte.errors import DataError
 
 @dataclass(frozen=True)
 class LinearPredictor:
-    """Draws of a linear predictor under each arm, affine in the mediator.
+    """Draws of a linear predictor under each arm, affine in each mediator.
 
     Under arm t and mediator value m it is ``base[t] + slope[t] (m - expected[t])``, with `expected`
-    the mediator expected under that arm.
+    the mediator expected under that arm. Of two mediators the second adds a term of the same form,
+    and their deviations may have a product.
 
     Attributes
     ----------
@@ -23,10 +24,16 @@ class LinearPredictor:
         On the link scale.
     slope : DataArray, dims (chain, draw, unit, arm), or None
         None in a component without mediator.
+    second : DataArray, dims (chain, draw, unit, arm), or None
+        Slope of the second of two mediators.
+    product : DataArray, dims (chain, draw, unit, arm), or None
+        Coefficient of the product of both deviations.
     """
 
     base: xr.DataArray
     slope: xr.DataArray | None
+    second: xr.DataArray | None = None
+    product: xr.DataArray | None = None
 
     def as_observed(self, arm: np.ndarray, mediator: np.ndarray | None) -> np.ndarray:
         """Return the linear predictor at each unit's own arm and mediator.
@@ -35,8 +42,9 @@ class LinearPredictor:
         ----------
         arm : ndarray of int, shape (unit,)
             Arm of each unit.
-        mediator : ndarray, shape (unit,), or None
-            Its mediator minus the expectation in its own arm, if the component sees one.
+        mediator : ndarray, shape (unit,) or (unit, mediator), or None
+            Its mediator minus the expectation in its own arm, if the component sees one; of two
+            mediators both.
 
         Returns
         -------
@@ -54,7 +62,16 @@ class LinearPredictor:
             raise DataError(
                 "this component sees a mediator; give each unit's deviation from its expectation."
             )
-        return eta + _own_arm(self.slope, arm) * mediator
+        first, *further = mediator.reshape(arm.size, -1).T
+        eta = eta + _own_arm(self.slope, arm) * first
+        if self.second is None:
+            return eta
+        if not further:
+            raise DataError("this component sees two mediators; give the deviations of both.")
+        eta = eta + _own_arm(self.second, arm) * further[0]
+        if self.product is None:
+            return eta
+        return eta + _own_arm(self.product, arm) * (first * further[0])
 
 
 def _own_arm(values: xr.DataArray, arm: np.ndarray) -> np.ndarray:

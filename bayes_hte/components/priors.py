@@ -18,7 +18,7 @@ class TermPrior:
         Prior standard deviation of the function at any x, in units of the latent sd of the column
         (gaussian: its sd; bernoulli 1.5 on the logit and poisson 1 on the log scale), for slopes of
         the mediator and of its expectation divided by the sd of the mediator about its
-        expectation.
+        expectation, for a product of two mediators by both of these.
     trees : int
         Number of trees if the surface is a forest.
     because : str
@@ -55,6 +55,9 @@ DEFAULTS: dict[TermName, TermPrior] = {
         0.5,
         1,
         "what moves the mediator is expected to move the outcome about as much as it does itself",
+    ),
+    "mediator_product": TermPrior(
+        0.25, 1, "two mediators are expected to act together much as each does by itself"
     ),
     "trend": TermPrior(
         1.0, 1, "within a group named beforehand covariates may matter as they do overall"

@@ -14,7 +14,7 @@ from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.numbered import kind_and_arm, rows_of_role
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.errors import SavedResultError
-from bayes_hte.study.design import EXPECTED_COLUMN, Design
+from bayes_hte.study.design import Design
 from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.study import Study
 from bayes_hte.surfaces.terms import Term
@@ -64,13 +64,16 @@ def _fitted_tree(component: FittedComponent) -> xr.DataTree:
         "/sample_stats": component.stats,
         **{f"/trees/{name}": trees for name, trees in component.trees.items()},
     }
+    expected = design.expected_mediators
+    # One mediator has no dimension, as in fits that were saved before there could be two.
+    own = expected[:, 0] if expected.shape[1] == 1 else expected
     kept = {
-        "propensity": design.propensity,
-        "expected_mediator": design.frame.get(EXPECTED_COLUMN),
+        "propensity": (design.propensity, "other_arm"),
+        "expected_mediator": (own if expected.size else None, "mediator"),
     }
     estimated = {
-        name: (("unit", "other_arm")[: np.ndim(values)], np.asarray(values))
-        for name, values in kept.items()
+        name: (("unit", further)[: np.ndim(values)], np.asarray(values))
+        for name, (values, further) in kept.items()
         if values is not None
     }
     if estimated:

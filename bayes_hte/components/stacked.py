@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pandas as pd
@@ -92,9 +92,10 @@ class StackedComponent:
             i: c.linear_predictor(c.design if design is None else design, expected=expected)
             for i, c in self._chosen().items()
         }
-        bases = {i: p.base for i, p in parts.items()}
-        slopes = {i: p.slope for i, p in parts.items() if p.slope is not None}
-        return LinearPredictor(self._mix(bases), self._mix(slopes) if slopes else None)
+        some = next(iter(parts.values()))
+        held = [f.name for f in fields(LinearPredictor) if getattr(some, f.name) is not None]
+        mixed = {name: self._mix({i: getattr(p, name) for i, p in parts.items()}) for name in held}
+        return LinearPredictor(**{"slope": None, **mixed})
 
     def noise(self, design: Design | None = None) -> Mapping[str, np.ndarray]:
         """Return the mixture's noise parameters; see `FittedComponent.noise`."""

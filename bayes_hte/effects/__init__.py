@@ -16,6 +16,7 @@ from bayes_hte.effects.contrasts import (
     total_natural_indirect,
 )
 from bayes_hte.effects.groups import gate, group_average
+from bayes_hte.effects.interventional import interventional_effects, path_effects
 from bayes_hte.effects.summaries import interval_words, summarize
 
 __all__ = [
@@ -29,7 +30,9 @@ __all__ = [
     "gate",
     "group_average",
     "interval_words",
+    "interventional_effects",
     "own_mediator",
+    "path_effects",
     "probability_of_benefit",
     "proportion_mediated",
     "pure_natural_direct",

@@ -103,15 +103,16 @@ def fit_cost(plan: Plan, study: Study, size: SamplerSize) -> Cost:
 
 def _models(plan: Plan, study: Study) -> Iterator[_Model]:
     rows, columns, arms = study.n_units, len(study.roles.covariates), len(study.arms)
-    mediated = study.roles.mediator is not None
+    mediated = len(study.roles.mediators)
     shared = term_priors("propensity", plan.priors)["shared"].trees
     for _ in range(arms - 1):
         yield _Model(plan.propensity_surface, rows, columns, (shared,))
-    if mediated:
-        terms = learner_terms(plan.learner, mediated=False, arms=arms)
+    for before, (_, surface) in enumerate(plan.mediator_models(mediated)):
+        # The second of two mediators is modelled given the first.
+        terms = learner_terms(plan.learner, mediated=before, arms=arms)
         priors = term_priors("mediator", plan.priors)
         trees = tuple(priors[term.kind].trees for term in terms)
-        yield _Model(plan.mediator_surface, rows, columns, trees)
+        yield _Model(surface, rows, columns, trees)
     for candidate in plan.candidates().values():
         terms = learner_terms(candidate.learner, mediated=mediated, arms=arms)
         priors = term_priors("outcome", plan.priors)

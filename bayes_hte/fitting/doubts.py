@@ -40,13 +40,14 @@ def warn_of_families(study: Study, plan: Plan, *, stated: Collection[str]) -> No
     -----
     DoubtfulOptionWarning
     """
-    families = {"outcome": plan.family, "mediator": plan.mediator_family}
-    for role, family in families.items():
-        column = getattr(study.roles, role)
-        if column is None or family != "gaussian" or role in stated:
+    mediators = study.roles.mediators
+    models = zip(mediators, plan.mediator_models(len(mediators)), strict=True)
+    columns = [("outcome", study.roles.outcome, plan.family)]
+    columns += [("mediator", name, family) for name, (family, _) in models]
+    for role, column, family in columns:
+        if family != "gaussian" or role in stated:
             continue
-        values = study.recorded_outcome() if role == "outcome" else study.recorded_mediator()
-        for better in _better_families(values):
+        for better in _better_families(study.recorded(column)):
             option = "family" if role == "outcome" else "mediator_family"
             warn(
                 f"{role} {column!r} {better}, or say {option}='gaussian' (in a study file family = "
@@ -80,7 +81,7 @@ def check_declaration(spec: Spec, study: Study) -> None:
         0.5 of a probability; or a family was left at gaussian
         where another one suits the column better.
     """
-    if spec.mediator is not None:
+    if spec.mediator is not None and len(study.roles.mediators) == 1:
         check_controlled_values(study, spec.mediator.controlled_at)
     differences = {
         "outcome.minimal_important_difference": spec.outcome.minimal_important_difference,

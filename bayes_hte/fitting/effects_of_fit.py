@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte import effects
+from bayes_hte.components.noise import noise_under_arms
 from bayes_hte.fitting.doubts import check_controlled_values
 from bayes_hte.fitting.fitted import Fit
+from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.names import ARM, POPULATIONS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.study import Study
@@ -47,13 +49,16 @@ def mediation_legs(fit: Fit) -> xr.Dataset | None:
         its units; ``outcome``, the expected outcome with the mediator of all units at a value, dims
         (chain, draw, mediator_value, arm), at the quartiles of the observed mediator (its smallest
         and largest value if they are the same). Both are averages over the units. None without a
-        mediator.
+        mediator, and with two, whose effects through each say it.
     """
-    if "mediator" not in fit.components:
+    if len(fit.study.roles.mediators) != 1:
         return None
+    if isinstance(fit, PooledFit):
+        return fit.joined([mediation_legs(part) for part in fit.imputations])
     model = fit.components["mediator"]
     eta = model.linear_predictor().base
-    expected = eta.copy(data=model.family.inverse_link(eta.to_numpy())).mean(UNIT)
+    noise = noise_under_arms(model)
+    expected = eta.copy(data=model.family.mean(eta.to_numpy(), noise)).mean(UNIT)
     observed = fit.study.mediator()
     observed = observed[~np.isnan(observed)]
     low, high = (float(v) for v in np.quantile(observed, [0.25, 0.75]))

@@ -24,9 +24,10 @@ from scipy.special import softmax
 
 from bayes_hte.components.families import Noise
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.components.noise import noise_of
 from bayes_hte.fitting.blocks import is_large, positions
+from bayes_hte.fitting.two_mediators import marginal_mean
 from bayes_hte.names import CHAIN, DRAW
+from bayes_hte.study.design import Design
 from bayes_hte.study.study import Study
 
 # With fewer draws the shape of the tail cannot be estimated; such fits are trials.
@@ -56,7 +57,9 @@ def _shared_noise(mediator: FittedComponent) -> Noise:
     return {name: values[..., None] for name, values in mediator.noise().items()}
 
 
-def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
+def expected_unseen(
+    mediator: FittedComponent, study: Study, *, first: FittedComponent | None = None
+) -> np.ndarray:
     """Return the expectation of each unit's mediator in its own arm, given the other units.
 
     Parameters
@@ -65,6 +68,9 @@ def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
         The mediator model.
     study : Study
         The study it was fitted to.
+    first : FittedComponent, optional
+        The model of the first of two mediators, if `mediator` is that of the second, whose
+        expectation does not depend on the first.
 
     Returns
     -------
@@ -75,31 +81,85 @@ def expected_unseen(mediator: FittedComponent, study: Study) -> np.ndarray:
     """
     sizes = mediator.posterior.sizes
     if not is_large(sizes[CHAIN] * sizes[DRAW], study.n_units):
-        return _unseen(mediator, study, None)
-    return np.concatenate([_unseen(mediator, study, rows) for rows in positions(study.n_units)])
+        return _unseen(mediator, study, None, first)
+    blocks = positions(study.n_units)
+    return np.concatenate([_unseen(mediator, study, rows, first) for rows in blocks])
 
 
-def _unseen(mediator: FittedComponent, study: Study, rows: np.ndarray | None) -> np.ndarray:
+def _unseen(
+    mediator: FittedComponent,
+    study: Study,
+    rows: np.ndarray | None,
+    first: FittedComponent | None,
+) -> np.ndarray:
     """Return the expectations of all units, or of those at some positions."""
-    design, where = (None, slice(None)) if rows is None else (mediator.design.take(rows), rows)
-    eta = mediator.linear_predictor(design).as_observed(study.arm_index()[where], None)
-    values = mediator.family.mean(eta, mediator.noise(design))
-    observed = study.mediator()[where]
-    known, expected = ~np.isnan(observed), values.mean(axis=(0, 1))
-    log_likelihood = mediator.family.log_likelihood(
-        observed[known], eta[..., known], noise_of(mediator.noise(design), known)
-    )
+    observed = study.mediators()[slice(None) if rows is None else rows]
+    known = ~np.isnan(observed).any(axis=1)
+    if first is None:
+        eta = _own(mediator, study, rows)
+        values = mediator.family.mean(eta, mediator.noise())
+        log_likelihood = _log_likelihood(mediator, eta, observed[:, 0], known)
+    else:
+        values, eta = _second_as_observed(first, mediator, study, rows)
+        log_likelihood = _log_likelihood(mediator, eta, observed[:, 1], known)
+        eta_first = _own(first, study, rows)
+        log_likelihood = log_likelihood + _log_likelihood(first, eta_first, observed[:, 0], known)
+    expected = values.mean(axis=(0, 1))
     expected[known] = _without_each(log_likelihood, values[..., known])
     return expected
 
 
-def expected_seen(mediator: FittedComponent, study: Study) -> np.ndarray:
+def expected_seen(
+    mediator: FittedComponent, study: Study, *, first: FittedComponent | None = None
+) -> np.ndarray:
     """Return the posterior mean of each unit's mediator in its own arm, shape (unit,).
 
     For draws that have not seen the data, such as those of a prior.
     """
+    if first is not None:
+        return _second_as_observed(first, mediator, study, None)[0].mean(axis=(0, 1))
     expected = expected_mediator(mediator, mediator.linear_predictor().base)
     return expected[np.arange(study.n_units), study.arm_index()]
+
+
+def _design(component: FittedComponent, rows: np.ndarray | None) -> Design | None:
+    """Rows of the study at some positions in a component's encoding; None stands for all."""
+    return None if rows is None else component.design.take(rows)
+
+
+def _own(mediator: FittedComponent, study: Study, rows: np.ndarray | None) -> np.ndarray:
+    """Linear predictor of a mediator that sees no other, in each unit's own arm."""
+    arm = study.arm_index()[slice(None) if rows is None else rows]
+    return mediator.linear_predictor(_design(mediator, rows)).as_observed(arm, None)
+
+
+def _log_likelihood(
+    mediator: FittedComponent, eta: np.ndarray, observed: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+    """Log-likelihood of the known values of a mediator, shape (chain, draw, known)."""
+    # The noise of mediators is constant.
+    return mediator.family.log_likelihood(observed[known], eta[..., known], mediator.noise())
+
+
+def _second_as_observed(
+    first: FittedComponent, second: FittedComponent, study: Study, rows: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the second mediator's mean in each unit's own arm, and its predictor given the first.
+
+    Both have shape (chain, draw, unit).
+    """
+    where = slice(None) if rows is None else rows
+    arm, own = study.arm_index()[where], second.design.expected_mediator[where]
+    # Of the arms only the unit's own is used.
+    each = np.column_stack([own] * len(study.arms))
+    predictor = second.linear_predictor(_design(second, rows), expected=each)
+    start = first.linear_predictor(_design(first, rows))
+    families, noise = (first.family, second.family), (first.noise(), second.noise())
+    means = [
+        marginal_mean(start, predictor, families, noise, each, a) for a in range(len(study.arms))
+    ]
+    values = np.take_along_axis(np.stack(means), arm[None, None, None, :], axis=0)[0]
+    return values, predictor.as_observed(arm, study.mediators()[where, 0] - own)
 
 
 def _without_each(log_likelihood: np.ndarray, values: np.ndarray) -> np.ndarray:

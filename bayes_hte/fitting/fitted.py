@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
@@ -20,7 +20,13 @@ from bayes_hte.components.families import Family
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.learners import get_learner, numbered
 from bayes_hte.components.noise import noise_of, noise_under_arms
-from bayes_hte.components.numbered import EFFECT, PROPENSITY, kind_and_arm, names_of
+from bayes_hte.components.numbered import (
+    EFFECT,
+    PROPENSITY,
+    kind_and_arm,
+    mediator_roles,
+    names_of,
+)
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.contrasts import labelled
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
@@ -38,11 +44,21 @@ from bayes_hte.fitting.blocks import (
 )
 from bayes_hte.fitting.expected_mediator import expected_mediator
 from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
+from bayes_hte.fitting.pair_of_mediators import (
+    check_order,
+    check_two,
+    held_values,
+    interventional_at,
+    models_at_rows,
+    paths_at,
+)
 from bayes_hte.fitting.plan import Plan, study_horizon
+from bayes_hte.fitting.two_mediators import TwoMediators, joint_outcomes
 from bayes_hte.names import ARM, CHAIN, CONTRAST, DRAW, EFFECTS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import as_table
+from bayes_hte.study.roles import MOST_MEDIATORS
 from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import Censoring, Estimand, EstimandName, check_horizon
 from bayes_hte.views import counted, draw, html_block
@@ -63,8 +79,9 @@ class Fit:
     seed : int
         The user's seed.
     components : mapping of str to FittedComponent or StackedComponent
-        ``"propensity"``, ``"outcome"``, with a mediator ``"mediator"``, and for learner ``"x"``
-        the second stage ``"effect"``. With more than two arms also ``"propensity_2"``, ... and
+        ``"propensity"``, ``"outcome"``, with a mediator ``"mediator"`` (with two also
+        ``"mediator_2"``, the second given the first), and for learner ``"x"`` the second stage
+        ``"effect"``. With more than two arms also ``"propensity_2"``, ... and
         ``"effect_2"``, ...; see :mod:`bayes_hte.components.numbered`.
     whole : Fit or None
         The fit of all arms, of which this one shows two; see :meth:`two_arms`.
@@ -379,7 +396,8 @@ class Fit:
             return self
         study = self.study.two_arms(arm, reference)
         arms = (self.study.arms.index(reference), self.study.arms.index(arm))
-        kept = {r: self.components[r] for r in ("mediator", "outcome") if r in self.components}
+        roles = (*mediator_roles(MOST_MEDIATORS), "outcome")
+        kept = {r: self.components[r] for r in roles if r in self.components}
         components: dict[str, AnyComponent] = {r: c.of_arms(arms) for r, c in kept.items()}
         if not self.is_prior:
             names = names_of(PROPENSITY, len(self.study.arms))
@@ -394,19 +412,23 @@ class Fit:
         self,
         newdata: pd.DataFrame | None = None,
         *,
-        mediator_value: float | None = None,
+        mediator_value: float | Mapping[str, float] | None = None,
         batch: int = BATCH,
         estimand: EstimandName | None = None,
         at: float | None = None,
     ) -> xr.DataArray:
         """Return expected outcomes under each arm, draw by draw.
 
+        With two mediators ``mediator_arm`` is the arm of both together, so that indirect effects
+        are those through both; :meth:`interventional_effects` has those through each.
+
         Parameters
         ----------
         newdata : DataFrame, optional
             Rows with every covariate; default the study's units.
-        mediator_value : float, optional
-            Hold the mediator at this value for all units (for controlled direct effects).
+        mediator_value : float or mapping of str to float, optional
+            Hold the mediator at this value for all units (for controlled direct effects); of two
+            mediators both, by their names.
         batch : int, default 4000
             New rows predicted at once; the result does not depend on it, the memory does.
         estimand : {"rmst", "survival"}, optional
@@ -429,7 +451,8 @@ class Fit:
             If `newdata` lacks a covariate or has unseen levels or missing values, or a mediator
             value is given for a study without mediator; or if `at` lies beyond the follow-up.
         SpecError
-            If an estimand is unknown, lacks its time, or the outcome is no time to an event.
+            If an estimand is unknown, lacks its time, or the outcome is no time to an event; or if
+            not every one of two mediators is held.
         UnsupportedError
             If the learner models the effect itself (``"x"``).
 
@@ -451,10 +474,10 @@ class Fit:
             )
         if "mediator" not in self.components and mediator_value is not None:
             raise DataError("this study has no mediator to hold at a value.")
-        scale = self.estimand(estimand, at=at)
-        return self._in_batches(
-            lambda rows: self._outcomes(rows, scale, mediator_value), newdata, batch
-        )
+        scale, held = self.estimand(estimand, at=at), None
+        if mediator_value is not None:
+            held = held_values(mediator_value, self.study.roles.mediators)
+        return self._in_batches(lambda rows: self._outcomes(rows, scale, held), newdata, batch)
 
     @property
     def horizon(self) -> float | None:
@@ -508,6 +531,78 @@ class Fit:
             study = self.study if self.whole is None else self.whole.study
             check_horizon(at, study.outcome(), study.arm_index(), study.arms, what="at")
         return Estimand(name or "rmst", float(horizon if at is None else at))
+
+    def interventional_effects(
+        self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH
+    ) -> xr.Dataset:
+        """Return the effects through each of two mediators, of each unit, and the remainder.
+
+        See :func:`bayes_hte.interventional_effects` for their meaning. Compared with natural
+        effects they need no assumption about causes between the mediators.
+
+        Parameters
+        ----------
+        newdata, batch
+            As in :meth:`potential_outcomes`.
+
+        Returns
+        -------
+        Dataset, dims (chain, draw, unit)
+            In outcome units: ``through`` (also with ``mediator``), ``remainder``, their sum
+            ``joint``, and ``direct``.
+
+        Raises
+        ------
+        UnsupportedError
+            If the study has not two mediators, or more than two arms.
+        """
+        check_two(self.study, "interventional effects through each mediator")
+        scale = self.estimand()
+
+        def predict(rows: Rows | None) -> xr.Dataset:
+            return interventional_at(self._two_mediators(rows, scale), self.study)
+
+        return self._in_batches(predict, newdata, batch)
+
+    def path_effects(
+        self,
+        newdata: pd.DataFrame | None = None,
+        *,
+        order: Sequence[str] | None = None,
+        batch: int = BATCH,
+    ) -> xr.Dataset:
+        """Return natural effects along the paths of two mediators, the first before the second.
+
+        See :func:`bayes_hte.path_effects` for their meaning. They exist only if the order of causes
+        is known, which no data show; so it has to be declared.
+
+        Parameters
+        ----------
+        newdata, batch
+            As in :meth:`potential_outcomes`.
+        order : sequence of str
+            The mediators, causes first: that in which the study names them.
+
+        Returns
+        -------
+        Dataset, dims (chain, draw, unit)
+            In outcome units: ``through`` (also with ``mediator``), their sum ``joint``, and
+            ``direct``.
+
+        Raises
+        ------
+        UnsupportedError
+            If no order is declared, or another one than the mediators were modelled in; if the
+            study has not two mediators, or more than two arms.
+        """
+        check_two(self.study, "effects along the paths of two mediators")
+        check_order(order, self.study.roles.mediators)
+        scale = self.estimand()
+
+        def predict(rows: Rows | None) -> xr.Dataset:
+            return paths_at(self._two_mediators(rows, scale), self.study)
+
+        return self._in_batches(predict, newdata, batch)
 
     def cate(
         self,
@@ -779,10 +874,10 @@ class Fit:
         rows_of = _rows(outcome, rows, None)
         where = slice(None) if rows is None else rows
         if "mediator" in self.components:
-            own = outcome.design.expected_mediator[where]
-            deviation = self.study.mediator()[where] - own
+            own = outcome.design.expected_mediators[where]
+            deviation = self.study.mediators()[where] - own
             # Of the arms only the unit's own is used.
-            expected = np.column_stack([own] * len(self.study.arms))
+            expected = np.stack([own.T] * len(self.study.arms), axis=-1)
         predictor = outcome.linear_predictor(rows_of, expected=expected)
         eta = predictor.as_observed(self.study.arm_index()[where], deviation)
         coords = {d: predictor.base[d].to_numpy() for d in (CHAIN, DRAW, UNIT)}
@@ -867,14 +962,24 @@ class Fit:
             outcome = outcome.reindex({UNIT: study.units.to_numpy()}, fill_value=0.0)
         if "mediator" not in self.components:
             return outcome
-        mediator, known = self.components["mediator"], study.known_mediator()
-        eta = mediator.linear_predictor().as_observed(study.arm_index(), None)
-        noise = noise_of(mediator.noise(), known)
+        for role in mediator_roles(len(study.roles.mediators)):
+            outcome = outcome + self._mediator_log_likelihood(role)
+        return outcome
+
+    def _mediator_log_likelihood(self, role: str) -> np.ndarray:
+        """Log-likelihood of each unit's value of a mediator, given those before; 0 if missing."""
+        mediator, known = self.components[role], self.study.known_mediator()
+        observed, own = self.study.mediators(), mediator.design.expected_mediators
+        before = own.shape[1]
+        expected = np.stack([own.T] * len(self.study.arms), axis=-1) if before else None
+        deviation = observed[:, :before] - own if before else None
+        predictor = mediator.linear_predictor(expected=expected)
+        eta = predictor.as_observed(self.study.arm_index(), deviation)
         values = np.zeros(eta.shape)
         values[..., known] = mediator.family.log_likelihood(
-            study.mediator()[known], eta[..., known], noise
+            observed[known, before], eta[..., known], noise_of(mediator.noise(), known)
         )
-        return outcome + values
+        return values
 
     def _effects(
         self, rows: Rows | None, contrast: Contrast, estimand: Estimand | None
@@ -908,7 +1013,7 @@ class Fit:
         self,
         newdata: Rows | None,
         estimand: Estimand | None,
-        mediator_value: float | None = None,
+        held: float | tuple[float, ...] | None = None,
     ) -> xr.DataArray:
         outcome, mediator = self.components["outcome"], self.components.get("mediator")
         propensity = self._propensity_covariate(newdata)
@@ -919,12 +1024,19 @@ class Fit:
             values = outcome.family.mean(predictor.base.to_numpy(), outcome_noise, estimand)
             mu = predictor.base.copy(data=values).rename("mu")
             return self._on_scale(mu.assign_attrs(scale="response"), estimand)
+        how = {"outcome_noise": outcome_noise, "estimand": estimand}
+        if len(self.study.roles.mediators) > 1:
+            models = self._two_mediators(newdata, estimand)
+            if held is None:
+                return self._on_scale(joint_outcomes(models), estimand)
+            how["expected"] = models.expected
+            mu = outcomes_at(models.outcome, models.outcome_family, held, **how)
+            return self._on_scale(mu, estimand)
         eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
         expected = expected_mediator(mediator, eta_m)
         predictor = outcome.linear_predictor(rows, expected=expected)
-        how = {"outcome_noise": outcome_noise, "estimand": estimand}
-        if mediator_value is not None:
-            mu = outcomes_at(predictor, outcome.family, mediator_value, expected=expected, **how)
+        if held is not None:
+            mu = outcomes_at(predictor, outcome.family, held, expected=expected, **how)
         else:
             mu = potential_outcomes(
                 predictor,
@@ -941,6 +1053,13 @@ class Fit:
         """Name the arms, and the scale of times to an event."""
         attrs = {} if estimand is None else estimand.attrs()
         return arm_coords(mu.assign_attrs(attrs), self.study.arms)
+
+    def _two_mediators(self, newdata: Rows | None, estimand: Estimand | None) -> TwoMediators:
+        """Return the draws of all three models at rows, paired by index."""
+        propensity = self._propensity_covariate(newdata)
+        return models_at_rows(
+            self.components, lambda component: _rows(component, newdata, propensity), estimand
+        )
 
     def _blended(self, newdata: Rows | None, pair: tuple[int, int]) -> xr.DataArray:
         """Return the effect of one contrast by the second stage, dims (chain, draw, unit)."""

@@ -103,7 +103,7 @@ def _complete(study: Study, frame: pd.DataFrame) -> Study:
 def _imputed(study: Study, rng: np.random.Generator) -> pd.DataFrame:
     """Return the frame with one draw of every missing covariate."""
     roles = study.roles
-    further = [c for c in (roles.mediator, roles.event) if c is not None]
+    further = [*roles.mediators, *([] if roles.event is None else [roles.event])]
     used = [roles.outcome, *further, *roles.covariates]
     arm, parts = study.arm_index(), []
     for a in np.unique(arm):

@@ -66,8 +66,7 @@ def effect_log_prior(fit: Fit) -> xr.Dataset:
 
 def governs_effects(term: Term) -> bool:
     """Whether a term differs between the arms, or passes on a mediator's difference."""
-    passes_on = term.on_mediator or term.on_expected
-    return term.arm is not None or term.features == "covariates+arm" or passes_on
+    return term.arm is not None or term.features == "covariates+arm" or term.sees_mediator
 
 
 def leaf_sd_log_prior(leaf_sd: xr.DataArray, prior: ForestPrior) -> xr.DataArray:

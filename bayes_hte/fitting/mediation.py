@@ -18,6 +18,8 @@ causal mediation effects. Statistical Science 25, 51-71. doi:10.1214/10-STS321
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -25,8 +27,11 @@ from bayes_hte.components.families import Family, Noise
 from bayes_hte.components.families.base import NO_NOISE
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
-from bayes_hte.names import ARM, MEDIATOR_ARM, UNIT
+from bayes_hte.names import ARM, FIRST_ARM, MEDIATOR_ARM, SECOND_ARM, UNIT
 from bayes_hte.study.time_to_event import Estimand
+
+# Dimensions with one entry for each arm.
+ARMS = (ARM, MEDIATOR_ARM, FIRST_ARM, SECOND_ARM)
 
 
 def potential_outcomes(
@@ -83,12 +88,9 @@ def potential_outcomes(
     n_arms = base.shape[-1]
     mu = np.empty((*base.shape, n_arms))
     for arm in range(n_arms):
-        own = {
-            name: values[..., arm if values.shape[-1] > 1 else 0]
-            for name, values in outcome_noise.items()
-        }
+        own = noise_in_arm(outcome_noise, arm)
         for mediator_arm in range(n_arms):
-            mu[..., arm, mediator_arm] = _expected_outcome(
+            mu[..., arm, mediator_arm] = expected_outcome(
                 base[..., arm] - slope[..., arm] * expected[:, arm],
                 slope[..., arm],
                 outcome_family,
@@ -104,17 +106,48 @@ def potential_outcomes(
     return result.assign_attrs(scale="response")
 
 
-def _expected_outcome(
+def noise_in_arm(noise: Noise, arm: int) -> Noise:
+    """Return noise parameters of shape (chain, draw, unit or 1, arm or 1) in one arm."""
+    return {k: values[..., arm if values.shape[-1] > 1 else 0] for k, values in noise.items()}
+
+
+def expected_outcome(
     intercept: np.ndarray,
     slope: np.ndarray,
     outcome_family: Family,
     eta_m: np.ndarray,
     mediator_family: Family,
     noise: Noise,
-    outcome_noise: Noise,
-    estimand: Estimand | None,
+    outcome_noise: Noise = NO_NOISE,
+    estimand: Estimand | None = None,
+    *,
+    nodes: int | None = None,
 ) -> np.ndarray:
-    """E[mean(intercept + slope M)], all arrays (chain, draw, unit)."""
+    """Return E[mean(intercept + slope M)], the mediator M integrated out.
+
+    Parameters
+    ----------
+    intercept, slope : ndarray, shape (chain, draw, unit)
+        Linear predictor of the outcome in the mediator.
+    outcome_family : Family
+        Family of the outcome.
+    eta_m : ndarray, shape (chain, draw, unit)
+        Linear predictor of the mediator.
+    mediator_family : Family
+        Its family.
+    noise : mapping of str to ndarray
+        Its other parameters.
+    outcome_noise : mapping of str to ndarray, shape (chain, draw, unit or 1)
+        Other parameters of the outcome, where its mean depends on them.
+    estimand : Estimand, optional
+        The scale of outcomes that are times to an event.
+    nodes : int, optional
+        Nodes of a continuous mediator; default those of the family.
+
+    Returns
+    -------
+    ndarray, shape (chain, draw, unit)
+    """
     if outcome_family.linear_mean:
         return intercept + slope * mediator_family.mean(eta_m, noise)
     if outcome_family.exponential_mean:
@@ -126,7 +159,7 @@ def _expected_outcome(
         own = {**outcome_noise, "sigma": sigma}
         return outcome_family.mean(intercept + slope * eta_m, own, estimand)
     total = np.zeros_like(intercept)
-    for value, weight in mediator_family.support(eta_m, noise):
+    for value, weight in mediator_family.support(eta_m, noise, nodes=nodes):
         eta = intercept + slope * value
         total += weight * outcome_family.mean(eta, outcome_noise, estimand)
     return total
@@ -135,7 +168,7 @@ def _expected_outcome(
 def outcomes_at(
     outcome: LinearPredictor,
     outcome_family: Family,
-    value: float,
+    value: float | Sequence[float],
     *,
     expected: np.ndarray,
     outcome_noise: Noise = NO_NOISE,
@@ -146,9 +179,10 @@ def outcomes_at(
     Parameters
     ----------
     outcome, outcome_family, expected, outcome_noise, estimand
-        As in :func:`potential_outcomes`.
-    value : float
-        The value of the mediator.
+        As in :func:`potential_outcomes`; of two mediators `expected` has shape (mediator, unit,
+        arm).
+    value : float or sequence of float
+        The value of the mediator; of two mediators both.
 
     Returns
     -------
@@ -157,14 +191,21 @@ def outcomes_at(
     """
     if outcome.slope is None:
         raise DataError("the outcome model has no mediator terms; no value can be set.")
-    shift = xr.DataArray(value - expected, dims=(UNIT, ARM))
-    eta = outcome.base + outcome.slope * shift
+    values = np.atleast_1d(value)
+    by_mediator = expected.reshape(values.size, *expected.shape[-2:])
+    shifts = [xr.DataArray(away, dims=(UNIT, ARM)) for away in values[:, None, None] - by_mediator]
+    eta = outcome.base + outcome.slope * shifts[0]
+    if outcome.second is not None:
+        eta = eta + outcome.second * shifts[1]
+    if outcome.product is not None:
+        eta = eta + outcome.product * (shifts[0] * shifts[1])
     eta = eta.transpose(*outcome.base.dims)
     mu = eta.copy(data=outcome_family.mean(eta.to_numpy(), outcome_noise, estimand))
-    return mu.rename("mu").assign_attrs(scale="response", mediator_value=value)
+    held = float(values[0]) if np.ndim(value) == 0 else values.tolist()
+    return mu.rename("mu").assign_attrs(scale="response", mediator_value=held)
 
 
 def arm_coords(mu: xr.DataArray, arms: tuple) -> xr.DataArray:
     """Label the arm dimensions with the study's arms; a tuple is no label, its text is."""
     labels = [str(arm) if isinstance(arm, tuple) else arm for arm in arms]
-    return mu.assign_coords({d: labels for d in (ARM, MEDIATOR_ARM) if d in mu.dims})
+    return mu.assign_coords({d: labels for d in ARMS if d in mu.dims})

@@ -22,11 +22,12 @@ import xarray as xr
 
 from bayes_hte.components.component import variable_name
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.components.numbered import EFFECT, kind_and_arm
+from bayes_hte.components.numbered import EFFECT, kind_and_arm, mediator_roles
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.summaries import CiKind, interval, interval_parameters
 from bayes_hte.errors import UnsupportedError
 from bayes_hte.names import SAMPLE
+from bayes_hte.study.roles import MOST_MEDIATORS
 from bayes_hte.surfaces.forest.draws import count_splits
 from bayes_hte.surfaces.terms import Term
 
@@ -63,7 +64,7 @@ def modifier_table(
     """
     # The second stage of learner "x" models the effect itself; its first stage only the outcomes.
     effects = [role for role in components if kind_and_arm(role)[0] == EFFECT]
-    roles = effects or ["outcome", "mediator"]
+    roles = effects or ["outcome", *mediator_roles(MOST_MEDIATORS)]
     found = {role: _candidate(components[role]) for role in roles if role in components}
     tables = [
         _component_table(component, ci_prob=ci_prob, ci_kind=ci_kind)

@@ -14,7 +14,7 @@ approximation, as in any nonparametric regression.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -58,21 +58,26 @@ class OwnVariation:
     source: str
 
 
-def own_variation(study: Study) -> OwnVariation:
+def own_variation(study: Study, which: int = 0) -> OwnVariation:
     """Return how much of a mediator's variance arm and covariates leave.
 
     Parameters
     ----------
     study : Study
         A study with a mediator.
+    which : int, default 0
+        Which of two mediators. The second must also vary among units that agree in the first,
+        which counts as one more covariate.
 
     Returns
     -------
     OwnVariation
     """
-    known = study.known_mediator()
-    arm, covariates = study.arm_index()[known], study.covariate_frame()[known]
-    mediator = study.recorded_mediator() / study.recorded_mediator().std()
+    known, names = study.known_mediator(), study.roles.mediators
+    arm = study.arm_index()[known]
+    covariates = study.frame.loc[known, [*study.roles.covariates, *names[:which]]]
+    mediator = study.mediators()[known, which]
+    mediator = mediator / mediator.std()
     z = Encoding.learn(covariates).standardized(covariates)
     left, sources = 0.0, []
     # The matrices are small: more threads would wait for each other.
@@ -99,15 +104,28 @@ def check_mediator_varies(study: Study) -> None:
     DataError
         Naming what determines the mediator.
     """
-    own = own_variation(study)
-    if own.share < VANISHES:
+    for which, name in enumerate(study.roles.mediators):
+        own = own_variation(study, which)
+        if own.share >= VANISHES:
+            continue
+        if which and own_variation(_alone(study, name)).share >= VANISHES:
+            raise DataError(
+                f"mediator {name!r} has no variation beside {study.roles.mediators[0]!r}: within "
+                f"each arm it is determined by {own.source}, where that mediator counts as a "
+                "covariate. What each passes on cannot be separated; name one of the two."
+            )
         raise DataError(
-            f"mediator {study.roles.mediator!r} has no variation of its own: within each arm it is "
+            f"mediator {name!r} has no variation of its own: within each arm it is "
             f"determined by {own.source}. Units that agree in arm and covariates must differ in "
             "the mediator, otherwise its effect cannot be separated from theirs. Leave the "
             "mediator out to estimate the total effect, or declare one that was measured and not "
             "computed from other columns."
         )
+
+
+def _alone(study: Study, mediator: str) -> Study:
+    """Return the study with one of its mediators only."""
+    return replace(study, roles=replace(study.roles, mediator=mediator))
 
 
 def _smallest(found: Iterator[tuple[float, str]]) -> tuple[float, str]:

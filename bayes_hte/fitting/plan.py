@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayes_hte.components.learners import EFFECT_TERMS, get_learner, learner_terms
 from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
-from bayes_hte.study.spec import PriorSpec, Spec, TimeFamilyName, family_called
+from bayes_hte.study.spec import PriorSpec, Spec, TimeFamilyName, bounded_limits, family_called
 from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import check_horizon, default_horizon
 from bayes_hte.surfaces.terms import FOREST, GP, Term
@@ -19,6 +19,8 @@ from bayes_hte.surfaces.terms import FOREST, GP, Term
 SMALL_STUDY = 300
 # Levels whose means may each be a term of their own.
 MOST_LEVELS = 12
+# Families of two mediators, besides bounded scales.
+OF_TWO = ("gaussian", "bernoulli", "poisson")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Plan:
     stack_with : tuple of str
         Further candidates for the outcome: ``"surface"`` or ``"learner/surface"``.
     family, mediator_family : str
-        See :mod:`bayes_hte.components.families`.
+        See :mod:`bayes_hte.components.families`. Of two mediators the family and the surface may be
+        tuples, with one for each.
     noise : str
         Noise scale of the outcome; see :mod:`bayes_hte.components.noise`.
     propensity_covariate : bool
@@ -63,8 +66,8 @@ class Plan:
     stack_with: tuple[str, ...] = ()
     family: str = "gaussian"
     noise: str = "constant"
-    mediator_family: str = "gaussian"
-    mediator_surface: str = "forest"
+    mediator_family: str | tuple[str, ...] = "gaussian"
+    mediator_surface: str | tuple[str, ...] = "forest"
     propensity_surface: str = "forest"
     propensity_covariate: bool = True
     means_by: str | None = None
@@ -73,8 +76,10 @@ class Plan:
     horizon: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("family", "mediator_family"):
-            object.__setattr__(self, name, family_called(getattr(self, name)))
+        object.__setattr__(self, "family", family_called(self.family))
+        given = self.mediator_family
+        known = family_called(given) if isinstance(given, str) else tuple(map(family_called, given))
+        object.__setattr__(self, "mediator_family", known)
 
     @classmethod
     def of(
@@ -108,8 +113,12 @@ class Plan:
         Raises
         ------
         SpecError
-            If `stack_with` or `priors` is not a list.
+            If `stack_with` or `priors` is not a list, or a mapping of families is not one of the
+            study's mediators.
         """
+        families = models.get("mediator_family")
+        if isinstance(families, Mapping):
+            models["mediator_family"] = _of_each(families, study.roles.mediators)
         plan = cls(
             surface=surface,
             mediator_surface=surface,
@@ -140,9 +149,11 @@ class Plan:
         """
         mediator = {}
         if spec.mediator is not None:
+            own = [spec.mediator.of(name) for name in spec.roles.mediators]
+            families, surfaces = (tuple(getattr(m, k) for m in own) for k in ("family", "surface"))
             mediator = {
-                "mediator_family": spec.mediator.family,
-                "mediator_surface": spec.mediator.surface,
+                "mediator_family": families if len(own) > 1 else families[0],
+                "mediator_surface": surfaces if len(own) > 1 else surfaces[0],
             }
         return cls(
             learner=spec.learner.name,
@@ -157,6 +168,24 @@ class Plan:
             horizon=spec.outcome.horizon,
             **mediator,
         )
+
+    def mediator_models(self, number: int) -> list[tuple[str, str]]:
+        """Return family and surface of each of so many mediators.
+
+        Raises
+        ------
+        SpecError
+            If there are as many neither of families nor of surfaces.
+        """
+        options = {"mediator_family": self.mediator_family, "surface": self.mediator_surface}
+        for option, given in options.items():
+            if not isinstance(given, str) and len(given) != number:
+                raise SpecError(
+                    f"{option} names {len(given)} for {number} mediators; give one for all, or one "
+                    "for each."
+                )
+        each = [(v,) * number if isinstance(v, str) else v for v in options.values()]
+        return list(zip(*each, strict=True))
 
     @property
     def second_stage(self) -> bool:
@@ -223,7 +252,7 @@ def check_plan(study: Study, plan: Plan) -> None:
     from bayes_hte.components.component import check_column
     from bayes_hte.fitting.own_variation import check_mediator_varies
 
-    mediated, clustered = study.roles.mediator is not None, study.roles.cluster is not None
+    mediated, clustered = len(study.roles.mediators), study.roles.cluster is not None
     _check_times(study, plan)
     _check_priors(plan, mediated=mediated)
     if plan.means_by is not None:
@@ -244,14 +273,15 @@ def check_plan(study: Study, plan: Plan) -> None:
     if plan.propensity_surface == GP:
         _check_gp("bernoulli", "constant", "propensity", clustered=False)
     if mediated:
-        if plan.mediator_surface == GP:
-            _check_gp(plan.mediator_family, "constant", "mediator", clustered=clustered)
-        check_column(
-            study.recorded_mediator(),
-            "mediator",
-            family=plan.mediator_family,
-            surface=plan.mediator_surface,
-        )
+        for name, (family, surface) in zip(
+            study.roles.mediators, plan.mediator_models(mediated), strict=True
+        ):
+            role = "mediator" if mediated == 1 else f"mediator {name!r}"
+            if surface == GP:
+                _check_gp(family, "constant", role, clustered=clustered)
+            check_column(study.recorded(name), role, family=family, surface=surface)
+        if mediated > 1:
+            _check_two_mediators(plan)
         check_mediator_varies(study)
 
 
@@ -333,9 +363,11 @@ def _check_times(study: Study, plan: Plan) -> None:
 
     family = get_family(plan.family)
     names = ", ".join(get_args(TimeFamilyName))
-    if get_family(plan.mediator_family).times:
+    for name, _ in plan.mediator_models(max(len(study.roles.mediators), 1)):
+        if not get_family(name).times:
+            continue
         raise SpecError(
-            f"mediator_family={plan.mediator_family!r} is for times to an event, which may be "
+            f"mediator_family={name!r} is for times to an event, which may be "
             "censored; a mediator is a measured quantity. Use 'gaussian', perhaps of its logarithm."
         )
     if family.times and study.event is None:
@@ -385,7 +417,7 @@ def _listed[T](option: str, values: Iterable[T], kind: type[T]) -> tuple[T, ...]
     return found
 
 
-def _check_split_on_gaps(study: Study, plan: Plan, *, mediated: bool) -> None:
+def _check_split_on_gaps(study: Study, plan: Plan, *, mediated: int) -> None:
     """Refuse surfaces that cannot split on missingness.
 
     The propensity may have any: it has a mean and an indicator for missing values instead.
@@ -396,8 +428,8 @@ def _check_split_on_gaps(study: Study, plan: Plan, *, mediated: bool) -> None:
         If the outcome, or the mediator, is not modelled by forests alone.
     """
     named = {f"surface {c.surface!r} of the outcome": c.surface for c in plan.candidates().values()}
-    if mediated:
-        named[f"surface {plan.mediator_surface!r} of the mediator"] = plan.mediator_surface
+    for _, surface in plan.mediator_models(mediated):
+        named[f"surface {surface!r} of the mediator"] = surface
     others = [name for name, surface in named.items() if surface != FOREST]
     if others:
         raise UnsupportedError(
@@ -455,7 +487,7 @@ def _check_gp(family: str, noise: str, role: str, *, clustered: bool) -> None:
         )
 
 
-def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool, clustered: bool) -> None:
+def _check_candidate(plan: Plan, *, mediated: int, stacked: bool, clustered: bool) -> None:
     """Refuse learners and surfaces that do not go together."""
     shape = {"means_by": plan.means_by, "ordered": plan.ordered}
     learner_terms(plan.learner, mediated=mediated, **shape)
@@ -471,7 +503,7 @@ def _check_candidate(plan: Plan, *, mediated: bool, stacked: bool, clustered: bo
         _check_second_stage(plan, mediated=mediated, stacked=stacked)
 
 
-def _check_second_stage(plan: Plan, *, mediated: bool, stacked: bool) -> None:
+def _check_second_stage(plan: Plan, *, mediated: int, stacked: bool) -> None:
     """Refuse options that a model of the effect itself cannot have."""
     name, first = plan.learner, plan.first_stage().learner
     if plan.means_by is not None:
@@ -497,19 +529,53 @@ def _check_second_stage(plan: Plan, *, mediated: bool, stacked: bool) -> None:
         )
 
 
-def _check_priors(plan: Plan, *, mediated: bool) -> None:
+def _check_two_mediators(plan: Plan) -> None:
+    """Refuse families of two mediators whose joint effect has no expectation that is worked out."""
+    families = [family for family, _ in plan.mediator_models(2)]
+    strange = [f for f in families if f not in OF_TWO and bounded_limits(f) is None]
+    if strange:
+        raise UnsupportedError(
+            f"two mediators may be {', '.join(OF_TWO)} or 'bounded(1, 5)', got {strange[0]!r}: its "
+            "tails, passed on by the other mediator, may leave no expected outcome. Use 'gaussian' "
+            "or 'poisson', or one mediator."
+        )
+    log_link = plan.family in ("poisson", "negative_binomial")
+    if log_link and families[1] == "poisson" and families[0] != "bernoulli":
+        raise UnsupportedError(
+            "with a log link of the outcome and a poisson mediator given a mediator that is not "
+            "binary the expected outcome is infinite; name the poisson mediator first, or model it "
+            "as gaussian."
+        )
+
+
+def _of_each(families: Mapping[str, str], mediators: tuple[str, ...]) -> tuple[str, ...] | str:
+    """Return the families of a mapping in the order of the mediators."""
+    for name in families:
+        if name not in mediators:
+            raise unknown_name("mediator in mediator_family", name, mediators)
+    missing = [name for name in mediators if name not in families]
+    if missing:
+        raise SpecError(
+            f"mediator_family names no family for {', '.join(map(repr, missing))}; name one for "
+            "each mediator, or give one for all as text."
+        )
+    found = tuple(families[name] for name in mediators)
+    return found if len(found) > 1 else found[0]
+
+
+def _check_priors(plan: Plan, *, mediated: int) -> None:
     """Refuse declared priors that no model would use, or that are declared twice."""
     from bayes_hte.components.propensity import TERMS as PROPENSITY_TERMS
     from bayes_hte.surfaces.registry import is_forest
 
-    def own(surface: str, *, mediated: bool) -> tuple[Term, ...]:
+    def own(surface: str, *, mediated: int) -> tuple[Term, ...]:
         # One level stands for all: only the kinds of the terms matter.
         levels = {"means_by": plan.means_by, "levels": ("any",), "trends": surface != GP}
         return learner_terms(plan.learner, mediated=mediated, **levels)
 
     models = {
         "propensity": (plan.propensity_surface, PROPENSITY_TERMS),
-        "mediator": (plan.mediator_surface, own(plan.mediator_surface, mediated=False)),
+        "mediator": _mediator_terms(plan, own, mediated),
         "outcome": (plan.surface, own(plan.surface, mediated=mediated)),
         "effect": (plan.surface, EFFECT_TERMS if plan.second_stage else ()),
     }
@@ -537,3 +603,14 @@ def _check_priors(plan: Plan, *, mediated: bool) -> None:
         if (prior.component, prior.term) in seen:
             raise SpecError(f"prior: {prior.component} {prior.term!r} is declared twice.")
         seen.add((prior.component, prior.term))
+
+
+def _mediator_terms(
+    plan: Plan, own: Callable[..., tuple[Term, ...]], mediated: int
+) -> tuple[str, tuple[Term, ...]]:
+    """Return a surface of the mediators, a forest if one has it, and the terms that one has."""
+    models = plan.mediator_models(max(mediated, 1))
+    surfaces = [surface for _, surface in models]
+    chosen = FOREST if FOREST in surfaces else surfaces[0]
+    # The second of two is modelled given the first.
+    return chosen, own(chosen, mediated=max(mediated - 1, 0))

@@ -122,10 +122,17 @@ class PooledFit(Fit):
         """
         return self._pooled_rows(newdata, lambda f, rows: f.cate(rows, **how))
 
+    def interventional_effects(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
+        """Return effects through each of two mediators; see :meth:`Fit.interventional_effects`."""
+        return self._pooled_effects(newdata, lambda f, rows: f.interventional_effects(rows, **how))
+
+    def path_effects(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
+        """Return effects along paths of two mediators; see :meth:`Fit.path_effects`."""
+        return self._pooled_effects(newdata, lambda f, rows: f.path_effects(rows, **how))
+
     def averages(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
         """Return effects averaged over units or groups; see :meth:`Fit.averages`."""
-        parts = [fit.averages(newdata, **how) for fit in self.imputations]
-        return parts[0].assign({str(n): self._join([p[n] for p in parts]) for n in parts[0]})
+        return self.joined([fit.averages(newdata, **how) for fit in self.imputations])
 
     @property
     def _n_draws(self) -> int:
@@ -233,16 +240,30 @@ class PooledFit(Fit):
     def _pooled_rows(
         self, newdata: pd.DataFrame | None, part: Callable[[Fit, pd.DataFrame | None], xr.DataArray]
     ) -> xr.DataArray:
-        """Pool what is predicted for new rows, whose gaps each imputation fills for itself."""
+        return self._join(self._of_rows(newdata, part))
+
+    def _pooled_effects(
+        self, newdata: pd.DataFrame | None, part: Callable[[Fit, pd.DataFrame | None], xr.Dataset]
+    ) -> xr.Dataset:
+        return self.joined(self._of_rows(newdata, part))
+
+    def _of_rows[T: (xr.DataArray, xr.Dataset)](
+        self, newdata: pd.DataFrame | None, part: Callable[[Fit, pd.DataFrame | None], T]
+    ) -> list[T]:
+        """Return what each imputation predicts for rows, whose gaps it fills for itself."""
         if newdata is None:
-            return self._pooled(lambda f: part(f, None))
+            return [part(f, None) for f in self.imputations]
         rows = as_table(newdata, "new rows")
         seeds = [stage_seed(self.seed, f"rows {i}") for i in range(len(self.imputations))]
         filled = [
             imputed_rows(f.study, rows, seed=seed)
             for f, seed in zip(self.imputations, seeds, strict=True)
         ]
-        return self._join([part(f, own) for f, own in zip(self.imputations, filled, strict=True)])
+        return [part(f, own) for f, own in zip(self.imputations, filled, strict=True)]
+
+    def joined(self, parts: list[xr.Dataset]) -> xr.Dataset:
+        """Put draws of every imputation together, of variables with dims (chain, draw, ...)."""
+        return parts[0].assign({str(n): self._join([p[n] for p in parts]) for n in parts[0]})
 
     def _join(self, parts: list[xr.DataArray]) -> xr.DataArray:
         """Take draws of each imputation in turn, as many as one fit has, evenly over its chains."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from bayes_hte.components.numbered import (
     EFFECT,
     PROPENSITY,
     kind_and_arm,
+    mediator_roles,
     names_of,
     rows_of_role,
 )
@@ -35,12 +36,13 @@ from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
 
 Sampler = Callable[[Component], FittedComponent]
-Expectation = Callable[[FittedComponent, Study], np.ndarray]
+# With the model of the first mediator as `first` if the expectation of the second is asked for.
+Expectation = Callable[..., np.ndarray]
 
 
 def stages(study: Study, plan: Plan) -> tuple[str, ...]:
     """Return the components of a study in the order they are fitted."""
-    mediator = () if study.roles.mediator is None else ("mediator",)
+    mediator = mediator_roles(len(study.roles.mediators))
     n_arms = len(study.arms)
     effect = names_of(EFFECT, n_arms) if plan.second_stage else ()
     return (*names_of(PROPENSITY, n_arms), *mediator, "outcome", *effect)
@@ -60,7 +62,8 @@ def fit_stage(
     Parameters
     ----------
     stage : {"propensity", "mediator", "outcome", "effect"}
-        Name of the component; see :mod:`bayes_hte.components.numbered` for more than two arms.
+        Name of the component; see :mod:`bayes_hte.components.numbered` for more than two arms and
+        two mediators.
     study : Study
         The data.
     plan : Plan
@@ -100,24 +103,42 @@ def build_stage(
     if kind == PROPENSITY:
         design, surface = Design.learn(study), plan.propensity_surface
         return build_propensity(study, design, role=stage, surface=surface, priors=plan.priors)
-    propensity = expected = None
+    propensity, mediators = None, mediator_roles(len(study.roles.mediators))
     if plan.propensity_covariate:
         propensity = propensity_covariate(done)
-    if stage == "outcome" and study.roles.mediator is not None:
-        expected = expect(done["mediator"], study)
+    seen = mediators if stage == "outcome" else mediators[: _position(stage, mediators)]
+    expected = _expectations([done[role] for role in seen], study, expect)
     design = Design.learn(study, propensity=propensity, expected_mediator=expected)
     if kind == EFFECT:
-        rows, seen = rows_of_role(stage, design), np.isin(study.arm_index(), [0, arm])
-        mu = done["outcome"].mean().isel({UNIT: seen, ARM: [0, arm]})
-        imputed = imputed_effects(mu, study.outcome()[seen], rows.arm)
+        rows, theirs = rows_of_role(stage, design), np.isin(study.arm_index(), [0, arm])
+        mu = done["outcome"].mean().isel({UNIT: theirs, ARM: [0, arm]})
+        imputed = imputed_effects(mu, study.outcome()[theirs], rows.arm)
         how = {"surface": plan.surface, "priors": plan.priors}
-        return build_effect(rows, imputed, role=stage, known=study.known_outcome()[seen], **how)
+        return build_effect(rows, imputed, role=stage, known=study.known_outcome()[theirs], **how)
     shared = {name: getattr(plan, name) for name in ("learner", "means_by", "ordered", "priors")}
-    if stage == "mediator":
-        family, surface = plan.mediator_family, plan.mediator_surface
-        return build_mediator(study, design, family=family, surface=surface, **shared)
+    if stage in mediators:
+        family, surface = plan.mediator_models(len(mediators))[mediators.index(stage)]
+        how = {"role": stage, "family": family, "surface": surface}
+        return build_mediator(study, design, **how, **shared)
     family, surface = plan.family, plan.surface
     return build_outcome(study, design, family=family, surface=surface, noise=plan.noise, **shared)
+
+
+def _position(stage: str, mediators: tuple[str, ...]) -> int:
+    """Return how many mediators are modelled before a stage that is not the outcome's."""
+    return mediators.index(stage) if stage in mediators else 0
+
+
+def _expectations(
+    mediators: Sequence[FittedComponent], study: Study, expect: Expectation
+) -> np.ndarray | None:
+    """Return the expected mediators of each unit, shape (unit,) or (unit, mediator)."""
+    if not mediators:
+        return None
+    first = expect(mediators[0], study)
+    if len(mediators) == 1:
+        return first
+    return np.column_stack([first, expect(mediators[1], study, first=mediators[0])])
 
 
 def posterior_sampler(*, seed: int, size: SamplerSize) -> Sampler:
@@ -171,7 +192,7 @@ def fit(
     stack_with: Iterable[str] | None = None,
     family: str = GAUSSIAN,
     noise: str = "constant",
-    mediator_family: str = GAUSSIAN,
+    mediator_family: str | Mapping[str, str] = GAUSSIAN,
     propensity_covariate: bool = True,
     means_by: str | None = None,
     ordered: bool = False,
@@ -210,7 +231,8 @@ def fit(
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale of the outcome differs between arms, or with covariates too.
     mediator_family : str
-        Distribution of the mediator, named as `family`.
+        Distribution of the mediator, named as `family`; of two mediators one for both, or a mapping
+        from each to its own. Two mediators may be gaussian, bernoulli or poisson.
     propensity_covariate : bool, default True
         Whether the estimated propensity is a covariate of the shared part.
     means_by : str, optional

@@ -96,6 +96,9 @@ class Results:
     curves : DataArray or None
         Of times to an event, survival curves, dims (chain, draw, group, arm, time); see
         :class:`bayes_hte.runs.effect_draws.EffectDraws`.
+    interventional : Dataset or None
+        Effects through each of two mediators averaged over the units, dims (chain, draw); see
+        :func:`bayes_hte.interventional_effects`. None with another number of mediators.
     """
 
     spec: Spec
@@ -121,6 +124,7 @@ class Results:
     reference_draws: xr.DataArray | None = None
     legs: xr.Dataset | None = None
     curves: xr.DataArray | None = None
+    interventional: xr.Dataset | None = None
 
     @property
     def healthy(self) -> bool:

@@ -22,6 +22,7 @@ from bayes_hte.study.labels import (
     labelled_study,
     labelled_table,
     labelled_text,
+    named,
 )
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
@@ -72,6 +73,9 @@ def assemble(
     )
     study = labelled_study(study, labels)
     spec = replace(spec, roles=labelled_roles(spec.roles, labels))
+    if spec.mediator is not None:
+        each = {named(name, labels): own for name, own in spec.mediator.each.items()}
+        spec = replace(spec, mediator=replace(spec.mediator, each=each))
     seed, better = spec.sampler.seed, spec.outcome.better
     groups = find_subgroups(unit, study, spec, seed=seed)
     rng = np.random.default_rng(stage_seed(seed, "classical"))
@@ -106,6 +110,7 @@ def assemble(
         reference_draws=draws.reference_draws,
         legs=draws.legs,
         curves=draws.curves,
+        interventional=draws.interventional,
     )
 
 

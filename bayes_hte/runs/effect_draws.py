@@ -13,7 +13,7 @@ import xarray as xr
 from bayes_hte import effects
 from bayes_hte.checks.kaplan_meier import thirds
 from bayes_hte.errors import UnsupportedError
-from bayes_hte.names import ARM, EFFECTS, POPULATIONS, SAMPLE, UNIT
+from bayes_hte.names import ARM, EFFECTS, MEDIATOR, POPULATIONS, SAMPLE, UNIT
 from bayes_hte.sensitivity import MediationRho, mediation_rho
 from bayes_hte.study.study import Study
 from bayes_hte.trust.unseen import Unseen
@@ -72,6 +72,9 @@ class EffectDraws:
         Of times to an event, survival curves under each arm, dims (chain, draw, group, arm, time):
         group 0 is everybody, 1 to 3 are the thirds of predicted times in the reference arm,
         shortest first.
+    interventional : Dataset or None
+        Average effects through each of two mediators, dims (chain, draw) and (chain, draw,
+        mediator); None with another number of mediators.
     """
 
     effects: xr.Dataset
@@ -88,6 +91,7 @@ class EffectDraws:
     halves: Mapping[str, xr.Dataset] = field(default_factory=dict)
     own_means: Mapping[str, xr.Dataset] = field(default_factory=dict)
     curves: xr.DataArray | None = None
+    interventional: xr.Dataset | None = None
 
     def to_tree(self) -> xr.DataTree:
         """Put every part into a group of its own.
@@ -99,7 +103,8 @@ class EffectDraws:
         groups = {}
         for name, value in ((f.name, getattr(self, f.name)) for f in fields(self)):
             if isinstance(value, xr.Dataset):
-                groups[f"/{name}"] = value
+                # The study knows the names of its mediators.
+                groups[f"/{name}"] = value.drop_vars(MEDIATOR, errors="ignore")
             elif isinstance(value, xr.DataArray):
                 # The arms' own names need not be storable, and the study knows them.
                 bare = name in ("arm_means", "curves")
@@ -152,6 +157,9 @@ class EffectDraws:
             if "rho" in tree.children
             else None,
             legs=tree["legs"].to_dataset() if "legs" in tree.children else None,
+            interventional=tree["interventional"].to_dataset()
+            if "interventional" in tree.children
+            else None,
             **single,
             **{name: _in_order(tree, name) for name in NAMED},
         )
@@ -206,6 +214,7 @@ def effect_draws(
         halves=fits.halves,
         own_means=fits.own_means,
         curves=_curves(fit, mu),
+        interventional=_interventional(fit),
     )
 
 
@@ -221,6 +230,13 @@ def _curves(fit: Fit, mu: xr.DataArray) -> xr.DataArray | None:
     if risk.max() > 0:
         parts.append(survival_curves(first, groups=risk + 1))
     return xr.concat(parts, GROUP).transpose(*SAMPLE, GROUP, ...).astype(np.float32)
+
+
+def _interventional(fit: Fit) -> xr.Dataset | None:
+    """Average effects through each of two mediators; None with another number of them."""
+    if len(fit.study.roles.mediators) < 2:
+        return None
+    return effects.average(fit.interventional_effects())
 
 
 def _rho(fit: Fit, unit: xr.Dataset) -> MediationRho | None:

@@ -227,8 +227,8 @@ def _one_at_a_time(roles: RoleSpec) -> Iterator[RoleSpec]:
         arms=roles.arms,
     )
     yield replace(plain, outcome=roles.outcome)
-    if roles.mediator is not None:
-        yield replace(plain, mediator=roles.mediator)
+    for name in roles.mediators:
+        yield replace(plain, mediator=name)
     if roles.cluster is not None:
         yield replace(plain, cluster=roles.cluster)
     for name in roles.covariates:
@@ -244,5 +244,5 @@ def _bind(spec: Spec, frame: pd.DataFrame, roles: RoleSpec) -> None:
 
 
 def _columns(roles: RoleSpec) -> list[str]:
-    named = (roles.outcome, roles.treatment, roles.mediator, roles.cluster, *roles.covariates)
+    named = (roles.outcome, roles.treatment, *roles.mediators, roles.cluster, *roles.covariates)
     return list(dict.fromkeys(name for name in named if name is not None))

@@ -228,7 +228,7 @@ def mediation_rho(
     Raises
     ------
     UnsupportedError
-        If the study has no mediator, or a family is not gaussian.
+        If the study has no mediator or two, or a family is not gaussian.
     SpecError
         If `rho` or `units` is not allowed.
 
@@ -276,6 +276,7 @@ def _check_supported(fit: Fit) -> None:
             "this study has no mediator; for confounding of treatment and outcome use e_value or "
             "tipping_point."
         )
+    fit.study.check_one_mediator("sensitivity to confounding of mediator and outcome")
     families = {role: fit.components[role].family.name for role in ("outcome", "mediator")}
     if set(families.values()) != {"gaussian"}:
         raise UnsupportedError(

@@ -19,6 +19,8 @@ PROPENSITY_COLUMN = "(propensity)"
 ARM_COLUMN = "(arm)"
 CLUSTER_COLUMN = "(cluster)"
 EXPECTED_COLUMN = "(expected mediator)"
+SECOND_EXPECTED_COLUMN = "(expected mediator 2)"
+EXPECTED_COLUMNS = (EXPECTED_COLUMN, SECOND_EXPECTED_COLUMN)
 
 
 def propensity_columns(n_arms: int) -> tuple[str, ...]:
@@ -52,7 +54,8 @@ class Design:
     frame : DataFrame, shape (row, column)
         Covariates, and the derived columns ``(arm)`` and perhaps ``(propensity)``, ``(cluster)``
         (with more than two arms ``(propensity 1)``, ... for each but the reference); for the rows
-        of a study whose outcome model sees a mediator also ``(expected mediator)``.
+        of a study whose outcome model sees a mediator also ``(expected mediator)``, and of a second
+        one ``(expected mediator 2)``.
     covariates : tuple of str
         Names of the covariates, without the derived columns; each has columns in the encoding.
     cluster : str or None
@@ -100,7 +103,7 @@ class Design:
         propensity : ndarray, shape (unit,) or (unit, arms - 1), optional
             Estimated probability of the non-reference arm, with more than two arms of each, to be
             used as a covariate.
-        expected_mediator : ndarray, shape (unit,), optional
+        expected_mediator : ndarray, shape (unit,) or (unit, mediator), optional
             Expectation of each unit's mediator in its own arm, without having seen it. It is no
             covariate; see :mod:`bayes_hte.components.learners`.
 
@@ -114,7 +117,7 @@ class Design:
             If a covariate has the name of a derived column, or no column of its own.
         """
         n_arms = len(study.arms)
-        derived = {ARM_COLUMN, PROPENSITY_COLUMN, CLUSTER_COLUMN, EXPECTED_COLUMN}
+        derived = {ARM_COLUMN, PROPENSITY_COLUMN, CLUSTER_COLUMN, *EXPECTED_COLUMNS}
         taken = [c for c in study.roles.covariates if c in derived or _is_derived(c)]
         if taken:
             raise DataError(f"rename covariate {taken[0]!r}: the design uses that name itself.")
@@ -125,7 +128,8 @@ class Design:
         typed = frame if n_arms == 2 else frame.astype({ARM_COLUMN: str})
         encoding, labels = Encoding.learn(typed, gaps=study.gaps), study.clusters()
         if expected_mediator is not None:
-            frame = frame.assign(**{EXPECTED_COLUMN: expected_mediator})
+            columns = expected_mediator.reshape(len(frame), -1).T
+            frame = frame.assign(**dict(zip(EXPECTED_COLUMNS, columns, strict=False)))
         if labels is not None:
             frame = frame.assign(**{CLUSTER_COLUMN: labels})
         return cls(
@@ -184,9 +188,19 @@ class Design:
         return self.frame[EXPECTED_COLUMN].to_numpy()
 
     @property
+    def expected_mediators(self) -> np.ndarray:
+        """Expected mediators of each row in its own arm, shape (row, mediator); maybe none."""
+        held = [name for name in EXPECTED_COLUMNS if name in self.frame.columns]
+        return self.frame[held].to_numpy(dtype=np.float64)
+
+    @property
     def expected_by_arm(self) -> np.ndarray:
         """Mean of the expected mediator among the rows of each arm, shape (arm,)."""
-        own = self.expected_mediator
+        return self.expected_means(0)
+
+    def expected_means(self, mediator: int) -> np.ndarray:
+        """Mean of one expected mediator among the rows of each arm, shape (arm,)."""
+        own = self.expected_mediators[:, mediator]
         return np.array([own[self.arm == arm].mean() for arm in range(self.n_arms)])
 
     def member(self, group: tuple[str, str]) -> np.ndarray:

@@ -147,7 +147,7 @@ def labelled_table(table: pd.DataFrame, study: Study, labels: Labels) -> pd.Data
 
 def _numbers(roles: Roles) -> tuple[str | None, ...]:
     """Return the columns whose values have no words."""
-    return (roles.outcome, roles.mediator, roles.event, roles.entry)
+    return (roles.outcome, *roles.mediators, roles.event, roles.entry)
 
 
 def _words(column: pd.Series, label: LabelSpec, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ weight of a unit may not. A unit without an outcome keeps its covariates and its
 nothing about the parameters of the outcome model. So does a unit without a mediator, in both
 models: an outcome given an unknown mediator is informative only through a model of the mediator
 given the outcome, and a value drawn from the mediator model alone would pull the slope towards 0.
+(Of two mediators both are needed.)
 
 Covariates follow one of three rules:
 
@@ -242,12 +243,12 @@ def missing_by_arm(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, n_arms: i
     DataFrame
         One row per column with missing values and arm.
     """
-    named = [(roles.outcome, "outcome"), (roles.mediator, "mediator")]
+    named = [(roles.outcome, "outcome"), *((name, "mediator") for name in roles.mediators)]
     named += [(name, "covariate") for name in roles.covariates]
     sizes = np.bincount(arm, minlength=n_arms)
     rows = []
     for name, role in named:
-        if name is None or not (gaps := frame[name].isna().to_numpy()).any():
+        if not (gaps := frame[name].isna().to_numpy()).any():
             continue
         counts = np.bincount(arm[gaps], minlength=n_arms)
         rows += [(name, role, a, int(counts[a]), int(sizes[a])) for a in range(n_arms)]

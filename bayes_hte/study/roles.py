@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bayes_hte.errors import UnsupportedError
+
+# Mediators that are modelled together: each further one multiplies the nodes of the integrals.
+MOST_MEDIATORS = 2
+
 
 @dataclass(frozen=True)
 class Roles:
@@ -15,8 +20,8 @@ class Roles:
         Column names.
     covariates : tuple of str
         Columns measured before treatment, in the order in which the models see them.
-    mediator : str or None
-        Column between treatment and outcome, if the question has one.
+    mediator : str, tuple of str or None
+        Column between treatment and outcome, if the question has one; a tuple if it has two.
     cluster : str or None
         Column of the sampling units that rows come from (clinics, families), if there are any.
     weights : str or None
@@ -30,16 +35,47 @@ class Roles:
     outcome: str
     treatment: str
     covariates: tuple[str, ...]
-    mediator: str | None = None
+    mediator: str | tuple[str, ...] | None = None
     cluster: str | None = None
     # Not in the text of the roles, of which fingerprints of earlier versions are made.
     weights: str | None = field(default=None, repr=False)
     event: str | None = field(default=None, repr=False)
     entry: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Keep one mediator as text, whether or not it came in a list.
+
+        Raises
+        ------
+        UnsupportedError
+            If there are more mediators than can be modelled together.
+        """
+        if not isinstance(self.mediator, list | tuple):
+            return
+        several = listed(self.mediator)
+        if len(several) > MOST_MEDIATORS:
+            raise UnsupportedError(
+                f"mediator names {len(several)} columns, and at most {MOST_MEDIATORS} mediators "
+                "are modelled together; name those that the question is about."
+            )
+        one = several[0] if len(several) == 1 else several or None
+        object.__setattr__(self, "mediator", one)
+
+    @property
+    def mediators(self) -> tuple[str, ...]:
+        """Every mediator, in the order in which they are modelled; none, one or two."""
+        return listed(self.mediator)
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Every used column: outcome, treatment, covariates, and the others that there are."""
-        further = (self.mediator, self.cluster, self.weights, self.event, self.entry)
-        optional = tuple(c for c in further if c is not None)
-        return (self.outcome, self.treatment, *optional, *self.covariates)
+        optional = (self.cluster, self.weights, self.event, self.entry)
+        further = (*self.mediators, *(c for c in optional if c is not None))
+        return (self.outcome, self.treatment, *further, *self.covariates)
+
+
+def listed(mediator: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the mediators that a role names: none, one, or those of a list."""
+    if mediator is None:
+        return ()
+    return tuple(mediator) if isinstance(mediator, list | tuple) else (mediator,)

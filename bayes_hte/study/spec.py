@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from bayes_hte.errors import SpecError
 from bayes_hte.study.missing import MissingName
+from bayes_hte.study.roles import listed
 
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
 # Families of times to an event, for outcomes alone.
@@ -93,6 +94,7 @@ TermName = Literal[
     "mediator_modified",
     "mediator_arm",
     "expected_mediator",
+    "mediator_product",
     "trend",
 ]
 
@@ -164,6 +166,8 @@ class LabelSpec:
 class RoleSpec:
     """Column names by role; `reference` is the arm that contrasts are taken against.
 
+    `mediator` is one column, or a list of two, whose effects through both together and through each
+    are then reported.
     `units` and `unit` are the words for several rows and for one, where rows are not people.
     `weights` is the column with the weight of each unit in a population; it enters averages of
     effects over the population, not the likelihood. `arms` are the levels of the treatment in their
@@ -177,7 +181,7 @@ class RoleSpec:
     outcome: str
     treatment: str
     covariates: tuple[str, ...]
-    mediator: str | None = None
+    mediator: str | tuple[str, ...] | None = None
     cluster: str | None = None
     reference: str | int | float | bool | None = None
     arm_names: tuple[str, ...] = ()
@@ -189,6 +193,16 @@ class RoleSpec:
     contrasts: tuple[str, ...] = ()
     event: str | None = None
     entry: str | None = None
+
+    @property
+    def mediators(self) -> tuple[str, ...]:
+        """Every mediator, in the order of the file; none, one or two."""
+        return listed(self.mediator)
+
+    @property
+    def mediator_words(self) -> str:
+        """The mediators in a sentence; empty if there are none."""
+        return " and ".join(self.mediators)
 
 
 @dataclass(frozen=True)
@@ -219,13 +233,33 @@ class OutcomeSpec:
 
 
 @dataclass(frozen=True)
+class OneMediatorSpec:
+    """The model of one of two mediators; what is left out is as for both."""
+
+    family: FamilyName | None = None
+    surface: SurfaceName | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
 class MediatorSpec:
-    """The mediator model; `controlled_at` are the values of controlled direct effects."""
+    """The mediator model; `controlled_at` are the values of controlled direct effects.
+
+    Of two mediators the table holds for both; a table of the name of one, ``[mediator.job_seek]``,
+    changes its `family`, `surface` and `unit`.
+    """
 
     family: FamilyName = "gaussian"
     surface: SurfaceName = "forest"
     unit: str = ""
     controlled_at: tuple[float, ...] = ()
+    each: dict[str, OneMediatorSpec] = field(default_factory=dict)
+
+    def of(self, name: str) -> OneMediatorSpec:
+        """Return the model of one mediator, by its name."""
+        own = self.each.get(name, OneMediatorSpec())
+        keys = ("family", "surface", "unit")
+        return OneMediatorSpec(**{k: getattr(own, k) or getattr(self, k) for k in keys})
 
 
 @dataclass(frozen=True)

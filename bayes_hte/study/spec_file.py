@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bayes_hte.errors import SpecError, unknown_name
+from bayes_hte.study.roles import MOST_MEDIATORS
 from bayes_hte.study.spec import (
     ColumnSpec,
     FamilyName,
@@ -95,10 +96,27 @@ def parse_spec(
     for key in _NOT_IN_FILE:
         if key in table:
             raise unknown_name(f"key in {name}", key, _keys(Spec))
+    _gather_mediators(table)
     own = {"text": text, "folder": folder, "name": name, "changes": tuple(changes), "quick": quick}
     spec = _build(Spec, table, name, extra=own)
     _check(spec)
     return spec
+
+
+def _gather_mediators(table: dict[str, Any]) -> None:
+    """Put the tables of single mediators, ``[mediator.job_seek]``, together under ``each``."""
+    mediator, roles = table.get("mediator"), table.get("roles")
+    named = roles.get("mediator") if isinstance(roles, dict) else None
+    if not isinstance(mediator, dict) or not isinstance(named, list):
+        return
+    if not all(isinstance(name, str) for name in named):
+        return  # said where the roles are read
+    own = {key: value for key, value in mediator.items() if isinstance(value, dict)}
+    for name in own:
+        if name not in named:
+            raise unknown_name("mediator in [mediator]", name, named)
+    rest = {key: value for key, value in mediator.items() if key not in own}
+    table["mediator"] = {**rest, "each": own}
 
 
 def stated(spec: Spec) -> dict[str, Any]:
@@ -183,6 +201,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         options = [o for o in typing.get_args(hint) if o is not type(None)]
         if len(options) == 1:
             return _convert(options[0], value, where)
+        lists = [o for o in options if _is_list(o)]
+        if lists and isinstance(value, list):
+            return _convert(lists[0], value, where)
         if type(value) not in options:
             raise SpecError(f"{where} must be one of {_type_names(options)}, got {value!r}.")
         return value
@@ -217,7 +238,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 def _type_names(hints: list[Any]) -> str:
     words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-    return " or ".join(words.get(h, getattr(h, "__name__", str(h))) for h in hints)
+    named = {h: f"a list of {_type_names(typing.get_args(h)[:1])}" for h in hints if _is_list(h)}
+    return " or ".join(named.get(h) or words.get(h, getattr(h, "__name__", str(h))) for h in hints)
+
+
+def _is_list(hint: Any) -> bool:
+    return typing.get_origin(hint) is tuple
 
 
 def _check(spec: Spec) -> None:
@@ -261,6 +287,8 @@ def _check(spec: Spec) -> None:
         raise SpecError(
             f"{spec.name}: roles.mediator and the [mediator] table go together; give both or none."
         )
+    if len(spec.roles.mediators) > 1:
+        _check_two_mediators(spec)
     if spec.mediator is None and "tnie" in spec.subgroups.effects:
         raise SpecError(
             f"{spec.name}: subgroups.effects asks for 'tnie', which needs a mediator; use ['te']."
@@ -310,6 +338,25 @@ def _check_times(spec: Spec) -> None:
         raise SpecError(f"{spec.name}: roles.entry needs roles.event as well.")
 
 
+def _check_two_mediators(spec: Spec) -> None:
+    """Refuse what is not worked out for two mediators."""
+    if len(spec.roles.mediators) > MOST_MEDIATORS:
+        raise SpecError(
+            f"{spec.name}: roles.mediator names {len(spec.roles.mediators)} columns; at most "
+            f"{MOST_MEDIATORS} mediators are modelled together."
+        )
+    if spec.mediator is not None and spec.mediator.controlled_at:
+        raise SpecError(
+            f"{spec.name}: mediator.controlled_at holds one mediator at values, and there are two; "
+            "remove it, and use fit.potential_outcomes(mediator_value={...}) in Python."
+        )
+    if spec.subgroups.calibrate != "none":
+        raise SpecError(
+            f"{spec.name}: subgroups.calibrate draws studies with one mediator, and there are two; "
+            "use calibrate = 'none'."
+        )
+
+
 def _check_column(spec: Spec, name: str, column: ColumnSpec) -> None:
     """Check what is declared of a column against itself."""
     where = f"{spec.name}: columns.{name}"
@@ -338,7 +385,8 @@ def _check_mixture(spec: Spec, mixture: MixtureSpec) -> None:
             raise SpecError(f"{spec.name}: mixture.{name} is empty; name at least one column.")
     named = [*mixture.z_proxies, *mixture.x_proxies, *mixture.class_covariates]
     roles = spec.roles
-    named += [c for c in (roles.outcome, roles.treatment, roles.mediator, roles.cluster) if c]
+    single = (roles.outcome, roles.treatment, *roles.mediators, roles.cluster)
+    named += [c for c in single if c]
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
         raise SpecError(

@@ -98,7 +98,7 @@ class Study:
         outcome: str,
         treatment: str,
         covariates: Sequence[str],
-        mediator: str | None = None,
+        mediator: str | Sequence[str] | None = None,
         cluster: str | None = None,
         reference: Any = None,
         weights: str | None = None,
@@ -120,8 +120,11 @@ class Study:
             values, the arms.
         covariates : sequence of str
             Columns measured before treatment; numeric, boolean, text or categorical.
-        mediator : str, optional
-            Numeric column between treatment and outcome.
+        mediator : str or sequence of str, optional
+            Numeric column between treatment and outcome; two of them as ``["m1", "m2"]``. The
+            natural effects of two are those through both together, which no order between them
+            changes. They are modelled in the order given, the second given the first, which carries
+            whatever relates them.
         cluster : str, optional
             Column that labels the sampling units rows come from (clinics, families): outcome and
             mediator models then have an intercept for each, drawn from a common normal.
@@ -168,6 +171,8 @@ class Study:
             (:mod:`bayes_hte.study.time_to_event`). The message says what to try.
         SpecError
             If the rule for missing values is unknown.
+        UnsupportedError
+            If there are more than two mediators.
 
         Examples
         --------
@@ -179,6 +184,8 @@ class Study:
         (60, '1 vs 0')
         """
         listed = names_given(covariates, "covariate")
+        if isinstance(mediator, Sequence) and not isinstance(mediator, str):
+            mediator = names_given(mediator, "mediator")
         roles = Roles(outcome, treatment, listed, mediator, cluster, weights, event, entry)
         study = cls.of_roles(df, roles, reference=reference, missing=missing)
         return replace(study, imputations=check_imputations(imputations))
@@ -282,15 +289,15 @@ class Study:
             frame = frame.dropna()
             flow = flow.without("with a missing value", flow.recorded - len(frame))
         numeric_column(frame[roles.outcome], "outcome")
-        if roles.mediator is not None:
-            numeric_column(frame[roles.mediator], "mediator")
+        for name in roles.mediators:
+            numeric_column(frame[name], "mediator")
         if roles.cluster is not None:
             distinct(frame[roles.cluster], "cluster")
         for name in roles.covariates:
             check_covariate(frame[name].dropna())
         check_variation(frame, roles)
         check_weights(frame, roles)
-        modelled = frame[[c for c in (roles.outcome, roles.mediator) if c is not None]]
+        modelled = frame[[roles.outcome, *roles.mediators]]
         known = modelled.notna().all(axis=1)
         check_size(frame.loc[known, roles.treatment], arms)
         incomplete = [c for c in roles.covariates if c in gaps or frame[c].isna().any()]
@@ -298,7 +305,8 @@ class Study:
 
     def __repr__(self) -> str:
         """Name the units, the arms and the roles in a line."""
-        mediator = "" if self.roles.mediator is None else f"; mediator {self.roles.mediator}"
+        named = " and ".join(self.roles.mediators)
+        mediator = f"; mediator {named}" if named else ""
         return (
             f"Study({counted(self.n_units, 'unit')}; {self.roles.treatment}: {self._arm_sizes()}; "
             f"outcome {self.roles.outcome}{mediator}; "
@@ -308,7 +316,8 @@ class Study:
     def _repr_html_(self) -> str:
         """Show the roles, the arms and the first rows."""
         roles = self.roles
-        named = {"mediator": roles.mediator, "cluster": roles.cluster, "weights": roles.weights}
+        mediator = " and ".join(roles.mediators) or None
+        named = {"mediator": mediator, "cluster": roles.cluster, "weights": roles.weights}
         facts = {
             "units": self.n_units,
             "outcome": roles.outcome,
@@ -426,29 +435,56 @@ class Study:
         return numeric_column(self.frame[self.roles.outcome], "outcome")
 
     def mediator(self) -> np.ndarray:
-        """Return the mediator as numbers, shape (unit,); NaN where it is missing.
+        """Return the one mediator as numbers, shape (unit,); NaN where it is missing.
 
         Raises
         ------
         DataError
             If the study has no mediator.
+        UnsupportedError
+            If it has two; see :meth:`mediators`.
         """
         if self.roles.mediator is None:
             raise DataError(
                 "this study declares no mediator; pass mediator=<column> to from_frame."
             )
-        return numeric_column(self.frame[self.roles.mediator], "mediator")
+        self.check_one_mediator("this part of an analysis")
+        return self.mediators()[:, 0]
+
+    def mediators(self) -> np.ndarray:
+        """Return all mediators as numbers, shape (unit, mediator); NaN where one is missing."""
+        columns = [numeric_column(self.frame[m], "mediator") for m in self.roles.mediators]
+        return np.stack(columns, axis=1) if columns else np.empty((self.n_units, 0))
+
+    def check_one_mediator(self, what: str) -> None:
+        """Refuse a part of an analysis that is not worked out for two mediators.
+
+        Parameters
+        ----------
+        what : str
+            The part, in words.
+
+        Raises
+        ------
+        UnsupportedError
+            Naming the mediators.
+        """
+        if len(self.roles.mediators) > 1:
+            named = " and ".join(map(repr, self.roles.mediators))
+            raise UnsupportedError(
+                f"{what} takes one mediator, and this study has two: {named}. Leave it out, or "
+                "build a study with one of them; its indirect effect is then that through this one "
+                "and whatever follows from it."
+            )
 
     def known_mediator(self) -> np.ndarray:
-        """Return whether each unit has a mediator, shape (unit,); all of them without mediator."""
-        if self.roles.mediator is None:
-            return np.ones(self.n_units, dtype=bool)
-        return ~np.isnan(self.mediator())
+        """Return whether each unit has every mediator, shape (unit,); all do if there is none."""
+        return ~np.isnan(self.mediators()).any(axis=1)
 
     def known_outcome(self) -> np.ndarray:
         """Return whether each unit informs the outcome model, shape (unit,).
 
-        It has an outcome and, where there is one, a mediator.
+        It has an outcome and, where there are any, every mediator.
         """
         return ~np.isnan(self.outcome()) & self.known_mediator()
 
@@ -457,7 +493,7 @@ class Study:
         return self.outcome()[~np.isnan(self.outcome())]
 
     def recorded_mediator(self) -> np.ndarray:
-        """Return the mediators that are not missing, shape (recorded,)."""
+        """Return the values of the one mediator that are not missing, shape (recorded,)."""
         return self.mediator()[self.known_mediator()]
 
     @property
@@ -485,6 +521,11 @@ class Study:
         """Return events and entries of all units; None unless the outcome is a time to an event."""
         event = self.event
         return None if event is None else Censoring(event, self.entry)
+
+    def recorded(self, column: str) -> np.ndarray:
+        """Return the numbers of a column that are not missing, shape (recorded,)."""
+        values = numeric_column(self.frame[column], column)
+        return values[~np.isnan(values)]
 
     def with_outcome(self) -> Study:
         """Return the study of the units that inform the outcome model; itself if all do."""

@@ -32,7 +32,7 @@ def check_frame(df: pd.DataFrame, roles: Roles) -> None:
         raise DataError(f"the frame is empty: {len(df)} rows, {df.shape[1]} columns.")
     check_names([roles.outcome], "outcome")
     check_names([roles.treatment], "treatment")
-    further = (roles.mediator, roles.cluster, roles.weights, roles.event, roles.entry)
+    further = (*roles.mediators, roles.cluster, roles.weights, roles.event, roles.entry)
     check_names([c for c in further if c is not None], "further column")
     names_given(roles.covariates, "covariate")
     doubled = sorted({str(c) for c in df.columns[df.columns.duplicated()]})

@@ -39,6 +39,10 @@ class Term:
         Whether it multiplies the mediator minus its expectation.
     on_expected : bool
         Whether it multiplies the expectation of the mediator.
+    of_mediator : int
+        Which of several mediators that is, from 0.
+    on_product : bool
+        Whether it multiplies the product of two mediators, less that of their expectations.
     group : (str, str) or None
         A covariate and one of its levels, as text, whose units alone have the term; None is all.
     constant : bool
@@ -55,6 +59,8 @@ class Term:
     group: tuple[str, str] | None = None
     constant: bool = True
     onwards: bool = False
+    of_mediator: int = 0
+    on_product: bool = False
 
     def basis(
         self,
@@ -71,7 +77,8 @@ class Term:
         arm : ndarray of int, shape (row,)
             Arm of each row.
         mediator : ndarray, shape (row,), or None
-            Mediator of each row minus its expectation.
+            Mediator of each row minus its expectation, or the product of two mediators less that
+            of their expectations.
         member : ndarray of bool, shape (row,), or None
             Whether each row is in the term's group.
         expected : ndarray, shape (row,), or None
@@ -81,11 +88,11 @@ class Term:
         -------
         ndarray, shape (row,), or None
         """
-        multiplies = self.on_mediator or self.on_expected
+        multiplies = self.sees_mediator
         if self.arm is None and not multiplies and self.group is None:
             return None
         basis = self.acts_in(arm).astype(np.float64)
-        if self.on_mediator:
+        if self.on_mediator or self.on_product:
             if mediator is None:
                 raise ValueError(f"term {self.name!r} needs a mediator")
             basis = basis * mediator
@@ -98,6 +105,11 @@ class Term:
                 raise ValueError(f"term {self.name!r} needs the members of {self.group}")
             basis = basis * member
         return basis
+
+    @property
+    def sees_mediator(self) -> bool:
+        """Whether it multiplies anything that is made of a mediator."""
+        return self.on_mediator or self.on_expected or self.on_product
 
     @property
     def deviates(self) -> bool:

@@ -44,7 +44,12 @@ def fake_mediator(eta: np.ndarray, family: str = "gaussian") -> SimpleNamespace:
 
 
 def fake_study(mediator: np.ndarray, arm: np.ndarray) -> SimpleNamespace:
-    return SimpleNamespace(n_units=arm.size, mediator=lambda: mediator, arm_index=lambda: arm)
+    return SimpleNamespace(
+        n_units=arm.size,
+        mediator=lambda: mediator,
+        mediators=lambda: mediator[:, None],
+        arm_index=lambda: arm,
+    )
 
 
 def normal_posterior(draws: int) -> tuple[SimpleNamespace, SimpleNamespace, np.ndarray]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayes_hte as hte
-from bayes_hte.checks.mediator_variation import NAME, mediator_variation
+from bayes_hte.checks.mediator_variation import NAME, STRETCHED, mediator_variation
 from bayes_hte.errors import DataError
 from bayes_hte.fitting.own_variation import SMALL, VANISHES, own_variation
 from bayes_hte.study.simulation import SCENARIOS
@@ -93,6 +93,18 @@ def test_the_mediator_model_may_find_what_no_other_prediction_does(frame):
     result = mediator_variation(study, expected=m.to_numpy() * (1 - 1e-4))
     assert result.passed is False
     assert "the mediator model" in result.text
+
+
+@pytest.mark.parametrize(("noise", "cautioned"), [(0.02, True), (0.5, False)])
+def test_a_strongly_but_not_wholly_determined_mediator_passes_with_a_caution(
+    frame, noise, cautioned
+):
+    m = 2 * frame.treat + frame.x1 + noise * np.random.default_rng(3).normal(size=N)
+    study = study_of(frame.assign(m=m))
+    result = mediator_variation(study, expected=(2 * frame.treat + frame.x1).to_numpy())
+    assert result.passed is True
+    assert ("Caution" in result.text) is cautioned
+    assert (float(result.table.iloc[0, 0]) < STRETCHED) is cautioned
 
 
 # ---------------------------------------------------------------- what is sound

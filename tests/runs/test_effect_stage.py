@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -97,3 +98,16 @@ def test_effects_saved_by_earlier_versions_can_still_be_read():
     assert back.legs is None
     assert list(back.halves) == ["first", "second"]
     assert back.own_means == {}
+
+
+def test_effects_through_two_mediators_come_back_without_their_names(tmp_path):
+    through = xr.DataArray(np.arange(4.0).reshape(1, 2, 2), dims=("chain", "draw", "mediator"))
+    # Names of columns are data, and need not be storable.
+    named = through.assign_coords(mediator=["a/b", "chain"])
+    parts = xr.Dataset({"through": named, "remainder": named.sum("mediator")})
+    saved = replace(small_effects(), interventional=parts)
+    save_stage(tmp_path, "effects", saved.to_tree(), {})
+    back = EffectDraws.from_tree(find_stage(tmp_path, "effects").load(), None, None)
+    np.testing.assert_array_equal(back.interventional["through"], through)
+    assert "mediator" not in back.interventional.coords
+    assert EffectDraws.from_tree(small_effects().to_tree(), None, None).interventional is None

@@ -51,6 +51,8 @@ def test_a_study_refuses_covariates_whose_names_are_not_text(names):
 @pytest.mark.parametrize("role", ["outcome", "treatment", "mediator", "cluster"])
 @pytest.mark.parametrize("name", [3, ("y", 1), ["y"]])
 def test_a_study_refuses_any_role_whose_name_is_not_text(role, name):
+    if role == "mediator" and name == ["y"]:
+        name = [3, "b"]  # several mediators are a list of text
     roles = {"outcome": "y", "treatment": "t", "covariates": ["a", "b"]}
     with pytest.raises(DataError, match="names of columns must be text"):
         Study.from_frame(frame_with(["a", "b"]), **(roles | {role: name}))

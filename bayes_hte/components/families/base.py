@@ -101,7 +101,9 @@ class Family(ABC):
         """Draw replicated observations, shape of `eta`."""
 
     @abstractmethod
-    def support(self, eta: np.ndarray, noise: Noise) -> Iterator[tuple[Any, Any]]:
+    def support(
+        self, eta: np.ndarray, noise: Noise, *, nodes: int | None = None
+    ) -> Iterator[tuple[Any, Any]]:
         """Yield values and weights whose weighted sum is an expectation over the family.
 
         Parameters
@@ -110,11 +112,17 @@ class Family(ABC):
             Linear predictor.
         noise : mapping of str to ndarray broadcastable to `eta`
             The family's other parameters.
+        nodes : int, optional
+            Number of values of a gaussian, where its default is more than is needed.
 
         Yields
         ------
         value, weight : arrays broadcastable to `eta`
         """
+
+    @abstractmethod
+    def variance(self, eta: np.ndarray, noise: Noise) -> np.ndarray:
+        """Return the variance of observations, arrays as in :meth:`support`."""
 
     def mean_exponential(self, slope: np.ndarray, eta: np.ndarray, noise: Noise) -> np.ndarray:
         """Return E[exp(slope Y)] in closed form, arrays as in :meth:`support`.

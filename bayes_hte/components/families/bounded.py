@@ -130,12 +130,19 @@ class Bounded(Family):
         """Draws on the scale, a few of them a little beyond its ends."""
         return self.inverse_link(rng.normal(eta, needed(noise, "sigma", self)))
 
-    def support(self, eta: np.ndarray, noise: Noise) -> Iterator[tuple[Any, Any]]:
+    def support(
+        self, eta: np.ndarray, noise: Noise, *, nodes: int | None = None
+    ) -> Iterator[tuple[Any, Any]]:
         """Gauss-Hermite nodes of the logit, on the scale."""
         sigma = needed(noise, "sigma", self)
-        nodes, weights = special.roots_hermitenorm(NODES)
-        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        points, weights = special.roots_hermitenorm(nodes or NODES)
+        for node, weight in zip(points, weights / weights.sum(), strict=True):
             yield self.inverse_link(eta + sigma * node), weight
+
+    def variance(self, eta: np.ndarray, noise: Noise) -> np.ndarray:
+        """Sum over the support."""
+        mean = self.mean(eta, noise)
+        return sum(weight * (value - mean) ** 2 for value, weight in self.support(eta, noise))
 
     def mean_exponential(self, slope: np.ndarray, eta: np.ndarray, noise: Noise) -> np.ndarray:
         """Sum over the support: the scale is bounded."""

@@ -82,12 +82,18 @@ class Gaussian(Continuous):
         """Normal draws."""
         return rng.normal(eta, needed(noise, "sigma", self))
 
-    def support(self, eta: np.ndarray, noise: Noise) -> Iterator[tuple[Any, Any]]:
+    def support(
+        self, eta: np.ndarray, noise: Noise, *, nodes: int | None = None
+    ) -> Iterator[tuple[Any, Any]]:
         """Gauss-Hermite nodes of the normal."""
         sigma = needed(noise, "sigma", self)
-        nodes, weights = special.roots_hermitenorm(HERMITE_NODES)
-        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        points, weights = special.roots_hermitenorm(nodes or HERMITE_NODES)
+        for node, weight in zip(points, weights / weights.sum(), strict=True):
             yield eta + sigma * node, weight
+
+    def variance(self, eta: np.ndarray, noise: Noise) -> np.ndarray:
+        """``sigma^2``."""
+        return np.broadcast_to(needed(noise, "sigma", self) ** 2, eta.shape)
 
     def mean_exponential(self, slope: np.ndarray, eta: np.ndarray, noise: Noise) -> np.ndarray:
         """Mean of a log-normal."""
@@ -129,9 +135,16 @@ class StudentT(Continuous):
         nu, sigma = needed(noise, "nu", self), needed(noise, "sigma", self)
         return eta + sigma * rng.standard_t(np.broadcast_to(nu, eta.shape))
 
-    def support(self, eta: np.ndarray, noise: Noise) -> Iterator[tuple[Any, Any]]:
+    def support(
+        self, eta: np.ndarray, noise: Noise, *, nodes: int | None = None
+    ) -> Iterator[tuple[Any, Any]]:
         """Gauss-Legendre nodes on the probability scale; for bounded functions of Y."""
         nu, sigma = needed(noise, "nu", self), needed(noise, "sigma", self)
-        nodes, weights = special.roots_legendre(LEGENDRE_NODES)
-        for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        points, weights = special.roots_legendre(LEGENDRE_NODES)
+        for node, weight in zip((points + 1) / 2, weights / 2, strict=True):
             yield eta + sigma * stats.t.ppf(node, nu), weight
+
+    def variance(self, eta: np.ndarray, noise: Noise) -> np.ndarray:
+        """``sigma^2 nu / (nu - 2)``."""
+        nu, sigma = needed(noise, "nu", self), needed(noise, "sigma", self)
+        return np.broadcast_to(sigma**2 * nu / (nu - 2), eta.shape)

@@ -72,11 +72,17 @@ class Bernoulli(Family):
         """Zeros and ones."""
         return (rng.random(eta.shape) < special.expit(eta)).astype(np.float64)
 
-    def support(self, eta: np.ndarray, noise: Noise = NO_NOISE) -> Iterator[tuple[Any, Any]]:
+    def support(
+        self, eta: np.ndarray, noise: Noise = NO_NOISE, *, nodes: int | None = None
+    ) -> Iterator[tuple[Any, Any]]:
         """Both values with their probabilities: exact."""
         p = special.expit(eta)
         yield 0.0, 1 - p
         yield 1.0, p
+
+    def variance(self, eta: np.ndarray, noise: Noise = NO_NOISE) -> np.ndarray:
+        """``p (1 - p)``."""
+        return special.expit(eta) * special.expit(-eta)
 
     def mean_exponential(
         self, slope: np.ndarray, eta: np.ndarray, noise: Noise = NO_NOISE
@@ -122,7 +128,9 @@ class Count(Family):
         """Distribution function."""
         return self._law(eta, noise).cdf(y)
 
-    def support(self, eta: np.ndarray, noise: Noise = NO_NOISE) -> Iterator[tuple[Any, Any]]:
+    def support(
+        self, eta: np.ndarray, noise: Noise = NO_NOISE, *, nodes: int | None = None
+    ) -> Iterator[tuple[Any, Any]]:
         """Every count up to where at most 1e-10 of the largest quantile's mass is left."""
         law = self._law(eta, noise)
         # Beyond this mean the quantile itself is out of reach of the routine, and of the sum.
@@ -136,6 +144,10 @@ class Count(Family):
             )
         for count in range(largest + 1):
             yield float(count), law.pmf(count)
+
+    def variance(self, eta: np.ndarray, noise: Noise = NO_NOISE) -> np.ndarray:
+        """Variance of the count."""
+        return self._law(eta, noise).var()
 
 
 class Poisson(Count):

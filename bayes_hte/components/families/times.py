@@ -184,14 +184,23 @@ class Times(Family):
         residual = (np.log(np.where(late, entry, 1.0)) - eta) / sigma
         return np.where(late, self.law.log_survival(residual, nu), 0.0)
 
-    def support(self, eta: np.ndarray, noise: Noise) -> Iterator[tuple[Any, Any]]:
+    def support(
+        self, eta: np.ndarray, noise: Noise, *, nodes: int | None = None
+    ) -> Iterator[tuple[Any, Any]]:
         """Refuse: a time to an event is no mediator.
 
         Raises
         ------
         UnsupportedError
         """
-        raise UnsupportedError(
+        raise self._no_mediator()
+
+    def variance(self, eta: np.ndarray, noise: Noise) -> np.ndarray:
+        """Refuse, as :meth:`support`."""
+        raise self._no_mediator()
+
+    def _no_mediator(self) -> UnsupportedError:
+        return UnsupportedError(
             f"a {self.name} mediator is not supported: a time to an event may be censored, and "
             "then the outcome has no mediator. Use a measured quantity as the mediator."
         )

@@ -38,12 +38,13 @@ def agrema(material: Material) -> Checklist:
     """
     results, mediator = material.results, material.results.spec.mediator
     assert mediator is not None
+    own = [mediator.of(name) for name in results.spec.roles.mediators]
     done = [words for key, words in _SENSITIVITY.items() if key in material.tables]
     facts = {
         "nothing": "The run knows nothing about this.",
-        "mediator": results.spec.roles.mediator,
-        "mediator_unit": mediator.unit or "unit not given",
-        "mediator_family": mediator.family,
+        "mediator": results.spec.roles.mediator_words,
+        "mediator_unit": " and ".join(m.unit or "unit not given" for m in own),
+        "mediator_family": " and ".join(m.family or "" for m in own),
         "arrows": _arrows(results),
         "controlled": _controlled(results),
         "sensitivity_analyses": "; ".join(done),
@@ -59,19 +60,23 @@ def agrema(material: Material) -> Checklist:
 
 def _arms(results: Results) -> dict[str, str]:
     """Return sizes and mean mediators of the arms."""
-    arm, mediator = results.study.arm_index(), results.study.mediator()
+    arm, mediators = results.study.arm_index(), results.study.mediators()
     reference, other = arm_names(results)
     arms = ((1, other), (0, reference))
     sizes = [f"{name} {(arm == a).sum()}" for a, name in arms]
     known = results.study.known_mediator()
-    means = [f"{plain(float(mediator[known & (arm == a)].mean()))} in {name}" for a, name in arms]
-    return {"arm_sizes": ", ".join(sizes), "mediator_means": " and ".join(means)}
+    means = [
+        f"{' and '.join(map(plain, mediators[known & (arm == a)].mean(axis=0)))} in {name}"
+        for a, name in arms
+    ]
+    between = " and " if mediators.shape[1] == 1 else ", "
+    return {"arm_sizes": ", ".join(sizes), "mediator_means": between.join(means)}
 
 
 def _arrows(results: Results) -> str:
     roles = results.spec.roles
     arrows = (
-        f"{roles.treatment} to {roles.mediator}, {roles.mediator} to {roles.outcome}, "
+        f"{roles.treatment} to {roles.mediator_words}, {roles.mediator_words} to {roles.outcome}, "
         f"{roles.treatment} to {roles.outcome}, and {', '.join(results.study.roles.covariates)} to "
         "all of them"
     )
@@ -84,7 +89,7 @@ def _controlled(results: Results) -> str:
     if results.controlled is None:
         return ""
     values = ", ".join(f"{v:g}" for v in results.controlled["mediator_value"].to_numpy())
-    return f" Controlled direct effects with {results.spec.roles.mediator} at {values}."
+    return f" Controlled direct effects with {results.spec.roles.mediator_words} at {values}."
 
 
 def _confounding(material: Material) -> str:

@@ -55,7 +55,8 @@ def _models(results: Results) -> dict[str, str]:
     spec = results.spec
     families = [f"outcome {spec.outcome.family}", "propensity bernoulli"]
     if spec.mediator is not None:
-        families.insert(1, f"mediator {spec.mediator.family}")
+        own = [spec.mediator.of(name).family for name in spec.roles.mediators]
+        families[1:1] = [f"mediator {family}" for family in own]
     stacked = f", stacked with {', '.join(spec.outcome.candidates)}"
     return {
         "families": "; ".join(families),

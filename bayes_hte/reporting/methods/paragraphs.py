@@ -147,9 +147,13 @@ def _design(results: Results) -> str:
         "better).",
         *_times(results),
     ]
-    if spec.roles.mediator is not None and spec.mediator is not None:
-        unit = f" ({spec.mediator.unit})" if spec.mediator.unit else ""
-        sentences.append(f"The mediator was {spec.roles.mediator}{unit}.")
+    if spec.mediator is not None:
+        named = [
+            f"{name} ({unit})" if (unit := spec.mediator.of(name).unit) else name
+            for name in spec.roles.mediators
+        ]
+        start = "The mediators were" if len(named) > 1 else "The mediator was"
+        sentences.append(f"{start} {' and '.join(named)}.")
     sentences.append(
         f"Covariates, measured before treatment, were {', '.join(study.roles.covariates)}."
     )
@@ -227,13 +231,24 @@ def _models(results: Results) -> str:
             if spec.learner.name == "homogeneous"
             else "slopes that vary with the covariates and the arm"
         )
+        several = len(spec.roles.mediators) > 1
         sentences += [
-            f"The outcome predictor is linear in the mediator, with {slopes}. The expected "
-            f"mediator of a {spec.roles.unit} given covariates and arm, learned from the others, "
+            f"The outcome predictor is linear in {'each' if several else 'the'} mediator, with "
+            f"{slopes}. The expected mediator of a {spec.roles.unit} given covariates and arm, "
+            "learned from the others, "
             "has a coefficient of its own [@mundlak].",
-            f"The mediator was modelled with {_family_words(spec.mediator.family)} of the same "
-            f"structure, using {_SURFACE[spec.mediator.surface]}.",
         ]
+        own = [spec.mediator.of(name) for name in spec.roles.mediators]
+        sentences += [
+            f"The {place}mediator was modelled with {_family_words(model.family)} of the same "
+            f"structure, using {_SURFACE[model.surface]}."
+            for place, model in zip(("first ", "second ") if several else ("",), own, strict=True)
+        ]
+        if several:
+            sentences.append(
+                "The second mediator was modelled given the first, which carries whatever relates "
+                "them and claims no order of causes; the joint effect does not depend on it."
+            )
     if spec.learner.because:
         sentences.append(f"Reason for this structure: {spec.learner.because}.")
     models = "outcome and mediator models" if spec.mediator else "outcome model"
@@ -278,10 +293,17 @@ def _effects(results: Results) -> str:
             "so draws were paired by index. Natural effects assume sequential ignorability of "
             "the mediator [@ignorability], which randomising the treatment does not provide."
         )
+        if results.interventional is not None:
+            sentences.append(
+                "These natural effects are of both mediators together. The joint indirect effect "
+                "was divided into interventional effects through each mediator, which move its "
+                "distribution given covariates by itself, and a remainder, the change of their "
+                "dependence [@interventional]."
+            )
         if results.controlled is not None:
             values = ", ".join(f"{v:g}" for v in results.controlled["mediator_value"].to_numpy())
             sentences.append(
-                f"Controlled direct effects hold {results.spec.roles.mediator} at {values}."
+                f"Controlled direct effects hold {results.spec.roles.mediator_words} at {values}."
             )
     else:
         sentences.append(
@@ -376,8 +398,9 @@ def _computation(results: Results) -> str:
     surfaces_used = [spec.outcome.surface, *(c.split("/")[-1] for c in spec.outcome.candidates)]
     models = [(surface, spec.outcome.family) for surface in surfaces_used]
     models.append((spec.propensity.surface, "bernoulli"))
-    if spec.mediator is not None:
-        models.append((spec.mediator.surface, spec.mediator.family))
+    for name in spec.roles.mediators if spec.mediator is not None else ():
+        own = spec.mediator.of(name)
+        models.append((own.surface, own.family))
     surfaces = {surface for surface, _ in models}
     sentences = [
         f"Models were specified in PyMC [@pymc] and sampled with {spec.sampler.chains} chains of "

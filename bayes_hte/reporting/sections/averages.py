@@ -35,6 +35,7 @@ from bayes_hte.reporting.page.words import (
     interval_phrase,
     mean_and_interval,
     people,
+    title_case,
     unit_phrase,
     with_scale,
 )
@@ -99,6 +100,7 @@ def _decomposition(material: Material) -> str:
     headings = {
         "first": f"First decomposition: TE = TNIE + PNDE, {rows_of}",
         "second": f"Second decomposition: TE = PNIE + TNDE, {rows_of}",
+        "interventional": f"The joint TNIE divided between the mediators, {rows_of}",
         "controlled": "Controlled direct effect (CDE), mediator held at a value",
     }
     groups = [(heading, frame[frame["group"] == group]) for group, heading in headings.items()]
@@ -118,8 +120,10 @@ def _effects(material: Material, caption: str, groups: Groups) -> str:
 def _label(row: Row, material: Material) -> str:
     if row["group"] == "total":
         return f"{row['population']}: {POPULATIONS[row['population']]}"
+    if row["group"] == "interventional":
+        return title_case(row["name"])
     if row["group"] == "controlled":
-        return f"{material.results.spec.roles.mediator} = {row['mediator_value']:g}"
+        return f"{material.results.spec.roles.mediator_words} = {row['mediator_value']:g}"
     return effect_name(row["effect"])
 
 

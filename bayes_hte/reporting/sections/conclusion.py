@@ -111,10 +111,13 @@ def average_sentence(material: Material) -> str:
 
 def mediated_sentence(material: Material) -> str:
     """Say the part of the effect that passes through the mediator."""
-    row, mediator = material.average("tnie"), text(material.results.spec.roles.mediator)
+    row, roles = material.average("tnie"), material.results.spec.roles
+    several = len(roles.mediators) > 1
+    way = f"{text(roles.mediator_words)} together" if several else text(roles.mediator_words)
+    both = "outcome and either mediator" if several else "both mediator and outcome"
     return (
-        f"Through {mediator}: {estimate(row, material, unit=False)}, if nothing unmeasured affects "
-        "both mediator and outcome."
+        f"Through {way}: {estimate(row, material, unit=False)}, if nothing unmeasured affects "
+        f"{both}."
     )
 
 

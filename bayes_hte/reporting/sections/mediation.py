@@ -14,13 +14,26 @@ _MOST_LETTERS = 22
 
 def way_through(material: Material) -> str:
     """Return the diagram of the study and the legs of the mediation."""
-    mediator = text(material.results.spec.roles.mediator)
-    body = f"<h3>The way through {mediator}</h3>" + _diagram(material)
+    roles = material.results.spec.roles
+    body = f"<h3>The way through {text(roles.mediator_words)}</h3>" + _diagram(material)
+    if len(roles.mediators) > 1:
+        return body + _both_ways(material)
     if LEGS not in material.tables:
         return body + paragraph(
             "The saved run holds no legs of the mediation; run the study again to get them."
         )
     return body + _legs(material)
+
+
+def _both_ways(material: Material) -> str:
+    """Say what passes through each of two mediators, and what it means."""
+    return paragraph(
+        "The joint indirect effect moves both mediators together. It is divided in the next table "
+        "into interventional effects: of what passes through each mediator when its distribution, "
+        "given the covariates, is moved from that in one arm to that in the other, and of a "
+        "remainder, by which the treatment changes how the mediators depend on each other. No "
+        "order of causes between the mediators is assumed."
+    )
 
 
 def _legs(material: Material) -> str:
@@ -71,15 +84,16 @@ def _diagram(material: Material) -> str:
     on_mediator, on_outcome = _carried(material)
     direct = _arrow_words(material, "pnde")
     boxes = "".join(
-        f'<rect x="{x}" y="{y}" width="176" height="44" {_BOX}/>'
-        f'<text x="{x + 88}" y="{y + 27}" text-anchor="middle" font-size="16">'
-        f"{text(_short(name))}</text>"
-        for x, y, name in (
-            (8, 126, other),
-            (232, 12, str(roles.mediator)),
-            (456, 126, roles.outcome),
+        _box(x, y, names)
+        for x, y, names in (
+            (8, 126, (other,)),
+            (232, 12, roles.mediators),
+            (456, 126, (roles.outcome,)),
         )
     )
+    passes = f"{on_mediator or 'first leg'}; {on_outcome or 'second leg'}"
+    several = len(roles.mediators) > 1
+    neither = "either mediator" if several else roles.mediator_words
     arrows = "".join(
         f'<path d="{path}" fill="none" stroke="#1a1a1a" stroke-width="1.5" '
         'marker-end="url(#diagram-head)"/>'
@@ -96,22 +110,39 @@ def _diagram(material: Material) -> str:
     )
     alt = (
         f"Diagram of the study: {other} affects {roles.outcome} directly ({direct}) and through "
-        f"{roles.mediator} ({on_mediator or 'first leg'}; {on_outcome or 'second leg'}). The "
-        "covariates may affect all three."
+        f"{roles.mediator_words} ({on_outcome if several else passes}). The covariates may affect "
+        "all of them."
     )
     return (
         '<figure class="diagram"><svg viewBox="0 0 640 184" role="img" '
         f'aria-label="{text(alt)}"><defs><marker id="diagram-head" viewBox="0 0 8 8" refX="7" '
         'refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0 L8 4 L0 8 z" '
         f'fill="#1a1a1a"/></marker></defs>{arrows}{boxes}{labels}</svg><figcaption>'
-        "The diagram that the analysis assumes. The covariates may affect all three; nothing else "
-        f"that affects {text(roles.mediator)} may affect {text(roles.outcome)}."
+        f"The diagram that the analysis assumes. The covariates may affect all "
+        f"{'of them' if several else 'three'}; nothing else "
+        f"that affects {text(neither)} may affect {text(roles.outcome)}."
         "</figcaption></figure>"
     )
 
 
+def _box(x: int, y: int, names: tuple[str, ...]) -> str:
+    """Draw a box with a name, or two below each other."""
+    lines = "".join(
+        f'<text x="{x + 88}" y="{y + 27 + 24 * i}" text-anchor="middle" font-size="16">'
+        f"{text(_short(name))}</text>"
+        for i, name in enumerate(names)
+    )
+    return f'<rect x="{x}" y="{y}" width="176" height="{20 + 24 * len(names)}" {_BOX}/>{lines}'
+
+
 def _carried(material: Material) -> tuple[str, str]:
-    """Return the numbers of the two legs; empty where the run kept none."""
+    """Return the numbers of the two legs; empty where the run kept none.
+
+    Of two mediators the second is the effect through both.
+    """
+    if len(material.results.spec.roles.mediators) > 1:
+        row = material.average("tnie")
+        return "", f"through both {number(row['mean'], material.style)}"
     if LEGS not in material.tables:
         return "", ""
     frame = material.tables[LEGS]

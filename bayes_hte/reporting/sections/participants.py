@@ -64,9 +64,9 @@ def _facts(material: Material) -> str:
     if study.roles.weights is not None:
         said = f"{study.roles.weights}, in averages over the population (PATE) alone"
         pairs.append(("Weights", said))
-    if spec.roles.mediator is not None and spec.mediator is not None:
-        unit = f", in {spec.mediator.unit}" if spec.mediator.unit else ""
-        pairs.append(("Mediator", spec.roles.mediator + unit))
+    for name in spec.roles.mediators if spec.mediator is not None else ():
+        unit = spec.mediator.of(name).unit
+        pairs.append(("Mediator", f"{name}, in {unit}" if unit else name))
     if important(results) > 0:
         declared = f"{important_words(results)}: {spec.outcome.because}"
         pairs.append(("Minimal important difference", declared))

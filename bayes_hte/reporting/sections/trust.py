@@ -147,19 +147,30 @@ def _assumptions(material: Material) -> str:
     said = str(text(assumption(spec.propensity.assignment, outcome=spec.roles.outcome)))
     parts = [said.replace("not randomised", "<strong>not</strong> randomised", 1)]
     if spec.roles.mediator is not None:
-        mediator = text(spec.roles.mediator)
+        mediator, several = text(spec.roles.mediator_words), len(spec.roles.mediators) > 1
+        both = f"both {mediator} and {outcome}"
+        if several:
+            both = f"{outcome} and either of its mediators"
         parts.append(
             f"<strong>Randomising the treatment does not make the mediator ignorable.</strong> "
             f"Nobody assigned {mediator} at random: {text(people(material.results))} with "
             f"different values may differ in other things that affect {outcome}. The direct and "
             "indirect effects are causal only under sequential ignorability: given the treatment "
-            f"and the listed covariates, nothing unmeasured affects both {mediator} and {outcome}, "
+            f"and the listed covariates, nothing unmeasured affects {both}, "
             f"and no cause of {outcome} other than {mediator} that the treatment itself "
-            f"changes also affects {mediator}. Controlled direct effects, too, are biased by "
+            f"changes also affects {'either' if several else mediator}. Controlled direct "
+            "effects, too, are biased by "
             "anything unmeasured that affects both."
         )
+        if several:
+            parts.append(
+                "The joint effect of both mediators needs no assumption about the order of causes "
+                "between them, nor do the interventional effects through each. A cause of either "
+                "mediator and the outcome that the treatment changes would still bias the natural "
+                "effects; no sensitivity analysis for two mediators is available."
+            )
         found = material.results.sensitivity
-        if found is None or found.rho is None:
+        if not several and (found is None or found.rho is None):
             parts.append(
                 "No sensitivity analysis for such confounding is available for these families; how "
                 "much of it would change the conclusions is unknown."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -9,7 +11,7 @@ import xarray as xr
 from bayes_hte.effects.arguments import Better
 from bayes_hte.effects.averages import probability_of_benefit
 from bayes_hte.effects.summaries import CiKind, monte_carlo_error, summarize
-from bayes_hte.names import EFFECTS, SAMPLE, UNIT
+from bayes_hte.names import EFFECTS, MEDIATOR, SAMPLE, UNIT
 from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.tables.thinning import evenly_spaced
 
@@ -31,7 +33,8 @@ def average_effects(results: Results) -> pd.DataFrame:
     -------
     DataFrame
         One row per effect and population: ``group`` (``total``; ``first`` and ``second``, the two
-        decompositions, with a mediator; ``controlled``), ``effect``, ``name`` (in words),
+        decompositions, with a mediator; ``interventional``, the parts of the joint indirect effect
+        of two mediators; ``controlled``), ``effect``, ``name`` (in words),
         ``population`` (SATE, and for the total effect also PATE, ATT and ATC), ``mediator_value``
         (where the mediator is held, in its units; NaN except for controlled effects), then the
         columns of :func:`bayes_hte.summarize` in outcome units, ``mcse`` (Monte Carlo standard
@@ -46,11 +49,23 @@ def average_effects(results: Results) -> pd.DataFrame:
         for name in names:
             if name in results.averages:
                 rows.append(_average(results.averages[name], results, group, name, "SATE"))
+    for name, draws in _interventional(results):
+        rows.append(_average(draws, results, "interventional", name, "SATE"))
     if results.controlled is not None:
         for value in results.controlled["mediator_value"].to_numpy():
             draws = results.controlled.sel(mediator_value=value, drop=True)
             rows.append(_average(draws, results, "controlled", "cde", "SATE", float(value)))
     return pd.concat(rows, ignore_index=True)
+
+
+def _interventional(results: Results) -> Iterator[tuple[str, xr.DataArray]]:
+    """Yield the parts of the joint indirect effect of two mediators, with their names in words."""
+    if results.interventional is None:
+        return
+    through = results.interventional["through"]
+    for i, name in enumerate(results.study.roles.mediators):
+        yield f"interventional effect through {name}", through.isel({MEDIATOR: i}, drop=True)
+    yield "remainder: change of their dependence", results.interventional["remainder"]
 
 
 def _average(
@@ -66,7 +81,7 @@ def _average(
         {
             "group": [group],
             "effect": [effect],
-            "name": [EFFECTS[effect][0]],
+            "name": [EFFECTS[effect][0] if effect in EFFECTS else effect],
             "population": [population],
             "mediator_value": [mediator_value],
         }

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from bayes_hte.components.families import get_family
 from bayes_hte.components.learners import EFFECT_TERMS, SHARED, get_learner, learner_terms
 from bayes_hte.components.priors import term_priors
 from bayes_hte.study.spec import ComponentName, Spec
@@ -20,6 +21,7 @@ TERM_WORDS = {
     "mediator": "slope of the mediator",
     "mediator_modified": "slope of the mediator as it varies with the covariates",
     "mediator_arm": "deviation of an arm in the slope of the mediator",
+    "mediator_product": "coefficient of the product of two mediators",
     "trend": "linear function of the covariates within a group and an arm",
 }
 CONSTANT = "none"
@@ -63,12 +65,20 @@ def prior_table(spec: Spec) -> pd.DataFrame:
 
 def _components(spec: Spec) -> list[tuple[ComponentName, str, tuple[Term, ...]]]:
     """Return name, surface and terms of every model that is fitted, in the order of a reader."""
-    learner, mediated = spec.learner.name, spec.mediator is not None
+    learner, mediated = spec.learner.name, len(spec.roles.mediators)
+    product = not get_family(spec.outcome.family).exponential_mean
     parts: list[tuple[ComponentName, str, tuple[Term, ...]]] = [
-        ("outcome", spec.outcome.surface, learner_terms(learner, mediated=mediated))
+        ("outcome", spec.outcome.surface, _terms(learner, mediated, product))
     ]
     if spec.mediator is not None:
-        parts.append(("mediator", spec.mediator.surface, learner_terms(learner, mediated=False)))
+        surfaces = [spec.mediator.of(name).surface for name in spec.roles.mediators]
+        surface = "forest" if "forest" in surfaces else surfaces[0]
+        # The second of two is modelled given the first.
+        parts.append(("mediator", surface, _terms(learner, max(mediated - 1, 0), product)))
     if get_learner(learner).second_stage:
         parts.append(("effect", spec.outcome.surface, EFFECT_TERMS))
     return [*parts, ("propensity", spec.propensity.surface, (SHARED,))]
+
+
+def _terms(learner: str, mediated: int, product: bool) -> tuple[Term, ...]:
+    return learner_terms(learner, mediated=mediated, product=product)
