@@ -22,13 +22,8 @@ from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
 from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE, UNIT
 
-<<<<<<< HEAD
 # Times to an event are tested in components/test_times.
 FAMILIES = {name: family for name, family in EVERY.items() if not family.times}
-=======
-# Means of times need a horizon; their tests are in test_survival.
-FAMILIES = [name for name, family in EVERY.items() if not family.times]
->>>>>>> integ2
 CHAINS, DRAWS, UNITS = 2, 3, 4
 SHAPE = (CHAINS, DRAWS, UNITS, 2)
 # The exponential of a mediator with such tails has, or may have, no mean.

@@ -28,7 +28,8 @@ AROUND = """<!doctype html><html><head><script>
 const seen = [];
 function look(frame) {
   const page = frame.contentWindow, root = frame.contentDocument.documentElement;
-  const closed = root.scrollHeight;
+  const closed = root.scrollHeight, last = root.querySelector(".studied");
+  const first = last ? last.getBoundingClientRect().bottom : 0;
   root.querySelectorAll("details").forEach((block) => { block.open = true; });
   const outside = [...root.querySelectorAll("body *:not(svg *)")].filter(
     (e) => e.getBoundingClientRect().right > page.innerWidth + 1 && !e.closest(".scroll"));
@@ -39,6 +40,7 @@ function look(frame) {
     requests: page.performance.getEntriesByType("resource").map((e) => e.name),
     words: frame.contentDocument.body.innerText.length,
     height: closed,
+    first_screen: first,
   });
   document.getElementById("seen").textContent = JSON.stringify(seen);
   frame.remove();  // so that it is not written out
@@ -57,7 +59,8 @@ FRAME = '<iframe style="border:0;width:{width}px;height:800px" onload="look(this
 class Seen:
     """What one frame showed: its width, that of its content, and what it asked others for.
 
-    Everything that can be opened is open, but for the height, which is that of the page as it is.
+    Everything that can be opened is open, but for the heights: that of the page as it is, and where
+    its first screen ends.
     """
 
     width: int
@@ -66,6 +69,7 @@ class Seen:
     requests: list[str]
     words: int
     height: int
+    first_screen: float
 
 
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

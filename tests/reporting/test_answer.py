@@ -16,7 +16,7 @@ from bayes_hte.reporting.sections.individuals import individuals
 from bayes_hte.reporting.sections.subgroups import subgroups
 from bayes_hte.reporting.sections.unseen import slope_words
 from bayes_hte.runs.answer import answer_lines
-from bayes_hte.trust.rule import REAL, SIMPLE, Trust
+from bayes_hte.trust.rule import REAL, SIMPLE, Trust, judge
 from tests.reporting.html_page import Page
 
 MOST_WORDS = 120
@@ -101,7 +101,7 @@ def test_benefit_by_risk_is_in_the_answer_on_both_scales(shown):
     words = said(shown)
     assert "in the lowest of 4 groups" in words
     assert "the risk ratios are" in words
-    assert "One ratio is more absolute benefit where that is high." in words
+    assert "One ratio is more absolute benefit at higher risk." in words
 
 
 def test_individuals_are_spoken_of_only_where_the_verdict_carries_them(shown, not_shown):
@@ -124,15 +124,13 @@ def test_the_two_lines_stand_on_the_first_screen_and_at_the_end_of_the_command(n
     assert set(lines) <= set(answer_lines(not_shown.results))
 
 
-def test_an_answer_that_must_not_be_used_says_so_first(build):
-    results = build(mediator=False)
-    bad = CheckResult("overlap of the arms", False, results.checks[1].table, "They do not overlap.")
-    from bayes_hte.trust.rule import judge
-
-    results = replace(results, trust=judge((results.checks[0], bad)))
-    words = said(Material(results, all_tables(results)))
-    assert words.startswith("These numbers must not be used")
-    assert "Can the numbers be used: no" in words_of(answer(Material(results, all_tables(results))))
+def test_an_answer_that_must_not_be_used_says_so_first(not_shown):
+    sound, overlap = not_shown.results.checks[:2]
+    bad = CheckResult("overlap of the arms", False, overlap.table, "They do not overlap.")
+    results = replace(not_shown.results, trust=judge((sound, bad)))
+    material = Material(results, not_shown.tables)
+    assert said(material).startswith("These numbers must not be used")
+    assert "Can the numbers be used: no" in words_of(answer(material))
 
 
 @pytest.mark.parametrize(
@@ -165,12 +163,12 @@ def test_undeclared_groups_are_closed_and_unconfirmed(not_shown):
     assert "Subgroups are declared." not in body
 
 
-def test_groups_are_lettered_by_benefit(not_shown, build):
+def test_groups_are_lettered_by_benefit(not_shown, tables):
     frame = not_shown.tables["subgroups_te"]
     assert frame["group"].tolist() == ["Subgroup A", "Subgroup B", "All"]
     assert frame["mean"].iloc[0] < frame["mean"].iloc[1]  # lower is better
     profile = not_shown.tables["subgroup_profile_te"]
     assert profile["mean_effect"].is_monotonic_increasing
-    higher = all_tables(build(mediator=False))["subgroups_te"]
+    higher = tables["subgroups_te"]
     assert higher["group"].tolist() == frame["group"].tolist()
     assert higher["mean"].iloc[0] > higher["mean"].iloc[1]

@@ -29,6 +29,7 @@ def test_the_page_fits_its_window_and_asks_nobody_for_anything(request, name, wi
         assert one.requests == []
         assert one.words > 10_000
         assert one.height < 8 * 900
+        assert one.width == PHONE or 0 < one.first_screen <= 900
     assert console == []
 
 

@@ -140,7 +140,7 @@ def _arms(material: Material) -> str:
     frame = material.tables[RELATIVE]
     frame = frame[frame["view"] == ALL].set_index("quantity")
     reference, other = arm_names(results)
-    style = scale.style(frame.loc[["outcome_reference", "outcome_other", "difference"], "sd"])
+    style = scale.style([frame.loc["difference", "sd"]])
     percent = f" ({scale.level_unit})" if scale.kind == "risk" else ""
     shown = {"outcome_reference": title_case(reference), "outcome_other": title_case(other)}
     shown["difference"] = f"Difference, {scale.unit}"

@@ -140,7 +140,8 @@ def risk_sentences(material: Material) -> str:
     ratios = _ratios(material)
     if not ratios:
         return f"{said}."
-    return f"{said}; the {ratios}. One ratio is more absolute benefit where that is high."
+    at = "risk" if material.scale.kind == "risk" else "rates"
+    return f"{said}; the {ratios}. One ratio is more absolute benefit at higher {at}."
 
 
 def _unit(material: Material) -> str:

@@ -55,7 +55,7 @@ def _choices(frame: pd.DataFrame, names: list[str]) -> str:
 def _table(material: Material, frame: pd.DataFrame, names: list[str]) -> str:
     results, scale = material.results, material.scale
     reference, other = arm_names(results)
-    style = scale.style([*frame["sd_effect"], *frame["sd_reference"]])
+    style = scale.style(frame["sd_effect"])
     percent = f", {scale.level_unit}" if scale.level_unit else ""
     short = interval_phrase(results)
     headings = [

@@ -12,7 +12,7 @@ from bayes_hte.reporting.page.markup import (
     table,
     text,
 )
-from bayes_hte.reporting.page.numbers import number, plain
+from bayes_hte.reporting.page.numbers import decimals_for, number
 from bayes_hte.reporting.page.section import Material, Section
 from bayes_hte.reporting.page.words import (
     arm_names,
@@ -124,9 +124,12 @@ def _table(material: Material) -> str:
 
 def _line(row: Row, label: str) -> list[str]:
     cells = [label]
+    digits = decimals_for([row["sd_reference"], row["sd_other"]])
     for which in ARMS:
         if row["kind"] == "number":
-            cells.append(f"{plain(row[f'mean_{which}'])} ({plain(row[f'sd_{which}'])})")
+            cells.append(
+                f"{number(row[f'mean_{which}'], digits)} ({number(row[f'sd_{which}'], digits)})"
+            )
         else:
             share = row[f"share_{which}"]
             words = f"{100 * share:.0f}%" if math.isfinite(share) else "not available"
