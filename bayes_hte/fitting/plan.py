@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayes_hte.components.learners import EFFECT_TERMS, get_learner, learner_terms
 from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
-from bayes_hte.study.spec import PriorSpec, Spec, family_called
+from bayes_hte.study.spec import PriorSpec, Spec, bounded_limits, family_called
 from bayes_hte.study.study import Study
 from bayes_hte.surfaces.terms import FOREST, GP, Term
 
@@ -365,7 +365,9 @@ def _check_gp(family: str, noise: str, role: str, *, clustered: bool) -> None:
     UnsupportedError
         Unless the family is gaussian with constant noise, without clusters.
     """
-    if family != "gaussian" or noise != "constant" or clustered:
+    # A scale with ends is gaussian on the logit.
+    normal = family == "gaussian" or bounded_limits(family) is not None
+    if not normal or noise != "constant" or clustered:
         raise UnsupportedError(
             f"{role}: surface 'gp' takes gaussian columns with constant noise and no clusters, "
             f"whose weights integrate out; got {family} with {noise} noise"
