@@ -126,5 +126,6 @@ for reason in found.reasons:
 #
 # **Caveat.** "Treated" means *offered* the training; many of those never came. The rows are the
 # completers of the public extract. The verdict may add a caution: the depression scale is skewed,
-# and a gaussian model misses its shape, which barely changes averages. The indirect part rests on
-# an assumption that randomising the offer does not ensure: see the lesson on mediation.
+# and a gaussian model misses its shape, which barely changes averages; `family="bounded(1, 5)"`
+# follows it. The indirect part rests on an assumption that randomising the offer does not ensure:
+# see the lesson on mediation.

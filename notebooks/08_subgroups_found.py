@@ -22,7 +22,7 @@
 UNITS = 600  # small: 160
 DRAWS = 200  # small: 50
 TUNE = 150  # small: 50
-REPEATS = 5  # small: 2
+REPEATS = 5
 SEED = 20261129
 
 # %%

@@ -478,7 +478,9 @@ def _check_gp(family: str, noise: str, role: str, *, clustered: bool) -> None:
     UnsupportedError
         Unless the family is gaussian with constant noise, without clusters.
     """
-    if family != "gaussian" or noise != "constant" or clustered:
+    # A scale with ends is gaussian on the logit.
+    normal = family == "gaussian" or bounded_limits(family) is not None
+    if not normal or noise != "constant" or clustered:
         raise UnsupportedError(
             f"{role}: surface 'gp' takes gaussian columns with constant noise and no clusters, "
             f"whose weights integrate out; got {family} with {noise} noise"

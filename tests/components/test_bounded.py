@@ -237,3 +237,74 @@ def test_a_column_that_piles_up_at_an_end_suggests_its_scale():
     assert suggested_family(heavy, "gaussian") == "student_t"
     assert suggested_family(rng.normal(size=400), "gaussian") is None
     assert suggested_family(np.arange(9.0), "poisson") == "negative_binomial"
+
+
+def test_checks_that_fail_name_the_family_to_try():
+    from bayes_hte.checks.loo_pit import calibration_check
+    from bayes_hte.checks.predictive import posterior_predictive
+
+    arm, names = np.repeat([0, 1], 100), ("a", "b")
+    pit = np.linspace(0, 0.5, 200)
+    how = {"arm": arm, "arm_names": names}
+    named = calibration_check(pit, **how, try_family="bounded(1, 5)")
+    assert "Try family = 'bounded(1, 5)'" in named.text
+    assert "Another family" in calibration_check(pit, **how).text
+    assert (
+        "family"
+        not in calibration_check(
+            np.tile((np.arange(100) + 0.5) / 100, 2), **how, try_family="bounded(1, 5)"
+        ).text
+    )
+    wrong = posterior_predictive(
+        np.full((50, 200), 9.0),
+        {"sigma": np.ones((50, 1))},
+        np.zeros(200),
+        **how,
+        family=get_family("gaussian"),
+        rng=np.random.default_rng(1),
+        try_family="student_t",
+    )
+    assert wrong.text.endswith("Try family = 'student_t'.")
+
+
+def test_a_check_of_a_study_file_names_the_scale_and_takes_it(tmp_path):
+    from bayes_hte.runs.study_check import check_study
+
+    skewed_study(200)[0].frame.to_csv(tmp_path / "trial.csv", index=False)
+    text = """
+title = "A score"
+[about]
+question = "Does it help?"
+suitable_for = "a test"
+not_suitable_for = "anything else"
+[data]
+source = "trial.csv"
+[roles]
+outcome = "y"
+treatment = "treat"
+covariates = ["x1", "x2"]
+[outcome]
+better = "lower"
+minimal_important_difference = 0.1
+because = "a test"
+family = {family}
+[learner]
+name = "t"
+[propensity]
+assignment = "randomised"
+[sampler]
+seed = 1
+"""
+    said = {}
+    for family in ('"gaussian"', '"bounded(1,5)"'):
+        path = tmp_path / "trial.toml"
+        path.write_text(text.format(family=family))
+        spec = hte.load_spec(path)
+        said[spec.outcome.family] = check_study(spec)
+    assert all(found.problems == () for found in said.values())
+    advice = {name: "\n".join(found.lines) for name, found in said.items()}
+    assert 'write family = "bounded(1, 5)"' in advice["gaussian"]
+    assert "family:" not in advice["bounded(1, 5)"]
+    path.write_text(text.format(family='"bounded"'))
+    with pytest.raises(SpecError, match="needs the two ends of the scale"):
+        hte.load_spec(path)
