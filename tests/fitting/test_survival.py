@@ -54,7 +54,9 @@ def test_effects_are_differences_of_restricted_means(fit: hte.Fit) -> None:
     average = float((truth[:, 1] - truth[:, 0]).mean())
     draws = fit.cate().mean("unit")
     assert abs(float(draws.mean()) - average) < 3 * float(draws.std())
-    assert fit.summary().loc["cate", "prob_positive"] > 0.95
+    table = fit.summary()
+    assert table.loc["cate", "prob_positive"] > 0.95
+    assert table.loc["cate", "estimand"] == "restricted mean survival time to 4"
 
 
 def test_arrays_say_which_scale_they_are_on(fit: hte.Fit) -> None:
