@@ -91,7 +91,7 @@ def test_draws_have_the_distribution_function(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("sigma", [0.15, 0.7, 1.0, 1.6])
+@pytest.mark.parametrize("sigma", [0.15, 1.0, 1.6])
 def test_expectations_are_integrals_of_survival(name, sigma):
     eta, noise = np.array([-0.5, 0.4, 2.0]), {"sigma": np.array([sigma]), "nu": np.array([NU])}
     family = get_family(name)
@@ -109,7 +109,7 @@ def test_expectations_are_integrals_of_survival(name, sigma):
 @pytest.mark.parametrize("name", NAMES)
 def test_expectations_agree_with_simulation(name):
     rng = np.random.default_rng(3)
-    eta, noise = np.full(200_000, 0.6), {"sigma": np.array([0.8]), "nu": np.array([NU])}
+    eta, noise = np.full(40_000, 0.6), {"sigma": np.array([0.8]), "nu": np.array([NU])}
     family, estimand = get_family(name), Estimand("rmst", 3.0)
     drawn = np.minimum(family.draw(rng, eta, noise), 3.0)
     error = drawn.std() / np.sqrt(drawn.size)
@@ -140,7 +140,7 @@ def through_mediator(name: str, mediator: str, *, slope: float) -> float:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("mediator", ["gaussian", "bernoulli"])
 def test_the_mediator_is_integrated_out(name, mediator):
-    rng, n, slope = np.random.default_rng(4), 400_000, 0.7
+    rng, n, slope = np.random.default_rng(4), 60_000, 1.4
     probability = 1 / (1 + np.exp(-0.2))
     m = rng.normal(0.2, 0.9, n) if mediator == "gaussian" else rng.random(n) < probability
     eta = 0.3 + slope * (m - 0.1)
