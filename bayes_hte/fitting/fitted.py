@@ -774,7 +774,8 @@ class Fit:
             For the total effect and with a mediator the direct and indirect effects: ``effect``,
             its name in words; ``reference_mean`` and ``arm_mean``, the average outcomes that it is
             the difference of (of the total effect those of the two arms); the columns of
-            :func:`bayes_hte.summarize`; and ``note``, which is empty unless the sampling is not
+            :func:`bayes_hte.summarize`; of times to an event ``estimand``, the scale and its
+            horizon in words; and ``note``, which is empty unless the sampling is not
             healthy, when it says why.
 
         Raises
@@ -807,6 +808,8 @@ class Fit:
 
         draws, means = summary_draws(self, contrast)
         table = summary_table(draws, means, ci_prob=ci_prob)
+        if (estimand := self.estimand()) is not None:
+            table = table.assign(estimand=estimand.words())
         # Draws of the priors are independent, in one chain.
         note = "" if self.is_prior else health_note(self._health_of(draws))
         return table.assign(note=note)

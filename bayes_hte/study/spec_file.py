@@ -326,8 +326,8 @@ def _check_times(spec: Spec) -> None:
         )
     if times and spec.mixture is not None:
         raise SpecError(
-            f"{spec.name}: [mixture] has no model of times to an event, some of which are "
-            "censored; remove it, or choose an outcome that is measured in every unit."
+            f"{spec.name}: [mixture] has no model of times to an event, which may be censored; "
+            "remove it, or choose an outcome that is measured in every unit."
         )
     if spec.outcome.horizon is not None and not times:
         raise SpecError(
