@@ -89,8 +89,8 @@ class Results:
     arm_means : DataArray or None
         Expected outcomes averaged over the units, dims (chain, draw, arm).
     curves : DataArray or None
-        Of times to an event, survival curves, dims (chain, draw, group, arm, time); see
-        :class:`bayes_hte.runs.effect_draws.EffectDraws`.
+        Of times to an event, survival curves, dims (chain, draw, group, arm, time): group 0 is
+        everybody, 1 to 3 are the thirds of predicted times in the reference arm.
     """
 
     spec: Spec
