@@ -114,7 +114,7 @@ def options_of(keyword):
     [
         ("learner", spec.LearnerName),
         ("surface", spec.SurfaceName),
-        ("family", spec.FamilyName),
+        ("family", spec.OutcomeFamilyName),
         ("noise", spec.NoiseName),
     ],
 )

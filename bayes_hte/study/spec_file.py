@@ -292,6 +292,11 @@ def _check_times(spec: Spec) -> None:
             + " roles.event, the column that says whether the event was seen. Times to an event "
             f"have the families {', '.join(typing.get_args(TimeFamilyName))}."
         )
+    if times and spec.mixture is not None:
+        raise SpecError(
+            f"{spec.name}: [mixture] has no model of times to an event, which may be censored; "
+            "remove it, or choose an outcome that is measured in every unit."
+        )
     if spec.outcome.horizon is not None and not times:
         raise SpecError(
             f"{spec.name}: outcome.horizon is for times to an event; remove it, or choose one of "

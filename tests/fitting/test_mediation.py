@@ -9,7 +9,8 @@ import pytest
 import xarray as xr
 from scipy import special
 
-from bayes_hte.components.families import FAMILIES, get_family
+from bayes_hte.components.families import FAMILIES as EVERY
+from bayes_hte.components.families import get_family
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.effects.contrasts import (
     check_potential_outcomes,
@@ -21,6 +22,8 @@ from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
 from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE, UNIT
 
+# Times to an event are tested in components/test_times.
+FAMILIES = {name: family for name, family in EVERY.items() if not family.times}
 CHAINS, DRAWS, UNITS = 2, 3, 4
 SHAPE = (CHAINS, DRAWS, UNITS, 2)
 # The exponential of a mediator with such tails has, or may have, no mean.
