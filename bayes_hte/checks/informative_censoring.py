@@ -19,7 +19,7 @@ BOUNDS = (0.01, 0.99)
 def check(subject: Subject) -> tuple[CheckResult, ...]:
     """Shift the unseen times of censored units; nothing unless some times are censored.
 
-    See :func:`bayes_hte.sensitivity.unseen_times.informative_censoring`.
+    See :func:`bayes_hte.sensitivity.informative_censoring`.
     """
     if subject.study.event is None:
         return ()

@@ -94,8 +94,8 @@ class Results:
     legs : Dataset or None
         From :func:`bayes_hte.fitting.effects_of_fit.mediation_legs`.
     curves : DataArray or None
-        Of times to an event, survival curves, dims (chain, draw, group, arm, time); see
-        :class:`bayes_hte.runs.effect_draws.EffectDraws`.
+        Of times to an event, survival curves, dims (chain, draw, group, arm, time): group 0 is
+        everybody, 1 to 3 are the thirds of predicted times in the reference arm.
     interventional : Dataset or None
         Effects through each of two mediators averaged over the units, dims (chain, draw); see
         :func:`bayes_hte.interventional_effects`. None with another number of mediators.

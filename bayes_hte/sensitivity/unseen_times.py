@@ -87,7 +87,7 @@ def informative_censoring(
     --------
     >>> import numpy as np
     >>> import xarray as xr
-    >>> from bayes_hte.sensitivity.unseen_times import informative_censoring
+    >>> from bayes_hte.sensitivity import informative_censoring
     >>> effect = xr.DataArray(np.full((1, 2), 0.5), dims=("chain", "draw"))
     >>> found = informative_censoring(
     ...     effect, np.full((1, 2, 1), 4.0), time=np.array([1.0, 2.0]), event=np.array([1, 0]),

@@ -313,6 +313,6 @@ OWN = {
     "crossing": Design(3.0, 1.0, _crossing, _uniform(0.5, 4), _fair),
     "informative": Design(4.0, 2.0, _smooth, _with_times, _fair),
     "p=50": Design(6.0, 3.0, _wide, _exponential(8), _fair, p=50),
-    "null": Design(5.0, 2.0, _null, _exponential(6), _fair),
+    "no effect": Design(5.0, 2.0, _null, _exponential(6), _fair),
 }
 DESIGNS = PUBLISHED | OWN

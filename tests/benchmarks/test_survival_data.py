@@ -48,7 +48,7 @@ def test_times_are_positive_and_end_at_the_horizon(name):
 
 def test_effects_of_the_null_are_zero_and_others_vary():
     spread = {name: load(name, 500, 0).effect.std() for name in DESIGNS}
-    assert spread.pop("null") == 0
+    assert spread.pop("no effect") == 0
     assert min(spread.values()) > 0.01
 
 
