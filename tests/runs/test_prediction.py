@@ -104,3 +104,31 @@ def test_predict_from_the_command_line(copy, capsys):
 def test_predict_without_a_run(tmp_path, capsys):
     assert cli.main(["predict", str(tmp_path), "new.csv"]) == cli.REFUSED
     assert "no finished run" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_parquet_is_predicted_in_blocks_from_the_command_line(copy, capsys):
+    frame = trial_frame().head(30).drop(columns=["y", "treat", "m"])
+    frame.loc[1, "x1"] = 99
+    frame.loc[2, "site"] = "elsewhere"
+    frame.to_parquet(copy / "new.parquet")
+    frame.to_csv(copy / "new.csv", index=False)
+    run, out = str(copy / "out"), copy / "predicted.parquet"
+    options = ["predict", run, str(copy / "new.parquet")]
+    assert cli.main(options) == cli.REFUSED
+    assert "name it with -o" in capsys.readouterr().err
+    assert cli.main([*options, "-o", str(out)]) == cli.UNHEALTHY
+    assert "failed its health checks" in capsys.readouterr().err
+    found, table = pd.read_parquet(out), predict_rows(run, copy / "new.csv").table
+    assert found["predicted"].tolist() == table["effect"].notna().tolist()
+    assert found["like_study"].tolist() == table["like_study"].tolist()
+    assert found["unlike_because"].tolist() == table["unlike_because"].tolist()
+    pairs = {
+        "te": "effect",
+        "te_lower": "effect_lower_95_eti",
+        "te_prob_benefit": "prob_benefit",
+        "outcome[treated]": "expected[treated]",
+    }
+    for new, old in pairs.items():
+        np.testing.assert_allclose(found[new], table[old], rtol=1e-9)
+    assert found["te_prob_beyond_mid"].max() <= 1
