@@ -68,7 +68,8 @@ def judge(effects: xr.DataArray, *, margin: float, required: float, effect_words
             f"Subgroups {'are' if declared else 'are not'} declared in-sample: with posterior "
             f"probability {probability_words(probability)} ({required:g} needed) the "
             f"{effect_words} of the subgroup with the highest is above that of the subgroup with "
-            f"the lowest by more than {margin:.3g}. The same units suggested and judged the subgroups."
+            f"the lowest by more than {margin:.3g}. The same units suggested and judged the "
+            "subgroups."
         )
     return Decision(declared, probability, contrast, reason)
 
