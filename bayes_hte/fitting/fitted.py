@@ -27,8 +27,12 @@ from bayes_hte.components.numbered import (
     names_of,
 )
 from bayes_hte.components.stacked import StackedComponent
-from bayes_hte.effects.contrasts import labelled
-from bayes_hte.effects.interventional import interventional_effects, path_effects
+from bayes_hte.effects.contrasts import NOT_NATURAL, labelled
+from bayes_hte.effects.interventional import (
+    effects_given_confounder,
+    interventional_effects,
+    path_effects,
+)
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
 from bayes_hte.effects.summaries import CiKind, interval_parameters, summarize
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
@@ -39,13 +43,15 @@ from bayes_hte.fitting.two_mediators import (
     TwoMediators,
     joint_outcomes,
     marginal_mean,
+    outcomes_at_second,
+    own_outcomes,
     separate_outcomes,
 )
 from bayes_hte.names import ARM, CHAIN, DRAW, EFFECTS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import as_table, unit_labels
-from bayes_hte.study.roles import MOST_MEDIATORS
+from bayes_hte.study.roles import MOST_MEDIATORS, listed
 from bayes_hte.study.study import Study
 
 AnyComponent = FittedComponent | StackedComponent | PairPropensity
@@ -125,6 +131,14 @@ class Fit:
         for group, array in values.items():
             groups[group] = array.assign_attrs(column=column).to_dataset(name=name)
         return xr.DataTree.from_dict(groups)
+
+    @property
+    def has_natural_effects(self) -> bool:
+        """Whether effects are divided into natural direct and indirect ones.
+
+        They are if there is a mediator, and no confounder of it that the treatment changes.
+        """
+        return "mediator" in self.components and self.study.roles.post_treatment is None
 
     @property
     def is_prior(self) -> bool:
@@ -302,24 +316,38 @@ class Fit:
         -------
         Dataset, dims (chain, draw, unit)
             In outcome units: ``through`` (also with ``mediator``), ``remainder``, their sum
-            ``joint``, and ``direct``.
+            ``joint``, and ``direct``. Of one mediator with a confounder that the treatment changes
+            ``indirect``, ``direct`` and ``overall``; see
+            :func:`bayes_hte.effects_given_confounder`.
 
         Raises
         ------
         UnsupportedError
-            If the study has not two mediators, or more than two arms.
+            If the study has not two mediators or such a confounder, or more than two arms.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(frame, mediator=["m", "x3"], **roles)
+        >>> options = {"surface": "linear", "draws": 20, "tune": 20, "chains": 2, "progress": False}
+        >>> fit = hte.fit(study, seed=1, **options)
+        >>> effects = fit.interventional_effects()
+        >>> list(effects), effects["mediator"].values.tolist()
+        (['through', 'remainder', 'joint', 'direct'], ['m', 'x3'])
         """
         self._check_two("interventional effects through each mediator")
-        names = self.study.roles.mediators
+        roles, arms = self.study.roles, self.study.arms
 
-        def predict(rows: pd.DataFrame | None) -> xr.DataArray:
+        def predict(rows: pd.DataFrame | None) -> xr.Dataset:
             models = self._two_mediators(rows)
-            apart = separate_outcomes(models, relation="independent")
-            return interventional_effects(
-                arm_coords(joint_outcomes(models), self.study.arms),
-                arm_coords(apart, self.study.arms),
-                mediators=names,
-            )
+            apart = arm_coords(separate_outcomes(models, relation="independent"), arms)
+            if roles.post_treatment is not None:
+                return effects_given_confounder(apart)
+            joint = arm_coords(joint_outcomes(models), arms)
+            return interventional_effects(joint, apart, mediators=roles.mediators)
 
         return _in_batches(predict, newdata, batch)
 
@@ -353,8 +381,22 @@ class Fit:
         UnsupportedError
             If no order is declared, or another one than the mediators were modelled in; if the
             study has not two mediators, or more than two arms.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(frame, mediator=["m", "x3"], **roles)
+        >>> options = {"surface": "linear", "draws": 20, "tune": 20, "chains": 2, "progress": False}
+        >>> fit = hte.fit(study, seed=1, **options)
+        >>> list(fit.path_effects(order=["m", "x3"]))
+        ['through', 'joint', 'direct']
         """
         self._check_two("effects along the paths of two mediators")
+        if self.study.roles.post_treatment is not None:
+            raise UnsupportedError(self._not_natural())
         names = self.study.roles.mediators
         if order is None:
             raise UnsupportedError(
@@ -465,7 +507,7 @@ class Fit:
         >>> np.allclose(effects["te"], effects["tnie"] + effects["pnde"])
         True
         """
-        if "mediator" in self.components:
+        if self.has_natural_effects:
             mu = self.potential_outcomes(newdata, batch=batch)
             return effects.decompose(mu, contrast=contrast)
         te = self.cate(newdata, contrast=contrast, batch=batch).rename("te")
@@ -504,7 +546,7 @@ class Fit:
         >>> list(fit.summary().index)
         ['te', 'tnie', 'pnde', 'pnie', 'tnde']
         """
-        if "mediator" in self.components:
+        if self.has_natural_effects:
             draws = self.effects(contrast=contrast)
         else:
             draws = self.cate(contrast=contrast).to_dataset()
@@ -667,7 +709,10 @@ class Fit:
             return arm_coords(mu.rename("mu").assign_attrs(scale="response"), self.study.arms)
         if len(self.study.roles.mediators) > 1:
             models = self._two_mediators(newdata)
-            if held is None:
+            if self.study.roles.post_treatment is not None:
+                mu = own_outcomes(models) if held is None else outcomes_at_second(models, held)
+                mu = mu.assign_attrs({NOT_NATURAL: self._not_natural()})
+            elif held is None:
                 mu = joint_outcomes(models)
             else:
                 how = {"expected": models.expected}
@@ -716,7 +761,7 @@ class Fit:
 
     def _held(self, value: float | Mapping[str, float]) -> float | tuple[float, ...]:
         """Return the values that mediators are held at, in the order of the study."""
-        names = self.study.roles.mediators
+        names = listed(self.study.roles.mediator)
         given = value if isinstance(value, Mapping) else dict.fromkeys(names[:1], value)
         for name in given:
             if name not in names:
@@ -728,6 +773,16 @@ class Fit:
                 f"{example!r}."
             )
         return tuple(given[name] for name in names) if len(names) > 1 else given[names[0]]
+
+    def _not_natural(self) -> str:
+        """Say why there are no natural effects."""
+        roles = self.study.roles
+        return (
+            f"the treatment changes {roles.post_treatment!r}, which affects both "
+            f"{roles.mediator!r} and {roles.outcome!r}: natural direct and indirect effects are "
+            "then not identified, whatever the data. Take fit.interventional_effects(), or the "
+            "total effect, fit.cate()."
+        )
 
     def _check_two(self, what: str) -> None:
         """Refuse what is about two mediators, in a study of one or none."""

@@ -168,7 +168,7 @@ def effect_draws(
     fit = fits.fit
     mu = fit.first_stage().potential_outcomes()
     # Decomposed here, because `fit.effects()` would predict the same outcomes again.
-    unit = effects.decompose(mu) if "mediator" in fit.components else fit.effects()
+    unit = effects.decompose(mu) if fit.has_natural_effects else fit.effects()
     mu = effects.own_mediator(mu)
     return EffectDraws(
         effects=unit.drop_vars([c for c in unit.coords if c not in (*SAMPLE, UNIT)]),

@@ -102,6 +102,7 @@ class Study:
         weights: str | None = None,
         missing: MissingName = "splits",
         imputations: int = 5,
+        post_treatment: str | None = None,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
 
@@ -143,6 +144,10 @@ class Study:
         imputations : int, default 5
             Number of imputed frames, with ``missing="impute"``: one fit each. For frames that you
             imputed yourself, see :meth:`from_frames`.
+        post_treatment : str, optional
+            Numeric column that the treatment changes and that affects both the mediator and the
+            outcome. Natural direct and indirect effects are then not identified, and refused;
+            ``fit.interventional_effects()`` has those that are.
 
         Returns
         -------
@@ -161,7 +166,7 @@ class Study:
         SpecError
             If the rule for missing values is unknown.
         UnsupportedError
-            If there are more than two mediators.
+            If there are more than two mediators, or not one with `post_treatment`.
 
         Examples
         --------
@@ -175,7 +180,7 @@ class Study:
         listed = names_given(covariates, "covariate")
         if isinstance(mediator, Sequence) and not isinstance(mediator, str):
             mediator = names_given(mediator, "mediator")
-        roles = Roles(outcome, treatment, listed, mediator, cluster, weights)
+        roles = Roles(outcome, treatment, listed, mediator, cluster, weights, post_treatment)
         study = cls.of_roles(df, roles, reference=reference, missing=missing)
         return replace(study, imputations=check_imputations(imputations))
 
@@ -427,6 +432,11 @@ class Study:
         UnsupportedError
             Naming the mediators.
         """
+        if self.roles.post_treatment is not None:
+            raise UnsupportedError(
+                f"{what} assumes that the treatment changes no confounder of mediator and outcome, "
+                f"and this study declares one: {self.roles.post_treatment!r}."
+            )
         if len(self.roles.mediators) > 1:
             named = " and ".join(map(repr, self.roles.mediators))
             raise UnsupportedError(
@@ -668,6 +678,8 @@ class Study:
         # Studies without them have the fingerprints of earlier versions.
         if self.gaps or self.roles.weights is not None:
             digest.update(repr((self.missing, self.gaps, self.roles.weights)).encode())
+        if self.roles.post_treatment is not None:
+            digest.update(repr(("post_treatment", self.roles.post_treatment)).encode())
         if self.gaps and self.missing == "impute":
             digest.update(repr(self.imputations).encode())
         for frame in self.completed:
