@@ -116,6 +116,14 @@ class PooledFit(Fit):
         """Return the effect of each unit; see :meth:`Fit.cate`. New rows are complete."""
         return self._pooled(lambda f: f.cate(newdata, **how))
 
+    def interventional_effects(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
+        """Return the effects through each mediator; see :meth:`Fit.interventional_effects`."""
+        return self._pooled_parts(lambda f: f.interventional_effects(newdata, **how))
+
+    def path_effects(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
+        """Return the effects along a declared order; see :meth:`Fit.path_effects`."""
+        return self._pooled_parts(lambda f: f.path_effects(newdata, **how))
+
     def two_arms(self, arm: Any, reference: Any) -> Fit:
         """Return the fits as those of two arms, pooled; see :meth:`Fit.two_arms`."""
         if (reference, arm) == self.study.arms:
@@ -207,6 +215,11 @@ class PooledFit(Fit):
 
     def _pooled(self, part: Callable[[Fit], xr.DataArray]) -> xr.DataArray:
         return self._join([part(fit) for fit in self.imputations])
+
+    def _pooled_parts(self, part: Callable[[Fit], xr.Dataset]) -> xr.Dataset:
+        parts = [part(fit) for fit in self.imputations]
+        joined = {name: self._join([p[name] for p in parts]) for name in parts[0]}
+        return xr.Dataset(joined).assign_attrs(parts[0].attrs)
 
     def _join(self, parts: list[xr.DataArray]) -> xr.DataArray:
         """Take draws of each imputation in turn, as many as one fit has, evenly over its chains."""

@@ -465,7 +465,17 @@ class Study:
         return self.mediator()[self.known_mediator()]
 
     def recorded(self, column: str) -> np.ndarray:
-        """Return the numbers of a column that are not missing, shape (recorded,)."""
+        """Return the numbers of a column that are not missing.
+
+        Parameters
+        ----------
+        column : str
+            A column of numbers with a role.
+
+        Returns
+        -------
+        ndarray, shape (recorded,)
+        """
         values = numeric_column(self.frame[column], column)
         return values[~np.isnan(values)]
 
