@@ -42,6 +42,7 @@ def test_interventional_effects_are_those_of_the_truth(fit):
     assert float(found["overall"].mean()) == pytest.approx(float(fit.cate().mean()), abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_fit_that_does_not_know_of_it_is_wrong(fit, frame):
     # The negative test: the slope of the mediator takes in what the confounder does.
     naive = hte.fit(hte.Study.from_frame(frame, **ROLES), surface="linear", **SIZE)

@@ -87,6 +87,7 @@ def test_joint_and_separate_effects_are_those_of_a_linear_model(linear):
     ) == pytest.approx(0.8 * 0.6 * 0.4, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_order_of_modelling_leaves_the_joint_effect(linear, frame):
     swapped = hte.fit(study_of(frame, ["m2", FIRST]), surface="linear", **SIZE | {"draws": 150})
     one, other = (hte.average(fit.effects())["tnie"] for fit in (linear, swapped))
