@@ -37,7 +37,11 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
         "total_natural_direct",
         "total_natural_indirect",
     ),
-    "effects.interventional": ("interventional_effects", "path_effects"),
+    "effects.interventional": (
+        "effects_given_confounder",
+        "interventional_effects",
+        "path_effects",
+    ),
     "effects.summaries": ("interval_words", "summarize"),
     "effects.comparison": ("compare_effects",),
     "subgroups": (

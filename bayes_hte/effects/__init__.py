@@ -16,7 +16,11 @@ from bayes_hte.effects.contrasts import (
     total_natural_indirect,
 )
 from bayes_hte.effects.groups import gate, group_average
-from bayes_hte.effects.interventional import interventional_effects, path_effects
+from bayes_hte.effects.interventional import (
+    effects_given_confounder,
+    interventional_effects,
+    path_effects,
+)
 from bayes_hte.effects.summaries import interval_words, summarize
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "compare_effects",
     "controlled_direct_effect",
     "decompose",
+    "effects_given_confounder",
     "gate",
     "group_average",
     "interval_words",

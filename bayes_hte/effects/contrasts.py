@@ -24,7 +24,7 @@ import xarray as xr
 
 from bayes_hte.effects.docstrings import documented
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
-from bayes_hte.errors import DataError
+from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.names import ARM, EFFECTS, MEDIATOR_ARM, SAMPLE, UNIT
 from bayes_hte.study.time_to_event import Estimand
 
@@ -37,6 +37,8 @@ NATURAL: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "pnie": ((0, 1), (0, 0)),
     "tnde": ((1, 1), (0, 1)),
 }
+# Attribute of outcomes that have no natural effects, with the reason.
+NOT_NATURAL = "not_natural"
 natural_effect = documented(
     {
         "Parameters": """mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
@@ -48,6 +50,8 @@ contrast : (arm, arm), str, optional
     In outcome units.""",
         "Raises": """DataError
     If `mu` has no mediator_arm dimension or breaks the contract.
+UnsupportedError
+    If a confounder of mediator and outcome that the treatment changes was declared.
 SpecError
     If `contrast` names no pair of arms.""",
     }
@@ -98,6 +102,8 @@ def check_potential_outcomes(mu: xr.DataArray, *, mediated: bool | None = None) 
 
 def _natural(mu: xr.DataArray, name: str, contrast: Contrast) -> xr.DataArray:
     """Return the natural effect `name` in every draw and unit."""
+    if isinstance(mu, xr.DataArray) and NOT_NATURAL in mu.attrs:
+        raise UnsupportedError(mu.attrs[NOT_NATURAL])
     check_potential_outcomes(mu, mediated=True)
 
     def effect(pair: tuple[int, int]) -> xr.DataArray:

@@ -129,6 +129,59 @@ def path_effects(ordered: xr.DataArray, *, mediators: Sequence[str]) -> xr.Datas
     return _dataset(through, joint=both - base, direct=base - none)
 
 
+def effects_given_confounder(independent: xr.DataArray) -> xr.Dataset:
+    """Return interventional effects where the treatment changes a confounder of the mediator.
+
+    Natural effects are not identified then: no data show which value of the mediator goes with the
+    confounder that a unit would have in the other arm. Interventional effects give each unit a
+    random value of the mediator from its distribution given covariates under an arm, and leave the
+    confounder as under the arm that is given.
+
+    Parameters
+    ----------
+    independent : DataArray, dims (chain, draw, unit, arm, first_arm, second_arm)
+        Expected outcomes with the confounder (first) and the mediator (second) each drawn by
+        itself given covariates, as under an arm of its own; two arms, reference first.
+
+    Returns
+    -------
+    Dataset, dims (chain, draw, unit)
+        In outcome units: ``indirect`` (the mediator moves, in the other arm), ``direct`` (arm and
+        confounder move, the mediator stays as in the reference arm) and their sum ``overall``,
+        which differs from the total effect by what the dependence of mediator and confounder does.
+
+    Raises
+    ------
+    DataError
+        If the array lacks a dimension.
+    UnsupportedError
+        If there are more than two arms.
+
+    References
+    ----------
+    VanderWeele, T. J., Vansteelandt, S., Robins, J. M. (2014). Effect decomposition in the presence
+    of an exposure-induced mediator-outcome confounder. Epidemiology 25, 300-306.
+    doi:10.1097/EDE.0000000000000034
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> import bayes_hte as hte
+    >>> cells = np.array([[[0.0, 1.0], [2.0, 3.0]], [[1.0, 2.0], [3.0, 4.2]]])
+    >>> dims = ("chain", "draw", "unit", "arm", "first_arm", "second_arm")
+    >>> independent = xr.DataArray(cells.reshape(1, 1, 1, 2, 2, 2), dims=dims)
+    >>> found = hte.effects_given_confounder(independent)
+    >>> [round(found[name].item(), 2) for name in ("indirect", "direct", "overall")]
+    [1.2, 3.0, 4.2]
+    """
+    _check(independent, ("confounder", "mediator"))
+    none, base, moved = (_cell(independent, *arms) for arms in ((0, 0, 0), (1, 1, 0), (1, 1, 1)))
+    parts = {"indirect": moved - base, "direct": base - none, "overall": moved - none}
+    plain = {name: values.drop_attrs().rename(name) for name, values in parts.items()}
+    return xr.Dataset(plain).assign_attrs(scale="response")
+
+
 def _check(values: xr.DataArray, mediators: Sequence[str]) -> None:
     needed = (*SAMPLE, UNIT, ARM, FIRST_ARM, SECOND_ARM)
     dims = values.dims if isinstance(values, xr.DataArray) else ()

@@ -28,7 +28,7 @@ from bayes_hte.components.numbered import (
     names_of,
 )
 from bayes_hte.components.stacked import StackedComponent
-from bayes_hte.effects.contrasts import labelled
+from bayes_hte.effects.contrasts import NOT_NATURAL, labelled
 from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
 from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
@@ -50,15 +50,21 @@ from bayes_hte.fitting.pair_of_mediators import (
     held_values,
     interventional_at,
     models_at_rows,
+    not_natural,
     paths_at,
 )
 from bayes_hte.fitting.plan import Plan, study_horizon
-from bayes_hte.fitting.two_mediators import TwoMediators, joint_outcomes
+from bayes_hte.fitting.two_mediators import (
+    TwoMediators,
+    joint_outcomes,
+    outcomes_at_second,
+    own_outcomes,
+)
 from bayes_hte.names import ARM, CHAIN, CONTRAST, DRAW, EFFECTS, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import as_table
-from bayes_hte.study.roles import MOST_MEDIATORS
+from bayes_hte.study.roles import MOST_MEDIATORS, listed
 from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import Censoring, Estimand, EstimandName, check_horizon
 from bayes_hte.views import counted, draw, html_block
@@ -155,7 +161,8 @@ class Fit:
     def _repr_html_(self) -> str:
         """Show the models and the average effects; of large studies without them."""
         plan, sizes = self.plan, self._sampled()
-        mediator = {"mediator model": f"{plan.mediator_family}, {plan.mediator_surface}"}
+        models = plan.mediator_models(max(len(self.study.roles.mediators), 1))
+        mediator = {"mediator model": "; ".join(f"{f}, {surface}" for f, surface in models)}
         facts = {
             "study": repr(self.study),
             "outcome model": f"{plan.family}, {plan.surface}, learner {plan.learner}",
@@ -213,6 +220,14 @@ class Fit:
         labels = {str(name): WORDS[str(name)] for name in draws}
         table = summarize(draws, ci_prob=ci_prob)
         return draw("plot_densities", draws, table, **({"labels": labels} | look))
+
+    @property
+    def has_natural_effects(self) -> bool:
+        """Whether effects are divided into natural direct and indirect ones.
+
+        They are if there is a mediator, and no confounder of it that the treatment changes.
+        """
+        return "mediator" in self.components and self.study.roles.post_treatment is None
 
     @property
     def is_prior(self) -> bool:
@@ -476,7 +491,7 @@ class Fit:
             raise DataError("this study has no mediator to hold at a value.")
         scale, held = self.estimand(estimand, at=at), None
         if mediator_value is not None:
-            held = held_values(mediator_value, self.study.roles.mediators)
+            held = held_values(mediator_value, listed(self.study.roles.mediator))
         return self._in_batches(lambda rows: self._outcomes(rows, scale, held), newdata, batch)
 
     @property
@@ -549,12 +564,27 @@ class Fit:
         -------
         Dataset, dims (chain, draw, unit)
             In outcome units: ``through`` (also with ``mediator``), ``remainder``, their sum
-            ``joint``, and ``direct``.
+            ``joint``, and ``direct``. Of one mediator with a confounder that the treatment changes
+            ``indirect``, ``direct`` and ``overall``; see
+            :func:`bayes_hte.effects_given_confounder`.
 
         Raises
         ------
         UnsupportedError
-            If the study has not two mediators, or more than two arms.
+            If the study has not two mediators or such a confounder, or more than two arms.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(frame, mediator=["m", "x3"], **roles)
+        >>> options = {"surface": "linear", "draws": 20, "tune": 20, "chains": 2, "progress": False}
+        >>> fit = hte.fit(study, seed=1, **options)
+        >>> effects = fit.interventional_effects()
+        >>> list(effects), effects["mediator"].values.tolist()
+        (['through', 'remainder', 'joint', 'direct'], ['m', 'x3'])
         """
         check_two(self.study, "interventional effects through each mediator")
         scale = self.estimand()
@@ -594,9 +624,21 @@ class Fit:
         UnsupportedError
             If no order is declared, or another one than the mediators were modelled in; if the
             study has not two mediators, or more than two arms.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bayes_hte as hte
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(frame, mediator=["m", "x3"], **roles)
+        >>> options = {"surface": "linear", "draws": 20, "tune": 20, "chains": 2, "progress": False}
+        >>> fit = hte.fit(study, seed=1, **options)
+        >>> list(fit.path_effects(order=["m", "x3"]))
+        ['through', 'joint', 'direct']
         """
         check_two(self.study, "effects along the paths of two mediators")
-        check_order(order, self.study.roles.mediators)
+        check_order(order, self.study)
         scale = self.estimand()
 
         def predict(rows: Rows | None) -> xr.Dataset:
@@ -694,7 +736,7 @@ class Fit:
         >>> np.allclose(effects["te"], effects["tnie"] + effects["pnde"])
         True
         """
-        if "mediator" in self.components:
+        if self.has_natural_effects:
             if self._is_large(newdata):
                 scale = self.estimand(estimand, at=at)
                 return self._in_batches(
@@ -800,7 +842,7 @@ class Fit:
         """
         if self._is_large(None):
             averages = self.averages(contrast=contrast)
-            if "mediator" not in self.components:
+            if not self.has_natural_effects:
                 averages = averages.rename(te="cate")
             note = "" if self.is_prior else health_note(self.health())
             return summarize(averages, ci_prob=ci_prob).assign(note=note)
@@ -988,7 +1030,7 @@ class Fit:
         self, rows: Rows | None, contrast: Contrast, estimand: Estimand | None
     ) -> xr.Dataset:
         """Return the effects of rows, all at once; see :meth:`effects`."""
-        if "mediator" in self.components:
+        if self.has_natural_effects:
             return effects.decompose(self._outcomes(rows, estimand), contrast=contrast)
         return _as_total(self._cate(rows, contrast, estimand))
 
@@ -1030,10 +1072,14 @@ class Fit:
         how = {"outcome_noise": outcome_noise, "estimand": estimand}
         if len(self.study.roles.mediators) > 1:
             models = self._two_mediators(newdata, estimand)
-            if held is None:
-                return self._on_scale(joint_outcomes(models), estimand)
-            how["expected"] = models.expected
-            mu = outcomes_at(models.outcome, models.outcome_family, held, **how)
+            if self.study.roles.post_treatment is not None:
+                mu = own_outcomes(models) if held is None else outcomes_at_second(models, held)
+                mu = mu.assign_attrs({NOT_NATURAL: not_natural(self.study)})
+            elif held is None:
+                mu = joint_outcomes(models)
+            else:
+                how["expected"] = models.expected
+                mu = outcomes_at(models.outcome, models.outcome_family, held, **how)
             return self._on_scale(mu, estimand)
         eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
         expected = expected_mediator(mediator, eta_m)

@@ -10,7 +10,11 @@ import xarray as xr
 
 from bayes_hte.components.noise import noise_under_arms
 from bayes_hte.components.numbered import mediator_roles
-from bayes_hte.effects.interventional import interventional_effects, path_effects
+from bayes_hte.effects.interventional import (
+    effects_given_confounder,
+    interventional_effects,
+    path_effects,
+)
 from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
 from bayes_hte.fitting.expected_mediator import expected_mediator
 from bayes_hte.fitting.mediation import arm_coords
@@ -70,13 +74,15 @@ def models_at_rows(
 
 
 def interventional_at(models: TwoMediators, study: Study) -> xr.Dataset:
-    """Return the effects through each mediator; see :func:`bayes_hte.interventional_effects`."""
-    apart = separate_outcomes(models, relation="independent")
-    return interventional_effects(
-        arm_coords(joint_outcomes(models), study.arms),
-        arm_coords(apart, study.arms),
-        mediators=study.roles.mediators,
-    )
+    """Return the effects through each mediator; see :func:`bayes_hte.interventional_effects`.
+
+    With a confounder that the treatment changes see :func:`bayes_hte.effects_given_confounder`.
+    """
+    apart = arm_coords(separate_outcomes(models, relation="independent"), study.arms)
+    if study.roles.post_treatment is not None:
+        return effects_given_confounder(apart)
+    joint = arm_coords(joint_outcomes(models), study.arms)
+    return interventional_effects(joint, apart, mediators=study.roles.mediators)
 
 
 def paths_at(models: TwoMediators, study: Study) -> xr.Dataset:
@@ -126,7 +132,18 @@ def check_two(study: Study, what: str) -> None:
     study.check_two_arms(what)
 
 
-def check_order(order: Sequence[str] | None, names: tuple[str, ...]) -> None:
+def not_natural(study: Study) -> str:
+    """Say why a study with a confounder that the treatment changes has no natural effects."""
+    roles = study.roles
+    return (
+        f"the treatment changes {roles.post_treatment!r}, which affects both "
+        f"{roles.mediator!r} and {roles.outcome!r}: natural direct and indirect effects are "
+        "then not identified, whatever the data. Take fit.interventional_effects(), or the "
+        "total effect, fit.cate()."
+    )
+
+
+def check_order(order: Sequence[str] | None, study: Study) -> None:
     """Refuse effects along paths without a declared order, or along another than was modelled.
 
     Raises
@@ -134,6 +151,9 @@ def check_order(order: Sequence[str] | None, names: tuple[str, ...]) -> None:
     UnsupportedError
         Saying what to do.
     """
+    names = study.roles.mediators
+    if study.roles.post_treatment is not None:
+        raise UnsupportedError(not_natural(study))
     if order is None:
         raise UnsupportedError(
             "natural effects through single mediators exist only along an order of causes, "

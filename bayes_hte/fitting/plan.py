@@ -172,6 +172,16 @@ class Plan:
     def mediator_models(self, number: int) -> list[tuple[str, str]]:
         """Return family and surface of each of so many mediators.
 
+        Parameters
+        ----------
+        number : int
+            Mediators of the study.
+
+        Returns
+        -------
+        list of (str, str)
+            In the order of the mediators.
+
         Raises
         ------
         SpecError

@@ -29,6 +29,7 @@ from bayes_hte.effects.summaries import check_interval, interval
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.fitting.blocks import BATCH, positions
 from bayes_hte.fitting.fitted import Fit
+from bayes_hte.fitting.pair_of_mediators import held_values
 from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.predicted_files import (
     PredictedEffects,
@@ -43,6 +44,7 @@ from bayes_hte.names import ARM, CONTRAST, SAMPLE, UNIT
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import check_present
 from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.roles import listed
 from bayes_hte.study.row_source import WHAT, row_source
 
 # Rows of a file, unless the source is divided already.
@@ -61,7 +63,7 @@ class Asked:
 
     effects: tuple[str, ...]
     contrast: Any
-    mediator_value: float | None
+    mediator_value: float | Mapping[str, float] | None
     better: Better
     mid: float | None
     ci_prob: float
@@ -76,7 +78,7 @@ def predict_effects(
     to: str | Path,
     effects: str | Sequence[str] = (TOTAL,),
     contrast: Contrast = None,
-    mediator_value: float | None = None,
+    mediator_value: float | Mapping[str, float] | None = None,
     better: Better = "higher",
     mid: float | None = None,
     ci_prob: float = 0.95,
@@ -105,8 +107,8 @@ def predict_effects(
         the expected outcome under each arm.
     contrast : (arm, arm), str, optional
         As in :meth:`Fit.cate`.
-    mediator_value : float, optional
-        Value of the mediator for ``"cde"``.
+    mediator_value : float or mapping of str to float, optional
+        Value of the mediator for ``"cde"``; of two mediators both, by their names.
     better : {"higher", "lower"}
         Direction of the outcome that is a benefit.
     mid : float, optional
@@ -235,7 +237,7 @@ def check_asked(fit: Fit, asked: Asked) -> None:
         If an option is unknown, out of its range, or not possible for this study.
     """
     mediated = "mediator" in fit.components
-    natural = ("tnie", "pnde", "pnie", "tnde") if mediated else ()
+    natural = ("tnie", "pnde", "pnie", "tnde") if fit.has_natural_effects else ()
     held = (CONTROLLED,) if mediated else ()
     for name in asked.effects:
         if name not in (TOTAL, "cate", *natural, *held, OUTCOME):
@@ -244,6 +246,8 @@ def check_asked(fit: Fit, asked: Asked) -> None:
         raise SpecError("effects is empty; name at least one, for instance 'te'.")
     if (CONTROLLED in asked.effects) != (asked.mediator_value is not None):
         raise SpecError("effect 'cde' needs mediator_value, the value to hold the mediator at.")
+    if asked.mediator_value is not None:
+        held_values(asked.mediator_value, listed(fit.study.roles.mediator))
     if OUTCOME in asked.effects and fit.plan.second_stage:
         # It says which learner models both.
         fit.potential_outcomes()

@@ -231,8 +231,9 @@ def fit(
     noise : {"constant", "by_arm", "varying"}
         Whether the noise scale of the outcome differs between arms, or with covariates too.
     mediator_family : str
-        Distribution of the mediator, named as `family`; of two mediators one for both, or a mapping
-        from each to its own. Two mediators may be gaussian, bernoulli or poisson.
+        Distribution of the mediator, named as `family`; of two mediators (or a mediator and a
+        confounder that the treatment changes) one for both, or a mapping from each to its own,
+        which may be gaussian, bernoulli or poisson.
     propensity_covariate : bool, default True
         Whether the estimated propensity is a covariate of the shared part.
     means_by : str, optional

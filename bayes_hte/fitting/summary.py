@@ -45,7 +45,7 @@ def summary_draws(fit: Fit, contrast: Contrast) -> tuple[xr.Dataset, pd.DataFram
     from bayes_hte.fitting.effects_of_fit import outcomes_by_arm
 
     pairs, several = pairs_of(fit.study.arms, contrast)
-    if "mediator" in fit.components:
+    if fit.has_natural_effects:
         mu = fit.potential_outcomes()
         draws, quantities = effects.decompose(mu, contrast=contrast), NATURAL
         each = mu.mean((*SAMPLE, UNIT)).transpose(ARM, MEDIATOR_ARM).to_numpy()

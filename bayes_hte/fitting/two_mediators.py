@@ -163,6 +163,54 @@ def separate_outcomes(models: TwoMediators, *, relation: Relation) -> xr.DataArr
     return _labelled(models, values, (FIRST_ARM, SECOND_ARM))
 
 
+def own_outcomes(models: TwoMediators) -> xr.DataArray:
+    """Return potential outcomes with both mediators as under the arm that is given.
+
+    Parameters
+    ----------
+    models : TwoMediators
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, unit, arm)
+        Expected outcomes on the response scale.
+    """
+    cells = [_along(models, t, t, t) for t in range(models.n_arms)]
+    return _labelled(models, np.stack(cells, axis=-1), ())
+
+
+def outcomes_at_second(models: TwoMediators, value: float) -> xr.DataArray:
+    """Return potential outcomes with the second mediator held, and the first as under the arm.
+
+    Parameters
+    ----------
+    models : TwoMediators
+    value : float
+        The value of the second mediator.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, unit, arm)
+        With the value in its attribute ``mediator_value``.
+    """
+    cells = []
+    for t in range(models.n_arms):
+        outcome, away = models.outcome, value - models.expected[1][:, t]
+        slope = outcome.slope.to_numpy()[..., t]
+        if outcome.product is not None:
+            slope = slope + outcome.product.to_numpy()[..., t] * away
+        intercept = outcome.base.to_numpy()[..., t] + outcome.second.to_numpy()[..., t] * away
+        intercept = intercept - slope * models.expected[0][:, t]
+        law = (models.eta_first(t), models.families[0], models.noise[0])
+        how = {
+            "outcome_noise": noise_in_arm(models.outcome_noise, t),
+            "estimand": models.estimand,
+        }
+        cells.append(expected_outcome(intercept, slope, models.outcome_family, *law, **how))
+    held = _labelled(models, np.stack(cells, axis=-1), ())
+    return held.assign_attrs(mediator_value=value)
+
+
 def mean_of_second(models: TwoMediators, arm: int) -> np.ndarray:
     """Return the mean of the second mediator under an arm, the first integrated out.
 

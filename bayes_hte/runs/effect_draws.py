@@ -194,7 +194,7 @@ def effect_draws(
     fit = fits.fit
     mu = fit.first_stage().potential_outcomes()
     # Decomposed here, because `fit.effects()` would predict the same outcomes again.
-    unit = effects.decompose(mu) if "mediator" in fit.components else fit.effects()
+    unit = effects.decompose(mu) if fit.has_natural_effects else fit.effects()
     mu = effects.own_mediator(mu)
     reference = mu.isel({ARM: 0}, drop=True)
     return EffectDraws(

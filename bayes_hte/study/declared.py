@@ -33,7 +33,7 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
         If the frame does not suit the roles, or has other arms than those declared.
     """
     frame, declared = declared_columns(frame, spec.columns), spec.roles
-    roles = Roles(*(getattr(declared, field.name) for field in fields(Roles)))
+    roles = Roles(*(getattr(declared, field.name, None) for field in fields(Roles)))
     if declared.arms:
         frame = _with_order(frame, declared)
     study = Study.of_roles(frame, roles, reference=declared.reference, missing=spec.data.missing)

@@ -84,7 +84,7 @@ def labelled_roles[R](roles: R, labels: Labels) -> R:
     """Return roles (of a study, or of a study file) with labels in place of names of columns."""
     changed: dict[str, Any] = {}
     for field in fields(Roles):
-        value = getattr(roles, field.name)
+        value = getattr(roles, field.name, None)  # a study file has fewer
         if isinstance(value, tuple):
             changed[field.name] = tuple(named(name, labels) for name in value)
         elif value is not None:

@@ -30,6 +30,9 @@ class Roles:
         Column that says whether the event was seen, if the outcome is a time to an event.
     entry : str or None
         Column of the times from which units were observed, if some were not from the start.
+    post_treatment : str or None
+        Column that the treatment changes and that affects both mediator and outcome, if one is
+        declared. It is modelled as a first mediator.
     """
 
     outcome: str
@@ -41,6 +44,7 @@ class Roles:
     weights: str | None = field(default=None, repr=False)
     event: str | None = field(default=None, repr=False)
     entry: str | None = field(default=None, repr=False)
+    post_treatment: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Keep one mediator as text, whether or not it came in a list.
@@ -48,11 +52,18 @@ class Roles:
         Raises
         ------
         UnsupportedError
-            If there are more mediators than can be modelled together.
+            If there are more mediators than can be modelled together, or none or two with a
+            confounder that the treatment changes.
         """
+        several = listed(self.mediator)
+        if self.post_treatment is not None and len(several) != 1:
+            raise UnsupportedError(
+                f"post_treatment={self.post_treatment!r} is a confounder of one mediator and the "
+                f"outcome, and there are {len(several)} mediators; name one mediator, or leave "
+                "post_treatment out."
+            )
         if not isinstance(self.mediator, list | tuple):
             return
-        several = listed(self.mediator)
         if len(several) > MOST_MEDIATORS:
             raise UnsupportedError(
                 f"mediator names {len(several)} columns, and at most {MOST_MEDIATORS} mediators "
@@ -63,8 +74,11 @@ class Roles:
 
     @property
     def mediators(self) -> tuple[str, ...]:
-        """Every mediator, in the order in which they are modelled; none, one or two."""
-        return listed(self.mediator)
+        """Every column between treatment and outcome, in the order in which they are modelled.
+
+        None, one or two: a confounder that the treatment changes comes before the mediator.
+        """
+        return (*listed(self.post_treatment), *listed(self.mediator))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -106,6 +106,7 @@ class Study:
         imputations: int = 5,
         event: str | None = None,
         entry: str | None = None,
+        post_treatment: str | None = None,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
 
@@ -153,6 +154,10 @@ class Study:
         entry : str, optional
             Column of the times from which units were observed (left truncation), 0 from the start,
             counted from the same start as the outcome. It needs `event`.
+        post_treatment : str, optional
+            Numeric column that the treatment changes and that affects both the mediator and the
+            outcome. Natural direct and indirect effects are then not identified, and refused;
+            ``fit.interventional_effects()`` has those that are.
 
         Returns
         -------
@@ -172,7 +177,7 @@ class Study:
         SpecError
             If the rule for missing values is unknown.
         UnsupportedError
-            If there are more than two mediators.
+            If there are more than two mediators, or not one with `post_treatment`.
 
         Examples
         --------
@@ -186,7 +191,8 @@ class Study:
         listed = names_given(covariates, "covariate")
         if isinstance(mediator, Sequence) and not isinstance(mediator, str):
             mediator = names_given(mediator, "mediator")
-        roles = Roles(outcome, treatment, listed, mediator, cluster, weights, event, entry)
+        further = (event, entry, post_treatment)
+        roles = Roles(outcome, treatment, listed, mediator, cluster, weights, *further)
         study = cls.of_roles(df, roles, reference=reference, missing=missing)
         return replace(study, imputations=check_imputations(imputations))
 
@@ -469,6 +475,11 @@ class Study:
         UnsupportedError
             Naming the mediators.
         """
+        if self.roles.post_treatment is not None:
+            raise UnsupportedError(
+                f"{what} assumes that the treatment changes no confounder of mediator and outcome, "
+                f"and this study declares one: {self.roles.post_treatment!r}."
+            )
         if len(self.roles.mediators) > 1:
             named = " and ".join(map(repr, self.roles.mediators))
             raise UnsupportedError(
@@ -523,7 +534,17 @@ class Study:
         return None if event is None else Censoring(event, self.entry)
 
     def recorded(self, column: str) -> np.ndarray:
-        """Return the numbers of a column that are not missing, shape (recorded,)."""
+        """Return the numbers of a column that are not missing.
+
+        Parameters
+        ----------
+        column : str
+            A column of numbers with a role.
+
+        Returns
+        -------
+        ndarray, shape (recorded,)
+        """
         values = numeric_column(self.frame[column], column)
         return values[~np.isnan(values)]
 
@@ -736,6 +757,8 @@ class Study:
         # Studies without them have the fingerprints of earlier versions.
         if self.gaps or self.roles.weights is not None:
             digest.update(repr((self.missing, self.gaps, self.roles.weights)).encode())
+        if self.roles.post_treatment is not None:
+            digest.update(repr(("post_treatment", self.roles.post_treatment)).encode())
         if self.gaps and self.missing == "impute":
             digest.update(repr(self.imputations).encode())
         if self.roles.event is not None:

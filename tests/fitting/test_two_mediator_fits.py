@@ -87,6 +87,7 @@ def test_joint_and_separate_effects_are_those_of_a_linear_model(linear):
     ) == pytest.approx(0.8 * 0.6 * 0.4, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_order_of_modelling_leaves_the_joint_effect(linear, frame):
     swapped = hte.fit(study_of(frame, ["m2", FIRST]), surface="linear", **SIZE | {"draws": 150})
     one, other = (hte.average(fit.effects())["tnie"] for fit in (linear, swapped))
@@ -176,6 +177,18 @@ def test_the_second_has_what_the_first_has_and_both_a_product():
     assert learner_terms("hierarchical", mediated=2, product=False) == two[:-1]
     levels = learner_terms("hierarchical", mediated=2, means_by="z", levels=("a", "b"))
     assert [t.name for t in levels if t.on_product] == ["mediator_product_0", "mediator_product_1"]
+
+
+def test_imputed_frames_are_pooled(frame):
+    holed = frame.head(80).assign(z=frame["z"].where(frame.index > 9))
+    study = hte.Study.from_frame(
+        holed, mediator=[FIRST, "m2"], missing="impute", imputations=2, **ROLES
+    )
+    size = SIZE | {"draws": 10, "tune": 10}
+    fit = hte.fit(study, surface="linear", **size)
+    found = fit.interventional_effects()
+    np.testing.assert_allclose(found["joint"], fit.effects()["tnie"], rtol=1e-9, atol=1e-12)
+    assert fit.path_effects(order=[FIRST, "m2"])["through"].dims[-1] == "mediator"
 
 
 # ---------------------------------------------------------------- checks

@@ -69,7 +69,7 @@ def random_models(
     )
 
 
-def brute(models: TwoMediators, t: int, a: int, b: int, *, apart: bool, n: int = 4_000):
+def brute(models: TwoMediators, t: int, a: int, b: int, *, apart: bool, n: int = 3_000):
     """Mean and Monte Carlo error of the outcome in draws of both mediators."""
     rng = np.random.default_rng(5)
 
