@@ -172,9 +172,7 @@ def _answer(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
         f"Effects on {spec.roles.outcome} in {unit}, averaged over all {results.study.n_units} "
         f"{spec.roles.units}; {spec.outcome.better} is better."
     )
-    if results.study.event is not None and spec.outcome.horizon is not None:
-        words_of_scale = Estimand("rmst", spec.outcome.horizon).words(spec.outcome.unit)
-        caption += f" Effects on the {words_of_scale}."
+    caption += _scale(results, "Effects on the")
     links = unordered(
         f'<a href="{text(folder)}/report.html">{text(name)}</a>: '
         f"{text(results.contrasts[name].trust.verdict)}."
@@ -189,6 +187,14 @@ def _answer(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     return Section("answer", "The contrasts", said + links + table)
 
 
+def _scale(results: ArmResults, start: str) -> str:
+    """Return a sentence on the scale of times to an event; empty for other outcomes."""
+    outcome = results.spec.outcome
+    if results.study.event is None or outcome.horizon is None:
+        return ""
+    return f" {start} {Estimand('rmst', outcome.horizon).words(outcome.unit)}."
+
+
 def _arms(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     frame, spec = tables["arms"], results.spec
     digits = decimals_for((frame["ci_upper"] - frame["ci_lower"]) / 4)
@@ -200,6 +206,7 @@ def _arms(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
         _interval(spec, digits),
     ]
     caption = f"The arms, the reference first: {spec.roles.outcome}."
+    caption += _scale(results, "Means: the")
     note = paragraph(
         "The observed mean is that of the "
         f"{text(spec.roles.units)} who were in the arm; the expected mean is that of all of them, "
@@ -220,6 +227,7 @@ def _choice(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
         percents(f"Best for this share of {spec.roles.units}", "share"),
     ]
     caption = "Giving all one arm, compared with giving each the arm that is best for it."
+    caption += _scale(results, "Outcome: the")
     alone = results.choices.drop(index=INDIVIDUAL)["expected_regret"]
     gain = float(alone.min() - results.choices.loc[INDIVIDUAL, "expected_regret"])
     said = paragraph(
