@@ -451,8 +451,9 @@ class Fit:
         -------
         DataFrame, index quantity[, contrast]
             The columns of :func:`bayes_hte.summarize`, for the total effect and with a mediator
-            the direct and indirect effects; and ``note``, which is empty unless the sampling is not
-            healthy, when it says why.
+            the direct and indirect effects; of times to an event ``estimand``, the scale and its
+            horizon in words; and ``note``, which is empty unless the sampling is not healthy, when
+            it says why.
 
         Raises
         ------
@@ -475,6 +476,8 @@ class Fit:
         else:
             draws = self.cate(contrast=contrast).to_dataset()
         table = summarize(effects.average(draws), ci_prob=ci_prob)
+        if (estimand := self.estimand()) is not None:
+            table = table.assign(estimand=estimand.words())
         # Draws of the priors are independent, in one chain.
         note = "" if self.is_prior else health_note(self._health_of(draws))
         return table.assign(note=note)

@@ -12,6 +12,7 @@ import bayes_hte as hte
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study.spec_file import parse_spec
 from bayes_hte.study.time_to_event import check_horizon, default_horizon
+from bayes_hte.subgroups import split_in_halves
 
 ROLES = {"outcome": "time", "treatment": "arm", "covariates": ["x"], "event": "died"}
 
@@ -41,7 +42,7 @@ def test_events_and_entries_are_bound_and_carried_along(frame: pd.DataFrame) -> 
     assert pair.censoring().event.size == pair.n_units == 60
     some = study.sample(45, seed=1)
     assert (some.event == (frame.loc[some.units, "died"] == 1)).all()
-    halves = hte.subgroups.split_in_halves(pair, seed=1)
+    halves = split_in_halves(pair, seed=1)
     assert sum(pair.subset(rows).event.size for rows in halves) == 60
 
 
