@@ -183,9 +183,7 @@ def _answer(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
         f"{results.study.n_units} {spec.roles.units}; {spec.outcome.better} is better."
     )
     rows = {row["contrast"]: row for row in frame.to_dict("records")}
-    if results.study.event is not None and spec.outcome.horizon is not None:
-        words_of_scale = Estimand("rmst", spec.outcome.horizon).words(spec.outcome.unit)
-        caption += f" Effects on the {words_of_scale}."
+    caption += _scale(results, "Effects on the")
     links = unordered(
         f'<a href="{text(folder)}/report.html">{text(name)}</a>: '
         f"{_conclusion(results.contrasts[name], rows[name])}"
@@ -209,6 +207,14 @@ def _conclusion(results: Results, row: Row) -> str:
     return "its numbers must not be used."
 
 
+def _scale(results: ArmResults, start: str) -> str:
+    """Return a sentence on the scale of times to an event; empty for other outcomes."""
+    outcome = results.spec.outcome
+    if results.study.event is None or outcome.horizon is None:
+        return ""
+    return f" {start} {Estimand('rmst', outcome.horizon).words(outcome.unit)}."
+
+
 def _arms(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     frame, spec = tables["arms"], results.spec
     scale = scale_of(spec)
@@ -222,6 +228,7 @@ def _arms(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     ]
     unit = f" ({scale.level_unit})" if scale.level_unit else ""
     caption = f"The arms, the reference first: {scale.level}{unit}."
+    caption += _scale(results, "Means: the")
     note = paragraph(
         "The observed mean is that of the "
         f"{text(spec.roles.units)} who were in the arm; the expected mean is that of all of them, "
@@ -242,6 +249,7 @@ def _choice(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
         percents(f"Best for this share of {spec.roles.units}", "share"),
     ]
     caption = "Giving all one arm, compared with giving each the arm that is best for it."
+    caption += _scale(results, "Outcome: the")
     alone = results.choices.drop(index=INDIVIDUAL)["expected_regret"]
     gain = float(alone.min() - results.choices.loc[INDIVIDUAL, "expected_regret"])
     said = paragraph(
