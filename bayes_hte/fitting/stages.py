@@ -233,7 +233,7 @@ def fit(
     mediator_family : str
         Distribution of the mediator, named as `family`; of two mediators (or a mediator and a
         confounder that the treatment changes) one for both, or a mapping from each to its own,
-        which may be gaussian, bernoulli or poisson.
+        which may be gaussian, bernoulli, poisson or on a bounded scale.
     propensity_covariate : bool, default True
         Whether the estimated propensity is a covariate of the shared part.
     means_by : str, optional

@@ -276,7 +276,8 @@ def _check_supported(fit: Fit) -> None:
             "this study has no mediator; for confounding of treatment and outcome use e_value or "
             "tipping_point."
         )
-    fit.study.check_one_mediator("sensitivity to confounding of mediator and outcome")
+    if "mediator_2" in fit.components:
+        fit.study.check_one_mediator("sensitivity to confounding of mediator and outcome")
     families = {role: fit.components[role].family.name for role in ("outcome", "mediator")}
     if set(families.values()) != {"gaussian"}:
         raise UnsupportedError(

@@ -72,6 +72,7 @@ def test_the_mediator_can_be_held_while_the_confounder_follows_the_arm(fit):
     assert abs(float(controlled.mean()) - DIRECT) < 2.5 * float(controlled.std())
 
 
+@pytest.mark.slow
 def test_it_is_saved_checked_and_part_of_the_identity(fit, frame, tmp_path):
     hte.save_fit(fit, tmp_path)
     again = hte.load_fit(tmp_path, fit.study).interventional_effects(frame.head(5))

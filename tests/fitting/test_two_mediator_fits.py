@@ -179,6 +179,7 @@ def test_the_second_has_what_the_first_has_and_both_a_product():
     assert [t.name for t in levels if t.on_product] == ["mediator_product_0", "mediator_product_1"]
 
 
+@pytest.mark.slow
 def test_imputed_frames_are_pooled(frame):
     holed = frame.head(80).assign(z=frame["z"].where(frame.index > 9))
     study = hte.Study.from_frame(
