@@ -8,6 +8,8 @@ from __future__ import annotations
 from bayes_hte.checks import (
     arm_overlap,
     heterogeneity,
+    informative_censoring,
+    kaplan_meier,
     loo,
     loo_pit,
     predictive,
@@ -27,6 +29,8 @@ _WORKS = {
     arm_overlap.NAME: " [@overlap]",
     repeated_rows.NAME: " [@repeated]",
     predictive.NAME: " [@predictive]",
+    kaplan_meier.NAME: " [@predictive]",
+    informative_censoring.NAME: " [@censoring]",
     loo.NAME: " [@psis]",
     loo_pit.NAME: " [@pit]",
     heterogeneity.NAME: " [@blp][@rate]",
@@ -82,7 +86,18 @@ def _unseen(results: Results) -> str:
         "the effect [@scores]: by the slope of the scores on the predictions [@blp], and, ranking "
         "by the prediction, by the Qini coefficient [@qini] and the area under the "
         "targeting-operator curve (AUTOC) [@rate]. Their intervals come from a Bayesian bootstrap "
-        f"with one weight per {person(results)} [@bootstrap]."
+        f"with one weight per {person(results)} [@bootstrap].{_pseudo(results)}"
+    )
+
+
+def _pseudo(results: Results) -> str:
+    """Say what stands for the outcome where times are censored; nothing for other outcomes."""
+    if results.study.event is None:
+        return ""
+    return (
+        " A censored time is no outcome: pseudo-observations of the restricted mean survival time, "
+        "from the Kaplan-Meier curve of each arm, took its place [@pseudo]. They assume that "
+        "censoring does not depend on the time within an arm."
     )
 
 
@@ -94,9 +109,16 @@ def _classical(results: Results) -> str:
             f" Further learners ({names}) were fitted to the same data for comparison only "
             "[@metalearners]."
         )
+    raw = "raw difference of means"
+    if results.study.event is not None:
+        raw = "difference of areas under the Kaplan-Meier curves"
+        further += (
+            " The log-rank test and hazard ratios of Cox models are given because they are usual; "
+            "a hazard ratio is never an individual effect [@hazards]."
+        )
     return (
         "For comparison, the average effect was also estimated without an outcome model: as the "
-        "raw difference of means, by stabilised inverse-probability weights [@weighting] with a "
+        f"{raw}, by stabilised inverse-probability weights [@weighting] with a "
         "Bayesian bootstrap [@bootstrap], and by one-to-one matching on the propensity, with "
         "replacement and ties averaged [@matching]. Balance was judged by standardised mean "
         f"differences [@balance].{further}"

@@ -202,8 +202,8 @@ def _times(results: Results) -> list[str]:
         return []
     return [
         f"The event was seen in {int(event.sum())} and the time censored in "
-        f"{int((~event).sum())}. Effects are differences in the {estimand_words(results)}; a "
-        "hazard ratio is never an individual effect."
+        f"{int((~event).sum())}. Effects are differences in the "
+        f"{estimand_words(results)}."
     ]
 
 

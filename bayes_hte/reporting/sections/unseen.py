@@ -46,9 +46,11 @@ def unseen_outcomes(material: Material) -> str:
             f"{text(people(material.results))}, or their outcomes could not be left out."
         )
     judged = f"{found.n_units} {text(people(material.results))}"
+    times = material.results.study.event is not None
+    pseudo = " of pseudo-observations, as a censored time is no outcome" if times else ""
     words = paragraph(
         f"The {judged} judged here {_HOW[found.how]}. Observed effects are means of doubly robust "
-        f"scores. {_slope(material)} {_area(material)}"
+        f"scores{pseudo}. {_slope(material)} {_area(material)}"
     )
     figures = grid([_calibration(material), _qini(material)])
     return heading + words + figures + _uplift(material)
