@@ -10,7 +10,7 @@ from bayes_hte.companions.hazards import AREA
 from bayes_hte.plots import plot_survival
 from bayes_hte.reporting.page.fields import counts
 from bayes_hte.reporting.page.markup import Field, field_table, grid, paragraph, text, words
-from bayes_hte.reporting.page.numbers import number, span
+from bayes_hte.reporting.page.numbers import Style, number, span
 from bayes_hte.reporting.page.section import Material, Section
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
@@ -59,7 +59,7 @@ def _introduction(material: Material) -> str:
 
 
 def _follow_up(material: Material) -> str:
-    results, d = material.results, material.decimals
+    results, d = material.results, material.style
     fields = [
         words("Arm", "arm"),
         counts(title_case(people(results)), "units"),
@@ -145,8 +145,8 @@ def _hazards(material: Material) -> str:
     return field_table(caption, fields, material.tables[HAZARDS], source=HAZARDS) + note
 
 
-def _digits(row: pd.Series, material: Material) -> int:
-    return material.decimals if row["method"] == AREA else 2
+def _digits(row: pd.Series, material: Material) -> Style | int:
+    return material.style if row["method"] == AREA else 2
 
 
 def _bounds(row: pd.Series, material: Material) -> str:
