@@ -52,7 +52,8 @@ def test_the_parts_are_rows_of_the_averages(two):
 def test_the_page_says_joint_and_names_both(two, tmp_path):
     page = Page(report(two, to=tmp_path / "report.html").read_text("utf-8"))
     said = " ".join(page.text.split())
-    assert "Through m and x2 together: " in said
+    assert "Through m and x2 together:" in said
+    assert "The joint indirect effect moves both mediators together." in said
     assert "The joint TNIE divided between the mediators" in said
     assert "The mediators were m and x2 (years & more)." in said
     assert "The second mediator was modelled" in said

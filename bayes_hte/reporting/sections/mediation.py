@@ -142,7 +142,7 @@ def _carried(material: Material) -> tuple[str, str]:
     """
     if len(material.results.spec.roles.mediators) > 1:
         row = material.average("tnie")
-        return "", f"through both {number(row['mean'], material.style)}"
+        return "", f"both {number(row['mean'], material.style)}"
     if LEGS not in material.tables:
         return "", ""
     frame = material.tables[LEGS]
