@@ -86,7 +86,7 @@ def test_an_interrupt_or_error_stops_all_chains(component, error):
         reported.append((done, total))
         raise error
 
-    size = SamplerSize(chains=3, draws=10**6, tune=10, cores=3, progress=interrupt)
+    size = SamplerSize(chains=3, draws=10**5, tune=10, cores=3, progress=interrupt)
     with pytest.raises(error):
         sample_component(component, seed=1, size=size)
     assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPool")]
@@ -94,7 +94,7 @@ def test_an_interrupt_or_error_stops_all_chains(component, error):
 
 
 def test_an_error_within_a_chain_is_raised(component, monkeypatch):
-    def broken(*args):
+    def broken(*args, **options):
         raise ZeroDivisionError("in a chain")
 
     monkeypatch.setattr(chain, "working_model", broken)
