@@ -11,6 +11,9 @@ from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, UNIT
 from bayes_hte.plots import style
 
+# Longest name of an arm, in characters, of which three stand side by side in the legend.
+SHORT = 14
+
 
 @style.styled
 def plot_best_arms(
@@ -63,11 +66,13 @@ def plot_best_arms(
             "edgecolor": "white",
             "linewidth": 0,
         }
-        ax.stairs(high, edges, baseline=low, fill=True, label=arm, **look)
+        ax.stairs(high, edges, baseline=low, fill=True, label=style.legend_label(arm), **look)
         low = high
     ax.set_xlim(0, len(values))
     ax.set_ylim(0, 100)
     ax.set_ylabel("probability of being best (%)")
     ax.set_xlabel(f"{len(values)} units, by their most probable best arm")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=min(3, len(arms)))
+    # Beside each other only where the names are short enough for the width of the axes.
+    columns = min(3, len(arms)) if max(map(len, arms)) <= SHORT else 1
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=columns)
     return figure
