@@ -11,10 +11,10 @@
 # %% [markdown]
 # # Times to an event: years of life, curves, and one patient
 #
-# **Question.** After surgery for colon cancer, patients were allotted to observation, levamisole, or
-# levamisole plus fluorouracil (Moertel et al. 1990, doi:10.1056/NEJM199002083220602). Half of them
-# were alive when the study ended, so their times are censored. How many years of the first five do
-# the drugs add, and does the gain differ between patients?
+# **Question.** After surgery for colon cancer, patients were allotted to observation, levamisole,
+# or levamisole plus fluorouracil (Moertel et al. 1990, doi:10.1056/NEJM199002083220602). Half of
+# them were alive when last seen, so their times are censored. How many years of the first five
+# do the drugs add, and does the gain differ between patients?
 
 # %% tags=["parameters"]
 UNITS = 929  # small: 300
@@ -65,9 +65,9 @@ columns = ["estimand", "reference_mean", "arm_mean", "mean", "ci_lower", "ci_upp
 fit.summary()[columns].round(2)
 
 # %% [markdown]
-# Every effect is a difference of **restricted mean survival times**: of the years that a patient can
-# expect to live of the first five. The two drugs together add about a quarter of a year, levamisole
-# alone adds nothing that can be seen.
+# Every effect is a difference of **restricted mean survival times**: of the years that a patient
+# can expect to live of the first five. The two drugs together add about a quarter of a year,
+# levamisole alone adds nothing that can be seen.
 
 # %%
 pair = fit.two_arms("Lev+5FU", "Obs")
@@ -144,9 +144,9 @@ pd.DataFrame(rows).set_index("patient").round(2)
 
 # %% [markdown]
 # **Answer.** Levamisole plus fluorouracil adds about a quarter of a year to the first five, with an
-# interval that leaves out zero; levamisole alone does not, as was published. Patients differ much in
-# how long they live and little, as far as these data show, in what they gain: the two lines of the
-# verdict say whether to use differences between patients.
+# interval that leaves out zero; levamisole alone does not, as was published. Patients differ much
+# in how long they live and little, as far as these data show, in what they gain: the two lines of
+# the verdict say whether to use differences between patients.
 #
 # **Caveat.** The interval of a single patient is about the expected time of patients like that, not
 # about how long this patient will live. The model assumes that patients who were censored are like

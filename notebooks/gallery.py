@@ -41,6 +41,7 @@ from bayes_hte.reporting.tables.subgroups import membership_strip, tree_outline
 from bayes_hte.reporting.tables.trust import weight_shares
 from bayes_hte.sensitivity import benchmark_covariates, rho_sensitivity, tipping_point
 from bayes_hte.subgroups import co_clustering, heat_map_tables, point_partition
+from bayes_hte.subgroups.describing.effect_table import subgroup_labels
 from bayes_hte.targeting import implied_qini
 
 SEED = 20261122
@@ -220,7 +221,8 @@ plots.plot_subgroup_forest(
 # markers are those of the subgroups in the forest.
 
 # %%
-plots.plot_profile_tree(tree_outline(groups.profile), title="Who is in which subgroup")
+named = subgroup_labels(groups.profile.leaves["subgroup"].nunique(), better="higher")
+plots.plot_profile_tree(tree_outline(groups.profile, named), title="Who is in which subgroup")
 
 # %% [markdown]
 # ### Membership
@@ -229,7 +231,9 @@ plots.plot_profile_tree(tree_outline(groups.profile), title="Who is in which sub
 # subgroup; people in the slope between the flat ends could be in either.
 
 # %%
-strip = membership_strip(groups.membership)
+strip = membership_strip(
+    groups.membership.sel(subgroup=list(named)), named=lambda number: named[number]
+)
 plots.plot_membership(strip[strip["drawn"]].drop(columns=["unit", "drawn"]), title="Membership")
 
 # %% [markdown]

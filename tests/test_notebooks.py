@@ -84,7 +84,7 @@ def differing(script, notebook):
 
 
 def test_there_are_lessons():
-    assert 5 <= len(LESSONS) <= 9
+    assert 5 <= len(LESSONS) <= 12
 
 
 @pytest.mark.slow

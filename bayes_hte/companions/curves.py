@@ -35,6 +35,17 @@ def observed_survival(study: Study, rows: np.ndarray | None = None) -> pd.DataFr
     ------
     DataError
         If the outcome is no time to an event.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_hte as hte
+    >>> frame = pd.DataFrame({"x": range(10), "drug": [0, 1] * 5, "died": [1] * 8 + [0] * 2})
+    >>> frame["years"] = frame["x"] + 1.0
+    >>> roles = {"outcome": "years", "event": "died", "treatment": "drug", "covariates": ["x"]}
+    >>> study = hte.Study.from_frame(frame, **roles)
+    >>> hte.observed_survival(study).query("arm == 0")["survival"].round(1).tolist()
+    [1.0, 0.8, 0.6, 0.4, 0.2]
     """
     from lifelines import KaplanMeierFitter
 
@@ -72,6 +83,18 @@ def at_risk(study: Study, times: Sequence[float], rows: np.ndarray | None = None
     -------
     DataFrame, index position of the arm, columns the times
         Units that were observed then, and without event until then.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_hte as hte
+    >>> from bayes_hte import companions
+    >>> frame = pd.DataFrame({"x": range(10), "drug": [0, 1] * 5, "died": [1] * 8 + [0] * 2})
+    >>> frame["years"] = frame["x"] + 1.0
+    >>> roles = {"outcome": "years", "event": "died", "treatment": "drug", "covariates": ["x"]}
+    >>> study = hte.Study.from_frame(frame, **roles)
+    >>> companions.at_risk(study, [1, 5, 9]).to_numpy().tolist()
+    [[5, 3, 1], [5, 3, 1]]
     """
     arm, time, _, entry = _known(study, rows)
     start = np.zeros(time.size) if entry is None else entry
@@ -98,6 +121,18 @@ def follow_up(study: Study) -> pd.DataFrame:
     DataFrame, index position of the arm
         ``units``, ``events``, ``censored``; ``median_follow_up``, by the Kaplan-Meier curve of the
         censoring times (NaN if more than half had the event before); ``last`` time of anybody.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_hte as hte
+    >>> from bayes_hte import companions
+    >>> frame = pd.DataFrame({"x": range(10), "drug": [0, 1] * 5, "died": [1] * 8 + [0] * 2})
+    >>> frame["years"] = frame["x"] + 1.0
+    >>> roles = {"outcome": "years", "event": "died", "treatment": "drug", "covariates": ["x"]}
+    >>> study = hte.Study.from_frame(frame, **roles)
+    >>> companions.follow_up(study)[["units", "events", "censored"]].to_numpy().tolist()
+    [[5, 4, 1], [5, 4, 1]]
     """
     from lifelines import KaplanMeierFitter
 
