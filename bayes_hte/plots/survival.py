@@ -88,8 +88,10 @@ def plot_survival(
     ax.set_ylim(0, 1.02)
     ax.grid(axis="y", color=style.RULE, linewidth=0.6)
     ax.set_ylabel(style.wrap(ylabel, 30))
-    rows_said = [] if at_risk is None else [_numbers(ax, at_risk, positions, names)]
-    notes = [style.wrap(line) for line in (*rows_said, xlabel)] + [f"band: {note}"]
+    notes = [style.wrap(xlabel), f"band: {note}"]
+    if at_risk is not None:
+        _write_numbers(ax, at_risk, positions)
+        notes.append("below each time: at risk, in the order of the legend")
     if observed is not None:
         notes.append("thin steps: Kaplan-Meier")
     ax.set_xlabel("\n".join(notes))
@@ -97,10 +99,9 @@ def plot_survival(
     return figure
 
 
-def _numbers(ax: Axes, at_risk: pd.DataFrame, positions: list[int], names: list[str]) -> str:
-    """Write the numbers at risk under the times of the axis; return which row is which arm."""
+def _write_numbers(ax: Axes, at_risk: pd.DataFrame, positions: list[int]) -> None:
+    """Write the numbers at risk under the times of the axis, a row per arm."""
     times = [float(t) for t in at_risk.columns]
     rows = [[f"{int(at_risk.loc[a, t])}" for a in positions] for t in at_risk.columns]
     labels = ["\n".join([f"{t:g}", *row]) for t, row in zip(times, rows, strict=True)]
     ax.set_xticks(times, labels)
-    return "rows: time; at risk in " + "; ".join(names[a] for a in positions)

@@ -34,7 +34,7 @@ def test_steps_and_numbers_at_risk_are_drawn():
     ax = plot_survival(curves(), observed=seen, at_risk=left, arms=["a", "b"]).axes[0]
     assert len(ax.lines) == 4
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0\n10\n9", "3\n4\n5"]
-    assert "at risk in a; b" in ax.get_xlabel()
+    assert "at risk, in the order of the legend" in ax.get_xlabel()
 
 
 def test_more_arms_than_line_styles_are_drawn():
