@@ -105,7 +105,7 @@ def draft_study_file(
         *_columns([y, *([] if m is None else [m])], [views[name] for name in covariates]),
         _labels(outcome),
     ]
-    return "\n".join(line for part in parts for line in (*part, "")).rstrip() + "\n"
+    return _printable("\n".join(line for part in parts for line in (*part, "")).rstrip() + "\n")
 
 
 def _arms(frame: pd.DataFrame, view: ColumnView) -> list[Any]:
@@ -317,6 +317,45 @@ def _columns(targets: list[_Target], covariates: list[ColumnView]) -> Iterator[l
                 for line in (f"# [columns.{_text(view.name)}]", '# type = "category"')
             ),
         ]
+
+
+def _order(view: ColumnView) -> list[str]:
+    levels = ", ".join(_text(str(level)) for level in sorted(view.counts, key=str))
+    return [f"# [columns.{_text(view.name)}]", f"# order = [{levels}]"]
+
+
+def _labels(outcome: str) -> list[str]:
+    return [
+        "# Words for readers of the report, for columns and their levels:",
+        "# [labels]",
+        f'# {_text(outcome)} = "..."',
+        '# "column" = { label = "...", levels = { "level" = "..." } }',
+    ]
+
+
+# ---------------------------------------------------------------- words
+
+
+def _described(view: ColumnView) -> str:
+    shown = f": {counted(view.counts)}" if 0 < len(view.counts) <= _SHOWN_LEVELS else ""
+    words = f"{view.kind}, {view.n_values} different" + shown.replace("\n", " ")
+    if view.missing:
+        words += f"; {view.missing} missing"
+    if view.kind is Kind.CATEGORY and view.rare:
+        words += f"; rare: {', '.join(map(str, view.rare))}"
+    return words
+
+
+def _comments(sentences: Iterable[str]) -> list[str]:
+    """Write sentences as comments, a line each."""
+    return [f"# {' '.join(sentence.split())}" for sentence in sentences]
+
+
+def _printable(text: str) -> str:
+    """Escape control characters, which TOML allows neither in texts nor in comments."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else f"\\U{ord(c):08x}" for c in text.replace("\r", " ")
+    )
 
 
 def _order(view: ColumnView) -> list[str]:
