@@ -64,7 +64,7 @@ table = pd.DataFrame(
 )
 table.loc[rng.random(PATIENTS) < 0.1, "months"] = np.nan
 table.to_csv(work / "trial.csv", sep=";", decimal=",", index=False)
-print("".join((work / "trial.csv").open().readlines()[:4]))
+print("\n".join((work / "trial.csv").read_text().splitlines()[:4]))
 
 # %% [markdown]
 # ## 2. A study file
