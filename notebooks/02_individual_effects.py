@@ -19,7 +19,7 @@
 # equally.
 
 # %% tags=["parameters"]
-UNITS = 400  # small: 120
+UNITS = 400  # small: 310
 DRAWS = 300  # small: 50
 TUNE = 200  # small: 50
 REPEATS = 20  # small: 5

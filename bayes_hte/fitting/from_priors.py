@@ -24,8 +24,8 @@ from bayes_hte.fitting.stages import Sampler, fit_stage, stages
 from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import check_seed, stage_seed
 from bayes_hte.study.study import Study
-from bayes_hte.surfaces.forest.core import prior_forests
 from bayes_hte.surfaces.forest.draws import stack
+from bayes_hte.surfaces.forest.prior_draws import prior_forests
 
 
 def fit_prior(study: Study, plan: Plan, *, seed: int, draws: int = 500) -> Fit:

@@ -29,8 +29,8 @@ from bayes_hte.fitting.progress import reporting
 from bayes_hte.fitting.size import SamplerSize
 from bayes_hte.names import SAMPLE
 from bayes_hte.seeds import stage_seed
-from bayes_hte.surfaces.forest.core import compile_kernel
 from bayes_hte.surfaces.forest.draws import stack
+from bayes_hte.surfaces.forest.planting import compile_kernel
 from bayes_hte.surfaces.forest.step import STAT
 from bayes_hte.surfaces.gp.model import GPRegression, collapsed_model
 from bayes_hte.surfaces.gp.sampling import sample_collapsed

@@ -12,7 +12,7 @@ from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.errors import SpecError, UnsupportedError
 from bayes_hte.plots import plot_modifier_importance
 from bayes_hte.study.spec import PriorSpec
-from bayes_hte.surfaces.forest.core import RESERVE
+from bayes_hte.surfaces.forest.planting import RESERVE
 from tests.fakes import fake_study
 
 TINY = {"seed": 3, "draws": 20, "tune": 20, "chains": 2, "cores": 1, "progress": False}

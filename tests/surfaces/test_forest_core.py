@@ -16,6 +16,8 @@ from bayes_hte.surfaces.forest import core as forest_core
 from bayes_hte.surfaces.forest import kernel as forest_kernel
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import predict, stack
+from bayes_hte.surfaces.forest.planting import plant
+from bayes_hte.surfaces.forest.prior_draws import _prior_lives, prior_draws, prior_forests
 
 
 def columns(rng: np.random.Generator, rows: int, features: int = 3) -> np.ndarray:
@@ -26,7 +28,7 @@ def walk(
     prior, x, y, precision, *, sweeps, rng, basis=None, levels=None, keep=forest_core.values
 ) -> list:
     """Sweep a forest on fixed noise; return what is kept of every sweep."""
-    live = forest_core.plant(prior, x, basis, levels=levels)
+    live = plant(prior, x, basis, levels=levels)
     residual = y.copy()
     kept = []
     for _ in range(sweeps):
@@ -178,9 +180,9 @@ def visited(problem, *, by, **options) -> Counter:
     """Trees of 500 chains without data, or as many direct draws from the prior."""
     exact = tiny(problem, **options)
     prior = replace(exact.prior, trees=500)
-    live = forest_core.plant(prior, exact.x, levels=exact.levels)
+    live = plant(prior, exact.x, levels=exact.levels)
     rng, seen = np.random.default_rng(2), Counter()
-    draws = forest_core._prior_lives(prior, exact.x, draws=15, seed=3, levels=exact.levels)
+    draws = _prior_lives(prior, exact.x, draws=15, seed=3, levels=exact.levels)
     for i in range(300):
         if by == "moves":
             # Rows of precision 0 say nothing.
@@ -264,7 +266,7 @@ def test_the_moves_visit_the_prior_and_not_what_a_missing_hastings_count_leads_t
 def test_prior_draws_have_mean_zero_and_the_declared_scale():
     rng = np.random.default_rng(1)
     prior = ForestPrior(scale=2.0, trees=20, adaptive=False)
-    draws = forest_core.prior_draws(prior, columns(rng, 60), draws=600, seed=2)
+    draws = prior_draws(prior, columns(rng, 60), draws=600, seed=2)
     # Whatever the trees, f at a point is a sum of 20 independent leaf values.
     assert draws.std(axis=0).mean() == pytest.approx(2.0, rel=0.06)
     assert np.abs(draws.mean(axis=0)).max() < 4 * 2.0 / np.sqrt(600)
@@ -273,7 +275,7 @@ def test_prior_draws_have_mean_zero_and_the_declared_scale():
 def test_an_adaptive_scale_keeps_the_spread_and_adds_mass_at_zero_and_tails():
     rng = np.random.default_rng(1)
     prior = ForestPrior(scale=2.0, trees=20)
-    draws = forest_core.prior_draws(prior, columns(rng, 30), draws=4000, seed=2)
+    draws = prior_draws(prior, columns(rng, 30), draws=4000, seed=2)
     assert np.sqrt((draws**2).mean()) == pytest.approx(2.0, rel=0.06)
     assert stats.kurtosis(draws[:, 0]) > 1
 
@@ -283,7 +285,7 @@ def test_prior_draws_are_rougher_with_more_splits():
     steps = {}
     for alpha in (0.05, 0.95):
         prior = ForestPrior(scale=1.0, trees=10, alpha=alpha, adaptive=False)
-        draws = forest_core.prior_draws(prior, x, draws=100, seed=3)
+        draws = prior_draws(prior, x, draws=100, seed=3)
         steps[alpha] = np.abs(np.diff(draws, axis=1)).sum(axis=1).mean()
     assert steps[0.95] > 3 * steps[0.05]
 
@@ -292,8 +294,8 @@ def test_prior_forests_are_the_prior_draws_at_any_rows():
     rng = np.random.default_rng(4)
     x = np.column_stack([columns(rng, 50, 2), rng.integers(4, size=50)])
     options = {"draws": 6, "seed": 5, "levels": np.array([0, 0, 4])}
-    draws = forest_core.prior_draws(ForestPrior(scale=1.0, trees=30), x, **options)
-    forests = forest_core.prior_forests(ForestPrior(scale=1.0, trees=30), x, **options)
+    draws = prior_draws(ForestPrior(scale=1.0, trees=30), x, **options)
+    forests = prior_forests(ForestPrior(scale=1.0, trees=30), x, **options)
     np.testing.assert_array_equal(predict(stack([forests]), x)[0], draws)
     assert len(np.unique(draws[:, 0])) == 6
 
@@ -346,7 +348,7 @@ def test_the_scale_given_the_leaves_is_generalised_inverse_gaussian():
     rng = np.random.default_rng(7)
     prior = ForestPrior(scale=1.0, trees=40)
     x, y = columns(rng, 100), rng.normal(size=100)
-    live = forest_core.plant(prior, x)
+    live = plant(prior, x)
     residual = y.copy()
     for _ in range(50):
         forest_core.sweep(live, residual, np.full(100, 4.0), rng, update_scale=False)
@@ -365,7 +367,7 @@ def test_the_scale_given_the_leaves_is_generalised_inverse_gaussian():
 def test_the_scale_as_a_coefficient_has_its_conjugate_normal_posterior():
     rng = np.random.default_rng(8)
     x, basis = columns(rng, 60), rng.normal(size=60)
-    live = forest_core.plant(ForestPrior(scale=1.0, trees=10), x, basis)
+    live = plant(ForestPrior(scale=1.0, trees=10), x, basis)
     y, precision = rng.normal(size=60), rng.uniform(0.5, 2, size=60)
     residual = y.copy()
     for _ in range(20):
@@ -387,7 +389,7 @@ def joint_walk(rng, *, sweeps, told):
     """Alternate data given the forest and the forest given data; return f(0)^2 and tree sizes."""
     x, b = columns(rng, 30, 2), rng.normal(size=30)
     precision = rng.uniform(0.5, 4, size=30)
-    live = forest_core.plant(ForestPrior(scale=1.0, trees=5), x, b)
+    live = plant(ForestPrior(scale=1.0, trees=5), x, b)
     seen = np.empty((sweeps, 2))
     for i in range(sweeps):
         noise = rng.normal(size=30) / np.sqrt(precision)
@@ -396,7 +398,7 @@ def joint_walk(rng, *, sweeps, told):
     direct = np.array(
         [
             (draw.f[0] ** 2, forest_core.mean_leaves(draw))
-            for draw in forest_core._prior_lives(live.prior, x, draws=4000, seed=9, levels=None)
+            for draw in _prior_lives(live.prior, x, draws=4000, seed=9, levels=None)
         ]
     )
     return seen[200:], direct
@@ -491,7 +493,7 @@ def test_the_residual_is_kept_up_to_date_and_leaves_are_large_enough(basis):
     rng = np.random.default_rng(13)
     x, y = columns(rng, 150), rng.normal(size=150)
     b = None if basis is None else rng.normal(size=150)
-    live = forest_core.plant(ForestPrior(scale=1.0, trees=20, min_leaf=7), x, b)
+    live = plant(ForestPrior(scale=1.0, trees=20, min_leaf=7), x, b)
     residual = y.copy()
     for _ in range(200):
         forest_core.sweep(live, residual, np.ones(150), rng)
@@ -511,7 +513,7 @@ def test_packed_trees_predict_the_values_of_the_live_forest():
     )
     levels = [0, 0, 63, 2]
     y = np.sin(x[:, 0]) + x[:, 2] % 2
-    live = forest_core.plant(ForestPrior(scale=1.0, trees=30), x, levels=levels)
+    live = plant(ForestPrior(scale=1.0, trees=30), x, levels=levels)
     residual = y.copy()
     packed, f = [], []
     for _ in range(8):
@@ -553,7 +555,7 @@ def test_trees_stop_at_128_leaves():
 )
 def test_columns_a_forest_cannot_split_are_refused(x, levels, message):
     with pytest.raises(SpecError, match=message):
-        forest_core.plant(ForestPrior(scale=1.0), np.array(x), levels=np.array(levels))
+        plant(ForestPrior(scale=1.0), np.array(x), levels=np.array(levels))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from bayes_hte.surfaces.forest import core as forest_core
 from bayes_hte.surfaces.forest import kernel as forest_kernel
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import predict, stack
+from bayes_hte.surfaces.forest.planting import plant
+from bayes_hte.surfaces.forest.prior_draws import _prior_lives
 from tests.surfaces.test_forest_core import Enumeration, distance, noise
 
 IS = "is missing"
@@ -103,9 +105,9 @@ def tiny(x, *, rule=forest_kernel.MISSING_RULE, **options):
 def visited(exact, *, by) -> Counter:
     """Trees of 500 chains without data, or as many direct draws from the prior."""
     prior, gaps = replace(exact.prior, trees=500), np.isnan(exact.x).any(axis=0)
-    live = forest_core.plant(prior, exact.x, missing=gaps)
+    live = plant(prior, exact.x, missing=gaps)
     rng, seen = np.random.default_rng(2), Counter()
-    draws = forest_core._prior_lives(prior, exact.x, draws=15, seed=3, missing=gaps)
+    draws = _prior_lives(prior, exact.x, draws=15, seed=3, missing=gaps)
     for i in range(300):
         if by == "moves":
             forest_core.sweep(live, np.zeros(12), np.zeros(12), rng)
@@ -139,7 +141,7 @@ def test_another_probability_of_the_rule_would_be_noticed():
 
 def test_trees_are_visited_as_often_as_their_exact_posterior_says():
     exact = tiny(ONE)
-    live = forest_core.plant(exact.prior, exact.x, missing=np.array([True]))
+    live = plant(exact.prior, exact.x, missing=np.array([True]))
     residual, rng, seen = exact.y.copy(), np.random.default_rng(1), Counter()
     for _ in range(9000):
         forest_core.sweep(live, residual, exact.p, rng)
@@ -151,7 +153,7 @@ def test_trees_are_visited_as_often_as_their_exact_posterior_says():
 
 
 def grown(x, y, *, missing, trees=30, sweeps=100, levels=None):
-    live = forest_core.plant(ForestPrior(scale=1.0, trees=trees), x, missing=missing, levels=levels)
+    live = plant(ForestPrior(scale=1.0, trees=trees), x, missing=missing, levels=levels)
     residual, rng = y.copy(), np.random.default_rng(5)
     for _ in range(sweeps):
         forest_core.sweep(live, residual, np.full(len(y), 9.0), rng)
@@ -212,8 +214,8 @@ def test_trees_of_earlier_versions_send_missing_values_nowhere_new():
 def test_a_column_with_missing_values_has_one_cut_less():
     x = np.concatenate([np.arange(1000.0), [np.nan]])[:, None]
     prior = ForestPrior(scale=1.0)
-    full = forest_core.plant(prior, x[:-1], missing=np.array([False]))
-    gappy = forest_core.plant(prior, x, missing=np.array([True]))
+    full = plant(prior, x[:-1], missing=np.array([False]))
+    gappy = plant(prior, x, missing=np.array([True]))
     assert (full.grid.cuts[0], gappy.grid.cuts[0]) == (255, 254)
     assert gappy.grid.codes[0, -1] == 255 > gappy.grid.codes[0, :-1].max()
     assert all(a < b for a, b in itertools.pairwise(gappy.thresholds[0]))

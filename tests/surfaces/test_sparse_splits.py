@@ -13,6 +13,8 @@ from bayes_hte.surfaces.forest import core as forest_core
 from bayes_hte.surfaces.forest import kernel as forest_kernel
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import count_splits, stack
+from bayes_hte.surfaces.forest.planting import RESERVE, plant
+from bayes_hte.surfaces.forest.prior_draws import prior_forests
 from bayes_hte.surfaces.forest.working_models import working_model
 
 # Every combination of two binary columns, one of three values, and three unordered levels: each
@@ -63,7 +65,7 @@ def before_and_after(*, rounds: int, step, chains: int, **options) -> tuple[np.n
     """Independent draws from the joint prior, and others moved by a step that should keep it."""
     where = {k: options.pop(k) for k in ("variables", "reserved") if k in options}
     prior, rng = ForestPrior(scale=1.0, **{"trees": 3} | DEEP | options), np.random.default_rng(5)
-    live = forest_core.plant(prior, FACTORIAL, levels=LEVELS, **where)
+    live = plant(prior, FACTORIAL, levels=LEVELS, **where)
     silent, before, after = np.zeros(len(FACTORIAL)), [], []
     for kept in (before, after):
         for _ in range(chains):
@@ -91,7 +93,7 @@ def smallest_p_value(a: np.ndarray, b: np.ndarray) -> float:
 )
 def test_moves_and_probabilities_keep_their_joint_prior(options):
     before, after = before_and_after(
-        rounds=20, step=forest_core._draw_shares, chains=1200, **options
+        rounds=20, step=forest_core.draw_column_shares, chains=1200, **options
     )
     assert smallest_p_value(before, after) > 1e-3
 
@@ -104,7 +106,7 @@ def test_probabilities_that_ignore_closed_columns_do_not_keep_it():
 
 
 def test_the_prior_is_a_dirichlet_with_a_beta_concentration():
-    live = forest_core.plant(ForestPrior(scale=1.0, trees=1, sparse=True), FACTORIAL, levels=LEVELS)
+    live = plant(ForestPrior(scale=1.0, trees=1, sparse=True), FACTORIAL, levels=LEVELS)
     rng, draws = np.random.default_rng(1), []
     for _ in range(4000):
         forest_kernel.draw_prior_shares(live.shares, rng)
@@ -126,7 +128,7 @@ def direct_shares(rng: np.random.Generator, draws: int) -> np.ndarray:
 
 
 def test_no_probability_is_lost_where_the_open_columns_hardly_have_any():
-    live = forest_core.plant(ForestPrior(scale=1.0, trees=1, sparse=True), FACTORIAL, levels=LEVELS)
+    live = plant(ForestPrior(scale=1.0, trees=1, sparse=True), FACTORIAL, levels=LEVELS)
     tree, rng = live.nodes[0], np.random.default_rng(2)
     forest_kernel._split(tree, 0, 1, (0, 0, np.uint64(0), 3, 3), 18)
     logs = np.array([0.0, -400.0, -400.0 + math.log(3.0), -700.0])
@@ -138,11 +140,9 @@ def test_no_probability_is_lost_where_the_open_columns_hardly_have_any():
 
 def test_columns_of_one_variable_share_its_probability_and_the_reserved_one_has_its_own():
     prior = ForestPrior(scale=1.0, trees=1, sparse=True, alpha=0.99)
-    live = forest_core.plant(
-        prior, FACTORIAL, levels=LEVELS, variables=np.array([0, 0, 1, 2]), reserved=3
-    )
-    expected = np.array([0.25, 0.25, 0.5, 0]) * (1 - forest_core.RESERVE)
-    expected[3] = forest_core.RESERVE
+    live = plant(prior, FACTORIAL, levels=LEVELS, variables=np.array([0, 0, 1, 2]), reserved=3)
+    expected = np.array([0.25, 0.25, 0.5, 0]) * (1 - RESERVE)
+    expected[3] = RESERVE
     np.testing.assert_allclose(forest_core.split_probabilities(live), expected)
     rng = np.random.default_rng(3)
     drawn = [
@@ -154,7 +154,7 @@ def test_columns_of_one_variable_share_its_probability_and_the_reserved_one_has_
 
 def test_a_column_without_rules_has_no_probability():
     x = np.column_stack([np.ones(20), np.arange(20.0)])
-    live = forest_core.plant(ForestPrior(scale=1.0, sparse=True), x, reserved=0)
+    live = plant(ForestPrior(scale=1.0, sparse=True), x, reserved=0)
     np.testing.assert_array_equal(forest_core.split_probabilities(live), [0, 1])
 
 
@@ -171,11 +171,11 @@ def posterior_ranks(family: str, *, simulations: int, sparse_truth: bool = True)
         scale=3.0, trees=4, alpha=0.9, beta=1.0, min_leaf=3, adaptive=False, sparse=True
     )
     for _ in range(simulations):
-        live = forest_core.plant(prior, x)
+        live = plant(prior, x)
         draw_joint_prior(live, rng)
         if not sparse_truth:
             # All columns alike, though the posterior takes sparse ones for granted.
-            live = forest_core.plant(prior, x)
+            live = plant(prior, x)
             live.leaves = int(forest_kernel.draw_trees(*kernel_arguments(live, rng)))
         truth = quantities(live)
         p = special.expit(live.f)
@@ -231,7 +231,7 @@ def test_noise_columns_lose_their_splits_and_the_same_seed_gives_the_same_probab
     y = truth + rng.normal(size=200)
     errors, found = {}, []
     for sparse in (False, True, True):
-        live = forest_core.plant(ForestPrior(scale=1.5, trees=50, sparse=sparse), x)
+        live = plant(ForestPrior(scale=1.5, trees=50, sparse=sparse), x)
         residual, chain, fits = y.copy(), np.random.default_rng(1), []
         for sweep in range(600):
             told = {"update_shares": sweep >= 50}
@@ -248,7 +248,7 @@ def test_noise_columns_lose_their_splits_and_the_same_seed_gives_the_same_probab
 def test_splits_are_counted_draw_by_draw_also_where_some_draws_are_gone():
     x = np.column_stack([np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 3])
     levels, prior = np.array([0, 0, 3]), ForestPrior(scale=1.0, trees=7)
-    forests = forest_core.prior_forests(prior, x, draws=6, seed=1, levels=levels)
+    forests = prior_forests(prior, x, draws=6, seed=1, levels=levels)
     trees = stack([forests[:3], forests[3:]])
     counts = np.array(
         [[np.sum(f.feature == 0), np.sum(f.feature == 1), np.sum(f.feature == -4)] for f in forests]

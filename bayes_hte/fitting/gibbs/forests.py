@@ -8,6 +8,7 @@ import numpy as np
 
 from bayes_hte.surfaces.forest import core
 from bayes_hte.surfaces.forest.draws import ForestDraw
+from bayes_hte.surfaces.forest.planting import plant
 from bayes_hte.surfaces.forest.step import ALIKE, WAIT, ForestData
 
 
@@ -25,7 +26,7 @@ class ForestsPart:
 
     def __init__(self, forests: Mapping[str, ForestData], *, tune: int) -> None:
         self.names = tuple(forests)
-        self._lives = [core.plant(f.prior, f.x, f.basis, **f.columns) for f in forests.values()]
+        self._lives = [plant(f.prior, f.x, f.basis, **f.columns) for f in forests.values()]
         self._joint = core.join(self._lives)
         self._waits = np.array([f.waits for f in forests.values()])
         self._alike, self._wait = int(ALIKE * tune), int(WAIT * tune)

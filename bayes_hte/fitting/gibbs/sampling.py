@@ -23,7 +23,7 @@ from bayes_hte.components.component import Component
 from bayes_hte.fitting.gibbs.chain import ChainDraws, Stopped, sample_chain
 from bayes_hte.fitting.progress import Report
 from bayes_hte.names import CHAIN, DRAW, SAMPLE
-from bayes_hte.surfaces.forest.core import compile_kernel
+from bayes_hte.surfaces.forest.planting import compile_kernel
 from bayes_hte.surfaces.registry import is_forest
 
 DIRECT_SURFACES = ("forest", "linear", "additive")

@@ -26,6 +26,7 @@ from bayes_hte.study.time_to_event import Censoring
 from bayes_hte.surfaces.forest import core as forest_core
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import ForestDraw
+from bayes_hte.surfaces.forest.planting import plant
 from bayes_hte.surfaces.forest.working_models import FAMILIES, without_unknown, working_model
 
 # Name of the sampler statistic that carries the trees of each draw out of the worker process.
@@ -174,8 +175,7 @@ class ForestStep(BlockedStep):
         """Plant new forests for one chain."""
         super().setup_chain(rng, tune, draws)
         self._live = {
-            name: forest_core.plant(f.prior, f.x, f.basis, **f.columns)
-            for name, f in self.forests.items()
+            name: plant(f.prior, f.x, f.basis, **f.columns) for name, f in self.forests.items()
         }
         self._joint = forest_core.join(list(self._live.values()))
         self._alike, self._wait = int(ALIKE * tune), int(WAIT * tune)

@@ -17,8 +17,9 @@ from bayes_hte.study.design import (
     Design,
     is_propensity_column,
 )
-from bayes_hte.surfaces.forest.core import ForestPrior, prior_draws
+from bayes_hte.surfaces.forest.core import ForestPrior
 from bayes_hte.surfaces.forest.draws import predict
+from bayes_hte.surfaces.forest.prior_draws import prior_draws
 from bayes_hte.surfaces.forest.step import ForestData
 from bayes_hte.surfaces.terms import Term
 
