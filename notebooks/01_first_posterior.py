@@ -16,7 +16,7 @@
 # their confidence in searching for a job, and can we trust the model's answer?
 
 # %% tags=["parameters"]
-UNITS = 899  # small: 310
+UNITS = 899  # small: 200
 DRAWS = 300  # small: 50
 TUNE = 200  # small: 50
 REPEATS = 20  # small: 5

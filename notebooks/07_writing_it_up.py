@@ -18,7 +18,7 @@
 # from its results on disk.
 
 # %% tags=["parameters"]
-UNITS = 899  # small: 310
+UNITS = 899  # small: 150
 DRAWS = 300  # small: 50
 TUNE = 200  # small: 50
 CHAINS = 4  # small: 2

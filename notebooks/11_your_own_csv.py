@@ -19,7 +19,7 @@
 # (semicolons, decimal commas, words for the arms, gaps).
 
 # %% tags=["parameters"]
-PATIENTS = 300  # small: 310
+PATIENTS = 300  # small: 120
 SEED = 20261202
 
 # %%

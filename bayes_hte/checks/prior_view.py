@@ -33,8 +33,10 @@ CENTRAL = 0.999
 # Fewer prior draws than this hold, on average, no draw beyond the central part on each side.
 FEWEST_DRAWS = round(2 / (1 - CENTRAL))
 AVERAGE, SPREAD = "average effect (SATE)", "sd of individual effects"
-# Cheap compared with posterior draws, and enough for the central 99.9%.
-PRIOR_DRAWS = 2000
+# Enough for the central 99.9%. Most posteriors lie well inside their prior, which fewer draws show
+# in a fifth of the time, so they are tried first.
+PRIOR_DRAWS, FIRST_DRAWS = 2000, 400
+WELL_INSIDE = 0.9
 # Average and spread of effects under the prior barely depend on the number of units.
 PRIOR_UNITS = 1000
 
@@ -48,10 +50,15 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
 
     study, seed = subject.study, subject.fit.seed
     some = study.sample(PRIOR_UNITS, seed=seed) if study.n_units > PRIOR_UNITS else study
-    prior = {
-        label: fit_prior(some, fit.plan, seed=seed, draws=PRIOR_DRAWS).cate()
-        for label, fit in subject.candidates.items()
-    }
+
+    def drawn(label: str) -> xr.DataArray:
+        plan = subject.candidates[label].plan
+        first = fit_prior(some, plan, seed=seed, draws=FIRST_DRAWS).cate()
+        if _enough(first, subject.candidate_effects[label]):
+            return first
+        return fit_prior(some, plan, seed=seed, draws=PRIOR_DRAWS).cate()
+
+    prior = {label: drawn(label) for label in subject.candidates}
     outcome_sd = float(restricted_means(study, subject.fit.horizon).recorded_outcome().std())
     return (prior_view(prior, subject.candidate_effects, outcome_sd=outcome_sd),)
 
@@ -118,9 +125,21 @@ def prior_view(
     return CheckResult(NAME, None, table, _information(table))
 
 
+def _enough(before: xr.DataArray, after: xr.DataArray) -> bool:
+    """Whether the prior draws can judge: by their number, or as the posterior is well inside."""
+    draws = before.sizes[CHAIN] * before.sizes[DRAW]
+    if not FIRST_DRAWS <= draws < FEWEST_DRAWS:
+        return draws >= FEWEST_DRAWS
+    tail = (1 - WELL_INSIDE) / 2
+    bounds = quantities(before).quantile([tail, 1 - tail], dim=SAMPLE)
+    median = quantities(after).median()
+    inside = (bounds.isel(quantile=0) <= median) & (median <= bounds.isel(quantile=1))
+    return bool(inside.to_array().all())
+
+
 def _problem(before: xr.DataArray, after: xr.DataArray) -> str:
     draws = before.sizes[CHAIN] * before.sizes[DRAW]
-    if draws < FEWEST_DRAWS:
+    if not _enough(before, after):
         return (
             f"{draws} prior draws do not show the central {CENTRAL:.1%} of the prior; take at "
             f"least {FEWEST_DRAWS}."

@@ -16,7 +16,7 @@ from bayes_hte.checks.prior_sensitivity import (
     Scaled,
     prior_sensitivity,
 )
-from bayes_hte.checks.prior_view import AVERAGE, FEWEST_DRAWS, SPREAD, prior_view
+from bayes_hte.checks.prior_view import AVERAGE, FEWEST_DRAWS, FIRST_DRAWS, SPREAD, prior_view
 from bayes_hte.names import SAMPLE, UNIT
 
 CHAINS, DRAWS = 4, 1000
@@ -79,6 +79,14 @@ def test_a_spread_that_the_prior_excluded_fails(spread):
 def test_effects_that_cannot_vary_are_no_conflict():
     constant = effects(0, 1, 0.0, 0.0)
     assert view(constant, effects(0.5, 0.1, 0.0, 0.0, seed=2)).passed is None
+
+
+def test_few_prior_draws_judge_only_what_lies_well_inside():
+    few = effects(0, 1, 0.5, draws=FIRST_DRAWS)
+    assert view(few, effects(0.8, 0.1, 0.5, seed=2)).passed is None
+    result = view(few, effects(2.2, 0.1, 0.5, seed=2))
+    assert result.passed is False
+    assert f"{FIRST_DRAWS} prior draws do not show the central 99.9%" in result.text
 
 
 def test_every_model_is_judged():
