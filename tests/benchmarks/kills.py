@@ -1,4 +1,4 @@
-"""A run that is killed at random moments, or that fills its disk, and what the next run makes of it.
+"""Runs that are killed at random moments, or fill their disk, and what the next run makes of it.
 
 Each trial starts ``bayes-hte run`` of a small study in an empty folder, ends it with SIGKILL (or
 lets it run into a full disk), and runs it again to its end. A stage counts as finished if its
@@ -33,9 +33,11 @@ from pathlib import Path
 import numpy as np
 
 from bayes_hte import cli
-from tests.trial import write_trial
+from tests.trial import TOML, trial_frame
 
-SETTINGS = ("sampler.draws=50", "sampler.tune=50")
+# A trial without mediator, with the fewest draws that a run takes.
+SETTINGS = ("outcome.stack_with=[]", "sampler.draws=50", "sampler.tune=50")
+WITHOUT = ('mediator = "m"\n', "[mediator]\ncontrolled_at = [0.0]\n")
 OUT = "out"
 # The shares of the room that an undisturbed run takes, at which the disk is full.
 FULL_AT = (0.05, 0.3, 0.6, 0.9, 0.98)
@@ -72,6 +74,15 @@ class Trial:
     def passed(self) -> bool:
         """Whether nothing was lost, and the numbers are those of an undisturbed run."""
         return self.lost == 0 and self.same
+
+
+def write_study(folder: Path) -> None:
+    """Write the study file and its data."""
+    text = TOML
+    for part in WITHOUT:
+        text = text.replace(part, "")
+    (folder / "trial.toml").write_text(text, encoding="utf-8")
+    trial_frame(n=60).drop(columns="m").to_csv(folder / "trial.csv", index=False)
 
 
 def start(folder: Path, settings: Sequence[str] = SETTINGS, **options: object) -> subprocess.Popen:
@@ -130,7 +141,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def killed(folder: Path, seconds: float, wanted: dict[str, bytes], **options: object) -> Trial:
     """Kill a run of the study in a new folder after some seconds, and run it again."""
     folder.mkdir()
-    write_trial(folder)
+    write_study(folder)
     run = start(folder, **options)
     try:
         run.wait(timeout=seconds)
@@ -150,7 +161,7 @@ def full(
 ) -> Trial:
     """Let a run of the study end on a full disk, make room, and run it again."""
     with disk() as make_room:
-        write_trial(folder)
+        write_study(folder)
         status, said = end(start(folder, **options))
         if status != cli.REFUSED:
             raise RuntimeError(f"{name}: exit status {status}, said: {said}")
@@ -224,7 +235,7 @@ def room(folder: Path) -> int:
 def undisturbed(folder: Path) -> tuple[dict[str, bytes], float]:
     """Run the study without a disturbance; return its files and how long it took."""
     folder.mkdir()
-    write_trial(folder)
+    write_study(folder)
     began = time.monotonic()
     finish(folder)
     return content(folder), time.monotonic() - began
