@@ -5,8 +5,8 @@ and holds the settings that the stage depends on and the digest of its files. Ne
 next to the old ones, and replacing the manifest, one file, makes them the stage: a killed run
 leaves the old stage or the new one.
 
-read only if every array of them is stored with one of the codecs that hold numbers and texts
-read only if every array of them is stored with one of four codecs that hold numbers and texts
+Reading a stage executes nothing that is in it, whoever wrote it: the manifest is JSON, and draws
+are read only if every array of them is stored with one of the codecs that hold numbers and texts
 (:data:`CODECS`). Codecs of Zarr that would unpickle objects are none of them.
 """
 

@@ -171,7 +171,7 @@ def full(
         if status != cli.REFUSED:
             raise RuntimeError(f"{name}: exit status {status}, said: {said}")
         make_room()
-        last = said.strip().splitlines()[-1]
+        last = [line for line in said.splitlines() if line.startswith("bayes-hte: ")][-1]
         return outcome(name, folder, wanted, said=last, **options)
 
 
