@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import pickle
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -370,3 +373,118 @@ def test_a_text_file_is_written_whole_or_left_alone(tmp_path, monkeypatch):
     write_text(path, "neu")
     assert path.read_text(encoding="utf-8") == "neu"
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+# ---------------------------------------------------------------- full disks, and strangers
+
+
+class Evil:
+    """An object that would make a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def hostile(folder: Path, change) -> None:
+    """Change the draws of a stage, with the manifest that its files then have."""
+    save_stage(folder, "outcome", small(1.0), SETTINGS)
+    draws = find_stage(folder, "outcome").draws
+    change(draws)
+    manifest = folder / "outcome" / MANIFEST
+    said = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(said | {"digest": store._digest(draws)}))
+    assert find_stage(folder, "outcome").intact
+
+
+def older_array(draws: Path, trap: Path, **codecs) -> None:
+    """Put an array of the second format of Zarr into a store; its only chunk is a pickle."""
+    array = draws / "x"
+    array.mkdir()
+    (draws / ".zgroup").write_text('{"zarr_format": 2}')
+    (array / ".zattrs").write_text('{"_ARRAY_DIMENSIONS": ["i"]}')
+    form = {"zarr_format": 2, "shape": [1], "chunks": [1], "order": "C", "compressor": None}
+    form |= {"filters": None, "dtype": "|O", "fill_value": ""}
+    (array / ".zarray").write_text(json.dumps(form | codecs))
+    (array / "0").write_bytes(pickle.dumps([Evil(trap), [1]]))
+
+
+PICKLE = {"id": "pickle", "protocol": 5}
+
+
+@pytest.mark.parametrize(
+    "codecs",
+    [
+        {"filters": [PICKLE]},
+        {"filters": [{"id": "vlen-utf8"}], "compressor": PICKLE},
+        {"compressor": PICKLE, "dtype": "<f8", "fill_value": 0.0},
+    ],
+)
+def test_a_pickle_in_a_stage_is_never_opened(tmp_path, codecs):
+    trap = tmp_path / "trap"
+    hostile(tmp_path, lambda draws: older_array(draws, trap, **codecs))
+    with pytest.raises(SavedResultError, match="was not saved by this package"):
+        find_stage(tmp_path, "outcome").load()
+    assert not trap.exists()
+    # The trap is one: opened as a pickle, it makes its file.
+    pickle.loads(next(tmp_path.rglob("x/0")).read_bytes())
+    assert trap.exists()
+
+
+@pytest.mark.parametrize("codec", ["numcodecs.pickle", "pickle", "anything"])
+def test_a_codec_of_others_is_refused_before_it_is_used(tmp_path, codec):
+    def change(draws):
+        path = next(draws.rglob("te/zarr.json"))
+        form = json.loads(path.read_text())
+        path.write_text(json.dumps(form | {"codecs": [*form["codecs"], {"name": codec}]}))
+
+    hostile(tmp_path, change)
+    with pytest.raises(SavedResultError, match=f"the codec '{codec}'"):
+        find_stage(tmp_path, "outcome").load()
+
+
+def test_a_manifest_that_names_a_folder_elsewhere_is_damaged(tmp_path):
+    save_stage(tmp_path, "outcome", small(1.0), SETTINGS)
+    save_stage(tmp_path, "mediator", small(2.0), SETTINGS)
+    manifest = tmp_path / "outcome" / MANIFEST
+    said = json.loads((tmp_path / "mediator" / MANIFEST).read_text())
+    manifest.write_text(json.dumps(said | {"draws": f"../mediator/{said['draws']}"}))
+    assert not find_stage(tmp_path, "outcome").intact
+
+
+def no_room(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+FULL = {
+    "draws": (xr.DataTree, "to_zarr", no_room),
+    "text": (Path, "write_text", no_room),
+    "name": (Path, "replace", no_room),
+    "folder": (Path, "mkdir", no_room),
+}
+
+
+@pytest.mark.parametrize("how", FULL.values(), ids=FULL)
+def test_a_full_disk_leaves_the_old_stage_and_no_litter(tmp_path, monkeypatch, how):
+    save_stage(tmp_path, "outcome", small(1.0), SETTINGS)
+    with monkeypatch.context() as patch:
+        patch.setattr(*how)
+        with pytest.raises(SavedResultError, match=r"cannot write .*: No space left on device\. "):
+            save_stage(tmp_path, "outcome", small(2.0), SETTINGS | {"seed": 2})
+    stage = find_stage(tmp_path, "outcome")
+    assert te(stage) == 1.0
+    assert stage.changes(SETTINGS) == []
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_what_killed_writes_leave_behind_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / "tables").mkdir()
+    litter = [".report.html.new-12", "tables/.a.csv.new-3", "tables/.new-4.zarr"]
+    mine = ["notes.new-1", ".hidden", "tables/a.csv", "tables/.written.txt", ".new-idea.txt"]
+    for name in [*litter, *mine]:
+        (tmp_path / name).write_text("x")
+    store.remove_leftovers(tmp_path, ["tables", "nowhere"])
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == set(mine)

@@ -24,7 +24,7 @@ import xarray as xr
 
 from bayes_hte.errors import MissingDependencyError, SavedResultError
 from bayes_hte.names import UNIT
-from bayes_hte.store import write_text
+from bayes_hte.store import write_text, writing
 
 MANIFEST = "_manifest.json"
 DRAWS = "_draws.zarr"
@@ -278,12 +278,8 @@ def disk(folder: Path) -> Iterator[None]:
         If pandas lacks a library that writes Parquet.
     """
     try:
-        yield
-    except OSError as error:
-        raise SavedResultError(
-            f"cannot write to {folder}: {error.strerror or error}. The blocks that are finished "
-            "are kept; make room, or write elsewhere, and call it again."
-        ) from error
+        with writing(folder):
+            yield
     except ImportError as error:
         raise MissingDependencyError(
             'Parquet files need pyarrow: pip install "bayes-hte[dask]", or pip install pyarrow.'

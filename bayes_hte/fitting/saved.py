@@ -1,6 +1,7 @@
 """A whole fit on disk, and back: the reloaded fit predicts the same numbers.
 
-A folder holds the plan, the fingerprint of the study, and every component as a saved stage.
+A folder holds the plan, the fingerprint of the study, and every component as a saved stage. All of
+it is JSON and arrays of numbers and texts, so loading a stranger's fit executes nothing (`store`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.plan import Plan
 from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.stages import stages
-from bayes_hte.store import find_stage, save_stage, write_text
+from bayes_hte.store import (
+    FORMAT,
+    find_stage,
+    make_folder,
+    refuse_newer,
+    save_stage,
+    write_text,
+)
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
 
@@ -41,6 +49,8 @@ def save_fit(fit: Fit, folder: str | Path) -> None:
     ------
     UnsupportedError
         If it shows two arms of a fit of more; save that one.
+    SavedResultError
+        If the disk is full, or the folder cannot be written to.
 
     Examples
     --------
@@ -63,7 +73,7 @@ def save_fit(fit: Fit, folder: str | Path) -> None:
             "folder), and take the two arms after loading: load_fit(folder, study).two_arms(...)."
         )
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     settings = _settings(fit)
     if isinstance(fit, PooledFit):
         for i, part in enumerate(fit.imputations):
@@ -93,7 +103,8 @@ def load_fit(folder: str | Path, study: Study) -> Fit:
     Raises
     ------
     SavedResultError
-        If there is no complete fit, its files are damaged, or `study` is another study.
+        If there is no complete fit, its files are damaged, a newer version of this package has
+        saved it, or `study` is another study.
 
     Examples
     --------
@@ -143,11 +154,13 @@ def _of_imputation(i: int) -> str:
 def _read(path: Path) -> tuple[dict[str, Any], Plan]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
+        # Fits of earlier versions do not say their format.
+        refuse_newer(path, settings.get("format"), FORMAT)
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["plan"].items()}
         options["priors"] = tuple(PriorSpec(**prior) for prior in options["priors"])
         plan = Plan(**options)
         missing = {"seed", "data"} - set(settings)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SavedResultError(f"{path} is damaged ({error}); fit again.") from error
     if missing:
         raise SavedResultError(f"{path} lacks {', '.join(sorted(missing))}; fit again.")
@@ -156,6 +169,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Plan]:
 
 def _settings(fit: Fit) -> dict[str, Any]:
     return {
+        "format": FORMAT,
         "plan": dataclasses.asdict(fit.plan),
         "seed": fit.seed,
         "data": fit.study.fingerprint(),

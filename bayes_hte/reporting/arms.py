@@ -33,7 +33,7 @@ from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.sections.conclusion import conclusion
 from bayes_hte.reporting.tables.files import save
-from bayes_hte.store import write_text
+from bayes_hte.store import make_folder, write_text
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import Estimand
@@ -106,7 +106,7 @@ def arms_report(results: ArmResults, *, to: str | Path) -> Path:
     banner = quick_mark(results.spec)
     if not results.healthy:
         banner += f'<div class="banner" role="alert"><p><strong>{NOT_SAMPLED}</strong></p></div>'
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     save(tables, path.parent / "tables")
     write_text(path, html_page(results.spec.title, sections, banner=banner))
     return path

@@ -26,7 +26,7 @@ from bayes_hte.reporting.sections.subgroups import subgroups
 from bayes_hte.reporting.sections.survival import survival
 from bayes_hte.reporting.sections.trust import trust
 from bayes_hte.reporting.tables.files import save
-from bayes_hte.store import write_text
+from bayes_hte.store import make_folder, write_text
 from bayes_hte.study.spec import Spec
 
 # In the order a reader decides; a section may return None. The first is the first screen, the
@@ -95,7 +95,7 @@ def report(results: Results, *, to: str | Path) -> Path:
         raise SpecError(f"the report is an HTML file, got {path.name!r}; use {path.stem}.html.")
     material = Material(results, all_tables(results))
     page = _page(material)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     save(material.tables, path.parent / "tables")
     write_text(path, page)
     return path

@@ -106,7 +106,9 @@ def fit_classes(
         )
         sampled = sample_mixture(problem, seed=seed, size=size)
         save_stage(work.folder, STAGE, sampled, settings)
-        return judge_mixture(problem, sampled, seed=seed), [STAGE]
+        # Loaded even if just sampled, so that a later run reports the same to the last digit.
+        saved = find_stage(work.folder, STAGE).load()
+        return judge_mixture(problem, saved, seed=seed), [STAGE]
 
 
 def saved_classes(problem: MixtureProblem | None, spec: Spec, folder: Path) -> MixtureFit | None:

@@ -22,8 +22,8 @@ from bayes_hte.runs.clock import Clock, processor_seconds
 from bayes_hte.runs.prepared import Prepared, prepare
 from bayes_hte.runs.progress import Progress, Say, in_terminal
 from bayes_hte.runs.run_file import provenance_of, read_run, saved_spec, write_run
-from bayes_hte.runs.unchanged import input_of, output_of, unchanged_run
-from bayes_hte.store import find_stage
+from bayes_hte.runs.unchanged import WRITTEN, input_of, output_of, unchanged_run
+from bayes_hte.store import find_stage, remove_leftovers
 from bayes_hte.study.spec import Spec
 
 if TYPE_CHECKING:
@@ -142,6 +142,9 @@ def run_study(
     ------
     SpecError
         If the folder cannot be written.
+    SavedResultError
+        If the disk is full (finished stages are kept, and the next run goes on from them), or a
+        newer version of this package has saved a stage there.
     DataError
         If the data do not suit the study file.
 
@@ -178,6 +181,7 @@ def run_study(
         if run.arms is None
         else {name: found.trust.verdict for name, found in run.contrasts.items()},
     }
+    remove_leftovers(folder, WRITTEN)
     kept = {"input": given, "output": output_of(folder)}
     write_run(folder, spec, facts, checks, **kept, answer=run.answer, problem=run.problem)
     return run
@@ -326,7 +330,7 @@ def _saved(folder: Path) -> Results | ArmResults:
     """Take the results of a finished run out of its folder; raises as :func:`report_from_saved`."""
     from bayes_hte.runs.assembling import assemble
     from bayes_hte.runs.saved_checks import check_from
-    from bayes_hte.runs.saved_effects import STAGE, from_stage
+    from bayes_hte.runs.saved_effects import STAGE, finished_effects
 
     saved = read_run(folder)
     spec = saved_spec(saved)
@@ -345,7 +349,7 @@ def _saved(folder: Path) -> Results | ArmResults:
         silent = Progress(lambda _: None)
         work = StageRunner.of_run(prepared.study, prepared.spec, stages, Clock(), silent)
         return saved_contrasts(prepared, work, kept)
-    draws, _ = from_stage(find_stage(stages, STAGE), prepared)
+    draws, _ = finished_effects(find_stage(stages, STAGE), prepared)
     mixture = None
     if prepared.mixture is not None:
         from bayes_hte.runs.mixture_stage import saved_classes

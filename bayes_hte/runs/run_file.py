@@ -15,12 +15,14 @@ from typing import Any
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.errors import SavedResultError
 from bayes_hte.runs.saved_checks import check_state
-from bayes_hte.store import write_text
+from bayes_hte.store import refuse_newer, write_text
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.spec_file import parse_spec
 from bayes_hte.study.study import Study
 
 RUN_FILE = "run.json"
+# Raised when the file changes in layout or meaning; files of earlier versions do not say it.
+FORMAT = 1
 PACKAGES = (
     "bayes-hte",
     "pymc",
@@ -85,6 +87,7 @@ def write_run(
         Plain values by which a later run sees that nothing has changed, and what it then says.
     """
     content = {
+        "format": FORMAT,
         "name": spec.name,
         "folder": str(spec.folder.resolve()),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -113,15 +116,17 @@ def read_run(folder: Path) -> dict[str, Any]:
     Raises
     ------
     SavedResultError
-        If there is no finished run, or its file is damaged.
+        If there is no finished run, its file is damaged, or a newer version of this package has
+        written it.
     """
     path = folder / RUN_FILE
     if not path.exists():
         raise SavedResultError(f"no finished run in {folder}: there is no {RUN_FILE}.")
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
+        refuse_newer(path, saved.get("format"), FORMAT)
         missing = {"name", "folder", "provenance", "checks", "spec"} - set(saved)
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:
         raise SavedResultError(f"{path} is damaged ({error}); run the study again.") from error
     if missing:
         raise SavedResultError(f"{path} lacks {', '.join(sorted(missing))}; run the study again.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bayes_hte.checks.base import CheckResult
+from bayes_hte.errors import SavedResultError
 from bayes_hte.runs.effect_draws import EffectDraws
 from bayes_hte.runs.prepared import Prepared
 from bayes_hte.runs.saved_checks import check_from
@@ -73,6 +74,42 @@ def from_stage(stage: Stage, prepared: Prepared) -> tuple[EffectDraws, tuple[Che
     tree = stage.load()
     checks = tuple(check_from(c) for c in json.loads(tree.attrs["checks"]))
     return EffectDraws.from_tree(tree, prepared.study, prepared.held_out), checks
+
+
+def finished_effects(
+    stage: Stage, prepared: Prepared
+) -> tuple[EffectDraws, tuple[CheckResult, ...]]:
+    """Take effects and checks out of the stage of a finished run, if they are of that run.
+
+    Parameters
+    ----------
+    stage : Stage
+        As found.
+    prepared : Prepared
+        The study file of the finished run and its data.
+
+    Returns
+    -------
+    draws : EffectDraws
+    checks : tuple of CheckResult
+        Sampling health first.
+
+    Raises
+    ------
+    SavedResultError
+        If there is no stage, it was damaged, or a later run with other settings has replaced it
+        and was interrupted before it was finished.
+    """
+    # Stages of earlier versions may lack settings, and may say an earlier format.
+    known = {k: v for k, v in effect_settings(prepared).items() if k in stage.settings}
+    changes = stage.changes({**stage.settings, **known})
+    changes = [change for change in changes if not change.partition(":")[0].endswith("format")]
+    if stage.intact and changes:
+        raise SavedResultError(
+            f"{stage.path} is of a later run that was not finished ({'; '.join(changes)}). Run the "
+            "study again."
+        )
+    return from_stage(stage, prepared)
 
 
 def effect_settings(prepared: Prepared) -> dict[str, Any]:

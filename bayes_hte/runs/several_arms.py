@@ -33,7 +33,7 @@ from bayes_hte.runs.fits import fit_study
 from bayes_hte.runs.prediction import saved_run_fit
 from bayes_hte.runs.prepared import Prepared
 from bayes_hte.runs.saved_effects import STAGE as EFFECTS
-from bayes_hte.runs.saved_effects import from_stage
+from bayes_hte.runs.saved_effects import finished_effects
 from bayes_hte.runs.stage_runner import StageRunner
 from bayes_hte.store import find_stage
 from bayes_hte.study.kinds import label_text
@@ -197,7 +197,7 @@ def saved_contrasts(
     fit = saved_run_fit(prepared, work.folder)
     for one in contrasts:
         stage = find_stage(_stages_of(one, work).folder, EFFECTS)
-        draws, checks = from_stage(stage, one.prepared)
+        draws, checks = finished_effects(stage, one.prepared)
         found[one.name] = _assembled(one, draws, checks, provenance)
     return arm_results(fit, prepared, contrasts, found)
 

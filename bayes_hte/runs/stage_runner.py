@@ -119,7 +119,9 @@ class StageRunner:
             sample = posterior_sampler(seed=sampler.seed, size=size)
             component = fit_stage(name, self.study, plan, done, sample)
             self.used[path] = save_stage(self.folder, name, to_tree(component), settings)
-        return component, True
+        # Loaded even if just sampled: what follows is the same to the last digit in a run that is
+        # interrupted here and one that is not.
+        return from_tree(find_stage(self.folder, name).load(), self.study), True
 
 
 def imputations(study: Study, spec: Spec) -> Iterator[tuple[str, Study, Spec]]:

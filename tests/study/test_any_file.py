@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bayes_hte import cli
 from bayes_hte.errors import BayesHTEError
 from bayes_hte.runs.study_check import check_study
 from bayes_hte.study.draft import draft_study_file
@@ -99,3 +100,40 @@ def test_hostile_names_stay_inside_their_study_file(tmp_path, name):
     text = draft_study_file(path, outcome="y", treatment="t")
     assert tomllib.loads(text)["roles"]["covariates"] == [name]
     assert [p.name for p in tmp_path.iterdir()] == ["trial.csv"]
+
+
+ARGUMENTS = st.one_of(
+    st.sampled_from(["trial.csv", "trial.toml", "-o", "--quick", "--set", "../..", "", "\x00"]),
+    st.text(max_size=8),
+)
+
+
+@anything
+@given(
+    st.sampled_from(["check", "report", "models", "new", "predict"]),
+    st.lists(ARGUMENTS, max_size=4),
+)
+def test_any_command_line_ends_with_a_status_and_no_traceback(tmp_path, command, more):
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"y": rng.normal(size=30), "x": rng.normal(size=30)})
+    frame["t"] = np.arange(30) % 2
+    frame.to_csv(tmp_path / "trial.csv", index=False)
+    (tmp_path / "trial.toml").write_text("title = 3\n")
+    extra = ["--outcome", "y", "--treatment", "t"] if command == "new" else []
+    with contextlib.chdir(tmp_path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            status = cli.main([command, *extra, *more])
+        except SystemExit as left:  # argparse: the arguments are not understood, or --help
+            status = left.code
+    assert status in (cli.DONE, cli.REFUSED, cli.UNHEALTHY)
+
+
+@anything
+@given(st.text(max_size=60), st.text(max_size=12), st.text(max_size=12))
+def test_any_study_file_and_change_is_read_or_refused(tmp_path, text, key, value):
+    study = tmp_path / "trial.toml"
+    study.write_text(text, encoding="utf-8")
+    for changes in ([], [f"{key}={value}"], [f"sampler.seed={value}"]):
+        with contextlib.suppress(BayesHTEError):
+            load_spec(study, changes=changes)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayes_hte.store import write_text
+from bayes_hte.store import make_folder, write_text
 
 # One file name per line; no other file is ever removed.
 LIST = ".written.txt"
@@ -35,7 +35,7 @@ def save(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
     list of Path
         The files written. A killed call leaves no half file, and the next one clears up after it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = [folder / f"{key}.csv" for key in tables]
     names = [path.name for path in paths]
     stale = _written_before(folder) - set(names)

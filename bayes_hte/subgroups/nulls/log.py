@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bayes_hte.errors import SavedResultError
-from bayes_hte.store import write_text
+from bayes_hte.store import make_folder, write_text, writing
 
 ROWS_FILE, IDENTITY_FILE = "replications.csv", "replications.json"
 
@@ -85,7 +85,7 @@ class NullLog:
         """
         if folder is None:
             return cls(None, {})
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         file, stated = folder / ROWS_FILE, folder / IDENTITY_FILE
         if not stated.exists():
             file.unlink(missing_ok=True)
@@ -99,7 +99,10 @@ class NullLog:
         if self.file is None:
             return
         new = not self.file.exists()
-        with self.file.open("a", newline="", encoding="utf-8") as stream:
+        with (
+            writing(self.file),
+            self.file.open("a", newline="", encoding="utf-8") as stream,
+        ):
             writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
             if new:
                 writer.writeheader()
@@ -124,7 +127,7 @@ def _read(file: Path) -> dict[tuple[str, int], Row]:
     text = file.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
     if whole != text:  # a run that was killed while writing: that replication is repeated
-        file.write_text(whole, encoding="utf-8")
+        write_text(file, whole)
     try:
         rows = [Row.parse(line) for line in csv.DictReader(whole.splitlines())]
     except (TypeError, ValueError) as error:
