@@ -46,7 +46,9 @@ def every_row(level: int) -> MixtureProblem:
     )
 
 
-def of_mixture(level: int, seeds: range, length: Length, *, wrong: float = 1.0) -> Iterator[Simulated]:
+def of_mixture(
+    level: int, seeds: range, length: Length, *, wrong: float = 1.0
+) -> Iterator[Simulated]:
     """Yield quantities of the truth and of the draws for each seed; see `sbc_models`.
 
     `wrong` multiplies the prior scale of the class means that the sampler believes in.
@@ -57,9 +59,7 @@ def of_mixture(level: int, seeds: range, length: Length, *, wrong: float = 1.0) 
     build = {"k": CLASSES, "level": level, "family": "bernoulli"}
     model = build_mixture(problem.data, patterns, priors=priors, **build)
     believes = replace(priors, outcome_scale=priors.outcome_scale * wrong)
-    fitted = build_mixture(
-        problem.data, replace(patterns, count=count), priors=believes, **build
-    )
+    fitted = build_mixture(problem.data, replace(patterns, count=count), priors=believes, **build)
     compiled = nutpie.compile_pymc_model(fitted)
     free = [*model.free_RVs, *model.deterministics]
     drawn = pm.draw(free, draws=seeds.stop, random_seed=13, mode="FAST_COMPILE")

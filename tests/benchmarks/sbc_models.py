@@ -176,9 +176,7 @@ def from_prior(component: Component, draws: int, seed: int) -> Iterator[dict[str
     """
     model, rng = component.model, np.random.default_rng(seed)
     named = [
-        v.name
-        for v in (*model.free_RVs, *model.deterministics)
-        if v.name not in component.forests
+        v.name for v in (*model.free_RVs, *model.deterministics) if v.name not in component.forests
     ]
     drawn = []
     if named:
