@@ -51,7 +51,7 @@ def _cells() -> dict[str, Cell]:
         Cell("propensity / linear", stage="propensity", family="bernoulli", surface="linear"),
         Cell(f"{BOTH} / forest", stage=BOTH),
         Cell(f"{BOTH} / linear", stage=BOTH, surface="linear"),
-        Cell("gaussian / forest (wrong)", wrong=2.0),
+        Cell("gaussian / forest (wrong)", wrong=6.0),
         Cell("gaussian / linear (wrong)", surface="linear", wrong=0.3),
     ]  # fmt: skip
     return {cell.name: cell for cell in made}

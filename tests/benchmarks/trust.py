@@ -1,10 +1,11 @@
 """Error rates of the verdict: ``python -m tests.benchmarks.trust --out FILE [--cases ...]``.
 
 Trials of planted cases (`trust_data`) are fitted by the default forest without stacking, and judged
-by every check that the verdict rests on (the comparison of priors and posteriors informs only, and
-is left out to save time, and refutations have five repeats). Where sampling, overlap or repeated
-rows have failed, nothing can change the verdict, and the rest is not looked at. ``before`` is the probability of differences without moving left-out
-predictions to one average effect (see :mod:`bayes_hte.targeting.left_out`).
+by the checks that the verdict rests on; to save time without the comparison of priors and
+posteriors, which only informs, and with five repeats of each refutation. Where sampling, overlap or
+repeated rows have failed, nothing can change the verdict, and the rest is not looked at. ``before``
+is the probability of differences without moving left-out predictions to one average effect (see
+:mod:`bayes_hte.targeting.left_out`).
 
 Rows are added as they are known; trials that a file has already are not repeated.
 ``--table`` prints the table of `TRUST.md`.
