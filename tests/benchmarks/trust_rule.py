@@ -1,6 +1,6 @@
 """Size and power of the rule for differences alone: ``python -m tests.benchmarks.trust_rule``.
 
-A linear model with noise 1 and normal priors has a posterior in closed form, so that many trials are
+A linear model with noise 1 and normal priors has a posterior in closed form, so many trials are
 cheap: ``y = a + b'x + t (c + d'x) + e`` with five covariates, the modifier among them, and a prior
 standard deviation of .25 for each entry of ``d``, which shrinks moderate differences as forests do.
 Each trial is judged by the rule of the verdict, with left-out predictions around one average effect
