@@ -106,6 +106,11 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("case")
 
 
+def _read(file: Path) -> pd.DataFrame:
+    """Read rows; a case is called null, which is no gap."""
+    return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
+
 def main() -> None:
     """Run the cases asked for, trial after trial, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -115,11 +120,11 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     chosen = parser.parse_args()
     if chosen.table:
-        print(markdown(table(pd.read_csv(chosen.out))))
+        print(markdown(table(_read(chosen.out))))
         return
     done = set()
     if chosen.out.exists():
-        done = set(pd.read_csv(chosen.out)[["case", "trial"]].itertuples(index=False, name=None))
+        done = set(_read(chosen.out)[["case", "trial"]].itertuples(index=False, name=None))
     with rows_added(chosen.out, COLUMNS) as add, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for trial in range(chosen.trials):
