@@ -15,11 +15,16 @@ NAME = "assignment of the treatment"
 
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
-    """State the assumption behind the total effect, as information: no data can judge it."""
+    """State the assumption behind the total effect: no data can judge it.
+
+    Passed where the treatment was randomised, otherwise information; nothing if how units came to
+    their arm is not declared.
+    """
     if subject.assignment is None:
         return ()
     text = assumption(subject.assignment, outcome=subject.study.roles.outcome)
-    return (CheckResult(NAME, None, pd.DataFrame(), text),)
+    randomised = True if subject.assignment == "randomised" else None
+    return (CheckResult(NAME, randomised, pd.DataFrame(), text),)
 
 
 def assumption(assignment: AssignmentName, *, outcome: str) -> str:

@@ -7,6 +7,14 @@ draws of the unit's effect and its expected outcomes do not depend on the unit's
 built on them (see :func:`bayes_hte.companions.effect_scores`) are unbiased for the unit's effect in
 a trial.
 
+Leaving a unit out also moves the *average* effect, away from that unit's own outcome. Across units
+these moves are noise that runs against the scores: where all effects are equal, left-out
+predictions differ by nothing else, and a slope of the scores on them is below 0 for certain. So
+every unit's draws are moved by the difference between the average effect of all units and its
+average without the unit: predictions then say how a unit differs from the others, and no longer
+which way it pulled the average. For predictions that are linear in the outcomes, their covariance
+with the scores is then 0 where effects are equal.
+
 References
 ----------
 Vehtari, A., Gelman, A., Gabry, J. (2017). Practical Bayesian model evaluation using leave-one-out
@@ -52,8 +60,9 @@ class LeftOut:
     Attributes
     ----------
     effect : DataArray, dims (chain, draw, unit)
-        Draws of each unit's effect without the unit, in outcome units. Every unit has a posterior
-        of its own, so draws of different units do not belong together.
+        Draws of each unit's effect without the unit, in outcome units, around one average effect
+        for all. Every unit has a posterior of its own, so draws of different units do not belong
+        together.
     expected : DataArray, dims (unit, arm)
         Expected outcomes without the unit.
     """
@@ -91,8 +100,10 @@ def left_out(candidates: Sequence[Candidate], *, rng: np.random.Generator) -> Le
         raise DataError("leave-one-out weights are not finite; look at the log-likelihood.")
     first = candidates[0].mu
     n_draws = first.sizes[CHAIN] * first.sizes[DRAW]
-    tau = mu[..., 1] - mu[..., 0]
+    tau = _around_one_average(mu[..., 1] - mu[..., 0], weights, shares / shares.sum())
     draws = _resample(tau, weights, (np.arange(n_draws) + rng.random()) / n_draws)
+    # Means without the error of resampling, which would be all that equal effects differ by.
+    draws += np.einsum("su,su->u", weights, tau) - draws.mean(axis=0)
     rng.permuted(draws, axis=0, out=draws)
     coords = {d: first[d] for d in (*SAMPLE, UNIT)}
     shape = tuple(first.sizes[d] for d in (*SAMPLE, UNIT))
@@ -101,6 +112,27 @@ def left_out(candidates: Sequence[Candidate], *, rng: np.random.Generator) -> Le
         effect=xr.DataArray(draws.reshape(shape), coords, (*SAMPLE, UNIT), name="cate"),
         expected=xr.DataArray(expected, {UNIT: first[UNIT], ARM: first[ARM]}, (UNIT, ARM)),
     )
+
+
+def _around_one_average(tau: np.ndarray, weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Move each unit's draws by what leaving it out does to the average effect.
+
+    Parameters
+    ----------
+    tau : ndarray, shape (sample, unit)
+        Effects, model after model.
+    weights : ndarray, shape (sample, unit)
+        Of leaving each unit out; each column adds up to 1.
+    shares : ndarray, shape (model,)
+        Weights of the models, whose draws are equally many.
+
+    Returns
+    -------
+    ndarray, shape (sample, unit)
+    """
+    average = tau.mean(axis=1)
+    everybody = np.repeat(shares, len(tau) // len(shares)) / (len(tau) // len(shares))
+    return tau - (average @ weights - average @ everybody)
 
 
 def _rows(values: xr.DataArray, rest: tuple[str, ...]) -> np.ndarray:

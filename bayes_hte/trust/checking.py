@@ -142,8 +142,8 @@ def verdict(
         Which direction of the outcome is good for the patient.
     assignment : {"randomised", "observational"}, optional
         How units came to their arm, as in the table ``[propensity]`` of a study file. Adds
-        :func:`bayes_hte.trust.checking.assignment_checks` as information; they decide nothing. By
-        default the assumptions about the treatment are not looked at.
+        :func:`bayes_hte.trust.checking.assignment_checks`. The verdict is green only for a
+        treatment that was randomised; by default it is taken not to be known.
     checks : sequence of CheckResult, optional
         Results that are at hand already; default every check that needs no further fit of the full
         model.
@@ -218,7 +218,8 @@ def assignment_checks(
     Returns
     -------
     tuple of CheckResult
-        All of them information: the assumption; unless the treatment was randomised, the strength
+        The assumption (passed if the treatment was randomised, otherwise information, as all
+        that follow); unless the treatment was randomised, the strength
         of a hidden confounder of treatment and outcome that would change the answer (E-value,
         tipping point); with a mediator, and families for which it is worked out, the same for
         mediator and outcome, which randomising the treatment does not protect.

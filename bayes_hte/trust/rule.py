@@ -15,8 +15,10 @@ The rule, first match wins:
    treating at random with probability .99 or more.
 
 Other checks that fail (shape of the outcome distribution, sensitivity to priors, reliability of
-single left-out predictions, checks of the user) are cautions: they turn green to amber. The
-thresholds are conventions, stated in the reasons.
+single left-out predictions, checks of the user) are cautions: they turn green to amber. Green also
+takes a treatment that was declared to be randomised: no check can see a confounder that nobody
+measured, so without randomisation nothing is green. The thresholds are conventions, stated in the
+reasons.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import pandas as pd
 
 from bayes_hte.checks import (
     arm_overlap,
+    assignment,
     chain_stability,
     heterogeneity,
     mediator_variation,
@@ -59,6 +62,14 @@ MEANING: dict[str, str] = {
         "Effects differ, the fit is stable about it, and ranking by predicted benefit beats chance."
     ),
 }
+UNDECLARED = (
+    " Read with care: how units came to their arm is not declared (assignment='randomised' or "
+    "'observational'), and no check can show a confounder that nobody measured."
+)
+OBSERVATIONAL = (
+    " Read with care: the treatment was not randomised, and no check can show a confounder that "
+    "nobody measured."
+)
 Use = Literal["yes", "with care", "no"]
 USE: dict[Level, Use] = {"green": "yes", "amber": "with care", "red": "no"}
 CAN_BE_USED = "Can the numbers be used"
@@ -89,7 +100,8 @@ class Trust:
     verdict : str
         One of the four of the module, from ``"do not trust"`` up.
     level : {"red", "amber", "green"}
-        Red: do not trust. Amber: a check that does not decide has failed. Green: none has.
+        Red: do not trust. Green: no check has failed, and the treatment was declared to be
+        randomised. Amber: everything else.
     headline : str
         The verdict in a sentence or two.
     reasons : tuple of str
@@ -107,6 +119,7 @@ class Trust:
     >>> from bayes_hte.checks import CheckResult
     >>> from bayes_hte.trust.rule import judge
     >>> names = ("sampling health: average effects", "overlap of the arms")
+    >>> names += ("assignment of the treatment",)  # passed where it was randomised
     >>> found = judge([CheckResult(name, True, pd.DataFrame(), "Fine.") for name in names])
     >>> found.verdict, found.level
     ('simple method enough', 'green')
@@ -246,8 +259,13 @@ def _trust(
     decided_by: tuple[CheckResult, ...],
     checks: tuple[CheckResult, ...],
 ) -> Trust:
-    level: Level = "red" if words == DO_NOT_TRUST else "amber" if cautions else "green"
+    declared = [c for c in checks if c.name == assignment.NAME]
+    randomised = any(c.passed for c in declared)
+    level: Level = "green" if randomised and not cautions else "amber"
+    level = "red" if words == DO_NOT_TRUST else level
     headline = MEANING[words]
+    if level == "amber" and not randomised:
+        headline += OBSERVATIONAL if declared else UNDECLARED
     if cautions and level == "amber":
         failed = (
             "a check failed that does not decide this"

@@ -253,12 +253,14 @@ def check(name, passed, text="why & how"):
 
 def test_the_verdict_is_shown_with_what_decided_it(with_checks, pages):
     sound = [check("sampling health: outcome", True), check("overlap of the arms", True)]
+    sound += [check("assignment of the treatment", True)]
     box = {
         name: Page(trust_box(Material(with_checks(*checks), {})))
         for name, checks in {
             "green": sound,
             "amber": [*sound, check("posterior predictive by arm", False)],
             "red": [sound[0], check("overlap of the arms", False)],
+            "observational": [*sound[:2], check("assignment of the treatment", None)],
             "unchecked": [sound[1]],
         }.items()
     }
@@ -267,6 +269,8 @@ def test_the_verdict_is_shown_with_what_decided_it(with_checks, pages):
     assert f"Can the numbers be used: yes. {differ}" in words["green"]
     assert f"Can the numbers be used: with care. {differ}" in words["amber"]
     assert "Posterior predictive by arm. why & how" in words["amber"]
+    assert "Can the numbers be used: with care." in words["observational"]
+    assert "a confounder that nobody measured" in words["observational"]
     assert "Can the numbers be used: no." in words["red"]
     assert "Overlap of the arms. why & how" in words["red"]
     assert "Failed without deciding" not in words["red"]

@@ -32,7 +32,7 @@ def own(passed: object, *, name: str = "mine", result: str = "mine") -> SimpleNa
     [(True, "green"), (None, "green"), (False, "amber"), (np.False_, "amber")],
 )
 def test_a_check_of_ones_own_is_a_caution_if_it_fails(plain_fit, passed, level):
-    found = hte.verdict(plain_fit, checks=SOUND, further=[own(passed)])
+    found = hte.verdict(plain_fit, checks=SOUND, assignment="randomised", further=[own(passed)])
     assert found.checks[-1].name == "mine"
     assert (found.verdict, found.level) == (trust.SIMPLE, level)
     assert [c.name for c in found.cautions] == (["mine"] if level == "amber" else [])

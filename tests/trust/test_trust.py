@@ -38,6 +38,7 @@ SOUND = (
     check(repeated_rows.NAME, None),
     check(chain_stability.NAME, True),
 )
+RANDOMISED = check(assignment.NAME, True)
 
 
 # --- The rule -------------------------------------------------------------------------------------
@@ -46,9 +47,9 @@ SOUND = (
 @pytest.mark.parametrize(
     ("checks", "usable", "differences", "carries"),
     [
-        ((*SOUND, shown(0.5, 0.5)), "yes", "not shown", False),
-        ((*SOUND, shown(0.995, 0.5)), "yes", "shown", True),
-        ((*SOUND, shown(0.999, 0.999)), "yes", "shown and usable for ranking", True),
+        ((*SOUND, RANDOMISED, shown(0.5, 0.5)), "yes", "not shown", False),
+        ((*SOUND, RANDOMISED, shown(0.995, 0.5)), "yes", "shown", True),
+        ((*SOUND, RANDOMISED, shown(0.999, 0.999)), "yes", "shown and usable for ranking", True),
         ((*SOUND, shown(0.5, 0.5), check("posterior predictive", False)), "with care", None, False),
         ((*SOUND[1:], shown(0.999, 0.999)), "no", "not shown", False),
     ],
@@ -88,7 +89,7 @@ def test_a_slope_without_sense_is_said_in_words(mean, sd, wanted):
     ],
 )
 def test_heterogeneity_decides_where_everything_else_is_sound(slope, autoc, verdict):
-    found = judge([*SOUND, shown(slope, autoc)])
+    found = judge([*SOUND, RANDOMISED, shown(slope, autoc)])
     assert found.verdict == verdict
     assert found.level == "green"
     assert found.reasons
@@ -163,11 +164,15 @@ def test_randomised_and_observational_studies_rest_on_different_things(plain_fit
     assert "both who was treated and y" in said.text
     assert e_value.name == "sensitivity to unmeasured confounding: E-value"
     assert tipping.name == "sensitivity to unmeasured confounding: tipping point"
-    # Information: nothing in the data can judge it, and it decides nothing.
-    assert all(c.passed is None for checks in added.values() for c in checks)
-    for found in judged.values():
-        assert (found.verdict, found.level) == (trust.SIMPLE, "green")
+    # Nothing in the data can judge it: it decides nothing, and only chance makes a verdict green.
+    assert added["randomised"][0].passed
+    assert all(c.passed is None for c in added["observational"])
+    for how, found in judged.items():
+        level = "green" if how == "randomised" else "amber"
+        assert (found.verdict, found.level) == (trust.SIMPLE, level)
+        assert ("a confounder that nobody measured" in found.headline) == (level == "amber")
         assert found.reasons == judged[None].reasons
+    assert "is not declared" in judged[None].headline
 
 
 def test_the_direction_of_benefit_reaches_the_tipping_point(plain_fit):

@@ -10,6 +10,7 @@ from bayes_hte.checks import chain_stability, heterogeneity
 from bayes_hte.checks.loo import leave_one_out
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study.study import Study
+from bayes_hte.targeting import left_out as module
 from bayes_hte.targeting.left_out import Candidate, left_out
 from bayes_hte.trust.unseen import Unseen, evaluate, split
 from tests.fakes import fake_study
@@ -48,9 +49,10 @@ def test_left_out_means_are_those_of_the_other_units():
     exact = (total - own * y[:, None]) / (count - own)
     # Monte Carlo error of a mean of 16,000 draws with sd 0.23 is 0.002; weights double it.
     np.testing.assert_allclose(units.expected, exact, atol=0.012)
-    np.testing.assert_allclose(
-        units.effect.mean(("chain", "draw")), exact[:, 1] - exact[:, 0], atol=0.02
-    )
+    # One effect for all: leaving a unit out moves the average, which is no difference of units.
+    effect = units.effect.mean(("chain", "draw"))
+    np.testing.assert_allclose(effect, np.ptp([y[arm == a].mean() for a in (0, 1)]), atol=0.01)
+    assert float(effect.max() - effect.min()) < 1e-12
     assert units.effect.sizes == {"chain": 4, "draw": 4000, "unit": 40}
     assert list(units.effect["unit"].values) == UNIT_NAMES
 
@@ -60,7 +62,7 @@ def test_without_weights_nothing_changes_and_with_them_something_does():
     flat = left_out([Candidate(mu, xr.zeros_like(log_likelihood))], rng=np.random.default_rng(3))
     np.testing.assert_allclose(flat.expected, mu.mean(("chain", "draw")), atol=1e-12)
     tau = np.sort((mu.isel(arm=1) - mu.isel(arm=0)).isel(unit=0).to_numpy().ravel())
-    np.testing.assert_array_equal(np.sort(flat.effect.isel(unit=0).to_numpy().ravel()), tau)
+    np.testing.assert_allclose(np.sort(flat.effect.isel(unit=0).to_numpy().ravel()), tau)
     weighted = left_out([Candidate(mu, -log_likelihood)], rng=np.random.default_rng(3))
     assert float(np.abs(weighted.expected - flat.expected).max()) > 0.02
 
@@ -77,6 +79,41 @@ def test_weights_that_are_no_numbers_are_refused():
     _, _, mu, log_likelihood = two_means(n_draws=50)
     with pytest.raises(DataError, match="not finite"):
         left_out([Candidate(mu, log_likelihood * np.nan)], rng=np.random.default_rng(5))
+
+
+def four_means(seed: int, n: int = 40, n_draws: int = 200):
+    """Draws of the means of two arms in two halves of the units, whose effects are equal."""
+    rng = np.random.default_rng(seed)
+    half, arm = np.arange(n) % 2, np.arange(n) // 2 % 2
+    y = rng.normal(size=n)
+    means = np.array([[y[(half == h) & (arm == a)].mean() for a in (0, 1)] for h in (0, 1)])
+    draws = means + rng.normal(size=(2, n_draws, 2, 2)) / np.sqrt(n / 4)
+    mu = xr.DataArray(draws[:, :, half], dims=("chain", "draw", "unit", "arm"))
+    own = xr.DataArray(arm, dims="unit")
+    return y, arm, mu, -((xr.DataArray(y, dims="unit") - mu.isel(arm=own)) ** 2) / 2
+
+
+def with_scores(effect: xr.DataArray, y: np.ndarray, arm: np.ndarray) -> float:
+    """Covariance of left-out predictions with scores."""
+    return float(np.cov(effect.mean(("chain", "draw")), 4 * (arm - 0.5) * y)[0, 1])
+
+
+def test_where_effects_are_equal_left_out_predictions_do_not_run_against_the_scores(monkeypatch):
+    moved, as_they_are = [], []
+    for seed in range(60):
+        y, arm, mu, log_likelihood = four_means(seed)
+        candidate = [Candidate(mu, -log_likelihood)]
+        units = left_out(candidate, rng=np.random.default_rng(1))
+        moved.append(with_scores(units.effect, y, arm))
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_around_one_average", lambda tau, weights, shares: tau)
+            units = left_out(candidate, rng=np.random.default_rng(1))
+        as_they_are.append(with_scores(units.effect, y, arm))
+    # The covariance is 0 within its error; without the move it is -variance of a score / n.
+    error = np.std(moved) / np.sqrt(len(moved))
+    assert abs(np.mean(moved)) < 3 * error
+    assert np.mean(as_they_are) == pytest.approx(-4 / 40, abs=3 * error)
+    assert np.mean(as_they_are) < -3 * error
 
 
 # --- Judging heterogeneity ------------------------------------------------------------------------

@@ -21,7 +21,13 @@ from bayes_hte.study.design import Design
 from bayes_hte.study.study import Study
 from tests.fitting.gibbs.driver import iterate
 from tests.fitting.gibbs.test_against_pymc import FEW, apart, summaries
-from tests.fitting.gibbs.test_joint_distribution import REPLICATES, SMALLEST, prior_draws, put
+from tests.fitting.gibbs.test_joint_distribution import (
+    FRESH,
+    REPLICATES,
+    SMALLEST,
+    prior_draws,
+    put,
+)
 
 N = 16
 
@@ -77,7 +83,7 @@ def smallest_p(component: Component, alternations: int, *, factor: float = 1.0) 
     p_values = []
     for name, values in prior.items():
         here = np.array([record[name] for record in after]).reshape(REPLICATES, -1)
-        there = values[REPLICATES:].reshape(REPLICATES, -1)
+        there = values[REPLICATES:].reshape(FRESH, -1)
         p_values += [stats.ks_2samp(a, b).pvalue for a, b in zip(here.T, there.T, strict=True)]
     return min(p_values) * len(p_values)
 
