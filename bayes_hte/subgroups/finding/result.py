@@ -61,7 +61,9 @@ class Subgroups:
         Subgroup of each unit, 0 to K - 1, ordered by mean effect.
     membership : DataArray, dims (unit, subgroup)
         Share of draws in which the effect of the unit is nearest to the mean effect of the
-        subgroup in that draw; rows sum to 1.
+        subgroup in that draw; rows sum to 1. It says whom a unit resembles, not whether its effect
+        is other than 0: just inside a border where effects start to rise, a unit resembles the
+        rest.
     effects : DataArray, dims (chain, draw, subgroup)
         Average effect of the units of each subgroup, in outcome units.
     contrast : DataArray, dims (chain, draw)
