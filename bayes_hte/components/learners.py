@@ -89,7 +89,8 @@ def _hierarchical(mediated: bool, arms: int = TWO) -> tuple[Term, ...]:
     if not mediated:
         return terms
     slopes = (
-        Term(f"mediator_arm_{a}", "mediator_arm", arm=a, on_mediator=True, constant=False)
+        # With a constant: a treatment may change the slope of everybody alike.
+        Term(f"mediator_arm_{a}", "mediator_arm", arm=a, on_mediator=True)
         for a in range(arms)
     )
     return (*terms, EXPECTED, MEAN_SLOPE, SLOPE, *slopes)

@@ -128,6 +128,18 @@ def test_sections_are_numbered_as_shown_and_skip_what_is_absent(written, unmedia
     assert subgroups(nothing) is None
 
 
+def test_the_borders_of_subgroups_have_intervals(results, tables):
+    groups = results.subgroups["te"]
+    borders = tables["subgroup_borders_te"]
+    assert list(borders["node"]) == list(groups.borders().index)
+    assert (borders["ci_lower"] <= borders["ci_upper"]).all()
+    body = subgroups(Material(results, tables)).body
+    assert "Borders of the subgroups" in body
+    assert all(border in body for border in borders["border"])
+    without = {key: table for key, table in tables.items() if "borders" not in key}
+    assert "Borders of the subgroups" not in subgroups(Material(results, without)).body
+
+
 def test_text_of_the_user_is_escaped(written):
     path, page = written
     source = path.read_text("utf-8")

@@ -114,6 +114,7 @@ def _description(material: Material, name: str, groups: Subgroups) -> str:
         parts += [
             "<h4>Who they are</h4>",
             _rules(material, name),
+            _borders(material, name),
             "<h4>How they differ</h4>",
             _effects_table(material, name),
             grid([_tree(material, name), _forest(material, name)]),
@@ -168,6 +169,27 @@ def _rules(material: Material, name: str) -> str:
     return field_table(
         with_scale(caption, material.results), fields, material.tables[key], source=key
     )
+
+
+def _borders(material: Material, name: str) -> str:
+    """Say how surely each number of the rules is known; nothing if no rule has a number."""
+    key = f"subgroup_borders_{name}"
+    if key not in material.tables:
+        return ""
+    fields = [
+        words("Border", "border"),
+        words("Asked of", "among"),
+        Field(
+            f"Cut ({interval_phrase(material.results)})",
+            lambda row: f"{row['cut']:.3g} ({row['ci_lower']:.3g} to {row['ci_upper']:.3g})",
+        ),
+    ]
+    caption = (
+        f"Borders of the subgroups of the {effect_name(name)}: where each cut would lie in the "
+        "draws of the effects if the other questions stayed. A border between "
+        f"{people(material.results)} whose effects hardly differ is known poorly."
+    )
+    return field_table(caption, fields, material.tables[key], source=key)
 
 
 def _effects_table(material: Material, name: str) -> str:

@@ -41,7 +41,7 @@ def subgroup_tables(
     dict of str to DataFrame
         ``subgroup_decision_``, ``subgroup_candidates_``, and with two subgroups or more
         ``subgroups_``, ``subgroup_profile_``, ``subgroup_tree_`` and ``subgroup_membership_``,
-        each followed by `name`.
+        and ``subgroup_borders_`` where a question is about a number, each followed by `name`.
     """
     groups = results.subgroups[name]
     tables = {
@@ -58,6 +58,8 @@ def subgroup_tables(
             f"subgroup_tree_{name}": tree_outline(groups.profile, named),
             f"subgroup_membership_{name}": membership_strip(strip, named=named.__getitem__),
         }
+        if len(borders := groups.borders(**how)):
+            tables[f"subgroup_borders_{name}"] = borders.reset_index()
     return tables
 
 

@@ -28,6 +28,7 @@ from bayes_hte.seeds import check_seed
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.decision import check_probability, judge, margin_of
 from bayes_hte.subgroups.effect_draws import as_effects, effect_names, posterior_means
+from bayes_hte.subgroups.finding.borders import cut_draws
 from bayes_hte.subgroups.finding.embedding import AXIS, Tsne, check_tsne
 from bayes_hte.subgroups.finding.result import Subgroups
 from bayes_hte.subgroups.finding.search import CLUSTERINGS, Clusters, Discovery, Search, discover
@@ -162,7 +163,8 @@ def subgroups_of_draws(
         leaf_price=leaf_price,
     )
     name, words = effect_names(effects[0])
-    labels = found.profile.assign(study.filled_covariates())
+    frame = study.filled_covariates()
+    labels = found.profile.assign(frame)
     averages = [subgroup_effects(e, labels) for e in effects]
     decision = judge(averages[0], margin=margin, required=probability, effect_words=words)
     membership = membership_probabilities(effects, averages, found.scales)
@@ -186,6 +188,7 @@ def subgroups_of_draws(
         uncertain_share=float((membership.max(axis=1) < clear_membership).mean()),
         effect_name=name,
         scales=found.scales,
+        cuts=cut_draws(found.profile, effects[0], frame, smallest=leaf_share),
     )
 
 

@@ -18,6 +18,7 @@ from bayes_hte.effects.summaries import (
 )
 from bayes_hte.errors import NotJudgedError, unknown_name
 from bayes_hte.names import SUBGROUP
+from bayes_hte.subgroups.finding.borders import border_table
 from bayes_hte.subgroups.finding.profile import Profile
 from bayes_hte.views import counted, draw, html_block
 
@@ -60,7 +61,9 @@ class Subgroups:
         Subgroup of each unit, 0 to K - 1, ordered by mean effect.
     membership : DataArray, dims (unit, subgroup)
         Share of draws in which the effect of the unit is nearest to the mean effect of the
-        subgroup in that draw; rows sum to 1.
+        subgroup in that draw; rows sum to 1. It says whom a unit resembles, not whether its effect
+        is other than 0: just inside a border where effects start to rise, a unit resembles the
+        rest.
     effects : DataArray, dims (chain, draw, subgroup)
         Average effect of the units of each subgroup, in outcome units.
     contrast : DataArray, dims (chain, draw)
@@ -82,6 +85,8 @@ class Subgroups:
         Short name of the effect, e.g. ``"tnie"``.
     scales : ndarray, shape (effect,)
         The divisor of each clustered effect in distances; 1 for a single effect.
+    cuts : DataArray, dims (chain, draw, node)
+        Each cut of the profile, found again in every draw; :meth:`borders` summarises them.
     """
 
     declared_in_sample: bool
@@ -100,6 +105,7 @@ class Subgroups:
     uncertain_share: float
     effect_name: str
     scales: np.ndarray
+    cuts: xr.DataArray
 
     def __repr__(self) -> str:
         """Say how many subgroups there are, of which effect, and what was decided."""
@@ -221,3 +227,43 @@ class Subgroups:
         table.insert(1, "share", n / n.sum())
         table.insert(2, "mean_membership", np.bincount(labels, weights=own) / n)
         return table
+
+    @interval_parameters
+    def borders(self, *, ci_prob: float = 0.95, ci_kind: CiKind = "eti") -> pd.DataFrame:
+        """Say how surely each border between subgroups is known.
+
+        In each draw a cut is moved, while all other questions of the profile stay, to where the
+        subgroups describe the effects of this draw best, that is with the least sum of squares
+        within them (of several clustered effects, those of the first). Every subgroup keeps the
+        smallest share of the units that a leaf may hold.
+
+        Returns
+        -------
+        DataFrame
+            One row per question of the profile about a number; the index ``node`` is its number
+            in ``profile.nodes``. ``border`` (the answer no in words), ``among`` (who is asked),
+            ``covariate``, ``cut`` (that of the profile), ``ci_lower``, ``ci_upper``, ``ci_prob``,
+            ``ci_kind``, ``words``. Questions about levels have no row.
+
+        Notes
+        -----
+        The interval is of the best place of a border between two groups of *these* units. Where
+        effects rise slowly such a place is not where they start to rise, and where they hardly
+        differ the interval is wide. It says nothing on whether there are groups at all.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import xarray as xr
+        >>> import bayes_hte as hte
+        >>> trial = hte.simulate_mediation(np.random.default_rng(1), n=100)
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
+        >>> study = hte.Study.from_frame(trial.frame, **roles)
+        >>> noise = np.random.default_rng(2).normal(size=(1, 50, 100))
+        >>> draws = trial.effects["te"].to_numpy() + noise
+        >>> effect = xr.DataArray(draws, dims=["chain", "draw", "unit"])
+        >>> groups = hte.m_learner(effect, study, seed=1, largest_k=2)
+        >>> groups.borders(ci_prob=0.9)["words"].tolist()
+        ['x1 above 0, 90% between -0.0108 and 0.0919']
+        """
+        return border_table(self.profile, self.cuts, ci_prob=ci_prob, ci_kind=ci_kind)
