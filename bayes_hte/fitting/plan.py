@@ -16,7 +16,6 @@ from bayes_hte.study.time_to_event import check_horizon, default_horizon
 from bayes_hte.surfaces.terms import FOREST, GP, Term
 
 # Up to so many units a Gaussian process is worth its minute (see the benchmark of effects).
-SMALL_STUDY = 300
 # Levels whose means may each be a term of their own.
 MOST_LEVELS = 12
 # Families of two mediators, besides bounded scales.
@@ -96,12 +95,12 @@ class Plan:
         Parameters
         ----------
         study : Study
-            The data, which decide the recommended candidates.
+            The data, which decide the default horizon and name the mediators.
         surface : str
             Form of the functions in every component (of the propensity a forest where this is
             ``"gp"``, which takes gaussian columns only).
         stack_with : iterable of str, optional
-            Further candidates; default those of ``recommended_candidates``.
+            Further candidates; default none.
         priors, **models
             The other attributes, by name.
 
@@ -127,8 +126,6 @@ class Plan:
             priors=_listed("priors", priors, PriorSpec),
             **models,
         )
-        if stack_with is None:
-            plan = replace(plan, stack_with=recommended_candidates(study, plan))
         if study.event is not None:
             plan = replace(plan, horizon=settled_horizon(study, plan.horizon))
         return plan
@@ -295,46 +292,12 @@ def check_plan(study: Study, plan: Plan) -> None:
         check_mediator_varies(study)
 
 
-def recommended_candidates(study: Study, plan: Plan) -> tuple[str, ...]:
-    """Return the candidates that the benchmark of effects recommends, next to the plan's own.
-
-    In small studies of a continuous outcome a Gaussian process is about twice as accurate as trees
-    where effects vary smoothly, and stacking leaves it out where they do not. Larger studies would
-    wait for minutes, and the other cases were not measured.
-
-    Parameters
-    ----------
-    study : Study
-        The data.
-    plan : Plan
-        The other models.
-
-    Returns
-    -------
-    tuple of str
-        ``("gp",)`` for up to 300 units in two arms without mediator, clusters or missing
-        covariates, a gaussian outcome with constant noise, the hierarchical learner on forests and
-        default priors; else nothing.
-    """
-    plain = study.roles.mediator is None and study.roles.cluster is None and not study.gaps
-    plain = plain and len(study.arms) == 2
-    default = Plan()
-    alike = all(
-        getattr(plan, name) == getattr(default, name)
-        for name in ("learner", "surface", "family", "noise", "means_by", "priors", "ordered")
-    )
-    return (GP,) if plain and alike and study.n_units <= SMALL_STUDY else ()
-
-
 def settled(spec: Spec, study: Study) -> Spec:
-    """Return a study file with what its data decide: recommended candidates, and a horizon."""
-    if study.event is not None:
-        horizon = settled_horizon(study, spec.outcome.horizon)
-        spec = replace(spec, outcome=replace(spec.outcome, horizon=horizon))
-    if spec.outcome.stack_with is not None:
+    """Return a study file with what its data decide: the horizon of times to an event."""
+    if study.event is None:
         return spec
-    recommended = recommended_candidates(study, Plan.from_spec(spec))
-    return replace(spec, outcome=replace(spec.outcome, stack_with=recommended))
+    horizon = settled_horizon(study, spec.outcome.horizon)
+    return replace(spec, outcome=replace(spec.outcome, horizon=horizon))
 
 
 def study_horizon(study: Study) -> float:

@@ -218,10 +218,8 @@ def fit(
         ``"gp"``, which takes gaussian columns only).
     stack_with : iterable of str
         Other candidates for the outcome, each a surface (``"gp"``) or a learner on a surface
-        (``"t/linear"``); the candidates are mixed by stacking weights. By default those that the
-        benchmark of effects recommends: ``["gp"]`` for a gaussian outcome of up to 300 units where
-        everything else is at its default and there is no mediator and no cluster, which takes a
-        minute; else none. ``()`` is none.
+        (``"t/linear"``); the candidates are mixed by stacking weights. Default none. A Gaussian
+        process beside forests is worth its minutes where effects bend smoothly.
     family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial", ...}
         Distribution of the outcome; ``"bounded(1, 5)"`` for a scale from 1 to 5 on which values
         pile up at an end (a mean of items, a percentage); of times to an event ``"lognormal"``,

@@ -210,8 +210,7 @@ class OutcomeSpec:
     """The outcome model, and the reading of its effects.
 
     `stack_with` names further candidates, each a surface or "learner/surface"; the outcome model
-    is then their mixture, weighted by stacking. Left out, they are those recommended for the study,
-    as in :func:`bayes_hte.fit`; an empty list means none. `unit` is the unit of the outcome, of a
+    is then their mixture, weighted by stacking. `unit` is the unit of the outcome, of a
     time to an event the unit of time. `horizon` is the time to which mean survival times are
     restricted, by default the latest at which each arm has a tenth of its units at risk.
     """
@@ -221,15 +220,15 @@ class OutcomeSpec:
     because: str
     family: OutcomeFamilyName = "gaussian"
     surface: SurfaceName = "forest"
-    stack_with: tuple[str, ...] | None = None
+    stack_with: tuple[str, ...] = ()
     noise: NoiseName = "constant"
     unit: str = ""
     horizon: float | None = None
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """Further candidates, after those recommended have been settled."""
-        return self.stack_with or ()
+        """Further candidates, as they are called in a plan."""
+        return self.stack_with
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
-from bayes_hte.fitting.plan import Plan, check_plan, recommended_candidates
+from bayes_hte.fitting.plan import Plan, check_plan
 from bayes_hte.fitting.saved import load_fit, save_fit
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.study.study import Study
@@ -91,12 +91,6 @@ def test_other_surfaces_take_complete_cases(study):
     complete = Study.from_frame(trial(), **ROLES, missing="complete")
     check_plan(complete, Plan(surface="linear"))
     check_plan(study, Plan(propensity_surface="linear"))
-
-
-def test_a_gaussian_process_is_not_recommended_where_it_cannot_be_used(study):
-    assert recommended_candidates(study, Plan()) == ()
-    complete = Study.from_frame(trial(), **ROLES, missing="complete")
-    assert recommended_candidates(complete, Plan()) == ("gp",)
 
 
 def test_levels_with_gaps_have_no_means_of_their_own(study):

@@ -12,7 +12,7 @@ import pytest
 import bayes_hte as hte
 from bayes_hte.components.learners import LEARNERS
 from bayes_hte.errors import SpecError, UnsupportedError
-from bayes_hte.fitting.plan import SMALL_STUDY, Plan, check_plan, recommended_candidates, settled
+from bayes_hte.fitting.plan import Plan, check_plan, settled
 from bayes_hte.fitting.sampling import SamplerSize
 from bayes_hte.fitting.stages import stages
 from bayes_hte.study.spec import PriorSpec
@@ -129,7 +129,7 @@ def test_the_options_of_fit_have_one_default(plain):
     assert set(of_fit) == models | {"study", "seed", "chains", "draws", "tune", "cores", "progress"}
     for name in ("learner", "surface", "family", "noise", "mediator_family", "means_by"):
         assert getattr(Plan.from_spec(spec), name) == getattr(Plan(), name), name
-    assert Plan.of(plain) == Plan(stack_with=("gp",))
+    assert Plan.of(plain) == Plan()
     assert Plan.of(plain, surface="gp").propensity_surface == "forest"
     assert Plan.of(plain, surface="linear", stack_with=()) == Plan(
         surface="linear", mediator_surface="linear", propensity_surface="linear"
@@ -141,49 +141,15 @@ def test_a_prior_of_an_unknown_component_is_refused(plain):
         check_plan(plain, Plan(priors=(PriorSpec("outcom", "arm", "x", scale=1.0),)))
 
 
-# ---------------------------------------------------------------- what is recommended
+# ---------------------------------------------------------------- candidates
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, ("gp",)),
-        ({"propensity_surface": "linear", "propensity_covariate": False}, ("gp",)),
-        ({"learner": "t"}, ()),
-        ({"surface": "linear"}, ()),
-        ({"family": "student_t"}, ()),
-        ({"noise": "by_arm"}, ()),
-        ({"priors": (PriorSpec("outcome", "arm", "small", scale=0.1),)}, ()),
-        ({"means_by": "x1"}, ()),
-    ],
-)
-def test_small_studies_at_their_defaults_are_stacked_with_a_gaussian_process(
-    plain, changes, expected
-):
-    assert recommended_candidates(plain, Plan(**changes)) == expected
-
-
-def test_what_was_not_measured_is_not_recommended(mediated):
-    assert recommended_candidates(mediated, Plan()) == ()
-    large, _ = fake_study(np.random.default_rng(0), n_units=SMALL_STUDY + 1, mediator=False)
-    assert recommended_candidates(large, Plan()) == ()
-    frame = large.frame.iloc[:100].assign(clinic=np.arange(100) % 10)
-    roles = large.roles
-    clustered = Study.from_frame(
-        frame,
-        outcome=roles.outcome,
-        treatment=roles.treatment,
-        covariates=roles.covariates,
-        cluster="clinic",
-    )
-    assert recommended_candidates(clustered, Plan()) == ()
+def test_nothing_is_stacked_unless_it_is_asked_for(plain):
+    assert Plan.of(plain).stack_with == ()
+    assert parse_spec(TOML, name="trial", folder=Path()).outcome.stack_with == ()
 
 
 def test_a_study_file_that_names_candidates_keeps_them(plain):
-    spec = parse_spec(TOML, name="trial", folder=Path())
-    assert spec.outcome.stack_with is None
+    named = TOML.replace("[mediator]", 'stack_with = ["gp"]\n[mediator]')
+    spec = parse_spec(named, name="trial", folder=Path())
     assert settled(spec, plain).outcome.stack_with == ("gp",)
-    alone = parse_spec(
-        TOML.replace("[mediator]", "stack_with = []\n[mediator]"), name="trial", folder=Path()
-    )
-    assert settled(alone, plain).outcome.stack_with == ()

@@ -65,7 +65,7 @@ def test_saving_again_replaces_the_old_fit(fit, study, folder):
 
 def test_the_data_are_not_saved(study, folder):
     settings = json.loads((folder / FIT_FILE).read_text())
-    assert set(settings) == {"plan", "seed", "data", "components"}
+    assert set(settings) == {"plan", "seed", "data", "components", "format"}
     assert settings["data"] == study.fingerprint()
 
 
