@@ -2,8 +2,8 @@
 
 Each unit has a row for each interval of time, with the interval as one more covariate, and the
 outcome of a row is whether the event came in it. The model of these rows is that of any binary
-outcome, on any surface and learner, so a hazard may have any form in time and covariates, and effects
-may change with time. What is right of it sees units: their hazards are parameters of
+outcome, on any surface and learner, so a hazard may have any form in time and covariates, and
+effects may change with time. Everything else sees units: their hazards are parameters of
 :class:`bayes_hte.components.families.hazard.PiecewiseHazard`.
 """
 

@@ -238,7 +238,9 @@ def fit(
     family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial", ...}
         Distribution of the outcome; ``"bounded(1, 5)"`` for a scale from 1 to 5 on which values
         pile up at an end (a mean of items, a percentage); of times to an event ``"lognormal"``,
-        ``"loglogistic"``, ``"log_student_t"`` or ``"weibull"``. ``"binomial"``, ``"binary"``,
+        ``"loglogistic"``, ``"log_student_t"`` or ``"weibull"``, or ``"piecewise_hazard"``, which
+        assumes no form of the hazard (survival curves may cross), and has no mediators, clusters or
+        stacked candidates. ``"binomial"``, ``"binary"``,
         ``"logistic"``, ``"normal"`` and ``"count"`` are understood. Say ``"gaussian"`` to keep it,
         without a warning, for an outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}
