@@ -23,6 +23,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "fitting.saved": ("load_fit", "save_fit"),
     "fitting.from_priors": ("fit_prior",),
     "fitting.curves": ("survival_curves",),
+    "fitting.hazard_check": ("check_against_hazards",),
     "fitting.other_population": ("Transport", "transport"),
     "estimator": ("EffectEstimator",),
     "effects.groups": ("gate", "group_average"),

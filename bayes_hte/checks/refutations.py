@@ -124,7 +124,8 @@ def refute(
         :func:`bayes_hte.checks.refitting.full_model` for the plan of the fit at another size.
     negative_control : Series or str, optional
         An outcome that the treatment cannot have affected: values by the unit labels of the study,
-        or the name of a covariate, which is then no longer adjusted for.
+        or the name of a covariate, which is then no longer adjusted for. It is a measurement also
+        where the outcome is a time to an event, and then has the stand-in with either estimator.
     rope : float, default 0
         Half-width of the effects on the negative control that count as none, in its units.
     subset_share : float, default 0.8
@@ -184,8 +185,10 @@ def refute(
         jobs.append((CONTROL, control, _unchanged, number_of(control_seed)))
     if refit.of_study is None:
         jobs.append(("study", study, _unchanged, number_of(own_seed)))
+    measured = _of_measurements(estimator, study, refit)
+    estimates = {CONTROL: measured.estimate}
     rows = Parallel(n_jobs=n_jobs, verbose=5 if progress else 0)(
-        delayed(_repeat)(refit.estimate, *job) for job in jobs
+        delayed(_repeat)(estimates.get(job[0], refit.estimate), *job) for job in jobs
     )
     tables = _tables(rows)
     original, reason = _original(refit, tables)
@@ -193,7 +196,14 @@ def refute(
     if study.roles.mediator is not None:
         about += " The total effect is judged, not its direct and indirect parts."
     return tuple(
-        _result(name, tables.get(name), judge, original, reason, about)
+        _result(
+            name,
+            tables.get(name),
+            judge,
+            original,
+            reason,
+            about.replace(refit.name, measured.name) if name == CONTROL else about,
+        )
         for name, judge in judges.items()
     )
 
@@ -234,6 +244,14 @@ def _resolve(estimator: str | Refit, fit: Fit) -> Refit:
     if estimator != "surrogate":
         return full_model(fit)
     return linear_stand_in(None if fit.study.event is None else fit.horizon)
+
+
+def _of_measurements(estimator: str | Refit, study: Study, refit: Refit) -> Refit:
+    """Return the estimator of the negative control, which is measured also where times are not.
+
+    The plan of a fit of times to an event has no family for a measurement.
+    """
+    return linear_stand_in() if study.event is not None and estimator == "full" else refit
 
 
 def _unchanged(study: Study, _rng: np.random.Generator) -> Study:

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.hazard import HazardComponent, loaded
 from bayes_hte.components.numbered import kind_and_arm, rows_of_role
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.errors import SavedResultError
@@ -59,6 +60,8 @@ def _fitted_tree(component: FittedComponent) -> xr.DataTree:
         "offset": component.offset,
         "encoding": design.encoding.to_state(),
     }
+    if isinstance(component, HazardComponent):
+        state["edges"] = list(component.edges)
     groups = {
         "/posterior": component.posterior,
         "/sample_stats": component.stats,
@@ -122,7 +125,7 @@ def _fitted_from(tree: xr.DataTree, study: Study) -> FittedComponent:
         if ("trees" in tree)
         else {}
     )
-    return FittedComponent(
+    component = FittedComponent(
         role=state["role"],
         family_name=state["family"],
         surface=state["surface"],
@@ -135,6 +138,9 @@ def _fitted_from(tree: xr.DataTree, study: Study) -> FittedComponent:
         stats=tree["sample_stats"].to_dataset(),
         trees=trees,
     )
+    if "edges" not in state:
+        return component
+    return loaded(component, study, tuple(state["edges"]))
 
 
 def _rows(role: str, study: Study, estimated: dict[str, np.ndarray]) -> Design:

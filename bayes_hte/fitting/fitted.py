@@ -18,6 +18,7 @@ from bayes_hte.components.arm_probabilities import PairPropensity, arm_probabili
 from bayes_hte.components.effect import blend
 from bayes_hte.components.families import Family
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.hazard import HazardComponent
 from bayes_hte.components.learners import get_learner, numbered
 from bayes_hte.components.noise import noise_of, noise_under_arms
 from bayes_hte.components.numbered import (
@@ -1063,6 +1064,9 @@ class Fit:
         outcome, mediator = self.components["outcome"], self.components.get("mediator")
         propensity = self._propensity_covariate(newdata)
         rows = _rows(outcome, newdata, propensity)
+        if isinstance(outcome, HazardComponent):
+            mu = outcome.mean(rows, estimand).rename("mu")
+            return self._on_scale(mu.assign_attrs(scale="response"), estimand)
         outcome_noise = noise_under_arms(outcome, rows)
         if mediator is None:
             predictor = outcome.linear_predictor(rows)

@@ -15,7 +15,8 @@ from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import check_horizon, default_horizon
 from bayes_hte.surfaces.terms import FOREST, GP, Term
 
-# Up to so many units a Gaussian process is worth its minute (see the benchmark of effects).
+# The family that has a model of each interval of time.
+HAZARD = "piecewise_hazard"
 # Levels whose means may each be a term of their own.
 MOST_LEVELS = 12
 # Families of two mediators, besides bounded scales.
@@ -368,7 +369,37 @@ def _check_times(study: Study, plan: Plan) -> None:
             f"is not observed; use learner={plan.first_stage().learner!r}, its first stage, or "
             "'hierarchical'."
         )
+    if plan.family == HAZARD:
+        _check_hazard(study, plan)
     family.given(study.censoring()).check(study.recorded_outcome(), "outcome")
+
+
+def _check_hazard(study: Study, plan: Plan) -> None:
+    """Refuse what a model of intervals of time does not do.
+
+    Raises
+    ------
+    UnsupportedError
+        For mediators, clusters and stacked candidates.
+    """
+    aft = "'lognormal', 'loglogistic', 'log_student_t' or 'weibull'"
+    refused = {
+        "a mediator": study.roles.mediator is not None,
+        f"the clusters of {study.roles.cluster!r}": study.roles.cluster is not None,
+        "stacked candidates (stack_with)": bool(plan.stack_with),
+    }
+    for what, asked in refused.items():
+        if asked:
+            raise UnsupportedError(
+                f"family 'piecewise_hazard' does not do {what}; leave that out, or use family "
+                f"{aft}, which do."
+            )
+    if plan.surface == GP:
+        raise UnsupportedError(
+            "family 'piecewise_hazard' models whether the event comes in each interval of time, "
+            "and surface 'gp' takes gaussian columns only; use surface='forest', 'additive' or "
+            "'linear'."
+        )
 
 
 def _listed[T](option: str, values: Iterable[T], kind: type[T]) -> tuple[T, ...]:

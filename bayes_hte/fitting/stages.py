@@ -9,6 +9,7 @@ import numpy as np
 from bayes_hte.components.component import Component
 from bayes_hte.components.effect import build_effect, imputed_effects
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.hazard import HazardModel, build_hazard
 from bayes_hte.components.mediator import build_mediator
 from bayes_hte.components.numbered import (
     EFFECT,
@@ -26,7 +27,7 @@ from bayes_hte.fitting.doubts import GAUSSIAN, warn_of_families
 from bayes_hte.fitting.expected_mediator import expected_unseen
 from bayes_hte.fitting.fitted import AnyComponent, Fit, health_note, propensity_covariate
 from bayes_hte.fitting.imputing import imputed_studies
-from bayes_hte.fitting.plan import Plan, check_plan
+from bayes_hte.fitting.plan import HAZARD, Plan, check_plan
 from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.sampling import SamplerSize, sample_component
 from bayes_hte.names import ARM, UNIT
@@ -79,6 +80,9 @@ def fit_stage(
     -------
     FittedComponent, or StackedComponent for an outcome with several candidates
     """
+    if stage == "outcome" and plan.family == HAZARD:
+        model = hazard_model(study, plan, done)
+        return model.fitted(sample(model.component))
     if stage != "outcome" or not plan.stack_with:
         return sample(build_stage(stage, study, plan, done, expect=expect))
     candidates, scores = {}, {}
@@ -103,6 +107,8 @@ def build_stage(
     if kind == PROPENSITY:
         design, surface = Design.learn(study), plan.propensity_surface
         return build_propensity(study, design, role=stage, surface=surface, priors=plan.priors)
+    if stage == "outcome" and plan.family == HAZARD:
+        return hazard_model(study, plan, done).component
     propensity, mediators = None, mediator_roles(len(study.roles.mediators))
     if plan.propensity_covariate:
         propensity = propensity_covariate(done)
@@ -122,6 +128,13 @@ def build_stage(
         return build_mediator(study, design, **how, **shared)
     family, surface = plan.family, plan.surface
     return build_outcome(study, design, family=family, surface=surface, noise=plan.noise, **shared)
+
+
+def hazard_model(study: Study, plan: Plan, done: Mapping[str, AnyComponent]) -> HazardModel:
+    """Build the outcome model of family ``piecewise_hazard``; see :func:`build_stage`."""
+    propensity = propensity_covariate(done) if plan.propensity_covariate else None
+    names = ("learner", "surface", "means_by", "ordered", "priors")
+    return build_hazard(study, propensity=propensity, **{n: getattr(plan, n) for n in names})
 
 
 def _position(stage: str, mediators: tuple[str, ...]) -> int:
@@ -223,7 +236,9 @@ def fit(
     family : {"gaussian", "student_t", "bernoulli", "poisson", "negative_binomial", ...}
         Distribution of the outcome; ``"bounded(1, 5)"`` for a scale from 1 to 5 on which values
         pile up at an end (a mean of items, a percentage); of times to an event ``"lognormal"``,
-        ``"loglogistic"``, ``"log_student_t"`` or ``"weibull"``. ``"binomial"``, ``"binary"``,
+        ``"loglogistic"``, ``"log_student_t"`` or ``"weibull"``, or ``"piecewise_hazard"``, which
+        assumes no form of the hazard (survival curves may cross), and has no mediators, clusters or
+        stacked candidates. ``"binomial"``, ``"binary"``,
         ``"logistic"``, ``"normal"`` and ``"count"`` are understood. Say ``"gaussian"`` to keep it,
         without a warning, for an outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}

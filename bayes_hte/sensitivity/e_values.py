@@ -61,6 +61,7 @@ MEASURE_OF_FAMILY: Final[dict[str, Measure]] = {
     "loglogistic": "standardised_difference",
     "log_student_t": "standardised_difference",
     "weibull": "standardised_difference",
+    "piecewise_hazard": "standardised_difference",
 }
 """The measure that suits an outcome family."""
 

@@ -18,7 +18,7 @@ from bayes_hte.study.roles import listed
 
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
 # Families of times to an event, for outcomes alone.
-TimeFamilyName = Literal["lognormal", "loglogistic", "log_student_t", "weibull"]
+TimeFamilyName = Literal["lognormal", "loglogistic", "log_student_t", "weibull", "piecewise_hazard"]
 OutcomeFamilyName = Literal[
     "gaussian",
     "student_t",
@@ -29,6 +29,7 @@ OutcomeFamilyName = Literal[
     "loglogistic",
     "log_student_t",
     "weibull",
+    "piecewise_hazard",
 ]
 # Families under the names that users of other software know them by.
 FAMILY_WORDS = {

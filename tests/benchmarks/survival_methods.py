@@ -129,6 +129,7 @@ OURS = {
     "weibull": ours("weibull"),
     "lognormal, noise by arm": ours("lognormal", noise="by_arm"),
     "weibull, noise by arm": ours("weibull", noise="by_arm"),
+    "piecewise_hazard": ours("piecewise_hazard"),
 }
 PEERS = {
     "Cox, S-learner": lifelines_s("CoxPHFitter"),

@@ -15,11 +15,12 @@ from bayes_hte.checks import (
     loo,
     loo_pit,
     predictive,
+    refutations,
     survival_calibration,
 )
 from bayes_hte.checks.altered_studies import with_control_outcome, with_permuted_outcome
 from bayes_hte.checks.loo import leave_one_out
-from bayes_hte.checks.refitting import linear_stand_in
+from bayes_hte.checks.refitting import Refit, linear_stand_in
 from bayes_hte.companions import restricted_means
 from bayes_hte.companions.classical import classical
 from bayes_hte.trust.unseen import left_out_units
@@ -142,3 +143,20 @@ def test_curves_of_groups_and_of_a_patient(fit):
         hte.survival_curves(fit, groups=np.ones(3))
     with pytest.raises(hte.SpecError, match="positive"):
         hte.survival_curves(fit, times=[0.0])
+
+
+def test_a_negative_control_is_a_measurement_with_either_estimator(fit, monkeypatch):
+    def small(of_fit):
+        return Refit("small", lambda study, seed: effect(study, seed), of_study=effect(study, 0))
+
+    study, effect = fit.study, linear_stand_in(4.0).estimate
+    monkeypatch.setattr(refutations, "full_model", small)
+    sick = pd.Series(np.random.default_rng(2).normal(size=study.n_units), study.units, name="flu")
+    moved = sick + 3.0 * study.arm_index()
+    for estimator in ("surrogate", "full"):
+        options = {"seed": 1, "repeats": 5, "estimator": estimator}
+        found = refutations.refute(fit, negative_control=sick, **options)[-1]
+        assert found.passed, found.text
+        assert "closed form" in found.text
+        # One that the treatment has moved is caught.
+        assert refutations.refute(fit, negative_control=moved, **options)[-1].passed is False

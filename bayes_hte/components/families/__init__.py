@@ -6,6 +6,7 @@ from bayes_hte.components.families.base import Family, Noise
 from bayes_hte.components.families.bounded import bounded
 from bayes_hte.components.families.continuous import Gaussian, StudentT
 from bayes_hte.components.families.discrete import Bernoulli, NegativeBinomial, Poisson
+from bayes_hte.components.families.hazard import PiecewiseHazard
 from bayes_hte.components.families.times import Loglogistic, Lognormal, LogStudentT, Weibull
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.study.spec import bounded_limits, family_called
@@ -22,6 +23,7 @@ FAMILIES: dict[str, Family] = {
         Loglogistic(),
         LogStudentT(),
         Weibull(),
+        PiecewiseHazard(),
     )
 }
 

@@ -47,6 +47,9 @@ _FAMILY = {
     "who were censored were drawn from it in every sweep",
     "weibull": "an accelerated failure time model with Weibull times, whose hazards are "
     "proportional; times of those who were censored were drawn from it in every sweep",
+    "piecewise_hazard": "a discrete-time hazard model: a Bernoulli model with logit link of the "
+    "event in each of up to twenty intervals with equally many events, with the interval among the "
+    "covariates, so that hazards need not be proportional and survival curves may cross",
 }
 _BOUNDED = "a logit-normal model of the scale from {:g} to {:g} [@logitnormal]"
 _SURFACE = {
