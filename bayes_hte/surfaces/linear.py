@@ -96,8 +96,12 @@ def predict_linear(posterior: xr.Dataset, prefix: str, term: Term, design: Desig
     ndarray, shape (chain, draw, row)
     """
     shape = (posterior.sizes[CHAIN], posterior.sizes[DRAW], 1)
+    # Fits were saved when the slopes of an arm had no constant.
+    absent = term.kind == "mediator_arm" and f"{prefix}_const" not in posterior
     constant = (
-        posterior[f"{prefix}_const"].to_numpy()[..., None] if term.constant else np.zeros(shape)
+        posterior[f"{prefix}_const"].to_numpy()[..., None]
+        if term.constant and not absent
+        else np.zeros(shape)
     )
     z = features_of(term, design).to_numpy()
     if z.shape[1] == 0:

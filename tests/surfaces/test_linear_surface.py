@@ -85,6 +85,16 @@ def test_a_function_of_nothing_is_its_constant(prior, design):
     np.testing.assert_array_equal(predicted, np.broadcast_to(constant, predicted.shape))
 
 
+def test_saved_fits_without_the_constant_of_the_slopes_of_an_arm_still_predict(prior, design):
+    posterior = prior[0].drop_vars("arm_1_const")
+    slope = Term("mediator_arm_1", "mediator_arm", arm=1, on_mediator=True)
+    with_none = predict_linear(posterior, "arm_1", slope, design)
+    expected = posterior["arm_1_coef"].to_numpy() @ design.standardized("covariates").to_numpy().T
+    np.testing.assert_allclose(with_none, expected)
+    with pytest.raises(KeyError, match="arm_1_const"):
+        predict_linear(posterior, "arm_1", ARM_1, design)
+
+
 def test_a_function_that_sees_the_arm_has_an_effect_that_varies_with_every_column(prior, design):
     posterior, _ = prior
     under = [predict_linear(posterior, "s", S, design.under(arm)) for arm in (0, 1)]
