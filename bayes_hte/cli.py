@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     new = commands.add_parser("new", help="write a commented study file for a CSV file")
-    new.add_argument("data", help="path of a CSV file; FILE.csv gets FILE.toml beside it")
+    new.add_argument("data", help="path of a CSV file; FILE.csv gets FILE.toml next to it")
     new.add_argument("--outcome", required=True, metavar="COLUMN")
     new.add_argument("--treatment", required=True, metavar="COLUMN")
     new.add_argument("--mediator", metavar="COLUMN")
@@ -139,7 +139,7 @@ def shipped_studies() -> dict[str, Path]:
     dict of str to Path
     """
     installed = Path(str(resources.files("bayes_hte"))) / "models"
-    # In a checkout the files stand beside the package; the wheel carries them inside it.
+    # In a checkout the files stand next to the package; the wheel carries them inside it.
     folder = installed if installed.is_dir() else installed.parent.parent / "models"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 

@@ -106,8 +106,8 @@ bayes_hte("check", "trial.toml")
 bayes_hte("run", "trial.toml", "--quick", "-o", "results", "--quiet")
 
 # %% [markdown]
-# `results/report.html` opens in any browser and needs no network. Every number of it is in a table
-# beside it:
+# `results/report.html` opens in any browser and needs no network. Every number of it is in a
+# table next to it:
 
 # %%
 effects = pd.read_csv(work / "results" / "tables" / "average_effects.csv")

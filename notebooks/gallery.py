@@ -34,14 +34,11 @@ from sklearn.linear_model import LogisticRegression
 
 import bayes_hte as hte
 from bayes_hte import plots, reporting
-from bayes_hte.checks.loo_pit import calibration_check
+from bayes_hte.checks import calibration_check
 from bayes_hte.companions import at_risk
-from bayes_hte.reporting.tables.mixtures import level_grid
-from bayes_hte.reporting.tables.subgroups import membership_strip, tree_outline
-from bayes_hte.reporting.tables.trust import weight_shares
+from bayes_hte.reporting import level_grid, membership_strip, tree_outline, weight_shares
 from bayes_hte.sensitivity import benchmark_covariates, rho_sensitivity, tipping_point
-from bayes_hte.subgroups import co_clustering, heat_map_tables, point_partition
-from bayes_hte.subgroups.describing.effect_table import subgroup_labels
+from bayes_hte.subgroups import co_clustering, heat_map_tables, point_partition, subgroup_labels
 from bayes_hte.targeting import implied_qini
 
 SEED = 20261122

@@ -38,8 +38,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import bayes_hte as hte
 from bayes_hte.plots import Drawing  # a figure that shows itself
-from bayes_hte.subgroups import Tsne, explained_share, honest_m_learner
-from bayes_hte.subgroups.nulls.stand_in import stand_in_refit
+from bayes_hte.subgroups import Tsne, explained_share, honest_m_learner, stand_in_refit
 
 OURS, OTHER = "#0072B2", "#D55E00"
 

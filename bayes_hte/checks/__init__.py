@@ -11,7 +11,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_EXPORTS = {"Check": "base", "CheckResult": "base", "Subject": "subject", "not_judged": "base"}
+_EXPORTS = {
+    "Check": "base",
+    "CheckResult": "base",
+    "Subject": "subject",
+    "calibration_check": "loo_pit",
+    "not_judged": "base",
+}
 
 __all__ = sorted(_EXPORTS)
 

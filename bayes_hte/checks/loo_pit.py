@@ -177,6 +177,19 @@ def calibration_check(
         its number of ``units``, the ``mean`` of the values (0.5 under calibration) and the p-values
         of uniformity ``p_distance`` (Kolmogorov-Smirnov) and ``p_shares`` (chi-square):
         frequentist, how often right predictions deviate as much.
+
+    Examples
+    --------
+    Predictions that are right put outcomes evenly over [0, 1]; in the second arm they are too
+    narrow.
+
+    >>> import numpy as np
+    >>> from bayes_hte.checks import calibration_check
+    >>> even = np.linspace(0.005, 0.995, 100)
+    >>> pit = np.concatenate([even, np.where(even < 0.5, even**3, 1 - (1 - even) ** 3)])
+    >>> arm = np.repeat([0, 1], 100)
+    >>> calibration_check(pit, arm=arm, arm_names=("usual", "new")).passed
+    False
     """
     rows, broken = [], []
     for a, name in enumerate(arm_names):

@@ -53,7 +53,7 @@ VARIANTS = {
 SIZE = {"draws": 250, "tune": 250, "chains": 2}  # of each full fit
 KEPT_DRAWS = 50  # of each chain
 # Saved replications are known by this text, so it must stay as it is.
-STAND_IN = "surrogate (Gaussian processes in closed form)"
+STAND_IN = "stand-in (Gaussian processes in closed form)"
 
 
 @dataclass(frozen=True)

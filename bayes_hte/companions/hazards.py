@@ -1,6 +1,6 @@
 """What is usually reported of times to an event: log-rank test, Cox models, Kaplan-Meier areas.
 
-They stand beside the posteriors for comparison, from the library ``lifelines``. A hazard ratio is
+They accompany the posteriors for comparison, from the library ``lifelines``. A hazard ratio is
 a statement about groups: it compares, at each time, those of either arm who have got that far, who
 are no longer alike where the treatment or anything unmeasured matters (Hernan 2010). It is never
 the effect on an individual, and has no place among the effects of this package.

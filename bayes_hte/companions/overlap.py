@@ -47,15 +47,20 @@ class OverlapReport:
     reasons: tuple[str, ...]
 
     @property
-    def verdict(self) -> str:
+    def conclusion(self) -> str:
         """The conclusion in one sentence."""
         if self.passed:
             return "overlap is adequate by the stated rules"
         return "near-positivity violation: " + "; ".join(self.reasons)
 
+    @property
+    def verdict(self) -> str:
+        """An older name of :attr:`conclusion`: a verdict is that of :func:`bayes_hte.verdict`."""
+        return self.conclusion
+
     def summary(self) -> pd.DataFrame:
         """Return the table by arm with the conclusion."""
-        return self.table.assign(passed=self.passed, verdict=self.verdict)
+        return self.table.assign(passed=self.passed, verdict=self.conclusion)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +136,7 @@ def overlap_report(
     >>> import bayes_hte as hte
     >>> frame = pd.DataFrame({"y": [1, 2, 4, 6], "t": [0, 0, 1, 1], "e": [0.4, 0.5, 0.4, 0.5]})
     >>> report = hte.overlap_report(frame, treatment="t", propensity="e")
-    >>> report.common_support, report.verdict
+    >>> report.common_support, report.conclusion
     ((0.4, 0.5), 'overlap is adequate by the stated rules')
     """
     if not len(beyond):

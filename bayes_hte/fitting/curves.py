@@ -51,8 +51,6 @@ def survival_curves(
         If the outcome is no time to an event, or groups do not fit the units.
     SpecError
         If times are not positive.
-    UnsupportedError
-        If the learner models the effect itself (``"x"``).
 
     Examples
     --------

@@ -124,13 +124,7 @@ def outcomes_by_arm(fit: Fit) -> xr.DataArray:
     -------
     DataArray, dims (chain, draw, unit, arm)
     """
-    mu = effects.own_mediator(fit.first_stage().potential_outcomes())
-    if not fit.plan.second_stage:
-        return mu
-    reference = mu.isel({ARM: 0}, drop=True)
-    others = [reference + fit.cate(contrast=(arm, fit.study.arms[0])) for arm in fit.study.arms[1:]]
-    parts = [reference, *others]
-    return xr.concat(parts, ARM, combine_attrs="drop").transpose(*mu.dims).assign_coords(mu.coords)
+    return effects.own_mediator(fit.potential_outcomes())
 
 
 def arm_means(fit: Fit, mu: xr.DataArray) -> xr.DataArray:

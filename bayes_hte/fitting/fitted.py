@@ -436,7 +436,9 @@ class Fit:
         """Return expected outcomes under each arm, draw by draw.
 
         With two mediators ``mediator_arm`` is the arm of both together, so that indirect effects
-        are those through both; :meth:`interventional_effects` has those through each.
+        are those through both; :meth:`interventional_effects` has those through each. Learner
+        ``"x"`` models effects in its second stage: outcomes in the reference arm are those of the
+        first stage, and outcomes in the other arms differ from them by the effects.
 
         Parameters
         ----------
@@ -469,8 +471,6 @@ class Fit:
         SpecError
             If an estimand is unknown, lacks its time, or the outcome is no time to an event; or if
             not every one of two mediators is held.
-        UnsupportedError
-            If the learner models the effect itself (``"x"``).
 
         Examples
         --------
@@ -483,11 +483,6 @@ class Fit:
         >>> dict(fit.potential_outcomes(frame.head(3)).sizes)
         {'chain': 2, 'draw': 20, 'unit': 3, 'arm': 2, 'mediator_arm': 2}
         """
-        if self.plan.second_stage:
-            raise UnsupportedError(
-                f"learner {self.plan.learner!r} models the effect, not the outcomes under both "
-                f"arms; use fit.cate(), or learner={self.plan.first_stage().learner!r} for both."
-            )
         if "mediator" not in self.components and mediator_value is not None:
             raise DataError("this study has no mediator to hold at a value.")
         scale, held = self.estimand(estimand, at=at), None
@@ -1061,6 +1056,8 @@ class Fit:
         estimand: Estimand | None,
         held: float | tuple[float, ...] | None = None,
     ) -> xr.DataArray:
+        if self.plan.second_stage:
+            return self._outcomes_by_effects(newdata, estimand)
         outcome, mediator = self.components["outcome"], self.components.get("mediator")
         propensity = self._propensity_covariate(newdata)
         rows = _rows(outcome, newdata, propensity)
@@ -1101,6 +1098,15 @@ class Fit:
                 **how,
             )
         return self._on_scale(mu, estimand)
+
+    def _outcomes_by_effects(self, rows: Rows | None, estimand: Estimand | None) -> xr.DataArray:
+        """Return outcomes whose differences are the effects of the second stage."""
+        first = self.first_stage()._outcomes(rows, estimand)
+        reference = first.isel({ARM: 0}, drop=True)
+        others = [reference + self._blended(rows, (a, 0)) for a in range(1, len(self.study.arms))]
+        parts = [reference, *others]
+        mu = xr.concat(parts, ARM, combine_attrs="drop").transpose(*first.dims)
+        return mu.assign_coords(first.coords).assign_attrs(first.attrs).rename(first.name)
 
     def _on_scale(self, mu: xr.DataArray, estimand: Estimand | None) -> xr.DataArray:
         """Name the arms, and the scale of times to an event."""

@@ -86,6 +86,12 @@ def imputed_rows(study: Study, rows: pd.DataFrame, *, seed: int) -> pd.DataFrame
     -------
     DataFrame, shape (row, ...)
         The rows, with complete covariates.
+
+    Notes
+    -----
+    The rows take part in the regressions, and one generator draws for all of them, so the values
+    that a row gets depend on the rows that are filled together with it. They are draws from the
+    same distribution all the same; predictions of a row with gaps differ by that between blocks.
     """
     names = list(study.roles.covariates)
     if not set(names) <= set(rows.columns) or not rows[names].isna().any(axis=None):

@@ -111,7 +111,8 @@ class PooledFit(Fit):
     def potential_outcomes(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.DataArray:
         """Return expected outcomes under each arm; see :meth:`Fit.potential_outcomes`.
 
-        Gaps of new rows are filled once per imputation, from their other covariates.
+        Gaps of new rows are filled once per imputation, from their other covariates. The values are
+        drawn for all rows together, so that a row with gaps gets other ones among other rows.
         """
         return self._pooled_rows(newdata, lambda f, rows: f.potential_outcomes(rows, **how))
 

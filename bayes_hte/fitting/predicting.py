@@ -248,9 +248,6 @@ def check_asked(fit: Fit, asked: Asked) -> None:
         raise SpecError("effect 'cde' needs mediator_value, the value to hold the mediator at.")
     if asked.mediator_value is not None:
         held_values(asked.mediator_value, listed(fit.study.roles.mediator))
-    if OUTCOME in asked.effects and fit.plan.second_stage:
-        # It says which learner models both.
-        fit.potential_outcomes()
     pairs_of(fit.study.arms, asked.contrast)
     benefit_sign(asked.better)
     check_interval(asked.ci_prob, asked.ci_kind)

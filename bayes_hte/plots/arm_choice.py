@@ -23,7 +23,7 @@ def plot_best_arms(
 
     Units stand in the order of the arm that is most probably their best, and within it from the
     surest to the least sure: a wide band of one colour up to the top is an arm that is best for
-    many, and columns of several colours are units for whom it is open.
+    many, and columns of several colours are units whose choice is open.
 
     Parameters
     ----------

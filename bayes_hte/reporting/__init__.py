@@ -11,6 +11,8 @@ from bayes_hte.reporting.tables.effects import (
 )
 from bayes_hte.reporting.tables.mixtures import level_grid
 from bayes_hte.reporting.tables.modifiers import modifier_effects
+from bayes_hte.reporting.tables.subgroups import membership_strip, tree_outline
+from bayes_hte.reporting.tables.trust import weight_shares
 
 __all__ = [
     "MethodsText",
@@ -19,10 +21,13 @@ __all__ = [
     "effect_distribution",
     "individual_effects",
     "level_grid",
+    "membership_strip",
     "methods",
     "modifier_effects",
     "propensity_shares",
     "report",
+    "tree_outline",
+    "weight_shares",
     "who_benefits",
     "write_tables",
 ]

@@ -26,7 +26,7 @@ from bayes_hte.reporting.page.markup import (
     unordered,
     words,
 )
-from bayes_hte.reporting.page.numbers import Style, number, probability, span
+from bayes_hte.reporting.page.numbers import MINUS, Style, number, probability, span
 from bayes_hte.reporting.page.scale import scale_of
 from bayes_hte.reporting.page.section import Section
 from bayes_hte.reporting.page.svg import drawing
@@ -178,8 +178,9 @@ def _answer(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     if beyond > 0:
         heading = f"Probability of benefit beyond {scale.sized(beyond)}"
         fields.insert(4, Field(heading, lambda row: probability(row["prob_important"])))
+    unit = "" if scale.unit == spec.roles.outcome else f" in {scale.unit}"
     caption = (
-        f"Effects on {spec.roles.outcome} in {scale.unit}, averaged over all "
+        f"Effects on {spec.roles.outcome}{unit}, averaged over all "
         f"{results.study.n_units} {spec.roles.units}; {spec.outcome.better} is better."
     )
     rows = {row["contrast"]: row for row in frame.to_dict("records")}
@@ -253,10 +254,9 @@ def _choice(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     alone = results.choices.drop(index=INDIVIDUAL)["expected_regret"]
     gain = float(alone.min() - results.choices.loc[INDIVIDUAL, "expected_regret"])
     said = paragraph(
-        "Regret is the outcome that is lost, by the posterior, because nobody knows which arm is "
-        f"best for whom. Of single arms, {text(str(alone.idxmin()))} has the least. Choosing for "
-        f"each by the covariates would lose {number(gain, digits.finer)} less on average, if the "
-        "models are right: the same data chose the arms and judged the choice."
+        "Regret is the outcome that is lost, by the posterior, because nobody knows the best arm "
+        f"of each {text(spec.roles.unit)}. Of single arms, {text(str(alone.idxmin()))} has the "
+        f"least. {_gain(gain, digits.finer)}"
     )
     drawn = plot_best_arms(results.probability, title="Which arm is best, and how sure")
     shares = ", ".join(f"{row['choice']} {row['share']:.0%}" for row in frame.to_dict("records"))
@@ -270,6 +270,17 @@ def _choice(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:
     )
     body = said + field_table(caption, fields, frame, source="choices") + figure
     return Section("choice", "Which arm for whom", body)
+
+
+def _gain(gain: float, digits: Style) -> str:
+    """Say how much less outcome is lost where each unit gets the arm that is best for it."""
+    size = number(gain, digits)
+    if not float(size.replace(MINUS, "-")):
+        return "Choosing for each by the covariates would gain nothing that can be seen here."
+    return (
+        f"Choosing for each by the covariates would lose {size} less on average, if the models are "
+        "right: the same data chose the arms and judged the choice."
+    )
 
 
 def _interval(spec: Spec, digits: Style) -> Field:

@@ -134,7 +134,7 @@ def predict_to_parquet(
     prepared, fit, healthy = _finished_run(Path(folder))
     spec, alike = prepared.spec, likeness(fit.study)
     asked = Asked(
-        effects=(TOTAL,) if fit.plan.second_stage else (TOTAL, OUTCOME),
+        effects=(TOTAL, OUTCOME),
         contrast=_contrast(fit, spec),
         mediator_value=None,
         better=spec.outcome.better,

@@ -85,7 +85,7 @@ def judge_subgroups(
     spec : Spec
         The study file.
     seed : int
-        Seed at the front door.
+        Seed of the run.
 
     Returns
     -------

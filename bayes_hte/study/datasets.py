@@ -349,9 +349,12 @@ def load_frame(
     Examples
     --------
     >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
     >>> import bayes_hte as hte
-    >>> _ = Path("trial.csv").write_text("y;treat;age\n1,5;1;40\n0,5;0;60\n")
-    >>> hte.load_frame("trial.csv")["y"].tolist()
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "trial.csv")
+    ...     _ = file.write_text("y;treat;age\n1,5;1;40\n0,5;0;60\n")
+    ...     hte.load_frame(file.name, file.parent)["y"].tolist()
     [1.5, 0.5]
     """
     if source in LOADERS:

@@ -65,7 +65,7 @@ def draft_study_file(
     Parameters
     ----------
     path : Path
-        The CSV file; the study file is meant to lie beside it.
+        The CSV file; the study file is meant to lie next to it.
     outcome, treatment : str
         Columns.
     mediator, cluster : str, optional

@@ -299,7 +299,7 @@ class HeldOutSpec:
 class ChecksSpec:
     """Refutations of the average effect, and fits with other seeds.
 
-    Refutations are repeated on a linear stand-in in closed form (``"surrogate"``), or on the full
+    Refutations are repeated on a linear regression in closed form (``"surrogate"``), or on the full
     model, which takes `repeats` times as long as the study itself for each of them.
     """
 

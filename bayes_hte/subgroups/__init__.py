@@ -3,7 +3,7 @@
 from bayes_hte.subgroups.describing.ball import CredibleBall, credible_ball
 from bayes_hte.subgroups.describing.coclustering import CoClustering, co_clustering
 from bayes_hte.subgroups.describing.contrasts import Contrasts, leaf_contrasts
-from bayes_hte.subgroups.describing.effect_table import subgroup_effects_table
+from bayes_hte.subgroups.describing.effect_table import subgroup_effects_table, subgroup_labels
 from bayes_hte.subgroups.describing.evidence import Evidence, evidence
 from bayes_hte.subgroups.describing.explained import explained_share
 from bayes_hte.subgroups.describing.partition import (
@@ -21,6 +21,7 @@ from bayes_hte.subgroups.honest.extremes import find_extremes
 from bayes_hte.subgroups.honest.folds import HonestFold, HonestSubgroups, honest_subgroups
 from bayes_hte.subgroups.honest.halves import honest_m_learner, split_in_halves
 from bayes_hte.subgroups.judged import JudgedSubgroups, m_learner
+from bayes_hte.subgroups.nulls.stand_in import stand_in_refit
 
 __all__ = [
     "CoClustering",
@@ -50,6 +51,8 @@ __all__ = [
     "m_learner",
     "point_partition",
     "split_in_halves",
+    "stand_in_refit",
     "subgroup_effects_table",
+    "subgroup_labels",
     "subgroups_of_draws",
 ]

@@ -26,7 +26,7 @@ autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 
-# Types in docstrings are prose ("DataFrame, one row a unit"); links come from the signatures.
+# Types in docstrings are prose ("DataFrame, one row per unit"); links come from the signatures.
 napoleon_google_docstring = False
 napoleon_use_param = False
 napoleon_use_rtype = False

@@ -10,7 +10,6 @@ import xarray as xr
 import bayes_hte as hte
 from bayes_hte.components.effect import blend, imputed_effects
 from bayes_hte.components.imputation_step import ImputationStep
-from bayes_hte.errors import UnsupportedError
 from tests.fakes import fake_potential_outcomes, fake_study
 
 TINY = {"seed": 3, "draws": 40, "tune": 30, "chains": 2, "cores": 1, "progress": False}
@@ -132,9 +131,22 @@ def test_new_rows_get_the_numbers_of_the_study(fit, truth):
     np.testing.assert_allclose(fit.cate(new, batch=33), fit.cate(), rtol=0, atol=1e-9)
 
 
-def test_outcomes_under_both_arms_are_refused_with_the_way_out(fit):
-    with pytest.raises(UnsupportedError, match=r"use fit\.cate\(\), or learner='t'"):
-        fit.potential_outcomes()
+def test_outcomes_of_the_arms_differ_by_the_effects(fit, truth):
+    mu, first = fit.potential_outcomes(), fit.first_stage().potential_outcomes()
+    assert mu.dims == first.dims
+    assert list(mu["arm"]) == [0, 1]
+    np.testing.assert_array_equal(mu.sel(arm=0), first.sel(arm=0))
+    np.testing.assert_allclose(hte.cate(mu), fit.cate(), rtol=0, atol=1e-9)
+    assert not np.allclose(mu.sel(arm=1), first.sel(arm=1))
+    new = fit.potential_outcomes(truth[0].covariate_frame())
+    np.testing.assert_allclose(new, mu, rtol=0, atol=1e-9)
+
+
+def test_the_choice_among_arms_takes_them(fit):
+    chosen = hte.best_arms(fit.potential_outcomes(), better="higher")
+    positive = (fit.cate() > 0).mean(("chain", "draw")).to_numpy()
+    sure = np.where(chosen["choice"] == 1, positive, 1 - positive)
+    np.testing.assert_allclose(chosen["prob_best"], sure)
 
 
 def test_the_log_likelihood_is_that_of_the_first_stage(fit, truth):

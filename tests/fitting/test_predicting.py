@@ -13,7 +13,7 @@ import pytest
 
 from bayes_hte.effects.averages import probability_of_benefit
 from bayes_hte.effects.summaries import interval
-from bayes_hte.errors import DataError, SavedResultError, SpecError, UnsupportedError
+from bayes_hte.errors import DataError, SavedResultError, SpecError
 from bayes_hte.fitting import predicted_files, predicting
 from bayes_hte.fitting.predicting import predict_effects, without_rows
 from bayes_hte.names import SAMPLE
@@ -230,9 +230,3 @@ def test_what_travels_to_workers_has_no_values_at_units(plain_fit, rows, known):
     assert not any(c.at_units for c in light.components.values())
     assert any(c.at_units for c in plain_fit.components.values())
     np.testing.assert_array_equal(light.cate(known), plain_fit.cate(known))
-
-
-def test_a_second_stage_has_no_outcomes(plain_fit, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(type(plain_fit.plan), "second_stage", True)
-    with pytest.raises(UnsupportedError, match="models the effect"):
-        predict_effects(plain_fit, rows, to=tmp_path / "to", effects="outcome")

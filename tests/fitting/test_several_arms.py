@@ -175,6 +175,10 @@ def test_every_learner_and_surface_takes_three_arms(study, learner, surface, tmp
     rows = study.arm_index() > 0
     np.testing.assert_allclose(pair.cate(), every.isel(contrast=2, unit=rows), atol=1e-6)
     np.testing.assert_allclose(pair.cate(study.frame), every.isel(contrast=2), atol=1e-6)
+    mu = fit.potential_outcomes()
+    assert tuple(mu["arm"].values) == study.arms
+    np.testing.assert_allclose(hte.cate(mu), fit.cate(), rtol=0, atol=1e-9)
+    assert set(hte.best_arms(mu, better="higher")["choice"]) <= set(study.arms)
     if learner == "homogeneous":
         assert float(fit.cate().std("unit").max()) < 1e-9
     hte.save_fit(fit, tmp_path)

@@ -168,8 +168,7 @@ def solve_moments(
     >>> solve_moments(M, N, mu=[.5, .5]).effects.round(12).tolist()
     [-0.75, 0.75]
     """
-    tables = np.asarray(M, dtype=float)
-    outcomes = np.asarray(N, dtype=float)
+    tables, outcomes = _numbers("M", M), _numbers("N", N)
     if tables.ndim != 3 or tables.shape[0] != 2:
         raise DataError(
             f"M must have shape (2, dz, dx), control arm first; got {tables.shape}. "
@@ -178,15 +177,15 @@ def solve_moments(
     _, dz, dx = tables.shape
     one_hot = c is None
     countable = one_hot and q is None and bool(np.isfinite(tables).all())
-    constant = np.ones(dx) if c is None else np.asarray(c, dtype=float)
-    arm_phi = tables.sum(axis=1) if q is None else np.asarray(q, dtype=float)
+    constant = np.ones(dx) if c is None else _numbers("c", c)
+    arm_phi = tables.sum(axis=1) if q is None else _numbers("q", q)
     moments = Moments(
         M=tables,
         N=outcomes,
-        mu=np.asarray(mu, dtype=float),
+        mu=_numbers("mu", mu),
         q=arm_phi,
         c=constant,
-        n_arm=None if n_arm is None else np.asarray(n_arm, dtype=float),
+        n_arm=None if n_arm is None else _numbers("n_arm", n_arm),
         canonical=one_hot_correlations(tables) if countable else None,
         bounds=Bounds(
             phi=unit_range(dx) if one_hot else None,
@@ -195,6 +194,17 @@ def solve_moments(
         ),
     )
     return solve_mixture(moments, k=k, method=method)
+
+
+def _numbers(name: str, values: ArrayLike) -> np.ndarray:
+    """Return an array of float64; other values are refused by name."""
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{name} must be an array of numbers, got {values!r:.60}. To make moments from rows, "
+            "use mixture_data and empirical_moments, or fit_mixture."
+        ) from error
 
 
 def solve_mixture(

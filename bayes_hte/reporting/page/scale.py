@@ -44,6 +44,11 @@ class Scale:
     level: str
     level_unit: str
 
+    def level_under(self, arm: str) -> str:
+        """Say in words the outcome that is expected under an arm."""
+        said = self.level if self.level.startswith("expected") else f"{self.level} expected"
+        return f"the {said} under {arm}"
+
     def style(self, spreads: Iterable[float]) -> Style:
         """Return the style that shows the smallest of some spreads with two significant digits."""
         return Style(decimals_for(self.factor * s for s in spreads), self.factor)

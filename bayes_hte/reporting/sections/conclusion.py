@@ -133,15 +133,15 @@ def risk_sentences(material: Material) -> str:
     larger = change["prob_positive"] if sign > 0 else 1 - change["prob_positive"]
     reference, _ = arm_names(material.results)
     said = (
-        f"By the {text(material.scale.level)} expected under {text(reference)}, the benefit is "
+        f"By {text(material.scale.level_under(reference))}, the benefit is "
         f"{first} {_unit(material)}in the lowest of {len(rows)} groups and {last} in the highest "
         f"(larger with probability {text(probability(larger))})"
     )
     ratios = _ratios(material)
     if not ratios:
         return f"{said}."
-    at = "risk" if material.scale.kind == "risk" else "rates"
-    return f"{said}; the {ratios}. One ratio is more absolute benefit at higher {at}."
+    at = "risks" if material.scale.kind == "risk" else "rates"
+    return f"{said}; the {ratios}. The same ratio is a larger absolute change at higher {at}."
 
 
 def _unit(material: Material) -> str:

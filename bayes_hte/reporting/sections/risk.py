@@ -76,7 +76,7 @@ def _table(material: Material) -> str:
         shown = frame.groupby("effect").cumcount().map(lambda place: risk_group(place, n))
     frame = frame.assign(shown=shown)
     fields = [
-        words(f"Group: {material.scale.level} expected under {reference}", "shown"),
+        words(f"Group: {material.scale.level_under(reference)}", "shown"),
         counts(title_case(people(results)), "n_units"),
         numbers("Mean prediction", "position", d),
         numbers(f"Observed mean, {reference}", "observed_reference", d),

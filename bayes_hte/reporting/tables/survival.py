@@ -55,7 +55,7 @@ def survival_tables(results: Results, **how: Unpack[Interval]) -> dict[str, pd.D
 
 
 def _named(table: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
-    """Put the names of arms beside their positions."""
+    """Add the names of arms to their positions."""
     return table.assign(arm_index=table["arm"], arm=[names[int(a)] for a in table["arm"]])
 
 

@@ -155,6 +155,12 @@ def subgroup_labels(n_subgroups: int, *, better: Better) -> dict[int, str]:
     -------
     dict of int to str
         In the order of benefit.
+
+    Examples
+    --------
+    >>> from bayes_hte.subgroups import subgroup_labels
+    >>> subgroup_labels(2, better="higher")
+    {1: 'Subgroup A', 0: 'Subgroup B'}
     """
     ordered = by_benefit(n_subgroups, better=better)
     return {number: f"Subgroup {chr(65 + place)}" for place, number in enumerate(ordered)}

@@ -78,6 +78,16 @@ def stand_in_refit(
     ------
     SpecError
         If the effect is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bayes_hte as hte
+    >>> from bayes_hte.subgroups import stand_in_refit
+    >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+    >>> study = hte.Study.from_frame(frame, outcome="y", treatment="treat", covariates=["x1"])
+    >>> stand_in_refit("te", draws=50)(study, 1).sizes["unit"]
+    60
     """
     if effect not in EFFECT_NAMES:
         raise unknown_name("effect", effect, EFFECT_NAMES)

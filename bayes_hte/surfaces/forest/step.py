@@ -81,7 +81,7 @@ class ForestData:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What the sampler is told of the columns beside their values."""
+        """What the sampler is told of the columns in addition to their values."""
         return {
             "levels": self.levels,
             "variables": self.variables,
