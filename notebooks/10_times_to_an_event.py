@@ -152,8 +152,8 @@ pd.DataFrame(lived, index=["years on observation", "years on both drugs"]).T.rou
 # and about ten in a hundred patients more are alive at their end; levamisole alone adds nothing
 # that can be seen, as was published. The interval of the mean time just reaches zero and that of
 # survival at five years does not: the curves part late, and the mean of five years holds little of
-# that. The model expects more gain with many positive nodes, but the verdict says that such differences
-# are not shown in outcomes that it had not seen: do not choose by them.
+# that. The model expects more gain with many positive nodes, but the verdict says that such
+# differences are not shown in outcomes that it had not seen: do not choose by them.
 #
 # **Caveat.** The interval of a single patient is about the expected time of patients like that, not
 # about how long this patient will live. The model assumes that patients who were censored are like
