@@ -44,14 +44,13 @@ class SamplerSize:
         smallest = {"chains": 1, "draws": 1, "tune": 0}
         smallest |= {} if self.cores is None else {"cores": 1}
         for name, least in smallest.items():
-            default = getattr(type(self), name)
             check_number(
                 name,
                 getattr(self, name),
                 f"a whole number, {least} or more",
                 lambda number, least=least: number >= least,
                 whole=True,
-                hint="leave it out" if default is None else f"the default is {default}",
+                hint="leave it out for the default",
             )
 
     @property
