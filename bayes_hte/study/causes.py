@@ -48,9 +48,7 @@ def cause_codes(column: pd.Series) -> np.ndarray:
     words = {value: _text(value) for value in column.dropna().unique()}
     kept = {value: "" if word.lower() in NO_EVENT else word for value, word in words.items()}
     gaps = column.isna().to_numpy()
-    codes = [
-        "" if gap else kept[value] for value, gap in zip(column.tolist(), gaps, strict=True)
-    ]
+    codes = ["" if gap else kept[value] for value, gap in zip(column.tolist(), gaps, strict=True)]
     return np.array(codes, dtype=object)
 
 

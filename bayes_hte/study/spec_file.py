@@ -181,6 +181,12 @@ def _build(cls: type, table: Any, where: str, extra: dict[str, Any] | None = Non
     if not isinstance(table, dict):
         raise SpecError(f"[{where}] must be a table, got {type(table).__name__}.")
     hints = typing.get_type_hints(cls)
+    if where == "roles" and "cause" in table:
+        raise SpecError(
+            "[roles] cause: events of several causes are not in study files, because reports have "
+            "no section on one cause; use Study.from_frame(..., event=, cause=) and "
+            "hte.fit(study, family='piecewise_hazard') in Python."
+        )
     for key in table:
         if key not in _keys(cls):
             raise unknown_name(f"key in [{where}]", key, _keys(cls))

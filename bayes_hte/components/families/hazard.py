@@ -298,9 +298,7 @@ def expected(hazards: Iterable[np.ndarray], edges: np.ndarray, estimand: Estiman
     return np.asarray(area if estimand.name == "rmst" else survival)
 
 
-def incidence(
-    hazards: Iterable[Sequence[np.ndarray]], edges: np.ndarray, at: float
-) -> np.ndarray:
+def incidence(hazards: Iterable[Sequence[np.ndarray]], edges: np.ndarray, at: float) -> np.ndarray:
     """Return the probability of an event of the first of several causes by a time.
 
     ``h_c``, the hazard of cause ``c`` in an interval, is that of the rows in which an event of
