@@ -72,7 +72,7 @@ def check_incidence(
     >>> fit = hte.fit(study, family="piecewise_hazard", seed=1, **size)
     >>> table = hte.check_incidence(fit, times=[0.5, 1.0])
     >>> table.index.tolist(), table.columns[3]
-    ([('0', 0.5), ('0', 1.0), ('1', 0.5), ('1', 1.0)], 'observed')
+    ([(0, 0.5), (0, 1.0), (1, 0.5), (1, 1.0)], 'observed')
     """
     if fit.horizon is None or not fit.study.causes:
         raise DataError(
