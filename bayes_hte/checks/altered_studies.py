@@ -121,7 +121,7 @@ def with_control_outcome(study: Study, control: pd.Series | str) -> Study:
         to adjust for.
     """
     if study.event is not None:
-        others = replace(study.roles, event=None, entry=None)
+        others = replace(study.roles, event=None, entry=None, cause=None)
         study = replace(study, frame=study.frame[list(others.columns)], roles=others)
     roles = study.roles
     if isinstance(control, str):

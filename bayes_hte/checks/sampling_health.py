@@ -42,7 +42,7 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     """Judge the draws of a fit, within each imputation if there are any."""
     if getattr(subject.fit, "imputations", ()):
         return subject.fit.health()
-    stats = {role: component.stats for role, component in subject.fit.components.items()}
+    stats = {role: component.stats for role, component in subject.fit.sampled_parts().items()}
     return sampling_health(subject.effects, stats)
 
 

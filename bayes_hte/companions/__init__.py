@@ -9,6 +9,7 @@ from __future__ import annotations
 from bayes_hte.companions.covariate_balance import balance, compare_balance
 from bayes_hte.companions.curves import at_risk, follow_up, observed_survival
 from bayes_hte.companions.hazards import compare_hazards
+from bayes_hte.companions.incidence import observed_incidence
 from bayes_hte.companions.jackknife import pseudo_observations
 from bayes_hte.companions.matching import MatchedEffect, match_nearest
 from bayes_hte.companions.overlap import OverlapReport, Trimmed, overlap_report, trim
@@ -29,6 +30,7 @@ __all__ = [
     "follow_up",
     "iptw",
     "match_nearest",
+    "observed_incidence",
     "observed_survival",
     "overlap_report",
     "pseudo_observations",

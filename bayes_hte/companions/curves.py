@@ -15,7 +15,7 @@ ARM, TIME = "arm", "time"
 
 
 def observed_survival(study: Study, rows: np.ndarray | None = None) -> pd.DataFrame:
-    """Return the Kaplan-Meier curve of each arm.
+    """Return the Kaplan-Meier curve of each arm; of several causes any event counts.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ RIDGE = 1e-4
 
 
 def compare_hazards(study: Study, *, horizon: float, ci_prob: float = 0.95) -> pd.DataFrame:
-    """Compare the arms of a study of times to an event in the usual ways.
+    """Compare the arms of a study of times to an event in the usual ways; any event counts.
 
     Parameters
     ----------

@@ -71,9 +71,8 @@ def restricted_means(
     roles = study.roles
     frame = with_columns(study.frame, {roles.outcome: values})
     others = [c for c in (roles.event, roles.entry) if c is not None]
-    return replace(
-        study, frame=frame.drop(columns=others), roles=replace(roles, event=None, entry=None)
-    )
+    bare = replace(roles, event=None, entry=None, cause=None)
+    return replace(study, frame=frame.drop(columns=others), roles=bare)
 
 
 def compared_outcomes(study: Study, scale: Mapping[Any, Any] | None = None) -> np.ndarray:

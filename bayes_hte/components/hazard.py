@@ -4,12 +4,14 @@ Each unit has a row for each interval of time, with the interval as one more cov
 outcome of a row is whether the event came in it. The model of these rows is that of any binary
 outcome, on any surface and learner, so a hazard may have any form in time and covariates, and
 effects may change with time. Everything else sees units: their hazards are parameters of
-:class:`bayes_hte.components.families.hazard.PiecewiseHazard`.
+:class:`bayes_hte.components.families.hazard.PiecewiseHazard`. Where events have several causes each
+has such a model, in whose rows an event of another cause ends observation. The likelihood is a
+product over causes, so their posteriors are independent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -22,6 +24,7 @@ from bayes_hte.components.families.hazard import (
     PiecewiseHazard,
     events_at_risk,
     expected,
+    incidence,
     interval_edges,
 )
 from bayes_hte.components.fitted import FittedComponent
@@ -32,7 +35,7 @@ from bayes_hte.study.design import Design, FeatureSet
 from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.roles import Roles
 from bayes_hte.study.study import Study
-from bayes_hte.study.time_to_event import Estimand
+from bayes_hte.study.time_to_event import Censoring, Estimand
 
 # Columns of the rows; the parentheses distinguish them from a user's own.
 INTERVAL = "(interval)"
@@ -54,7 +57,7 @@ class HazardDesign(Design):
         return Encoding(tuple(c for c in self.encoding.columns if c.name in wanted))
 
 
-def period_study(study: Study, edges: np.ndarray) -> Study:
+def period_study(study: Study, edges: np.ndarray, cause: str | None = None) -> Study:
     """Return the study of units in intervals: a row for each, unit by unit.
 
     Parameters
@@ -63,6 +66,8 @@ def period_study(study: Study, edges: np.ndarray) -> Study:
         Of times to an event.
     edges : ndarray, shape (interval + 1,)
         Edges of the intervals.
+    cause : str, optional
+        The cause whose events count, of several; default all.
 
     Returns
     -------
@@ -80,7 +85,8 @@ def period_study(study: Study, edges: np.ndarray) -> Study:
     n, k = study.n_units, edges.size - 1
     kept = study.frame[[study.roles.treatment, *study.roles.covariates]]
     frame = kept.iloc[np.repeat(np.arange(n), k)].reset_index(drop=True)
-    seen = events_at_risk(study.outcome(), study.censoring(), edges)
+    event = study.event if cause is None else study.event_of(cause)
+    seen = events_at_risk(study.outcome(), Censoring(event, study.entry), edges)
     seen[~study.known_outcome()] = np.nan
     frame = frame.assign(**{EVENT: seen.ravel(), INTERVAL: np.tile(np.arange(float(k)), n)})
     roles = Roles(
@@ -98,21 +104,25 @@ class HazardModel:
 
     Attributes
     ----------
-    component : Component
-        The binary model of the rows of intervals.
+    components : tuple of Component
+        The binary model of the rows of intervals; of several causes one for each, that of interest
+        first.
     design : HazardDesign
         The units.
     edges : ndarray, shape (interval + 1,)
         Edges of the intervals.
     """
 
-    component: Component
+    components: tuple[Component, ...]
     design: HazardDesign
     edges: np.ndarray
 
-    def fitted(self, rows: FittedComponent) -> HazardComponent:
-        """Return the component of the units, from the sampled one of the rows."""
-        return HazardComponent.of_rows(rows, design=self.design, edges=self.edges)
+    def fitted(self, rows: Iterable[FittedComponent]) -> HazardComponent:
+        """Return the component of the units, from the sampled ones of the rows."""
+        first, *others = (
+            HazardComponent.of_rows(each, design=self.design, edges=self.edges) for each in rows
+        )
+        return replace(first, others=tuple(others))
 
 
 def build_hazard(
@@ -136,8 +146,21 @@ def build_hazard(
     known = study.known_outcome()
     edges = interval_edges(study.outcome()[known], study.event[known])
     design, rows, learned = hazard_designs(study, edges, propensity)
-    component = build_outcome(rows, learned, family="bernoulli", **models)
-    return HazardModel(component, design, edges)
+    if not study.causes:
+        component = build_outcome(rows, learned, family="bernoulli", **models)
+        return HazardModel((component,), design, edges)
+    components = tuple(
+        build_outcome(
+            period_study(study, edges, cause), learned, family="bernoulli", role=role, **models
+        )
+        for role, cause in zip(cause_roles(study), study.causes, strict=True)
+    )
+    return HazardModel(components, design, edges)
+
+
+def cause_roles(study: Study) -> tuple[str, ...]:
+    """Return the starts of the names of the variables of each cause, that of interest first."""
+    return ("outcome", *(f"outcome_cause_{i}" for i in range(2, len(study.causes) + 1)))
 
 
 def hazard_designs(
@@ -160,9 +183,12 @@ class HazardComponent(FittedComponent):
     edges : tuple of float
         Edges of the intervals. `at_units` of :class:`FittedComponent` holds values at the rows of
         intervals, unit by unit, and `learned` these rows.
+    others : tuple of HazardComponent
+        Those of the other causes, where events have several.
     """
 
     edges: tuple[float, ...] = ()
+    others: tuple[HazardComponent, ...] = ()
 
     @classmethod
     def of_rows(
@@ -198,9 +224,21 @@ class HazardComponent(FittedComponent):
         return part.linear_predictor(period)
 
     def hazards(self, design: Design | None = None) -> Iterator[np.ndarray]:
-        """Yield the hazards of each interval, shape (chain, draw, unit, arm)."""
+        """Yield the hazards of each interval, shape (chain, draw, unit, arm); of any event."""
+        for causes in self.hazards_by_cause(design):
+            if len(causes) == 1:
+                yield causes[0]
+            else:
+                yield 1 - np.prod([1 - hazard for hazard in causes], axis=0)
+
+    def hazards_by_cause(self, design: Design | None = None) -> Iterator[list[np.ndarray]]:
+        """Yield the hazards of each cause in each interval, that of interest first."""
+        rows = None if design is self.design else design
         for k in range(self.n_intervals):
-            yield special.expit(self.predictor_in(k, design).base.to_numpy())
+            yield [
+                special.expit(cause.predictor_in(k, rows).base.to_numpy())
+                for cause in (self, *self.others)
+            ]
 
     def noise(self, design: Design | None = None) -> Mapping[str, np.ndarray]:
         """Return the hazards at rows in their own arms, each of shape (chain, draw, unit).
@@ -221,7 +259,7 @@ class HazardComponent(FittedComponent):
         return self.predictor_in(0, design)
 
     def mean(self, design: Design | None = None, estimand: Estimand | None = None) -> xr.DataArray:
-        """Return the restricted mean or the probability, dims (chain, draw, unit, arm).
+        """Return the restricted mean or a probability, dims (chain, draw, unit, arm).
 
         Parameters
         ----------
@@ -237,6 +275,9 @@ class HazardComponent(FittedComponent):
         if estimand is None:
             raise DataError("the mean of times to an event needs a horizon.")
         base = self.linear_predictor(design).base
+        if estimand.name == "cumulative_incidence":
+            hazards = self.hazards_by_cause(design)
+            return base.copy(data=incidence(hazards, np.array(self.edges), estimand.at))
         return base.copy(data=expected(self.hazards(design), np.array(self.edges), estimand))
 
     def of_arms(self, arms: tuple[int, int]) -> HazardComponent:
@@ -246,7 +287,18 @@ class HazardComponent(FittedComponent):
         rows = (in_arms[:, None] * self.n_intervals + np.arange(self.n_intervals)).ravel()
         found = super().of_arms(arms)
         kept = {name: values[:, :, rows] for name, values in self.at_units.items()}
-        return replace(found, at_units=kept)
+        others = tuple(replace(o.of_arms(arms), design=found.design) for o in self.others)
+        return replace(found, at_units=kept, others=others)
+
+    def keep_draws(self, draws: np.ndarray) -> HazardComponent:
+        """Return the component with some draws; see :meth:`FittedComponent.keep_draws`."""
+        others = tuple(other.keep_draws(draws) for other in self.others)
+        return replace(super().keep_draws(draws), others=others)
+
+    def without_rows(self) -> HazardComponent:
+        """Return the component without the values at the rows of the study."""
+        others = tuple(other.without_rows() for other in self.others)
+        return replace(self, at_units={}, others=others)
 
 
 def loaded(component: FittedComponent, study: Study, edges: tuple[float, ...]) -> HazardComponent:

@@ -24,6 +24,7 @@ def build_outcome(
     means_by: str | None = None,
     ordered: bool = False,
     priors: Iterable[PriorSpec] = (),
+    role: str = "outcome",
 ) -> Component:
     """Build the PyMC model of the outcome.
 
@@ -50,6 +51,8 @@ def build_outcome(
         :func:`bayes_hte.components.learners.learner_terms`.
     priors : iterable of PriorSpec
         Declared changes of the default priors.
+    role : str
+        Starts the names of the variables; another for each of several models of one outcome.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def build_outcome(
     """
     mediated = len(study.roles.mediators)
     return build_component(
-        "outcome",
+        role,
         study.outcome(),
         design=design,
         family=get_family(family),

@@ -37,7 +37,7 @@ def to_tree(component: FittedComponent | StackedComponent) -> xr.DataTree:
         Groups ``posterior``, ``sample_stats``, ``trees/<term>``; the rest as JSON in the attribute
         ``component``. The rows of the study are not stored, except their estimated propensity and
         expected mediator. Stacked candidates are groups ``candidate_0``, ..., with their table in
-        the attribute ``stacking``.
+        the attribute ``stacking``; hazards of further causes of events are groups ``cause_2``, ...
     """
     if isinstance(component, FittedComponent):
         return _fitted_tree(component)
@@ -62,6 +62,7 @@ def _fitted_tree(component: FittedComponent) -> xr.DataTree:
     }
     if isinstance(component, HazardComponent):
         state["edges"] = list(component.edges)
+        state["other_causes"] = len(component.others)
     groups = {
         "/posterior": component.posterior,
         "/sample_stats": component.stats,
@@ -82,6 +83,8 @@ def _fitted_tree(component: FittedComponent) -> xr.DataTree:
     if estimated:
         groups["/design"] = xr.Dataset(estimated)
     tree = xr.DataTree.from_dict(groups)
+    for i, cause in enumerate(getattr(component, "others", ()), start=2):
+        tree[f"cause_{i}"] = _fitted_tree(cause)
     tree.attrs["component"] = json.dumps(state)
     return tree
 
@@ -140,7 +143,12 @@ def _fitted_from(tree: xr.DataTree, study: Study) -> FittedComponent:
     )
     if "edges" not in state:
         return component
-    return loaded(component, study, tuple(state["edges"]))
+    hazards = loaded(component, study, tuple(state["edges"]))
+    numbers = range(2, 2 + state.get("other_causes", 0))
+    others = [_fitted_from(tree[f"cause_{i}"], study) for i in numbers]
+    # One object, because values at the units of the study are known by it.
+    shared = tuple(dataclasses.replace(other, design=hazards.design) for other in others)
+    return dataclasses.replace(hazards, others=shared)
 
 
 def _rows(role: str, study: Study, estimated: dict[str, np.ndarray]) -> Design:

@@ -67,7 +67,13 @@ from bayes_hte.study.design import Design
 from bayes_hte.study.frames import as_table
 from bayes_hte.study.roles import MOST_MEDIATORS, listed
 from bayes_hte.study.study import Study
-from bayes_hte.study.time_to_event import Censoring, Estimand, EstimandName, check_horizon
+from bayes_hte.study.time_to_event import (
+    ANY_EVENT,
+    Censoring,
+    Estimand,
+    EstimandName,
+    check_horizon,
+)
 from bayes_hte.views import counted, draw, html_block
 
 AnyComponent = FittedComponent | StackedComponent | PairPropensity
@@ -128,8 +134,9 @@ class Fit:
         draws times units only parameters and statistics are here: :meth:`log_likelihood` has the
         likelihoods.
         """
-        groups = {"posterior": xr.merge([c.posterior for c in self.components.values()])}
-        for role, component in self.components.items():
+        parts = self.sampled_parts()
+        groups = {"posterior": xr.merge([c.posterior for c in parts.values()])}
+        for role, component in parts.items():
             name = "sample_stats" if role == "outcome" else f"{role}_stats"
             groups[name] = component.stats
         if self._is_large(None):
@@ -449,12 +456,14 @@ class Fit:
             mediators both, by their names.
         batch : int, default 4000
             New rows predicted at once; the result does not depend on it, the memory does.
-        estimand : {"rmst", "survival"}, optional
+        estimand : {"rmst", "survival", "cumulative_incidence"}, optional
             Of times to an event: the mean time restricted to a horizon (the default), or the
-            probability of surviving beyond a time.
+            probability of surviving beyond a time. Where events have several causes, both count
+            any event, and the third is the probability of an event of the cause of interest by a
+            time.
         at : float, optional
             That horizon (default ``fit.horizon``), or that time, in the unit of the outcome; of
-            survival it must be given.
+            probabilities it must be given.
 
         Returns
         -------
@@ -490,6 +499,14 @@ class Fit:
             held = held_values(mediator_value, listed(self.study.roles.mediator))
         return self._in_batches(lambda rows: self._outcomes(rows, scale, held), newdata, batch)
 
+    def sampled_parts(self) -> dict[str, AnyComponent]:
+        """Return what was sampled, by role: components, and of several causes those of each."""
+        found = dict(self.components)
+        for component in self.components.values():
+            others = component.others if isinstance(component, HazardComponent) else ()
+            found |= {other.role: other for other in others}
+        return found
+
     @property
     def horizon(self) -> float | None:
         """Time to which mean survival is restricted; None unless the outcome is a time.
@@ -508,7 +525,7 @@ class Fit:
 
         Parameters
         ----------
-        name : {"rmst", "survival"}, optional
+        name : {"rmst", "survival", "cumulative_incidence"}, optional
             As in :meth:`potential_outcomes`.
         at : float, optional
             Its time.
@@ -521,7 +538,8 @@ class Fit:
         Raises
         ------
         SpecError
-            If it is unknown, lacks its time, or the outcome is no time to an event.
+            If it is unknown, lacks its time, the outcome is no time to an event, or events have
+            one cause and several are needed.
         DataError
             If `at` lies beyond the follow-up of an arm.
         """
@@ -536,12 +554,21 @@ class Fit:
             return None
         if name not in (None, *get_args(EstimandName)):
             raise unknown_name("estimand", str(name), get_args(EstimandName))
-        if name == "survival" and at is None:
-            raise SpecError('estimand="survival" needs a time, such as at=5.')
+        study = self.study if self.whole is None else self.whole.study
+        if name == "cumulative_incidence" and not study.causes:
+            raise SpecError(
+                'estimand="cumulative_incidence" is for events of several causes; name the one of '
+                "interest in Study.from_frame(..., cause=...), or, of one kind of event, use "
+                'estimand="survival".'
+            )
+        if name not in (None, "rmst") and at is None:
+            raise SpecError(f'estimand="{name}" needs a time, such as at=5.')
         if at is not None:
-            study = self.study if self.whole is None else self.whole.study
             check_horizon(at, study.outcome(), study.arm_index(), study.arms, what="at")
-        return Estimand(name or "rmst", float(horizon if at is None else at))
+        event = ""
+        if study.causes:
+            event = study.causes[0] if name == "cumulative_incidence" else ANY_EVENT
+        return Estimand(name or "rmst", float(horizon if at is None else at), event)
 
     def interventional_effects(
         self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH
@@ -866,7 +893,7 @@ class Fit:
         return self._health_of(self.effects(self.study.frame.iloc[some]))
 
     def _health_of(self, draws: xr.Dataset) -> tuple[CheckResult, ...]:
-        stats = {role: component.stats for role, component in self.components.items()}
+        stats = {role: component.stats for role, component in self.sampled_parts().items()}
         with warnings.catch_warnings():
             # With fewer draws than chains, which the check then judges.
             warnings.filterwarnings("ignore", message="Found chain dimension to be longer")

@@ -32,6 +32,7 @@ from sklearn.impute import IterativeImputer
 from sklearn.linear_model import LogisticRegression
 
 from bayes_hte.seeds import stage_seed
+from bayes_hte.study.causes import cause_codes
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.kinds import is_numeric
 from bayes_hte.study.missing import with_nan
@@ -111,9 +112,13 @@ def _imputed(study: Study, rng: np.random.Generator) -> pd.DataFrame:
     roles = study.roles
     further = [*roles.mediators, *([] if roles.event is None else [roles.event])]
     used = [roles.outcome, *further, *roles.covariates]
-    arm, parts = study.arm_index(), []
+    arm, parts, frame = study.arm_index(), [], study.frame
+    if study.causes:
+        # Codes of causes are names, not amounts.
+        causes = pd.Series(cause_codes(frame[roles.event]), index=frame.index)
+        frame = with_columns(frame, {roles.event: causes.astype(str)})
     for a in np.unique(arm):
-        parts.append(_chained(study.frame.loc[arm == a, used], rng))
+        parts.append(_chained(frame.loc[arm == a, used], rng))
     filled = pd.concat(parts).reindex(study.units)
     return with_columns(study.frame, {name: filled[name] for name in roles.covariates})
 

@@ -26,7 +26,8 @@ from bayes_hte.components.component import Component, PlacedTerm
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.numbered import PROPENSITY, kind_and_arm
 from bayes_hte.fitting.fitted import Fit
-from bayes_hte.fitting.stages import build_stage, stages
+from bayes_hte.fitting.plan import HAZARD
+from bayes_hte.fitting.stages import build_stage, hazard_model, stages
 from bayes_hte.names import SAMPLE
 from bayes_hte.study.design import is_arm_feature
 from bayes_hte.surfaces.forest.core import ForestPrior
@@ -57,11 +58,19 @@ def effect_log_prior(fit: Fit) -> xr.Dataset:
     fit = fit.whole or fit
     fit.plan.check_has_prior()
     found: dict[str, xr.DataArray] = {}
+    parts = fit.sampled_parts()
     for role in stages(fit.study, fit.plan):
         if kind_and_arm(role)[0] != PROPENSITY:
-            component = build_stage(role, fit.study, fit.plan, fit.components)
-            found |= dict(_densities(component, fit.components[role]))
+            for component in _models(role, fit):
+                found |= dict(_densities(component, parts[component.role]))
     return xr.Dataset(found).drop_vars(SAMPLE, errors="ignore")
+
+
+def _models(role: str, fit: Fit) -> tuple[Component, ...]:
+    """Return the models of a stage: one, or of events of several causes one for each."""
+    if role == "outcome" and fit.plan.family == HAZARD:
+        return hazard_model(fit.study, fit.plan, fit.components).components
+    return (build_stage(role, fit.study, fit.plan, fit.components),)
 
 
 def governs_effects(term: Term) -> bool:

@@ -369,6 +369,13 @@ def _check_times(study: Study, plan: Plan) -> None:
             f"is not observed; use learner={plan.first_stage().learner!r}, its first stage, or "
             "'hierarchical'."
         )
+    if study.causes and plan.family != HAZARD:
+        raise UnsupportedError(
+            f"events have the causes {', '.join(map(repr, study.causes))}, and family="
+            f"{plan.family!r} has one law for all times: it would take an event of another cause "
+            f"for the end of observation, or all events for one. Use family={HAZARD!r}, which has "
+            "a hazard for each cause."
+        )
     if plan.family == HAZARD:
         _check_hazard(study, plan)
     family.given(study.censoring()).check(study.recorded_outcome(), "outcome")

@@ -21,6 +21,7 @@ import xarray as xr
 from bayes_hte import effects as contrasts
 from bayes_hte.components.arm_probabilities import PairPropensity
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.hazard import HazardComponent
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.arguments import Better, benefit_sign, check_number
 from bayes_hte.effects.averages import probability_of_benefit
@@ -470,6 +471,8 @@ def without_rows(fit: Fit) -> Fit:
 
 
 def _lighter(component: Any) -> Any:
+    if isinstance(component, HazardComponent):
+        return component.without_rows()
     if isinstance(component, FittedComponent):
         return replace(component, at_units={})
     if isinstance(component, StackedComponent):

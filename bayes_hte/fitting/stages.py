@@ -82,7 +82,7 @@ def fit_stage(
     """
     if stage == "outcome" and plan.family == HAZARD:
         model = hazard_model(study, plan, done)
-        return model.fitted(sample(model.component))
+        return model.fitted(map(sample, model.components))
     if stage != "outcome" or not plan.stack_with:
         return sample(build_stage(stage, study, plan, done, expect=expect))
     candidates, scores = {}, {}
@@ -108,7 +108,7 @@ def build_stage(
         design, surface = Design.learn(study), plan.propensity_surface
         return build_propensity(study, design, role=stage, surface=surface, priors=plan.priors)
     if stage == "outcome" and plan.family == HAZARD:
-        return hazard_model(study, plan, done).component
+        return hazard_model(study, plan, done).components[0]
     propensity, mediators = None, mediator_roles(len(study.roles.mediators))
     if plan.propensity_covariate:
         propensity = propensity_covariate(done)
@@ -237,8 +237,8 @@ def fit(
         Distribution of the outcome; ``"bounded(1, 5)"`` for a scale from 1 to 5 on which values
         pile up at an end (a mean of items, a percentage); of times to an event ``"lognormal"``,
         ``"loglogistic"``, ``"log_student_t"`` or ``"weibull"``, or ``"piecewise_hazard"``, which
-        assumes no form of the hazard (survival curves may cross), and has no mediators, clusters or
-        stacked candidates. ``"binomial"``, ``"binary"``,
+        assumes no form of the hazard (survival curves may cross), takes events of several causes,
+        and has no mediators, clusters or stacked candidates. ``"binomial"``, ``"binary"``,
         ``"logistic"``, ``"normal"`` and ``"count"`` are understood. Say ``"gaussian"`` to keep it,
         without a warning, for an outcome of two values or a count.
     noise : {"constant", "by_arm", "varying"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from bayes_hte.errors import UnsupportedError
 
@@ -33,6 +34,8 @@ class Roles:
     post_treatment : str or None
         Column that the treatment changes and that affects both mediator and outcome, if one is
         declared. It is modelled as a first mediator.
+    cause : object
+        The value of `event` that is the cause of interest, where events have several.
     """
 
     outcome: str
@@ -45,6 +48,7 @@ class Roles:
     event: str | None = field(default=None, repr=False)
     entry: str | None = field(default=None, repr=False)
     post_treatment: str | None = field(default=None, repr=False)
+    cause: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Keep one mediator as text, whether or not it came in a list.

@@ -96,11 +96,23 @@ def parse_spec(
     for key in _NOT_IN_FILE:
         if key in table:
             raise unknown_name(f"key in {name}", key, _keys(Spec))
+    _refuse_causes(table, name)
     _gather_mediators(table)
     own = {"text": text, "folder": folder, "name": name, "changes": tuple(changes), "quick": quick}
     spec = _build(Spec, table, name, extra=own)
     _check(spec)
     return spec
+
+
+def _refuse_causes(table: dict[str, Any], name: str) -> None:
+    """Say where events of several causes are analysed, as reports have no section on them."""
+    roles = table.get("roles")
+    if isinstance(roles, dict) and "cause" in roles:
+        raise SpecError(
+            f"{name}: [roles] cause: events of several causes are not in study files, because "
+            "reports have no section on one cause; use Study.from_frame(..., event=, cause=) and "
+            "hte.fit(study, family='piecewise_hazard') in Python."
+        )
 
 
 def _gather_mediators(table: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ import pandas as pd
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.arms import arm_positions, arms_of, in_proportion
+from bayes_hte.study.causes import cause_codes, causes_of
 from bayes_hte.study.frames import (
     as_table,
     names_given,
@@ -107,6 +108,7 @@ class Study:
         event: str | None = None,
         entry: str | None = None,
         post_treatment: str | None = None,
+        cause: Any = None,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
 
@@ -158,6 +160,12 @@ class Study:
             Numeric column that the treatment changes and that affects both the mediator and the
             outcome. Natural direct and indirect effects are then not identified, and refused;
             ``fit.interventional_effects()`` has those that are.
+        cause : optional
+            Where events have several causes (competing risks): the level of `event` that is the
+            cause of interest. Each other level is a cause too, but 0, False, ``"none"``,
+            ``"no event"`` and ``"censored"``, which mean a censored unit. Times are then those to
+            any event; ``estimand="cumulative_incidence"`` of a fit with
+            ``family="piecewise_hazard"`` is about the cause.
 
         Returns
         -------
@@ -191,7 +199,7 @@ class Study:
         listed = names_given(covariates, "covariate")
         if isinstance(mediator, Sequence) and not isinstance(mediator, str):
             mediator = names_given(mediator, "mediator")
-        further = (event, entry, post_treatment)
+        further = (event, entry, post_treatment, cause)
         roles = Roles(outcome, treatment, listed, mediator, cluster, weights, *further)
         study = cls.of_roles(df, roles, reference=reference, missing=missing)
         return replace(study, imputations=check_imputations(imputations))
@@ -511,11 +519,25 @@ class Study:
     def event(self) -> np.ndarray | None:
         """Whether the event of each unit was seen, shape (unit,); None if no times are studied.
 
-        False where the outcome is missing.
+        False where the outcome is missing. Of several causes any one counts.
         """
         if self.roles.event is None:
             return None
+        if self.roles.cause is not None:
+            return (cause_codes(self.frame[self.roles.event]) != "") & ~np.isnan(self.outcome())
         return np.nan_to_num(numeric_column(self.frame[self.roles.event], "event")) == 1
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Causes of events as text, that of interest first; empty unless one was declared."""
+        if self.roles.cause is None:
+            return ()
+        return causes_of(self.frame[self.roles.event], self.roles.cause)
+
+    def event_of(self, cause: str) -> np.ndarray:
+        """Whether each unit had an event of a cause of :attr:`causes`, shape (unit,)."""
+        codes = cause_codes(self.frame[self.roles.event])
+        return (codes == cause) & ~np.isnan(self.outcome())
 
     @property
     def entry(self) -> np.ndarray | None:
@@ -763,6 +785,8 @@ class Study:
             digest.update(repr(self.imputations).encode())
         if self.roles.event is not None:
             digest.update(repr(("event", self.roles.event, self.roles.entry)).encode())
+        if self.roles.cause is not None:
+            digest.update(repr(("cause", self.causes[0])).encode())
         for frame in self.completed:
             digest.update(pd.util.hash_pandas_object(frame.astype(text)).to_numpy().tobytes())
         return digest.hexdigest()

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError, SpecError
+from bayes_hte.study.causes import check_causes
 from bayes_hte.study.kinds import Kind, described, is_numeric, kind_of, numeric_column
 from bayes_hte.study.roles import Roles
 
@@ -42,7 +43,8 @@ class Censoring:
         return Censoring(self.event[rows], None if self.entry is None else self.entry[rows])
 
 
-EstimandName = Literal["rmst", "survival"]
+EstimandName = Literal["rmst", "survival", "cumulative_incidence"]
+ANY_EVENT = "any event"
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,18 @@ class Estimand:
 
     Attributes
     ----------
-    name : {"rmst", "survival"}
-        The mean of the time, restricted to a horizon, or the probability of surviving a time.
+    name : {"rmst", "survival", "cumulative_incidence"}
+        The mean of the time, restricted to a horizon; the probability of surviving a time; or that
+        of an event of one cause by a time.
     at : float
         That horizon, or that time, in the unit of the outcome.
+    event : str
+        Where events have several causes, the event that counts: the cause, or ``"any event"``.
     """
 
     name: EstimandName
     at: float
+    event: str = ""
 
     def words(self, unit: str = "") -> str:
         """Return the estimand in words, with the unit of time if there is one.
@@ -68,21 +74,35 @@ class Estimand:
         >>> from bayes_hte.study.time_to_event import Estimand
         >>> Estimand("rmst", 5.0).words("years")
         'restricted mean survival time to 5 years'
+        >>> Estimand("cumulative_incidence", 5.0, "relapse").words("years")
+        'cumulative incidence of relapse by 5 years'
         """
+        time = f"{self.at:g} {unit}".strip()
+        if self.name == "cumulative_incidence":
+            return f"cumulative incidence of {self.event} by {time}"
+        if self.event:
+            what = "restricted mean time" if self.name == "rmst" else "probability of a time"
+            join = "to" if self.name == "rmst" else "beyond"
+            return f"{what} without {self.event} {join} {time}"
         what = "restricted mean survival time to" if self.name == "rmst" else "survival beyond"
-        return f"{what} {self.at:g} {unit}".strip()
+        return f"{what} {time}"
 
     def attrs(self) -> dict[str, str | float]:
         """Return the attributes of arrays on this scale: ``estimand``, ``at``, ``estimand_words``.
 
-        The words have no unit; :meth:`of` makes the estimand from the attributes again.
+        Where events have several causes also ``event``. The words have no unit; :meth:`of` makes
+        the estimand from the attributes again.
         """
-        return {"estimand": self.name, "at": float(self.at), "estimand_words": self.words()}
+        event = {"event": self.event} if self.event else {}
+        words = self.words()
+        return {"estimand": self.name, "at": float(self.at), "estimand_words": words, **event}
 
     @classmethod
     def of(cls, attrs: Mapping[Any, Any]) -> Estimand | None:
         """Return the estimand of an array by its attributes; None if it is not on such a scale."""
-        return cls(attrs["estimand"], float(attrs["at"])) if "estimand" in attrs else None
+        if "estimand" not in attrs:
+            return None
+        return cls(attrs["estimand"], float(attrs["at"]), attrs.get("event", ""))
 
 
 def check_times(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, arms: tuple[Any, ...]) -> None:
@@ -104,9 +124,15 @@ def check_times(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, arms: tuple[
     DataError
         If times are dates, zero or negative; if events are not coded 0 and 1, are missing where
         the time is known, or none was seen, in all units or in one arm; if an entry is missing,
-        negative, or not before the time; or if there are entries without events.
+        negative, or not before the time; or if there are entries without events. Causes:
+        see :func:`bayes_hte.study.causes.check_causes`.
     """
     if roles.event is None:
+        if roles.cause is not None:
+            raise DataError(
+                f"cause={roles.cause!r} needs the column of the causes of events: pass "
+                "event=<column>."
+            )
         if roles.entry is not None:
             raise DataError(
                 f"entry {roles.entry!r} needs the column that says whether the event was seen: "
@@ -122,7 +148,11 @@ def check_times(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, arms: tuple[
             "Correct them; for an event on the first day of a study counted in whole days, write "
             "0.5."
         )
-    event = _events(frame[roles.event], known)
+    column = frame[roles.event]
+    if roles.cause is None:
+        event = _events(column, known)
+    else:
+        event = check_causes(column, roles.cause, known)
     _check_seen(event[known] == 1, arm[known], arms, roles.event)
     if roles.entry is not None:
         _check_entry(frame[roles.entry], time, roles)

@@ -21,7 +21,7 @@ doi:10.1002/sim.6893
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -38,6 +38,8 @@ FEWEST_INTERVALS = 4
 OBSERVED_SHARE = 0.5
 # Smallest hazard with which an interval goes on beyond the last edge.
 LEAST_HAZARD = 1e-6
+# A hazard that is rounded to 1 has no logarithm.
+ROUNDED = 1e-15
 
 
 def interval_edges(time: np.ndarray, event: np.ndarray) -> np.ndarray:
@@ -284,9 +286,7 @@ def expected(hazards: Iterable[np.ndarray], edges: np.ndarray, estimand: Estiman
     >>> float(expected(hazards, np.array([0.0, 1.0, 2.0]), Estimand("rmst", 2.0)))
     1.125
     """
-    at = estimand.at
-    if at > edges[-1]:
-        raise DataError(f"time {at:g} lies beyond the follow-up, which ends at {edges[-1]:g}.")
+    at = _within(estimand.at, edges)
     survival, area = 1.0, 0.0
     # One at a time, so that the hazards of all intervals are never in memory together.
     for first, last, hazard in zip(edges[:-1], edges[1:], hazards, strict=False):
@@ -296,3 +296,57 @@ def expected(hazards: Iterable[np.ndarray], edges: np.ndarray, estimand: Estiman
         if last >= at:
             break
     return np.asarray(area if estimand.name == "rmst" else survival)
+
+
+def incidence(hazards: Iterable[Sequence[np.ndarray]], edges: np.ndarray, at: float) -> np.ndarray:
+    """Return the probability of an event of the first of several causes by a time.
+
+    ``h_c``, the hazard of cause ``c`` in an interval, is that of the rows in which an event of
+    another cause ends observation, so any event comes with ``1 - prod(1 - h_c)``. It has a cause
+    with the share of ``-log(1 - h_c)``, the cumulative hazard in the interval, in that of all.
+
+    Parameters
+    ----------
+    hazards : iterable of sequence of ndarray, shape (...)
+        Of each interval in turn, those of each cause.
+    edges : ndarray, shape (interval + 1,)
+        Edges of the intervals.
+    at : float
+        The time, which the edges must hold.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Over all causes the probabilities add up to 1 less that of no event.
+
+    Raises
+    ------
+    DataError
+        If the time lies beyond the last edge.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayes_hte.components.families.hazard import incidence
+    >>> half = np.array(0.5)
+    >>> float(incidence([[half, half]], np.array([0.0, 1.0]), at=1.0))
+    0.375
+    """
+    at = _within(at, edges)
+    survival, found = 1.0, 0.0
+    for first, last, causes in zip(edges[:-1], edges[1:], hazards, strict=False):
+        cumulative = [-np.log1p(-np.minimum(h, 1 - ROUNDED)) for h in causes]
+        every = np.sum(cumulative, axis=0)
+        share = np.divide(cumulative[0], every, out=np.zeros_like(every), where=every > 0)
+        event = -np.expm1(-every) * (min(last, at) - first) / (last - first)
+        found = found + survival * event * share
+        survival = survival * (1 - event)
+        if last >= at:
+            break
+    return np.asarray(found)
+
+
+def _within(at: float, edges: np.ndarray) -> float:
+    if at > edges[-1]:
+        raise DataError(f"time {at:g} lies beyond the follow-up, which ends at {edges[-1]:g}.")
+    return at
