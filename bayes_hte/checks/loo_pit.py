@@ -56,26 +56,7 @@ TAIL = 0.1
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
     """Judge left-out predictions of the outcome by arm; see :func:`calibration_check`."""
-    study, scores = subject.study.with_outcome(), subject.left_out_scores
-    models = [
-        LeftOutDraws(
-            eta=_samples(fit.observed_predictor()),
-            noise={
-                name: values.reshape(-1, values.shape[-1])
-                for name, values in fit.observed_noise().items()
-            },
-            log_weights=_samples(scores[label].log_weights),
-            share=subject.weights[label],
-        )
-        for label, fit in subject.candidates.items()
-    ]
-    pit = left_out_probabilities(
-        models,
-        study.outcome(),
-        family=subject.fit.observed_family(),
-        rng=subject.rng("calibration"),
-        event=study.event,
-    )
+    study, pit = subject.study.with_outcome(), subject_probabilities(subject)
     family = subject.fit.components["outcome"].family.name
     judged = calibration_check(
         pit,
@@ -106,6 +87,46 @@ class LeftOutDraws:
     noise: Noise = field(repr=False)
     log_weights: np.ndarray = field(repr=False)
     share: float = 1.0
+
+
+def subject_probabilities(subject: Subject) -> np.ndarray:
+    """Return the transforms of the outcomes of a fit, under all its candidates.
+
+    Parameters
+    ----------
+    subject : Subject
+        The fit.
+
+    Returns
+    -------
+    ndarray, shape (unit,)
+        Of the units with an outcome, the same at each call; see :func:`left_out_probabilities`.
+
+    Raises
+    ------
+    SamplingError
+        If a log-likelihood is not finite.
+    """
+    study, scores = subject.study.with_outcome(), subject.left_out_scores
+    models = [
+        LeftOutDraws(
+            eta=_samples(fit.observed_predictor()),
+            noise={
+                name: values.reshape(-1, values.shape[-1])
+                for name, values in fit.observed_noise().items()
+            },
+            log_weights=_samples(scores[label].log_weights),
+            share=subject.weights[label],
+        )
+        for label, fit in subject.candidates.items()
+    ]
+    return left_out_probabilities(
+        models,
+        study.outcome(),
+        family=subject.fit.observed_family(),
+        rng=subject.rng("calibration"),
+        event=study.event,
+    )
 
 
 def left_out_probabilities(

@@ -98,7 +98,8 @@ class Results:
         everybody, 1 to 3 are the thirds of predicted times in the reference arm.
     interventional : Dataset or None
         Effects through each of two mediators averaged over the units, dims (chain, draw); see
-        :func:`bayes_hte.interventional_effects`. None with another number of mediators.
+        :func:`bayes_hte.interventional_effects`, and where the treatment changes a confounder
+        :func:`bayes_hte.effects_given_confounder`. None with another number of mediators.
     """
 
     spec: Spec

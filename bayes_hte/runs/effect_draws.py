@@ -105,7 +105,7 @@ class EffectDraws:
             if isinstance(value, xr.Dataset):
                 # The study knows the names of its mediators, which are labels of this one alone.
                 named = name == "interventional"
-                groups[f"/{name}"] = value.drop_vars(MEDIATOR) if named else value
+                groups[f"/{name}"] = value.drop_vars(MEDIATOR, errors="ignore") if named else value
             elif isinstance(value, xr.DataArray):
                 # The arms' own names need not be storable, and the study knows them.
                 bare = name in ("arm_means", "curves")

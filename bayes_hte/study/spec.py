@@ -176,7 +176,9 @@ class RoleSpec:
     `contrasts` ("B vs A", or "all") are those of a study of more than two arms that are reported.
     `event` is the column that says whether the event was seen, where the outcome is a time to it
     (the value that means so may be declared under ``[columns]``); `entry` that of the times from
-    which units were observed.
+    which units were observed. `post_treatment` is a column that the treatment changes and that
+    affects both the mediator and the outcome; interventional effects are then reported, and natural
+    ones are not.
     """
 
     outcome: str
@@ -194,16 +196,20 @@ class RoleSpec:
     contrasts: tuple[str, ...] = ()
     event: str | None = None
     entry: str | None = None
+    post_treatment: str | None = None
 
     @property
     def mediators(self) -> tuple[str, ...]:
-        """Every mediator, in the order of the file; none, one or two."""
-        return listed(self.mediator)
+        """Every column that is modelled as a mediator, in their order; none, one or two.
+
+        A confounder that the treatment changes comes before the mediator.
+        """
+        return (*listed(self.post_treatment), *listed(self.mediator))
 
     @property
     def mediator_words(self) -> str:
         """The mediators in a sentence; empty if there are none."""
-        return " and ".join(self.mediators)
+        return " and ".join(listed(self.mediator))
 
 
 @dataclass(frozen=True)
@@ -246,7 +252,8 @@ class MediatorSpec:
     """The mediator model; `controlled_at` are the values of controlled direct effects.
 
     Of two mediators the table holds for both; a table of the name of one, ``[mediator.job_seek]``,
-    changes its `family`, `surface` and `unit`.
+    changes its `family`, `surface` and `unit`. So it does for a confounder that the treatment
+    changes.
     """
 
     family: FamilyName = "gaussian"

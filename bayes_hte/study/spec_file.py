@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bayes_hte.errors import SpecError, unknown_name
-from bayes_hte.study.roles import MOST_MEDIATORS
+from bayes_hte.study.roles import MOST_MEDIATORS, listed
 from bayes_hte.study.spec import (
     ColumnSpec,
     FamilyName,
@@ -119,6 +119,9 @@ def _gather_mediators(table: dict[str, Any]) -> None:
     """Put the tables of single mediators, ``[mediator.job_seek]``, together under ``each``."""
     mediator, roles = table.get("mediator"), table.get("roles")
     named = roles.get("mediator") if isinstance(roles, dict) else None
+    first = roles.get("post_treatment") if isinstance(roles, dict) else None
+    if first is not None:
+        named = [first, *(named if isinstance(named, list) else [named])]
     if not isinstance(mediator, dict) or not isinstance(named, list):
         return
     if not all(isinstance(name, str) for name in named):
@@ -295,11 +298,13 @@ def _check(spec: Spec) -> None:
     for what, fine in ranges.items():
         if not fine:
             raise SpecError(f"{spec.name}: out of range: {what}.")
+    if spec.roles.post_treatment is not None:
+        _check_post_treatment(spec)
     if (spec.roles.mediator is None) != (spec.mediator is None):
         raise SpecError(
             f"{spec.name}: roles.mediator and the [mediator] table go together; give both or none."
         )
-    if len(spec.roles.mediators) > 1:
+    if len(spec.roles.mediators) > 1 and spec.roles.post_treatment is None:
         _check_two_mediators(spec)
     if spec.mediator is None and "tnie" in spec.subgroups.effects:
         raise SpecError(
@@ -348,6 +353,28 @@ def _check_times(spec: Spec) -> None:
         )
     if spec.roles.entry is not None and spec.roles.event is None:
         raise SpecError(f"{spec.name}: roles.entry needs roles.event as well.")
+
+
+def _check_post_treatment(spec: Spec) -> None:
+    """Refuse what does not go with a confounder that the treatment changes."""
+    column, mediators = spec.roles.post_treatment, listed(spec.roles.mediator)
+    if len(mediators) != 1:
+        raise SpecError(
+            f"{spec.name}: roles.post_treatment = {column!r} is a confounder of one mediator and "
+            f"the outcome, and roles.mediator names {len(mediators)}; name one, or leave "
+            "post_treatment out."
+        )
+    if "tnie" in spec.subgroups.effects:
+        raise SpecError(
+            f"{spec.name}: subgroups.effects asks for 'tnie', a natural effect, and the treatment "
+            f"changes {column!r}, which affects both {mediators[0]!r} and {spec.roles.outcome!r}: "
+            "natural effects are then not identified, whatever the data; use ['te']."
+        )
+    if spec.subgroups.calibrate != "none":
+        raise SpecError(
+            f"{spec.name}: subgroups.calibrate draws studies without a confounder that the "
+            "treatment changes, and roles.post_treatment declares one; use calibrate = 'none'."
+        )
 
 
 def _check_two_mediators(spec: Spec) -> None:

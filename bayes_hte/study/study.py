@@ -513,6 +513,8 @@ class Study:
 
     def recorded_mediator(self) -> np.ndarray:
         """Return the values of the one mediator that are not missing, shape (recorded,)."""
+        if self.roles.post_treatment is not None:  # the first of two columns
+            return self.mediators()[self.known_mediator(), -1]
         return self.mediator()[self.known_mediator()]
 
     @property

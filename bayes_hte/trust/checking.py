@@ -20,6 +20,7 @@ from bayes_hte.checks import (
     loo,
     loo_pit,
     mediator_confounding,
+    mediator_linearity,
     mediator_variation,
     predictive,
     prior_sensitivity,
@@ -60,6 +61,7 @@ CHECKS: tuple[Check, ...] = (
     refutations,
     seed_stability,
     mediator_variation,
+    mediator_linearity,
     informative_censoring,
 )
 """Every check of a fit, in the order of its results."""

@@ -15,10 +15,10 @@ The rule, first match wins:
    treating at random with probability .99 or more.
 
 Other checks that fail (shape of the outcome distribution, sensitivity to priors, reliability of
-single left-out predictions, checks of the user) are cautions: they turn green to amber. Green also
-takes a treatment that was declared to be randomised: no check can see a confounder that nobody
-measured, so without randomisation nothing is green. The thresholds are conventions, stated in the
-reasons.
+single left-out predictions, a bend of the outcome in the mediator, checks of the user) are
+cautions: they turn green to amber. Green also takes a treatment that was declared to be randomised:
+no check can see a confounder that nobody measured, so without randomisation nothing is green. The
+thresholds are conventions, stated in the reasons.
 """
 
 from __future__ import annotations

@@ -89,6 +89,7 @@ def test_results_come_in_the_order_that_saved_runs_have(results):
         "sensitivity to priors",
         *refutations.NAMES,
         "own variation of the mediator",
+        "linearity in the mediator",
         "assignment of the treatment",
         "sensitivity to unmeasured confounding: E-value",
         "sensitivity to unmeasured confounding: tipping point",

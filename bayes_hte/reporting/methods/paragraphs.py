@@ -155,6 +155,11 @@ def _design(results: Results) -> str:
             f"{name} ({unit})" if (unit := spec.mediator.of(name).unit) else name
             for name in spec.roles.mediators
         ]
+        if spec.roles.post_treatment is not None:
+            first, named = named[0], named[1:]
+            sentences.append(
+                f"The treatment may change {first}, which may affect both mediator and outcome."
+            )
         start = "The mediators were" if len(named) > 1 else "The mediator was"
         sentences.append(f"{start} {' and '.join(named)}.")
     sentences.append(
@@ -247,7 +252,12 @@ def _models(results: Results) -> str:
             f"structure, using {_SURFACE[model.surface]}."
             for place, model in zip(("first ", "second ") if several else ("",), own, strict=True)
         ]
-        if several:
+        if spec.roles.post_treatment is not None:
+            sentences.append(
+                f"The first is {spec.roles.post_treatment}, which is no mediator of the question, "
+                f"and {spec.roles.mediator_words} was modelled given it."
+            )
+        elif several:
             sentences.append(
                 "The second mediator was modelled given the first, which carries whatever relates "
                 "them and claims no order of causes; the joint effect does not depend on it."
@@ -273,6 +283,20 @@ def _models(results: Results) -> str:
     else:
         sentences.append("All priors were the defaults of the package.")
     return " ".join(sentences)
+
+
+def _given_confounder(results: Results) -> list[str]:
+    """Say how effects were divided where the treatment changes a confounder of the mediator."""
+    roles = results.spec.roles
+    if roles.post_treatment is None or results.interventional is None:
+        return []
+    return [
+        f"Because the treatment changes {roles.post_treatment}, which affects both "
+        f"{roles.mediator_words} and {roles.outcome}, natural direct and indirect effects are not "
+        f"identified. We computed interventional ones [@givenconfounder]: {roles.mediator_words} "
+        "was drawn from its modelled distribution given the covariates under each arm, by itself, "
+        f"with {roles.post_treatment} as under the arm given."
+    ]
 
 
 def _prior_words(prior: PriorSpec) -> str:
@@ -313,6 +337,7 @@ def _effects(results: Results) -> str:
             f"For every posterior draw and {person(results)} we computed the expected outcome "
             "under each arm; the effect is their difference."
         )
+        sentences += _given_confounder(results)
     populations = {
         "SATE": f"the {people(results)} of the study (SATE)",
         "PATE": "the population they come from (PATE), by the Bayesian bootstrap [@bootstrap]",

@@ -40,7 +40,7 @@ from bayes_hte.reporting.page.words import (
     with_scale,
 )
 from bayes_hte.reporting.sections.comparisons import classical_comparison, learner_comparison
-from bayes_hte.reporting.sections.mediation import way_through
+from bayes_hte.reporting.sections.mediation import around_confounder, way_through
 from bayes_hte.reporting.sections.relative import relative
 from bayes_hte.reporting.tables.effects import DECOMPOSITIONS
 
@@ -59,6 +59,8 @@ def averages(material: Material) -> Section:
             "<h4>Share of the effect that is mediated</h4>",
             _share_mediated(material),
         ]
+    elif material.results.interventional is not None:
+        parts += [around_confounder(material), _decomposition(material)]
     parts += ["<h3>Compared with classical estimates</h3>", classical_comparison(material)]
     parts.append(learner_comparison(material))
     return Section("averages", "Average effects", "".join(parts))
@@ -97,10 +99,14 @@ def _total(material: Material) -> str:
 def _decomposition(material: Material) -> str:
     frame = material.tables[AVERAGES]
     rows_of = f"{people(material.results)} of the study"
+    confounder = material.results.study.roles.post_treatment
+    divided = f"The joint TNIE divided between the mediators, {rows_of}"
+    if confounder is not None:
+        divided = f"Interventional effects, {confounder} as under the arm given, {rows_of}"
     headings = {
         "first": f"First decomposition: TE = TNIE + PNDE, {rows_of}",
         "second": f"Second decomposition: TE = PNIE + TNDE, {rows_of}",
-        "interventional": f"The joint TNIE divided between the mediators, {rows_of}",
+        "interventional": divided,
         "controlled": "Controlled direct effect (CDE), mediator held at a value",
     }
     groups = [(heading, frame[frame["group"] == group]) for group, heading in headings.items()]

@@ -25,6 +25,22 @@ def way_through(material: Material) -> str:
     return body + _legs(material)
 
 
+def around_confounder(material: Material) -> str:
+    """Say which effects are left where the treatment changes a confounder of the mediator."""
+    roles = material.results.spec.roles
+    mediator, confounder = text(roles.mediator_words), text(roles.post_treatment or "")
+    return f"<h3>The way through {mediator}</h3>" + paragraph(
+        f"The treatment changes {confounder}, which affects both {mediator} and "
+        f"{text(roles.outcome)}. Natural direct and indirect effects are then not identified, "
+        f"whatever the data: none show which {mediator} goes with the {confounder} that someone "
+        "would have in the other arm. Interventional effects remain. The indirect one moves "
+        f"{mediator} from its distribution, given the covariates, in one arm to that in the other; "
+        f"the direct one moves the arm, and {confounder} with it, and leaves {mediator} as in the "
+        "reference arm. Their sum, the overall effect, is not the total effect: it leaves out what "
+        f"{mediator} and {confounder} do by depending on each other."
+    )
+
+
 def _both_ways(material: Material) -> str:
     """Say what passes through each of two mediators, and what it means."""
     return paragraph(

@@ -28,6 +28,7 @@ from bayes_hte.reporting.tables.participants import ARMS, PARTICIPANTS
 
 STUDIED = "Who was studied"
 _ASSIGNED = {"randomised": "randomised", "observational": "not randomised (observational)"}
+_CHANGED = "Changed by the treatment, affects mediator and outcome"
 _WIDE = (
     "no data decide which of so many covariates matter: the models shrink all of them strongly, so "
     "prognosis and differences of effects are found only where they are large, and the intervals "
@@ -66,7 +67,8 @@ def _facts(material: Material) -> str:
         pairs.append(("Weights", said))
     for name in spec.roles.mediators if spec.mediator is not None else ():
         unit = spec.mediator.of(name).unit
-        pairs.append(("Mediator", f"{name}, in {unit}" if unit else name))
+        part = _CHANGED if name == spec.roles.post_treatment else "Mediator"
+        pairs.append((part, f"{name}, in {unit}" if unit else name))
     if important(results) > 0:
         declared = f"{important_words(results)}: {spec.outcome.because}"
         pairs.append(("Minimal important difference", declared))
@@ -84,6 +86,8 @@ def _facts(material: Material) -> str:
 def _estimands(results: Results) -> str:
     scale = results.effects["te"].attrs.get("scale", "response")
     natural = ", natural direct and indirect effects" if "tnie" in results.effects else ""
+    if results.study.roles.post_treatment is not None:
+        natural = ", interventional direct and indirect effects"
     return (
         f"differences of expected outcomes on the {scale} scale: total effect{natural}, averaged "
         f"over the {people(results)} of the study unless another population is named"

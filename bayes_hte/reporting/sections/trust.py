@@ -57,7 +57,7 @@ def trust_box(material: Material) -> str:
             named_check(c.name, c.text) for c in trust.cautions
         )
     warning = ""
-    if "tnie" in material.results.effects:
+    if "tnie" in material.results.effects or material.results.interventional is not None:
         warning = paragraph(
             "No check of the data can show that the mediator is free of confounding: direct and "
             "indirect effects rest on an assumption, stated below."
@@ -146,7 +146,9 @@ def _assumptions(material: Material) -> str:
     outcome = text(spec.roles.outcome)
     said = str(text(assumption(spec.propensity.assignment, outcome=spec.roles.outcome)))
     parts = [said.replace("not randomised", "<strong>not</strong> randomised", 1)]
-    if spec.roles.mediator is not None:
+    if spec.roles.post_treatment is not None:
+        parts.append(_given_confounder(material))
+    elif spec.roles.mediator is not None:
         mediator, several = text(spec.roles.mediator_words), len(spec.roles.mediators) > 1
         both = f"both {mediator} and {outcome}"
         if several:
@@ -180,3 +182,16 @@ def _assumptions(material: Material) -> str:
         "the treatment was the one described."
     )
     return "".join(paragraph(part) for part in parts)
+
+
+def _given_confounder(material: Material) -> str:
+    """Say what interventional effects assume where the treatment changes a confounder."""
+    roles = material.results.spec.roles
+    mediator, outcome = text(roles.mediator_words), text(roles.outcome)
+    return (
+        "<strong>Randomising the treatment does not make the mediator ignorable.</strong> Nobody "
+        f"assigned {mediator} at random. The interventional effects are causal only if, given the "
+        f"treatment, the listed covariates and {text(roles.post_treatment or '')}, nothing "
+        f"unmeasured affects both {mediator} and {outcome}. How much such confounding would change "
+        "them is unknown: no sensitivity analysis for them is available."
+    )

@@ -16,6 +16,12 @@ from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.tables.thinning import evenly_spaced
 
 DECOMPOSITIONS = (("tnie", "pnde"), ("pnie", "tnde"))
+# Of :func:`bayes_hte.effects_given_confounder`, in words.
+GIVEN_CONFOUNDER = {
+    "indirect": "interventional indirect effect",
+    "direct": "interventional direct effect",
+    "overall": "interventional overall effect",
+}
 SURE = 0.95
 N_BINS = 20
 
@@ -34,7 +40,8 @@ def average_effects(results: Results) -> pd.DataFrame:
     DataFrame
         One row per effect and population: ``group`` (``total``; ``first`` and ``second``, the two
         decompositions, with a mediator; ``interventional``, the parts of the joint indirect effect
-        of two mediators; ``controlled``), ``effect``, ``name`` (in words),
+        of two mediators, or indirect, direct and overall effect where the treatment changes a
+        confounder of the mediator; ``controlled``), ``effect``, ``name`` (in words),
         ``population`` (SATE, and for the total effect also PATE, ATT and ATC), ``mediator_value``
         (where the mediator is held, in its units; NaN except for controlled effects), then the
         columns of :func:`bayes_hte.summarize` in outcome units, ``mcse`` (Monte Carlo standard
@@ -59,8 +66,12 @@ def average_effects(results: Results) -> pd.DataFrame:
 
 
 def _interventional(results: Results) -> Iterator[tuple[str, xr.DataArray]]:
-    """Yield the parts of the joint indirect effect of two mediators, with their names in words."""
+    """Yield the interventional effects of a run, with their names in words."""
     if results.interventional is None:
+        return
+    if results.study.roles.post_treatment is not None:
+        for name, words in GIVEN_CONFOUNDER.items():
+            yield words, results.interventional[name]
         return
     through = results.interventional["through"]
     for i, name in enumerate(results.study.roles.mediators):
