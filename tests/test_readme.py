@@ -16,7 +16,7 @@ from bayes_hte import cli, estimator
 from bayes_hte.fitting.stages import fit as real_fit
 from bayes_hte.reporting.methods.references import REFERENCES
 from bayes_hte.study import spec
-from bayes_hte.trust.rule import MEANING
+from bayes_hte.trust.rule import MEANING, SHOWN, USE
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -83,7 +83,7 @@ def test_the_examples_run_one_after_the_other(small_work, capsys):
     shown = capsys.readouterr().out
     assert "tnie" in shown
     assert names["found"].verdict in MEANING
-    assert names["found"].verdict in shown
+    assert all(line in shown for line in names["found"].lines(people="people"))
 
 
 def test_the_main_example_is_short():
@@ -146,7 +146,9 @@ def test_every_command_explains_itself(command, capsys):
 
 
 def test_the_verdicts_are_those_of_the_rule():
-    assert [row[0] for row in table_rows("verdict")] == list(MEANING)
+    answers = ["no", "with care", "yes", *dict.fromkeys(SHOWN.values())]
+    assert [row[1] for row in table_rows("line")] == answers
+    assert set(answers[:3]) == set(USE.values())
 
 
 def test_the_exit_statuses_are_those_of_the_command_line():

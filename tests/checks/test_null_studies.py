@@ -102,7 +102,7 @@ def test_the_stand_in_gives_both_variants(study):
         (variant, r) for variant in ("homogeneous", "permutation") for r in (0, 1)
     ]
     assert (found.replications["problem"] == "").all()
-    assert "surrogate" in found.estimator
+    assert "stand-in" in found.estimator
     assert "effect tnie" in found.text
     spread = found.summary().xs("spread", level="statistic")
     assert (spread["threshold"] < 0.5 * found.observed["spread"]).all()

@@ -159,7 +159,7 @@ def test_a_full_disk_leaves_nothing_that_passes_for_whole(
 
     with monkeypatch.context() as patch:
         patch.setattr(pd.DataFrame, "to_parquet", full)
-        with pytest.raises(SavedResultError, match=r"No space left.*are kept"):
+        with pytest.raises(SavedResultError, match=r"No space left.*is kept"):
             predict_effects(plain_fit, rows, to=tmp_path / "to", block=30)
     assert not (tmp_path / "to").exists()
     left = sorted(p.name for p in (tmp_path / "to.unfinished").iterdir())

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_hte.checks import heterogeneity
+from bayes_hte.checks import assignment, heterogeneity
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.loo_pit import calibration_check
 from bayes_hte.companions.classical import classical
@@ -142,7 +142,7 @@ def as_risks(study: Study, mu: xr.DataArray) -> tuple[Study, xr.DataArray]:
     return replace(study, frame=frame), risks
 
 
-def make_checks(healthy: bool, study, unseen) -> tuple[CheckResult, ...]:
+def make_checks(healthy: bool, study, unseen, *, randomised: bool) -> tuple[CheckResult, ...]:
     rng = np.random.default_rng(3)
     rhat = 1.01 if healthy else 1.4
     table = pd.DataFrame({"r_hat": [rhat], "ess": [400]}, index=pd.Index(["te"], name="quantity"))
@@ -159,6 +159,7 @@ def make_checks(healthy: bool, study, unseen) -> tuple[CheckResult, ...]:
         ),
         CheckResult("ranking over chains", True, pd.DataFrame(), "Chains agree."),
         CheckResult("prior sensitivity", None, pd.DataFrame(), "Little moves."),
+        CheckResult(assignment.NAME, True if randomised else None, pd.DataFrame(), "As declared."),
     )
 
 
@@ -199,7 +200,8 @@ def make_parts(spec, study, mu, effects, propensity, healthy: bool) -> dict:
     rng = np.random.default_rng(21)
     better, mediated = spec.outcome.better, "tnie" in effects
     unseen = make_unseen(study, mu, effects["te"])
-    checks = make_checks(healthy, study, unseen)
+    randomised = spec.propensity.assignment == "randomised"
+    checks = make_checks(healthy, study, unseen, randomised=randomised)
     return {
         "checks": checks,
         "trust": judge(checks),
@@ -212,7 +214,7 @@ def make_parts(spec, study, mu, effects, propensity, healthy: bool) -> dict:
             family=spec.outcome.family,
             better=better,
             important=spec.outcome.minimal_important_difference,
-            randomised=spec.propensity.assignment == "randomised",
+            randomised=randomised,
             rho=make_rho(rng, effects) if mediated else None,
         ),
     }

@@ -56,7 +56,7 @@ def test_a_minimal_file_gets_the_documented_defaults():
     assert spec.mediator is None
     assert spec.learner.name == "hierarchical"
     assert (spec.outcome.family, spec.outcome.surface) == ("gaussian", "forest")
-    assert (spec.outcome.noise, spec.outcome.stack_with) == ("constant", None)
+    assert (spec.outcome.noise, spec.outcome.stack_with) == ("constant", ())
     assert spec.roles.cluster is None
     assert (spec.sampler.chains, spec.sampler.draws, spec.sampler.tune) == (4, 500, 300)
     assert (spec.report.ci_prob, spec.report.ci_kind) == (0.95, "eti")

@@ -44,6 +44,7 @@ from bayes_hte.reporting.sections.subgroup_evidence import (
 )
 from bayes_hte.reporting.tables.keys import null_check
 from bayes_hte.reporting.tables.subgroups import count, declared
+from bayes_hte.subgroups.finding.conditions import EVERYONE
 
 if TYPE_CHECKING:
     from bayes_hte.subgroups import Subgroups
@@ -178,7 +179,7 @@ def _borders(material: Material, name: str) -> str:
         return ""
     fields = [
         words("Border", "border"),
-        words("Asked of", "among"),
+        Field("Asked of", lambda row: "all" if row["among"] == EVERYONE else row["among"]),
         Field(
             f"Cut ({interval_phrase(material.results)})",
             lambda row: f"{row['cut']:.3g} ({row['ci_lower']:.3g} to {row['ci_upper']:.3g})",

@@ -132,6 +132,15 @@ def _rank_correlation(first: xr.DataArray, second: xr.DataArray, smallest: float
 def weight_shares(weights: pd.Series, study: Study, names: tuple[str, str]) -> pd.DataFrame:
     """Count stabilised weights in equal steps of their logarithm, by arm.
 
+    Parameters
+    ----------
+    weights : Series, shape (unit,)
+        Stabilised weights, above 0, in the order of the study's units.
+    study : Study
+        The units, with their arms.
+    names : tuple of (str, str)
+        Words for the reference arm and the other one.
+
     Returns
     -------
     DataFrame

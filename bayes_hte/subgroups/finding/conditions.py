@@ -14,6 +14,9 @@ from bayes_hte.errors import DataError
 from bayes_hte.study.frames import check_table, column
 from bayes_hte.study.kinds import numeric_column
 
+# The rule of units of which nothing is asked.
+EVERYONE = "everyone"
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -107,7 +110,7 @@ def rule_text(path: Sequence[tuple[Condition, bool]]) -> str:
         _range_text(name, steps) if steps[0][0].threshold is not None else _level_text(name, steps)
         for name, steps in by_covariate.items()
     ]
-    return ", ".join(parts) or "everyone"
+    return ", ".join(parts) or EVERYONE
 
 
 def _range_text(name: str, steps: Sequence[tuple[Condition, bool]]) -> str:
