@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.companions.incidence import observed_incidence
-from bayes_hte.effects.summaries import interval, interval_parameters
+from bayes_hte.effects.summaries import CiKind, interval, interval_parameters
 from bayes_hte.errors import DataError
 from bayes_hte.names import ARM, SAMPLE, UNIT
 
 if TYPE_CHECKING:
-    from bayes_hte.effects.summaries import CiKind
     from bayes_hte.fitting.fitted import Fit
 
 # Times at which curves are compared.

@@ -537,7 +537,18 @@ class Study:
         return causes_of(self.frame[self.roles.event], self.roles.cause)
 
     def event_of(self, cause: str) -> np.ndarray:
-        """Whether each unit had an event of a cause of :attr:`causes`, shape (unit,)."""
+        """Return whether each unit had an event of one cause.
+
+        Parameters
+        ----------
+        cause : str
+            One of :attr:`causes`.
+
+        Returns
+        -------
+        ndarray of bool, shape (unit,)
+            False where the outcome is missing.
+        """
         codes = cause_codes(self.frame[self.roles.event])
         return (codes == cause) & ~np.isnan(self.outcome())
 
