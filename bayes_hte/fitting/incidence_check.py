@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,10 +10,8 @@ import pandas as pd
 from bayes_hte.companions.incidence import observed_incidence
 from bayes_hte.effects.summaries import CiKind, interval, interval_parameters
 from bayes_hte.errors import DataError
+from bayes_hte.fitting.fitted import Fit
 from bayes_hte.names import ARM, SAMPLE, UNIT
-
-if TYPE_CHECKING:
-    from bayes_hte.fitting.fitted import Fit
 
 # Times at which curves are compared.
 N_TIMES = 5
