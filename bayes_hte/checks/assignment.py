@@ -22,9 +22,26 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     """
     if subject.assignment is None:
         return ()
-    text = assumption(subject.assignment, outcome=subject.study.roles.outcome)
-    randomised = True if subject.assignment == "randomised" else None
-    return (CheckResult(NAME, randomised, pd.DataFrame(), text),)
+    return (declared(subject.assignment, outcome=subject.study.roles.outcome),)
+
+
+def declared(assignment: AssignmentName, *, outcome: str) -> CheckResult:
+    """Return the check of a study whose assignment is declared.
+
+    Parameters
+    ----------
+    assignment : {"randomised", "observational"}
+        How units came to their arm.
+    outcome : str
+        Name of the outcome.
+
+    Returns
+    -------
+    CheckResult
+        Passed where the treatment was randomised, otherwise information.
+    """
+    text = assumption(assignment, outcome=outcome)
+    return CheckResult(NAME, True if assignment == "randomised" else None, pd.DataFrame(), text)
 
 
 def assumption(assignment: AssignmentName, *, outcome: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_hte import effects
+from bayes_hte.checks.assignment import declared
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.classical import classical
 from bayes_hte.reporting.results import Results
@@ -91,7 +92,8 @@ def assemble(
         subgroups=groups,
         checks=checks,
         provenance=provenance,
-        trust=judge(checks),
+        # The study file declares it, so it is no check of a fit.
+        trust=judge((*checks, declared(spec.propensity.assignment, outcome=spec.roles.outcome))),
         classical=classical(
             study,
             draws.propensity,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_hte.checks import assignment
 from bayes_hte.runs.run import report_from_saved, run_study
 from bayes_hte.study.spec_file import load_spec
 from bayes_hte.subgroups.honest.folds import UNSHRUNK
@@ -120,6 +121,14 @@ def test_the_tables_of_the_report_hold_the_comparisons(everything):
     assert {"model", "inverse-probability weighting", "nearest-neighbour matching"} <= set(methods)
     balance = pd.read_csv(tables / "balance.csv")
     assert {"raw", "matched", "weighted"} <= set(balance.columns)
+
+
+def test_the_verdict_knows_the_assignment_that_the_file_declares(everything):
+    trust = everything[2].results.trust
+    (found,) = (c for c in trust.checks if c.name == assignment.NAME)
+    declared = everything[2].results.spec.propensity.assignment
+    assert found.passed is (True if declared == "randomised" else None)
+    assert "is not declared" not in trust.headline
 
 
 def test_the_verdict_is_saved_with_the_run(everything):
