@@ -156,7 +156,7 @@ class Plan:
         return cls(
             learner=spec.learner.name,
             surface=spec.outcome.surface,
-            stack_with=spec.outcome.candidates,
+            stack_with=spec.outcome.stack_with,
             family=spec.outcome.family,
             noise=spec.outcome.noise,
             propensity_surface=spec.propensity.surface,

@@ -232,11 +232,6 @@ class OutcomeSpec:
     unit: str = ""
     horizon: float | None = None
 
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """Further candidates, as they are called in a plan."""
-        return self.stack_with
-
 
 @dataclass(frozen=True)
 class OneMediatorSpec:

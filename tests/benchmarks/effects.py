@@ -40,9 +40,7 @@ MEASURES = [
 ]
 DEFAULT_METHODS = {
     "failure": ("linear s", "linear t", "linear", "forest", *PEERS),
-    **dict.fromkeys(("acic", "smooth"), ("forest", *PEERS)),
-    # The default is something else in small studies.
-    **dict.fromkeys(("hahn", "steps"), ("default", "forest", *PEERS)),
+    **dict.fromkeys(("acic", "smooth", "hahn", "steps"), ("forest", *PEERS)),
 }
 
 

@@ -97,7 +97,7 @@ UNIFORM = tuple(
 
 OURS: dict[str, dict[str, Any]] = {
     "default": {},
-    # What the default is above 300 units.
+    # The default, named so that results of both kinds of default can be told apart.
     "forest": {"stack_with": ()},
     # Trees that choose all covariates with equal probability.
     "forest uniform": {"stack_with": (), "priors": UNIFORM},

@@ -57,11 +57,11 @@ def _models(results: Results) -> dict[str, str]:
     if spec.mediator is not None:
         own = [spec.mediator.of(name).family for name in spec.roles.mediators]
         families[1:1] = [f"mediator {family}" for family in own]
-    stacked = f", stacked with {', '.join(spec.outcome.candidates)}"
+    stacked = f", stacked with {', '.join(spec.outcome.stack_with)}"
     return {
         "families": "; ".join(families),
         "surface": spec.outcome.surface,
-        "stacked": stacked if spec.outcome.candidates else "",
+        "stacked": stacked if spec.outcome.stack_with else "",
     }
 
 

@@ -221,9 +221,9 @@ def _models(results: Results) -> str:
         f"The outcome was modelled with {_family_words(spec.outcome.family)}; its predictor was "
         f"built from {_LEARNER[spec.learner.name]}, using {_SURFACE[spec.outcome.surface]}."
     ]
-    if spec.outcome.candidates:
+    if spec.outcome.stack_with:
         sentences.append(
-            f"Further candidates ({', '.join(spec.outcome.candidates)}) were fitted, and the draws "
+            f"Further candidates ({', '.join(spec.outcome.stack_with)}) were fitted, and the draws "
             "of all candidates mixed by weights that maximise the leave-one-out predictive score "
             "[@stacking][@psis]."
         )
@@ -423,7 +423,7 @@ def _family_words(family: str) -> str:
 def _computation(results: Results) -> str:
     spec = results.spec
     # The propensity model is always Bernoulli.
-    surfaces_used = [spec.outcome.surface, *(c.split("/")[-1] for c in spec.outcome.candidates)]
+    surfaces_used = [spec.outcome.surface, *(c.split("/")[-1] for c in spec.outcome.stack_with)]
     models = [(surface, spec.outcome.family) for surface in surfaces_used]
     models.append((spec.propensity.surface, "bernoulli"))
     for name in spec.roles.mediators if spec.mediator is not None else ():
