@@ -12,7 +12,9 @@ The rule, first match wins:
    slope is above 0 with probability .99 or more; or with .9 or more, where effects also differ
    along a single covariate beyond chance (probability .02 or less). And the chains (and other
    seeds, if any were tried) agree on who benefits more, and the estimator finds little in permuted
-   outcomes. Where they do not agree, individual effects cannot be read: **do not trust**.
+   outcomes. Where they do not agree though both signs of differences are there, individual effects
+   cannot be read: **do not trust**. Where one sign is there alone, differences are not shown, and
+   the disagreement is a caution.
 4. **heterogeneity real and stable, ranking usable**: moreover treating those ranked first beats
    treating at random with probability .99 or more.
 
@@ -237,14 +239,15 @@ def judge(checks: Sequence[CheckResult]) -> Trust:
     deciding = (found, *along)
     reasons = tuple(f"{c.name}: {c.text}" for c in deciding)
     sure = heterogeneity.is_shown(found)
-    together = heterogeneity.is_likely(found) and any(
-        map(covariate_effects.is_beyond_chance, along)
-    )
-    if not sure and (unstable or not together):
+    beyond = any(map(covariate_effects.is_beyond_chance, along))
+    if not sure and not (heterogeneity.is_likely(found) and beyond):
         return _trust(SIMPLE, reasons, of_averages, deciding, checks)
     reasons += tuple(f"{c.name}: {c.text}" for c in stable)
-    if unstable:
+    if unstable and sure and (beyond or not along):
         return _trust(DO_NOT_TRUST, reasons, cautions, unstable, checks)
+    if unstable:
+        # One sign of differences without the others says nothing against the averages.
+        return _trust(SIMPLE, reasons, cautions, deciding, checks)
     words = RANKING if heterogeneity.is_ranked(found) else REAL
     return _trust(words, reasons, cautions, (*deciding, *stable), checks)
 

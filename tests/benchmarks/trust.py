@@ -14,10 +14,12 @@ Rows are added as they are known; trials that a file has already are not repeate
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pandas as pd
@@ -49,11 +51,11 @@ FIRST = (sampling_health, arm_overlap, repeated_rows)
 USED = [check for check in CHECKS if check is not prior_view and check not in FIRST]
 
 
-def judged(case: Case, trial: int) -> dict[str, object]:
-    """Fit a trial of a case and judge it; return a row."""
+def judged(case: Case, trial: int, size: dict[str, Any]) -> dict[str, object]:
+    """Fit a trial of a case with a sampler of some size and judge it; return a row."""
     started = time.process_time()
     study = hte.Study.from_frame(**case.study(trial))
-    fit = hte.fit(study, family=case.family, seed=trial, **SIZE)
+    fit = hte.fit(study, family=case.family, seed=trial, **(SIZE | size))
     subject = Subject(
         fit,
         fit.effects(),
@@ -121,6 +123,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--size", type=json.loads, default={}, help="draws and tune, as JSON")
     parser.add_argument("--table", action="store_true")
     chosen = parser.parse_args()
     if chosen.table:
@@ -134,7 +137,7 @@ def main() -> None:
         for trial in range(chosen.trials):
             for name in chosen.cases:
                 if (name, trial) not in done:
-                    add({"case": name} | judged(CASES[name], trial))
+                    add({"case": name} | judged(CASES[name], trial, chosen.size))
 
 
 if __name__ == "__main__":

@@ -149,8 +149,10 @@ def test_what_individual_effects_rest_on_is_no_caution_where_no_differences_are_
         (0.95, 0.01, True, trust.REAL),
         (0.95, 0.03, True, trust.SIMPLE),
         (0.85, 0.001, True, trust.SIMPLE),
-        # The rest of the evidence is too weak to say that anything is wrong with the averages.
+        # One sign of differences alone says nothing against the averages.
         (0.95, 0.01, False, trust.SIMPLE),
+        (0.995, 0.9, False, trust.SIMPLE),
+        (0.995, 0.01, False, trust.DO_NOT_TRUST),
         (0.995, 0.9, True, trust.REAL),
     ],
 )
