@@ -19,9 +19,9 @@ from bayes_hte.components.hazard import HazardComponent, HazardModel, build_haza
 from bayes_hte.names import ARM, UNIT
 from bayes_hte.study.time_to_event import Censoring, Estimand
 from tests.benchmarks.sbc_models import (
-    N,
     Cell,
     Length,
+    N,
     Simulated,
     as_fitted,
     from_prior,
