@@ -28,6 +28,9 @@ from bayes_hte.errors import SamplingError
 from bayes_hte.names import ARM, DRAW, SAMPLE
 from bayes_hte.study.design import Design
 
+# A Pareto distribution is fitted to the largest fifth of the weights, and takes five or more.
+FEWEST_DRAWS = 25
+
 
 @dataclass(frozen=True)
 class StackedComponent:
@@ -171,6 +174,26 @@ def spread_evenly(weights: np.ndarray, draws: int) -> np.ndarray:
     return out
 
 
+def check_draws(draws: int) -> None:
+    """Refuse to leave units out by importance sampling with too few draws.
+
+    Parameters
+    ----------
+    draws : int
+        Draws of all chains together.
+
+    Raises
+    ------
+    SamplingError
+        If they are fewer than `FEWEST_DRAWS`.
+    """
+    if draws < FEWEST_DRAWS:
+        raise SamplingError(
+            f"leave-one-out prediction needs at least {FEWEST_DRAWS} draws of all chains together, "
+            f"got {draws}; fit again with more, such as the default of 4 chains of 500 draws."
+        )
+
+
 def stack_candidates(
     candidates: Mapping[str, FittedComponent], log_likelihood: Mapping[str, np.ndarray]
 ) -> StackedComponent:
@@ -190,12 +213,13 @@ def stack_candidates(
     Raises
     ------
     SamplingError
-        If a log-likelihood is not finite.
+        If a log-likelihood is not finite, or if there are too few draws.
     """
     import arviz_stats
 
     scores = {}
     for label, values in log_likelihood.items():
+        check_draws(values.shape[0] * values.shape[1])
         if not np.isfinite(values).all():
             raise SamplingError(f"candidate {label!r}: the log-likelihood is not finite.")
         tree = xr.DataTree.from_dict(
