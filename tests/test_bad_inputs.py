@@ -225,7 +225,7 @@ BAD = [
     # ------------------------------------------------------------ the command line
     line("unknown study", "run", "jobs", said=("'jobs'", "mean 'jobs2'")),
     line("no study file", "check", "nothing.toml", said=("nothing.toml",)),
-    line("no TOML", "check", "broken.toml", said=("TOML", "line 1")),
+    line("no TOML", "check", "broken.toml", said=("TOML", "end of document")),
     line("no data", "check", "study.toml", said=("trial.csv",)),
     line("a change of nothing", "check", "study.toml", "--set", "draws", said=("--set takes",)),
     line("an unknown change", "check", "study.toml", "--set", "sampler.drawz=1", said=("'draws'",)),

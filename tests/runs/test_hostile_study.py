@@ -24,7 +24,7 @@ CONTROL = "a\tb\x07\x1b[31m\u202e"
 ARMS = ("@SUM(A1)", '"><img src=x onerror=alert(1)>')
 LEVELS = ("=1+1", "</td><b>x</b>", "..\\..\\x", "-2+3")
 TITLE = "</title><script>alert(2)</script> ../../x %s {0} \x1b[2J"
-LONG = "+" + "long" * 80
+LONG = "+" + "long" * 15
 FORMULA = re.compile(r"[=+\-@\t\r]")
 UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e]")
 
