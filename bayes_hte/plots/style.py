@@ -363,6 +363,12 @@ def legend_label(name: object) -> str:
     return f" {name}" if str(name).startswith("_") else str(name)
 
 
+def _row_label(label: str) -> str:
+    """Return the label of a row; a word that would leave no room for the axes is broken."""
+    long = any(len(word) > _LABEL_CHARACTERS for word in label.split())
+    return textwrap.fill(visible(label), _LABEL_CHARACTERS) if long else visible(label)
+
+
 def wrap(label: str, width: int = _LABEL_CHARACTERS) -> str:
     """Break a long label into lines that fit a figure."""
     return textwrap.fill(visible(label), width, break_long_words=False)
@@ -380,7 +386,7 @@ def directions(better: Better | None) -> str:
 def rows_axis(ax: Axes, labels: list[str]) -> None:
     """Put one label per row on the y axis, the first row on top."""
     # The axis keeps them and puts them into its texts anew whenever it is drawn.
-    ax.set_yticks(range(len(labels)), list(map(visible, labels)))
+    ax.set_yticks(range(len(labels)), list(map(_row_label, labels)))
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
