@@ -145,3 +145,9 @@ def test_no_rows_have_no_effects(plain_fit):
 def test_what_is_no_table_is_refused_in_a_sentence(plain_fit, newdata):
     with pytest.raises(BayesHTEError, match="DataFrame"):
         plain_fit.cate(newdata)
+
+
+@pytest.mark.parametrize("newdata", [np.array([0, 1]), 3, {"x1": [1]}])
+def test_a_propensity_is_that_of_rows_and_not_of_positions(plain_fit, newdata):
+    with pytest.raises(DataError, match="DataFrame"):
+        plain_fit.propensity(newdata)
