@@ -33,7 +33,7 @@ from scipy.special import logsumexp
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.subject import Subject
-from bayes_hte.components.stacked import check_draws
+from bayes_hte.effects.arguments import check_enough_draws
 from bayes_hte.effects.comparison import compare_effects
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import SamplingError
@@ -87,7 +87,7 @@ def leave_one_out(
     import arviz_stats
 
     values = log_likelihood.reset_coords(drop=True).rename("outcome")
-    check_draws(values.sizes[CHAIN] * values.sizes[DRAW])
+    check_enough_draws(values.sizes[CHAIN] * values.sizes[DRAW])
     bad = int((~np.isfinite(values)).any(SAMPLE).sum())
     if bad:
         raise SamplingError(

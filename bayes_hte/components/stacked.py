@@ -24,12 +24,10 @@ from bayes_hte.components.families import Family
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.noise import noise_under_arms
 from bayes_hte.components.predictor import LinearPredictor
+from bayes_hte.effects.arguments import check_enough_draws
 from bayes_hte.errors import SamplingError
 from bayes_hte.names import ARM, DRAW, SAMPLE
 from bayes_hte.study.design import Design
-
-# A Pareto distribution is fitted to the largest fifth of the weights, and takes five or more.
-FEWEST_DRAWS = 25
 
 
 @dataclass(frozen=True)
@@ -174,26 +172,6 @@ def spread_evenly(weights: np.ndarray, draws: int) -> np.ndarray:
     return out
 
 
-def check_draws(draws: int) -> None:
-    """Refuse to leave units out by importance sampling with too few draws.
-
-    Parameters
-    ----------
-    draws : int
-        Draws of all chains together.
-
-    Raises
-    ------
-    SamplingError
-        If they are fewer than `FEWEST_DRAWS`.
-    """
-    if draws < FEWEST_DRAWS:
-        raise SamplingError(
-            f"leave-one-out prediction needs at least {FEWEST_DRAWS} draws of all chains together, "
-            f"got {draws}; fit again with more, such as the default of 4 chains of 500 draws."
-        )
-
-
 def stack_candidates(
     candidates: Mapping[str, FittedComponent], log_likelihood: Mapping[str, np.ndarray]
 ) -> StackedComponent:
@@ -219,7 +197,7 @@ def stack_candidates(
 
     scores = {}
     for label, values in log_likelihood.items():
-        check_draws(values.shape[0] * values.shape[1])
+        check_enough_draws(values.shape[0] * values.shape[1])
         if not np.isfinite(values).all():
             raise SamplingError(f"candidate {label!r}: the log-likelihood is not finite.")
         tree = xr.DataTree.from_dict(

@@ -24,7 +24,7 @@ from scipy.special import softmax
 
 from bayes_hte.components.families import Noise
 from bayes_hte.components.fitted import FittedComponent
-from bayes_hte.components.stacked import FEWEST_DRAWS
+from bayes_hte.effects.arguments import FEWEST_DRAWS
 from bayes_hte.fitting.blocks import is_large, positions
 from bayes_hte.fitting.two_mediators import marginal_mean
 from bayes_hte.names import CHAIN, DRAW

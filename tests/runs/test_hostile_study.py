@@ -77,8 +77,8 @@ refutations = "none"
     )
 
 
-# Pictures within figures are in the page itself.
-OWN = "data:image/png;base64,"
+# Pictures within figures are in the page itself; links of the references are the package's own.
+OWN = ("data:image/png;base64,", "https://doi.org/", "https://arxiv.org/")
 
 
 def active(page: Page) -> list:
@@ -88,7 +88,7 @@ def active(page: Page) -> list:
         for _, attributes in page.elements
         for name, value in attributes.items()
         if name.startswith("on")
-        or (name in ("href", "src") and ":" in (value or "").removeprefix(OWN))
+        or (name in ("href", "src") and ":" in value and not value.startswith(OWN))
     ]
 
 
