@@ -13,10 +13,11 @@ import warnings
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from bayes_hte import __version__
 from bayes_hte.errors import BayesHTEError, SpecError, unknown_name
+from bayes_hte.names import visible
 
 if TYPE_CHECKING:
     from bayes_hte.runs.run import Run
@@ -60,16 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BayesHTEError as error:
         if options.debug:
             raise
-        print(f"bayes-hte: {error}", file=sys.stderr)
+        _say(f"bayes-hte: {error}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
-        print("bayes-hte: interrupted; finished stages are kept.", file=sys.stderr)
+        _say("bayes-hte: interrupted; finished stages are kept.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _say(*lines: str, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print lines, without characters that a terminal would obey."""
+    print(visible("\n".join(lines)), end=end, file=file)
 
 
 def _print_warning(message: Warning | str, *_: object) -> None:
     """Print a warning without the line of code that led to it."""
-    print(f"bayes-hte: {message}", file=sys.stderr)
+    _say(f"bayes-hte: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -175,11 +181,11 @@ def _new(options: argparse.Namespace) -> int:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise SpecError(f"cannot write {path}: {error.strerror}.") from error
-    print(f"{path} written; answer the lines marked QUESTION:")
+    _say(f"{path} written; answer the lines marked QUESTION:")
     for line in text.splitlines():
         if "QUESTION" in line and not line.startswith("# Lines"):
-            print(f"  {line.strip().removeprefix('# ')}")
-    print(f"then: bayes-hte check {path}")
+            _say(f"  {line.strip().removeprefix('# ')}")
+    _say(f"then: bayes-hte check {path}")
     return DONE
 
 
@@ -187,9 +193,9 @@ def _run(options: argparse.Namespace) -> int:
     spec = _load(options)
     named = f"{spec.name}-quick" if spec.quick else spec.name
     folder = Path(options.output or Path("results") / named)
-    print(f"{spec.title}\nresults go to {folder}")
+    _say(f"{spec.title}\nresults go to {folder}")
     if spec.quick:
-        print("a first look: few draws, no halves, no refutations; not the analysis")
+        _say("a first look: few draws, no halves, no refutations; not the analysis")
     from bayes_hte.runs.run import run_study
 
     command = f"bayes-hte run {options.study}" + (f" -o {options.output}" if options.output else "")
@@ -197,7 +203,7 @@ def _run(options: argparse.Namespace) -> int:
     command += "".join(f" --set {shlex.quote(change)}" for change in options.changes)
     quiet = {"progress": False, "say": lambda _: None} if options.quiet else {}
     done = run_study(spec, folder, command=command, **quiet)
-    print("", *done.answer, f"report: {folder / 'report.html'}", sep="\n")
+    _say("", *done.answer, f"report: {folder / 'report.html'}")
     return _status(done)
 
 
@@ -205,7 +211,7 @@ def _report(options: argparse.Namespace) -> int:
     from bayes_hte.runs.run import report_from_saved
 
     done = report_from_saved(options.folder)
-    print(f"report: {done.folder / 'report.html'}")
+    _say(f"report: {done.folder / 'report.html'}")
     return _status(done)
 
 
@@ -214,10 +220,10 @@ def _check(options: argparse.Namespace) -> int:
     from bayes_hte.runs.study_check import check_study
 
     found = check_study(spec)
-    print("\n".join([spec.title, *found.lines]))
+    _say("\n".join([spec.title, *found.lines]))
     if found.problems:
         raise SpecError(_listed(found.problems))
-    print(f"spec {spec.hash()[:12]}, data {found.fingerprint[:12]}: ready to run")
+    _say(f"spec {spec.hash()[:12]}, data {found.fingerprint[:12]}: ready to run")
     return DONE
 
 
@@ -239,19 +245,19 @@ def _predict(options: argparse.Namespace) -> int:
             raise SpecError("Parquet files are predicted into a folder; name it with -o.")
         notes, healthy = predict_to_parquet(options.folder, options.data, options.output)
         for line in (*notes, f"written to the folder {options.output}"):
-            print(line, file=sys.stderr)
+            _say(line, file=sys.stderr)
         return DONE if healthy else UNHEALTHY
     found = predict_rows(options.folder, options.data)
     table = harmless(found.table)
     if options.output is None:
-        print(table.to_csv(float_format=_DIGITS), end="")
+        _say(table.to_csv(float_format=_DIGITS), end="")
     else:
         try:
             table.to_csv(options.output, float_format=_DIGITS)
         except OSError as error:
             raise SpecError(f"cannot write {options.output}: {error.strerror}.") from error
     for line in found.notes:
-        print(line, file=sys.stderr)
+        _say(line, file=sys.stderr)
     return DONE if found.healthy else UNHEALTHY
 
 
@@ -259,14 +265,14 @@ def _models(options: argparse.Namespace) -> int:
     from bayes_hte.study.spec_file import load_spec
 
     for name, path in shipped_studies().items():
-        print(f"{name:12} {load_spec(path).title}")
+        _say(f"{name:12} {load_spec(path).title}")
     return DONE
 
 
 def _status(run: Run) -> int:
     if not run.problem:
         return DONE
-    print(f"bayes-hte: {run.problem}", file=sys.stderr)
+    _say(f"bayes-hte: {run.problem}", file=sys.stderr)
     return UNHEALTHY
 
 

@@ -6,6 +6,7 @@ used in the code, on an axis or in a report means the same thing everywhere.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 CHAIN: Final = "chain"
@@ -71,6 +72,34 @@ WORDS: Final[dict[str, str]] = {
     "learner": "the way surfaces are combined into potential outcomes",
     "check": "a test of the fit or the design that can fail",
 }
+
+
+# Control characters but tab and line feed, those that turn the direction of writing, and halves of
+# a character: terminals obey them, and pages and figures cannot show them.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)"
+)
+
+
+def visible(text: str) -> str:
+    r"""Return a text in which a replacement character stands for each that cannot be shown.
+
+    Parameters
+    ----------
+    text : str
+        Names and levels are a user's, or a stranger's, and may hold any character.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from bayes_hte.names import visible
+    >>> visible("age\x1b[31m")
+    'age�[31m'
+    """
+    return _UNSEEN.sub("\ufffd", text)
 
 
 def glossary() -> dict[str, str]:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from bayes_hte.names import visible
+
 # Rows of a table in a notebook; the whole table is in the result.
 MOST_ROWS = 40
 
@@ -63,7 +65,7 @@ def html_block(
         parts.append(_table(table))
     for name, more in (details or {}).items():
         parts.append(f"<details><summary>{escape(name)}</summary>{_table(more)}</details>")
-    return "".join([*parts, "</div>"])
+    return visible("".join([*parts, "</div>"]))
 
 
 def _table(table: pd.DataFrame) -> str:

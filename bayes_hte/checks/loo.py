@@ -33,10 +33,11 @@ from scipy.special import logsumexp
 
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.subject import Subject
+from bayes_hte.effects.arguments import check_enough_draws
 from bayes_hte.effects.comparison import compare_effects
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.errors import SamplingError
-from bayes_hte.names import SAMPLE, UNIT
+from bayes_hte.names import CHAIN, DRAW, SAMPLE, UNIT
 
 if TYPE_CHECKING:
     from arviz_stats.utils import ELPDDataLOO
@@ -81,11 +82,12 @@ def leave_one_out(
     Raises
     ------
     SamplingError
-        If a value is not finite.
+        If a value is not finite, or if there are too few draws.
     """
     import arviz_stats
 
     values = log_likelihood.reset_coords(drop=True).rename("outcome")
+    check_enough_draws(values.sizes[CHAIN] * values.sizes[DRAW])
     bad = int((~np.isfinite(values)).any(SAMPLE).sum())
     if bad:
         raise SamplingError(

@@ -24,6 +24,7 @@ from bayes_hte.components.families import Family
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.noise import noise_under_arms
 from bayes_hte.components.predictor import LinearPredictor
+from bayes_hte.effects.arguments import check_enough_draws
 from bayes_hte.errors import SamplingError
 from bayes_hte.names import ARM, DRAW, SAMPLE
 from bayes_hte.study.design import Design
@@ -190,12 +191,13 @@ def stack_candidates(
     Raises
     ------
     SamplingError
-        If a log-likelihood is not finite.
+        If a log-likelihood is not finite, or if there are too few draws.
     """
     import arviz_stats
 
     scores = {}
     for label, values in log_likelihood.items():
+        check_enough_draws(values.shape[0] * values.shape[1])
         if not np.isfinite(values).all():
             raise SamplingError(f"candidate {label!r}: the log-likelihood is not finite.")
         tree = xr.DataTree.from_dict(

@@ -8,9 +8,11 @@ from typing import Literal
 
 import xarray as xr
 
-from bayes_hte.errors import DataError, SpecError, unknown_name
+from bayes_hte.errors import DataError, SamplingError, SpecError, unknown_name
 
 Better = Literal["higher", "lower"]
+# A Pareto distribution is fitted to the largest fifth of the weights, and takes five or more.
+FEWEST_DRAWS = 25
 
 
 def check_number(
@@ -106,3 +108,23 @@ def benefit_sign(better: Better) -> int:
     if better not in ("higher", "lower"):
         raise unknown_name("direction for better", str(better), ("higher", "lower"))
     return 1 if better == "higher" else -1
+
+
+def check_enough_draws(draws: int) -> None:
+    """Refuse to leave units out by importance sampling with too few draws.
+
+    Parameters
+    ----------
+    draws : int
+        Draws of all chains together.
+
+    Raises
+    ------
+    SamplingError
+        If they are fewer than `FEWEST_DRAWS`.
+    """
+    if draws < FEWEST_DRAWS:
+        raise SamplingError(
+            f"leave-one-out prediction needs at least {FEWEST_DRAWS} draws of all chains together, "
+            f"got {draws}; fit again with more, such as the default of 4 chains of 500 draws."
+        )

@@ -24,14 +24,12 @@ from scipy.special import softmax
 
 from bayes_hte.components.families import Noise
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.effects.arguments import FEWEST_DRAWS
 from bayes_hte.fitting.blocks import is_large, positions
 from bayes_hte.fitting.two_mediators import marginal_mean
 from bayes_hte.names import CHAIN, DRAW
 from bayes_hte.study.design import Design
 from bayes_hte.study.study import Study
-
-# With fewer draws the shape of the tail cannot be estimated; such fits are trials.
-FEWEST_DRAWS = 25
 
 
 def expected_mediator(mediator: FittedComponent, eta: xr.DataArray) -> np.ndarray:
@@ -167,6 +165,7 @@ def _without_each(log_likelihood: np.ndarray, values: np.ndarray) -> np.ndarray:
     n_units = values.shape[-1]
     by_unit = log_likelihood.reshape(-1, n_units).T
     if by_unit.shape[1] < FEWEST_DRAWS:
+        # The shape of the tail cannot be estimated; such fits are trials.
         log_weights = -by_unit
     else:
         # It takes log-likelihoods, and returns the weights of their inverses.

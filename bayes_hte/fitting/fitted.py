@@ -251,8 +251,11 @@ class Fit:
         """
         if self.is_prior:
             raise DataError("draws of the priors have no propensity; take it from hte.fit.")
-        if newdata is not None and not is_large(self._n_draws, len(newdata)):
-            return propensity_of_rows(self, newdata)
+        if newdata is not None:
+            # Else an array would pass for positions of units.
+            newdata = as_table(newdata, "new rows")
+            if not self._is_large(newdata):
+                return propensity_of_rows(self, newdata)
         return self._in_batches(lambda rows: propensity_of_rows(self, rows), newdata, BATCH)
 
     @property
@@ -983,6 +986,8 @@ class Fit:
 
     def _is_large(self, newdata: pd.DataFrame | None) -> bool:
         """Whether effects of these rows, by default the units of the study, come in blocks."""
+        if newdata is not None and not hasattr(newdata, "__len__"):
+            as_table(newdata, "new rows")  # which refuses it
         n_rows = self.study.n_units if newdata is None else len(newdata)
         return is_large(self._n_draws, n_rows)
 

@@ -89,6 +89,9 @@ def save_fit(fit: Fit, folder: str | Path) -> None:
 def load_fit(folder: str | Path, study: Study) -> Fit:
     """Load a fit.
 
+    Nothing in the folder is executed, whoever wrote it: settings are JSON, and draws are read only
+    if every array is stored as numbers or text (:mod:`bayes_hte.store`).
+
     Parameters
     ----------
     folder : str or Path

@@ -26,12 +26,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from bayes_hte.effects.arguments import Better
 from bayes_hte.effects.summaries import CiKind, interval_words
 from bayes_hte.errors import DataError
+from bayes_hte.names import visible
 
 INK: Final = "#1a1a1a"
 MUTED: Final = "#595959"
@@ -118,7 +120,9 @@ def styled[**P](plot: Callable[P, Figure]) -> Callable[P, Figure]:
     @functools.wraps(plot)
     def inner(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with plt.rc_context(_STYLE):
-            return plot(*args, **kwargs)
+            figure = plot(*args, **kwargs)
+        show_names(figure)
+        return figure
 
     if plot.__doc__:  # absent under python -OO
         doc, arguments = inspect.cleandoc(plot.__doc__), inspect.signature(plot).parameters
@@ -128,6 +132,13 @@ def styled[**P](plot: Callable[P, Figure]) -> Callable[P, Figure]:
         parts = [own, *shared, "", "Returns", "-------", "Figure", "", mark + others]
         inner.__doc__ = "\n".join(parts)
     return inner
+
+
+def show_names(figure: Figure) -> None:
+    """Put a replacement character where a name in the figure has one that no font shows."""
+    for words in figure.findobj(Text):
+        if (shown := visible(words.get_text())) != words.get_text():
+            words.set_text(shown)
 
 
 class Drawing(Figure):
@@ -352,9 +363,15 @@ def legend_label(name: object) -> str:
     return f" {name}" if str(name).startswith("_") else str(name)
 
 
+def _row_label(label: str) -> str:
+    """Return the label of a row; a word that would leave no room for the axes is broken."""
+    long = any(len(word) > _LABEL_CHARACTERS for word in label.split())
+    return textwrap.fill(visible(label), _LABEL_CHARACTERS) if long else visible(label)
+
+
 def wrap(label: str, width: int = _LABEL_CHARACTERS) -> str:
     """Break a long label into lines that fit a figure."""
-    return textwrap.fill(label, width, break_long_words=False)
+    return textwrap.fill(visible(label), width, break_long_words=False)
 
 
 def directions(better: Better | None) -> str:
@@ -368,7 +385,8 @@ def directions(better: Better | None) -> str:
 
 def rows_axis(ax: Axes, labels: list[str]) -> None:
     """Put one label per row on the y axis, the first row on top."""
-    ax.set_yticks(range(len(labels)), labels)
+    # The axis keeps them and puts them into its texts anew whenever it is drawn.
+    ax.set_yticks(range(len(labels)), list(map(_row_label, labels)))
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)

@@ -137,6 +137,7 @@ def _draw_benchmarks(
 
 def _separate(figure: Figure, names: list[Annotation]) -> None:
     """Put a name that lies on one of a stronger covariate below its point, or leave it out."""
+    style.show_names(figure)
     figure.draw_without_rendering()
     kept: list[Annotation] = []
     for name in names:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bayes_hte.checks.sampling_health import NAME as HEALTH
 from bayes_hte.errors import SpecError
+from bayes_hte.names import visible
 from bayes_hte.reporting.collected import all_tables
 from bayes_hte.reporting.page.markup import named_check, text, unordered
 from bayes_hte.reporting.page.section import Material, Section
@@ -156,7 +157,7 @@ def html_page(
         f'<a href="#{s.key}">{number}. {text(s.heading)}</a>'
         for number, s in enumerate(sections, start=1)
     )
-    return (
+    return visible(
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(allowed)}">'

@@ -35,7 +35,8 @@ from bayes_hte.study.columns import declared_columns
 from bayes_hte.study.datasets import load_frame
 from bayes_hte.study.design import Design
 from bayes_hte.study.frames import check_present
-from bayes_hte.study.kinds import is_numeric, levels_in_use
+from bayes_hte.study.kinds import is_numeric, levels_in_use, numeric_column
+from bayes_hte.study.missing import with_nan
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 
@@ -264,7 +265,7 @@ def _unlike(
         _note(said, missing, f"{name} is missing")
         possible &= ~missing
         if is_numeric(known):
-            values = pd.to_numeric(new, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+            values = _numbers(new)
             low, high = float(known.min()), float(known.max())
             _note(said, values < low, f"{name} below {low:g}")
             _note(said, values > high, f"{name} above {high:g}")
@@ -275,6 +276,13 @@ def _unlike(
     for row in np.flatnonzero(possible)[far(frame.loc[possible])]:
         said[row] = said[row] or ["nobody in the study has such a combination"]
     return np.array(["; ".join(each) for each in said], dtype=object), possible
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """Return a column as numbers, NaN where it has none."""
+    if is_numeric(column):
+        return numeric_column(with_nan(column), "covariate")
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _note(said: list[list[str]], rows: np.ndarray, reason: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from bayes_hte.names import visible
+
 Say = Callable[[str], None]
 # Without a terminal the parts of a stage get lines of their own, but no more often than this.
 SECONDS_BETWEEN_LINES = 5.0
@@ -53,7 +55,7 @@ class Progress:
     def note(self, text: str) -> None:
         """Say something that belongs to no stage."""
         self._last = time.perf_counter()
-        self._say(text)
+        self._say(visible(text))
 
     def expect(self, fits: int) -> None:
         """Raise the number of fits that are expected in all."""
@@ -127,10 +129,10 @@ def _bar(shown: str) -> Iterator[Update]:
         TimeElapsedColumn(),
     )
     with Bars(*columns, transient=True, refresh_per_second=4) as bars:
-        task = bars.add_task(escape(shown), total=None)
+        task = bars.add_task(escape(visible(shown)), total=None)
 
         def update(done: int, total: int, detail: str = "", /) -> None:
-            words = escape(_of_parts(shown, done, total, detail))
+            words = escape(visible(_of_parts(shown, done, total, detail)))
             bars.update(task, completed=done, total=total, description=words)
 
         yield update

@@ -43,6 +43,8 @@ from bayes_hte.targeting.best_arm import best_arms, choices_table, probability_b
 
 FOLDER = "contrasts"
 _UNSAFE = re.compile(r"\W+")
+# Bytes of a contrast's name in that of its folder; systems allow 255.
+LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def contrasts_of(prepared: Prepared) -> list[OneContrast]:
 def _contrast(prepared: Prepared, number: int, pair: tuple[Any, Any]) -> OneContrast:
     study, labels = prepared.study.two_arms(*pair), prepared.spec.labels
     name = contrast_name(*_labelled_arms(prepared, pair))
-    folder = f"{number}_{_UNSAFE.sub('_', contrast_name(*pair)).strip('_')}"
+    words = _UNSAFE.sub("_", contrast_name(*pair)).strip("_").encode("utf-8", "ignore")
+    folder = f"{number}_{words[:LONGEST].decode('utf-8', 'ignore')}"
     away, control = prepared.held_out, prepared.control
     roles = dataclasses.replace(prepared.spec.roles, arm_names=(), arms=(), contrasts=())
     title, labels = f"{prepared.spec.title}: {name}", _labels_of(study, labels)

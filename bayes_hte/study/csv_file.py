@@ -210,7 +210,7 @@ def _start_of(path: Path) -> tuple[str, str]:
         with path.open("rb") as file:
             raw = file.read(_START)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
     if not raw.strip():
         raise DataError(f"cannot read {path}: the file is empty.")
     for guess in _encodings_of(raw):
@@ -230,7 +230,7 @@ def _decoded(path: Path, encoding: str | None) -> tuple[str, str]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
     if not raw.strip():
         raise DataError(f"cannot read {path}: the file is empty.")
     guesses = [encoding] if encoding else _encodings_of(raw)

@@ -68,7 +68,9 @@ def plain(column: pd.Series) -> pd.Series:
     if kind_of(column) is Kind.BOOLEAN:
         return column.astype(bool)
     inferred = column.infer_objects()
-    return inferred if pd.api.types.is_numeric_dtype(inferred.dtype) else column.astype(np.float64)
+    if pd.api.types.is_numeric_dtype(inferred.dtype):
+        return inferred
+    return pd.Series(_as_float(column, "column"), column.index, name=column.name)
 
 
 def numeric_column(column: pd.Series, role: str) -> np.ndarray:
@@ -88,7 +90,7 @@ def numeric_column(column: pd.Series, role: str) -> np.ndarray:
     Raises
     ------
     DataError
-        If the column does not hold numbers.
+        If the column does not hold numbers, or whole ones that no floating-point number reaches.
     """
     if not is_numeric(column):
         seen = ", ".join(list(dict.fromkeys(map(repr, column)))[:_SHOWN])
@@ -96,7 +98,18 @@ def numeric_column(column: pd.Series, role: str) -> np.ndarray:
             f"{role} {column.name!r} must be numeric, got {described(column)} (e.g. {seen}). "
             "Recode it as numbers, for a yes/no column as 0 and 1."
         )
-    return column.to_numpy(dtype=np.float64)
+    return _as_float(column, role)
+
+
+def _as_float(column: pd.Series, role: str) -> np.ndarray:
+    try:
+        return column.to_numpy(dtype=np.float64)
+    except OverflowError as error:
+        raise DataError(
+            f"{role} {column.name!r} holds whole numbers of more than 308 digits, and the largest "
+            "number that can be computed with is 1.8e308. Rescale it, or make it text if it names "
+            "things."
+        ) from error
 
 
 def check_usable(column: pd.Series, role: str) -> None:

@@ -42,7 +42,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError, SpecError, unknown_name
-from bayes_hte.study.kinds import is_numeric
+from bayes_hte.study.kinds import is_numeric, numeric_column
 
 if TYPE_CHECKING:
     from bayes_hte.study.study import Roles
@@ -206,7 +206,7 @@ def with_nan(column: pd.Series) -> pd.Series:
         return column
     known = column.notna().to_numpy()
     values = np.full(len(column), np.nan)
-    values[known] = column[known].to_numpy(dtype=np.float64)
+    values[known] = numeric_column(column[known], "column")
     return pd.Series(values, index=column.index, name=column.name)
 
 

@@ -41,6 +41,7 @@ MEASURES = [
 DEFAULT_METHODS = {
     "failure": ("linear s", "linear t", "linear", "forest", *PEERS),
     **dict.fromkeys(("acic", "smooth", "hahn", "steps"), ("forest", *PEERS)),
+    "small arm": ("forest", "forest wide means", "gp", "least squares", "bcf"),
 }
 
 

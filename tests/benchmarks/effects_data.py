@@ -1,12 +1,12 @@
 """Data with known individual effects, for the benchmark of effects.
 
-Five families. ``acic`` are ten instances of the 2016 data challenge of the Atlantic Causal
+Six families. ``acic`` are ten instances of the 2016 data challenge of the Atlantic Causal
 Inference Conference (real covariates, simulated treatment and outcome), read once from the
 ``causallib`` package in an environment of its own: that package wants an older pandas than ours.
 ``hahn`` is the simulation design of the paper on Bayesian causal forests. ``smooth`` has the size
 and the response surface of the classic infant-health benchmark, on simulated covariates.
 ``failure`` is where an S-learner without interactions sees no heterogeneity. ``steps`` jumps where
-the others bend: what smooth surfaces are worst at.
+the others bend: what smooth surfaces are worst at. ``small arm`` has few treated units.
 
 References
 ----------
@@ -218,6 +218,25 @@ def make_steps(cell: str, rng: np.random.Generator) -> Data:
     return Data(_frame(x), treatment, mu + tau * treatment + rng.normal(size=n), tau)
 
 
+# --- Where an arm is small ------------------------------------------------------------------------
+
+SMALL_ARM_CELLS = {f"{treated} of 300": treated for treated in (6, 12)}
+
+
+def make_small_arm(cell: str, rng: np.random.Generator) -> Data:
+    """Draw 300 units of which few are treated, at random, with an effect of 2 on everybody.
+
+    Five standard normal covariates, prognosis ``x1 + x2 / 2``, unit normal noise: least squares is
+    unbiased, and a prior that expects small effects is felt, as six treated units say little.
+    """
+    n, treated = 300, SMALL_ARM_CELLS[cell]
+    x = rng.normal(size=(n, 5))
+    treatment = rng.permutation(np.arange(n) < treated).astype(int)
+    effect = np.full(n, 2.0)
+    outcome = x[:, 0] + x[:, 1] / 2 + effect * treatment + rng.normal(size=n)
+    return Data(_frame(x), treatment, outcome, effect)
+
+
 # --- The data challenge --------------------------------------------------------------------------
 
 
@@ -257,4 +276,5 @@ FAMILIES = {
     "smooth": Family(("n=747 p=25",), 5, make_smooth),
     "failure": Family(("n=500 p=10",), 10, make_failure),
     "steps": Family(tuple(STEP_CELLS), 10, make_steps),
+    "small arm": Family(tuple(SMALL_ARM_CELLS), 20, make_small_arm),
 }

@@ -95,12 +95,20 @@ UNIFORM = tuple(
     for component, term in [("propensity", "shared"), ("outcome", "shared"), ("outcome", "arm")]
 )
 
+# Means of the arms that may lie three times as far apart as by default, and further.
+WIDE, WIDEST = (
+    (PriorSpec("outcome", "arm_mean", "an arm is small", scale=scale),) for scale in (2.0, 5.0)
+)
+
 OURS: dict[str, dict[str, Any]] = {
     "default": {},
     # The default, named so that results of both kinds of default can be told apart.
     "forest": {"stack_with": ()},
     # Trees that choose all covariates with equal probability.
     "forest uniform": {"stack_with": (), "priors": UNIFORM},
+    "forest wide means": {"stack_with": (), "priors": WIDE},
+    "forest widest means": {"stack_with": (), "priors": WIDEST},
+    "forest homogeneous": {"learner": "homogeneous"},
     "forest nopc": {"stack_with": (), "propensity_covariate": False},
     "forest prognostic+effect": {"learner": "prognostic_effect"},
     "forest s": {"learner": "s"},
@@ -199,6 +207,26 @@ def fit_x_learner(data: Data, seed: int) -> Estimate:
     return Estimate(cate=cate, ate=float(cate.mean()))
 
 
+def fit_least_squares(data: Data, seed: int) -> Estimate:
+    """Regress the outcome on treatment and covariates; one effect for everybody."""
+    from statsmodels.api import OLS, add_constant
+
+    found = OLS(data.outcome, add_constant(np.column_stack([data.treatment, data.numeric()]))).fit()
+    ate, bounds = float(found.params[1]), {p: found.conf_int(1 - p)[1] for p in PROBS}
+    each = np.ones(len(data.effect))
+    return Estimate(
+        cate=ate * each,
+        ate=ate,
+        cate_intervals={p: (low * each, high * each) for p, (low, high) in bounds.items()},
+        ate_intervals={p: (float(low), float(high)) for p, (low, high) in bounds.items()},
+    )
+
+
+def import_statsmodels() -> None:
+    """Import what :func:`fit_least_squares` needs."""
+    import statsmodels.api  # noqa: F401
+
+
 def import_econml() -> None:
     """Import what the econml peers need."""
     import econml.dml
@@ -224,4 +252,5 @@ METHODS: dict[str, Method] = {
         for name, options in OURS.items()
     },
     **PEERS,
+    "least squares": Method("statsmodels", fit_least_squares, import_statsmodels),
 }

@@ -40,8 +40,8 @@ def tabulate(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     DataFrame
         One row a group. ``root-PEHE`` is the mean over data sets with its standard error in
         ``se``; ``/bcf`` the ratio of means to the reference on the data sets both have; ``ATE
-        rmse`` over data sets; ``c50`` and ``c95`` mean coverage, ``w50`` and ``w95`` mean widths;
-        ``seconds`` and ``CPU s`` medians; ``GiB`` the largest.
+        bias`` and ``ATE rmse`` over data sets; ``c50`` and ``c95`` mean coverage, ``w50`` and
+        ``w95`` mean widths; ``seconds`` and ``CPU s`` medians; ``GiB`` the largest.
     """
     rows = rows.assign(failed=rows["error"].notna(), square=rows["ate_error"] ** 2)
     same_data = [c for c in KEY if c != "method"]
@@ -64,6 +64,7 @@ def tabulate(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
                 for prob in PROBS
                 for what in ("coverage", "width")
             },
+            "ATE bias": groups["ate_error"].mean(),
             "ATE rmse": np.sqrt(groups["square"].mean()),
             **{
                 f"ATE {what[0]}{100 * prob:.0f}": groups[f"ate_{what}_{100 * prob:.0f}"].mean()

@@ -1,10 +1,11 @@
 """Runs that are killed at random moments, or fill their disk, and what the next run makes of it.
 
 Each trial starts ``bayes-hte run`` of a small study in an empty folder, ends it with SIGKILL (or
-lets it run into a full disk), and runs it again to its end. A stage counts as finished if its
-manifest was there at the kill. The second run must not sample a finished stage, and must leave
-the files of an undisturbed run, byte by byte: draws, tables and report. (``run.json`` has times in
-it.)
+lets it run into a full disk), and runs it again to its end. One kill in four comes a random time
+after the start, which is mostly before the first stage is finished; the others come a random time
+after a random stage is. A stage counts as finished if its manifest was there at the kill. The
+second run must not sample a finished stage, and must leave the files of an undisturbed run, byte by
+byte: draws, tables and report. (``run.json`` has times in it.)
 
     python -m tests.benchmarks.kills --trials 20 --to kills.csv
 
@@ -36,7 +37,7 @@ from bayes_hte import cli
 from tests.trial import TOML, trial_frame
 
 # A trial without mediator, with the fewest draws that a run takes.
-SETTINGS = ("outcome.stack_with=[]", "sampler.draws=50", "sampler.tune=50")
+SETTINGS = ("outcome.stack_with=[]", "sampler.draws=50", "sampler.tune=50", "subgroups.effects=[]")
 WITHOUT = ('mediator = "m"\n', "[mediator]\ncontrolled_at = [0.0]\n")
 OUT = "out"
 # The shares of the room that an undisturbed run takes, at which the disk is full.
@@ -74,6 +75,18 @@ class Trial:
     def passed(self) -> bool:
         """Whether nothing was lost, and the numbers are those of an undisturbed run."""
         return self.lost == 0 and self.same
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a run is killed: some seconds after its start, or after a stage is finished."""
+
+    seconds: float
+    stage: str | None = None
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.seconds:.1f} s after {self.stage or 'the start'}"
 
 
 class TooLateError(Exception):
@@ -142,19 +155,23 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
-def killed(folder: Path, seconds: float, wanted: dict[str, bytes], **options: object) -> Trial:
-    """Kill a run of the study in a new folder after some seconds, and run it again."""
+def killed(folder: Path, moment: Moment, wanted: dict[str, bytes], **options: object) -> Trial:
+    """Kill a run of the study in a new folder at a moment, and run it again."""
     folder.mkdir()
     write_study(folder)
     run = start(folder, **options)
+    while moment.stage is not None and moment.stage not in finished_stages(folder):
+        if run.poll() is not None:
+            break
+        time.sleep(0.01)
     try:
-        run.wait(timeout=seconds)
+        run.wait(timeout=moment.seconds)
     except subprocess.TimeoutExpired:
         kill(run)
     else:
         run.communicate()
         raise TooLateError
-    return outcome(f"killed after {seconds:.1f} s", folder, wanted, **options)
+    return outcome(f"killed {moment}", folder, wanted, **options)
 
 
 def full(
@@ -237,13 +254,29 @@ def room(folder: Path) -> int:
     )
 
 
-def undisturbed(folder: Path) -> tuple[dict[str, bytes], float]:
-    """Run the study without a disturbance; return its files and how long it took."""
+@dataclass(frozen=True)
+class Undisturbed:
+    """The files of a run without a disturbance, how long it took, and its stages."""
+
+    files: dict[str, bytes]
+    seconds: float
+    stages: list[str]
+
+    def moment(self, rng: np.random.Generator) -> Moment:
+        """Draw the moment of a kill."""
+        stage = rng.choice([None, *self.stages])
+        # What follows a stage takes less time than the whole run with its imports.
+        longest = self.seconds if stage is None else self.seconds / 4
+        return Moment(float(rng.uniform(0, longest)), stage)
+
+
+def undisturbed(folder: Path) -> Undisturbed:
+    """Run the study without a disturbance."""
     folder.mkdir()
     write_study(folder)
     began = time.monotonic()
     finish(folder)
-    return content(folder), time.monotonic() - began
+    return Undisturbed(content(folder), time.monotonic() - began, finished_stages(folder))
 
 
 def main() -> None:
@@ -251,6 +284,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--disks", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--to", type=Path, default=Path("kills.csv"))
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
@@ -264,8 +298,9 @@ def main() -> None:
             stream.flush()
             print(*asdict(trial).values(), trial.passed, sep=" | ", flush=True)
 
-        wanted, seconds = undisturbed(base / "undisturbed")
-        print(f"undisturbed: {seconds:.1f} s, {len(wanted)} files", flush=True)
+        whole = undisturbed(base / "undisturbed")
+        wanted = whole.files
+        print(f"undisturbed: {whole.seconds:.1f} s, {len(wanted)} files", flush=True)
         needed = room(base / "undisturbed")
         disk, words = (
             (tiny_disk, "disk of {} bytes full")
@@ -273,19 +308,17 @@ def main() -> None:
             else (small_files, "files of at most {} bytes")
         )
         largest = max(map(len, wanted.values()))
-        for share in FULL_AT:
+        for share in FULL_AT if options.disks else ():
             size = int(share * (needed if disk is tiny_disk else largest))
             at = base / f"full_{size}"
             keep(full(at, wanted, lambda at=at, size=size: disk(at, size), f"{words.format(size)}"))
             shutil.rmtree(at)
         done = 0
         while done < options.trials:
-            moment, at = float(rng.uniform(0, seconds)), base / "killed"
-            try:
-                keep(killed(at, moment, wanted))
+            at = base / "killed"
+            with contextlib.suppress(TooLateError):
+                keep(killed(at, whole.moment(rng), wanted))
                 done += 1
-            except TooLateError:
-                seconds = moment
             shutil.rmtree(at)
 
 

@@ -24,7 +24,9 @@ import pandas as pd
 from scipy import stats
 
 from tests.benchmarks.rows_file import rows_added
+from tests.benchmarks.sbc_hazard import of_hazards
 from tests.benchmarks.sbc_models import (
+    HAZARD,
     TIMES,
     Cell,
     Length,
@@ -44,7 +46,10 @@ def _cells() -> dict[str, Cell]:
     made = [
         *(Cell(f"{f} / {s}", family=f, surface=s) for f in (*FAMILIES, *TIMES)
           for s in ("forest", "linear")),
-        Cell("gaussian / additive", surface="additive", learner="homogeneous"),
+        Cell(f"{HAZARD} / forest", family=HAZARD),
+        Cell(f"{HAZARD} / linear", family=HAZARD, surface="linear"),
+        *(Cell(f"{f} / additive", family=f, surface="additive", learner="homogeneous")
+          for f in FAMILIES),
         Cell("gaussian / gp", surface="gp"),
         Cell("gaussian, noise by arm / forest", noise="by_arm"),
         Cell("propensity / forest", stage="propensity", family="bernoulli"),
@@ -72,6 +77,8 @@ def simulations(name: str, seeds: range, length: Length = Length()) -> Iterator[
         return of_mixture(level, seeds, LENGTHS["nuts"], wrong=wrong)
     cell = CELLS[name]
     simulate = of_mediator_and_outcome if cell.stage == BOTH else of_one_column
+    if cell.family == HAZARD:
+        simulate = of_hazards
     return simulate(cell, seeds, length)
 
 

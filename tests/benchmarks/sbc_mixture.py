@@ -63,7 +63,7 @@ def of_mixture(
     compiled = nutpie.compile_pymc_model(fitted)
     free = [*model.free_RVs, *model.deterministics]
     drawn = pm.draw(free, draws=seeds.stop, random_seed=13, mode="FAST_COMPILE")
-    truths = _dataset(model, {v.name: of for v, of in zip(free, drawn, strict=True)})
+    truths = dataset(model, {v.name: of for v, of in zip(free, drawn, strict=True)})
     for seed in seeds:
         truth = truths.isel(draw=[seed])
         rng = np.random.default_rng([9, seed])
@@ -101,7 +101,7 @@ def row_probabilities(truth: xr.Dataset, problem: MixtureProblem) -> np.ndarray:
     return total / total.sum()
 
 
-def _dataset(model: pm.Model, values: dict[str, np.ndarray]) -> xr.Dataset:
+def dataset(model: pm.Model, values: dict[str, np.ndarray]) -> xr.Dataset:
     dims = model.named_vars_to_dims
     coords = {name: list(of) for name, of in model.coords.items()}
     found = {n: (("chain", "draw", *dims[n]), np.asarray(v)[None]) for n, v in values.items()}
@@ -112,10 +112,16 @@ def _dataset(model: pm.Model, values: dict[str, np.ndarray]) -> xr.Dataset:
 def _quantities(
     draws: xr.Dataset, problem: MixtureProblem, counts: np.ndarray
 ) -> dict[str, np.ndarray]:
+    places = range(draws.sizes["draw"])
+    log_rows = np.log([row_probabilities(draws.isel(draw=[i]), problem) for i in places])
+    return without_names(draws, problem) | {"log-likelihood": log_rows @ counts}
+
+
+def without_names(draws: xr.Dataset, problem: MixtureProblem) -> dict[str, np.ndarray]:
+    """Return quantities that no naming of the classes changes, each of shape (draw,)."""
     derived = _derive(draws, problem.level, problem.family, problem.patterns)
     effects = np.sort(derived["effects"].to_numpy()[0], axis=-1)
     share = draws["probabilities"].to_numpy()[0]
-    log_rows = np.log([row_probabilities(draws.isel(draw=[i]), problem) for i in range(len(share))])
     # Shares of the classes among the units are those of the model, not of the reference table.
     ate = (draws["probabilities"] * derived["effects"]).sum("class")
     return {
@@ -123,5 +129,4 @@ def _quantities(
         "smallest effect": effects[:, 0],
         "largest effect": effects[:, -1],
         "smallest class": share.min(axis=1),
-        "log-likelihood": log_rows @ counts,
     }

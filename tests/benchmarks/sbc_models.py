@@ -30,8 +30,9 @@ from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE, UNIT
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import Censoring
-from bayes_hte.surfaces.forest import core, kernel
+from bayes_hte.surfaces.forest import kernel
 from bayes_hte.surfaces.forest.core import LiveForest
+from bayes_hte.surfaces.forest.planting import plant
 from bayes_hte.surfaces.forest.step import ForestData
 from bayes_hte.surfaces.gp.model import GPRegression, collapsed_model
 from bayes_hte.surfaces.gp.sampling import sample_collapsed
@@ -42,6 +43,7 @@ TREES = {"shared": 4, "arm": 2, "mediator": 2, "mediator_modified": 2, "mediator
 NARROW = {"shared": 0.3, "arm": 0.3, "arm_mean": 0.5}
 COUNTS = ("poisson", "negative_binomial")
 TIMES = ("lognormal", "loglogistic", "log_student_t", "weibull")
+HAZARD = "piecewise_hazard"
 COLUMN = "y"
 
 
@@ -124,7 +126,7 @@ def study_of(cell: Cell, mediator: np.ndarray | None = None) -> Study:
     values = {
         "bernoulli": np.arange(N) // 2 % 2,
         "bounded(0, 4)": rng.uniform(0.2, 3.8, N),
-        **dict.fromkeys(TIMES, np.exp(rng.normal(size=N))),
+        **dict.fromkeys((*TIMES, HAZARD), np.exp(rng.normal(size=N))),
         **dict.fromkeys(COUNTS, rng.poisson(3, N)),
     }
     frame[COLUMN] = values.get(cell.family, rng.normal(size=N))
@@ -135,7 +137,7 @@ def study_of(cell: Cell, mediator: np.ndarray | None = None) -> Study:
         treatment="t",
         covariates=["x1", "x2", "site"],
         mediator="m" if cell.stage == "mediator and outcome" else None,
-        event="event" if cell.family in TIMES else None,
+        event="event" if cell.family in (*TIMES, HAZARD) else None,
     )
 
 
@@ -144,7 +146,7 @@ def study_of(cell: Cell, mediator: np.ndarray | None = None) -> Study:
 
 def valid_forest(data: ForestData, rng: np.random.Generator) -> LiveForest:
     """Draw scale, probabilities of columns and trees from the joint prior of one forest."""
-    live = core.plant(data.prior, data.x, data.basis, **data.columns)
+    live = plant(data.prior, data.x, data.basis, **data.columns)
     factor = rng.standard_normal() if data.prior.adaptive else 1.0
     live.leaf_variance = data.prior.leaf_variance * factor**2
     while True:

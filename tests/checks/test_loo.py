@@ -133,6 +133,13 @@ def test_a_likelihood_that_is_not_finite_is_refused():
         leave_one_out(values)
 
 
+def test_too_few_draws_for_a_tail_are_refused():
+    values = likelihood(outcomes(), draws(outcomes())).isel(chain=[0])
+    assert np.isfinite(leave_one_out(values.isel(draw=slice(25))).elpd)
+    with pytest.raises(SamplingError, match=r"at least 25 draws .* got 24; fit again with more"):
+        leave_one_out(values.isel(draw=slice(24)))
+
+
 def test_the_mixture_mixes_left_out_densities():
     y = outcomes()
     scores = {

@@ -2,6 +2,7 @@
 
 Names and levels are a user's, or a stranger's, and spreadsheets execute a cell that begins like a
 formula (``=cmd``). Such texts get an apostrophe in front, by which spreadsheets know plain text.
+Terminals obey control characters, so a replacement character stands for each of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bayes_hte.names import visible
 from bayes_hte.store import make_folder, write_text
 
 # One file name per line; no other file is ever removed.
@@ -80,7 +82,10 @@ def harmless(table: pd.DataFrame) -> pd.DataFrame:
 
 def _plain(value: object) -> object:
     """Put an apostrophe before a text that begins like a formula and is not a number."""
-    if not isinstance(value, str) or not value.startswith(_FORMULA):
+    if not isinstance(value, str):
+        return value
+    value = visible(value)
+    if not value.startswith(_FORMULA):
         return value
     try:
         float(value)

@@ -7,6 +7,8 @@ import re
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.reporting.results import Results
 
+# Characters of a name in that of a file, which systems limit to 255 bytes.
+LONGEST = 160
 # Start of the names of checks that try the rule for subgroups where effects are equal.
 NULLS = "subgroups where effects are equal"
 
@@ -18,7 +20,7 @@ def focus(results: Results) -> tuple[str, ...]:
 
 def slug(name: str) -> str:
     """Turn a name into one that is safe as part of a file name and of an HTML id."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "unnamed"
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:LONGEST] or "unnamed"
 
 
 def modifier_keys(results: Results) -> dict[str, str]:
