@@ -115,7 +115,8 @@ def predict_to_parquet(
     to : str or Path
         Folder to write to; see :func:`bayes_hte.predict_effects`. Its columns are those of
         that function, for the contrasts that the study file reports (``te[B vs A]`` for each, in
-        its order) and its minimal important difference, with ``like_study`` and ``unlike_because`` as in :class:`Prediction`.
+        its order) and its minimal important difference, with ``like_study`` and
+        ``unlike_because`` as in :class:`Prediction`.
 
     Returns
     -------

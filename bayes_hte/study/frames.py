@@ -132,8 +132,8 @@ def check_present(frame: pd.DataFrame, names: Sequence[str], what: str = "column
             raise DataError(f"{what} {name!r} occurs {n} times; rename or drop the others.")
 
 
-def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
-    """Return one complete column of a user's frame.
+def column(frame: pd.DataFrame, name: str, role: str, *, gaps: bool = False) -> pd.Series:
+    """Return one column of a user's frame, complete unless it may have gaps.
 
     Parameters
     ----------
@@ -143,6 +143,8 @@ def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
         Column name.
     role : str
         The role of the column, for the messages.
+    gaps : bool, default False
+        Whether values may be missing, if not all are.
 
     Returns
     -------
@@ -161,7 +163,7 @@ def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
     check_present(frame, [name], f"{role} column")
     values = frame[name]
     missing = int(values.isna().sum())
-    if missing:
+    if missing and not (gaps and missing < len(values)):
         raise DataError(
             f"{role} {name!r} has {missing} missing values in {len(values)} rows; impute them or "
             f"drop those rows with frame.dropna(subset=[{name!r}]) if that is defensible."

@@ -224,6 +224,43 @@ def filled(column: pd.Series) -> pd.Series:
     return column.where(column.notna(), MISSING_LEVEL)
 
 
+def filled_words(frame: pd.DataFrame, names: Sequence[str]) -> str:
+    """Say what missing values of covariates count as in a description of units.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (unit, ...)
+        The units, with their gaps.
+    names : sequence of str
+        Covariates of the description.
+
+    Returns
+    -------
+    str
+        A sentence for each covariate that has gaps; empty if none has.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte.study.missing import filled_words
+    >>> filled_words(pd.DataFrame({"age": [40.0, None, 60.0]}), ["age"])
+    'Where age is missing (1 of 3), it counts as 40, the median.'
+    """
+    said = []
+    for name in names:
+        gaps = frame[name].isna()
+        if not gaps.any():
+            continue
+        value = filled(frame[name])[gaps].iloc[0]
+        if value == MISSING_LEVEL:
+            counts = f"that is a level of its own, {MISSING_LEVEL}"
+        else:
+            shown = f"{value:g}" if is_numeric(frame[name]) else value
+            counts = f"it counts as {shown}, the median"
+        said.append(f"Where {name} is missing ({int(gaps.sum())} of {len(frame)}), {counts}.")
+    return " ".join(said)
+
+
 def missing_by_arm(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, n_arms: int) -> pd.DataFrame:
     """Count missing values of covariates, mediator and outcome by arm; see :class:`Flow`.
 

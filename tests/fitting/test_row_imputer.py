@@ -80,7 +80,8 @@ def test_a_single_covariate_is_filled_from_its_own_distribution():
     )
     part = imputed_studies(study, seed=1)[0]
     filled = RowImputer(part, 1).filled(pd.DataFrame({"a": [np.nan, 0.5]}))
-    assert np.isfinite(filled["a"]).all() and filled["a"].iloc[1] == 0.5
+    assert np.isfinite(filled["a"]).all()
+    assert filled["a"].iloc[1] == 0.5
 
 
 def test_a_column_of_words_where_the_study_has_numbers_is_refused(parts, new):
