@@ -200,32 +200,44 @@ def _problems(spec: Spec, frame: pd.DataFrame, first: str) -> list[str]:
     """Return every problem that a look at one column at a time finds, or the first one met."""
     found: dict[str, None] = {}
 
-    def note(work: Callable[[], Any]) -> None:
+    def note(work: Callable[[], Any]) -> bool:
+        """Keep the problem of a piece of work; return whether it has none."""
         try:
             work()
         except BayesHTEError as error:
             found.setdefault(str(error))
+            return False
+        return True
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, column in spec.columns.items():
             note(lambda name=name, column=column: declared_columns(frame, {name: column}))
-        for roles in _one_at_a_time(spec.roles):
+        arms = _with_arms(spec.roles)
+        # What is said of the arms of other columns is about the study's own, if it has them.
+        plain = arms if note(lambda: _bind(spec, frame, arms)) else _PLAIN
+        for roles in _one_at_a_time(spec.roles, plain):
             note(lambda roles=roles: _bind(spec, frame, roles))
     # Problems of the study as a whole come out only where its columns are fine.
     return list(found) or [first]
 
 
-def _one_at_a_time(roles: RoleSpec) -> Iterator[RoleSpec]:
-    """Yield roles in which one column is the user's and stand-ins take the others' place."""
-    plain = RoleSpec(outcome=_OUTCOME, treatment=_ARM, covariates=(_COVARIATE,))
-    yield replace(
-        plain,
+_PLAIN = RoleSpec(outcome=_OUTCOME, treatment=_ARM, covariates=(_COVARIATE,))
+
+
+def _with_arms(roles: RoleSpec) -> RoleSpec:
+    """Return roles in which the treatment is the user's and stand-ins take the others' place."""
+    return replace(
+        _PLAIN,
         treatment=roles.treatment,
         reference=roles.reference,
         arm_names=roles.arm_names,
         arms=roles.arms,
     )
+
+
+def _one_at_a_time(roles: RoleSpec, plain: RoleSpec) -> Iterator[RoleSpec]:
+    """Yield roles in which one column more is the user's than in `plain`."""
     yield replace(plain, outcome=roles.outcome)
     for name in roles.mediators:
         yield replace(plain, mediator=name)

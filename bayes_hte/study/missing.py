@@ -331,7 +331,8 @@ def check_gaps(missing: pd.DataFrame, arms: tuple, rule: str) -> None:
                 f"covariate {name!r} has missing values in arm {only!r} only ({gaps.sum()} of "
                 f"{units[gaps > 0].iloc[0]}), too many for chance: whether it was recorded seems "
                 "to depend on the treatment, and then it is no covariate. Leave it out; or, if "
-                "those units may be left out, pass missing='complete'."
+                "those units may be left out, write missing='complete' (in a study file under "
+                "[data])."
             )
 
 
