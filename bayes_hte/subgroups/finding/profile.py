@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import BaseDecisionTree
 
-from bayes_hte.study.frames import check_table
+from bayes_hte.study.frames import as_table
 from bayes_hte.study.missing import filled_words
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.finding.conditions import Condition, round_between, rule_text
@@ -132,7 +132,7 @@ class Profile:
         DataError
             As in :meth:`assign`.
         """
-        check_table(frame, "frame")
+        frame = as_table(frame, "frame")
         numbers = np.empty(len(frame), dtype=np.int64)
         pending = [(self.nodes[0], np.arange(len(frame)))]
         while pending:
