@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,25 +113,34 @@ def _data_lines(spec: Spec, frame: pd.DataFrame) -> Iterator[str]:
     used = [c for c in _columns(roles) if list(frame.columns).count(c) == 1]
     views = overview(frame[used])
     if roles.treatment in views:
-        yield from _arms(frame, views, roles)
+        yield from _arms(frame, views, spec)
     for name in dict.fromkeys(used):
         yield from _column_lines(views[name], name in roles.covariates)
 
 
-def _arms(frame: pd.DataFrame, views: dict[str, ColumnView], roles: RoleSpec) -> Iterator[str]:
-    arms = views[roles.treatment]
+def _arms(frame: pd.DataFrame, views: dict[str, ColumnView], spec: Spec) -> Iterator[str]:
+    roles, arms = spec.roles, views[spec.roles.treatment]
     if not len(arms.counts) >= 2:
         return
+    label = spec.labels.get(roles.treatment)
+    words = {} if label is None else label.levels
+
+    def by_word(counts: Mapping[Any, int]) -> str:
+        return counted({words.get(str(arm), arm): n for arm, n in counts.items()})
+
     if len(arms.counts) > 2 or arms.missing:
         missing = f"; {arms.missing} missing" if arms.missing else ""
-        yield f"arms: {counted(arms.counts)}{missing}"
+        yield f"arms: {by_word(arms.counts)}{missing}"
     if roles.outcome in views and is_numeric(frame[roles.outcome]) and roles.event is None:
         by_arm = frame[roles.outcome].astype(float).groupby(frame[roles.treatment], observed=True)
-        shown = [f"{arm} {v.mean():.3g} (sd {v.std():.2g}, {v.count()})" for arm, v in by_arm]
+        shown = [
+            f"{words.get(str(arm), arm)} {v.mean():.3g} (sd {v.std():.2g}, {v.count()})"
+            for arm, v in by_arm
+        ]
         yield f"{roles.outcome}, mean (sd, units) by arm: {'; '.join(shown)}"
     counts = missing_by_arm(frame[list(views)], roles.treatment)
     for name, row in counts.head(_SHOWN).iterrows():
-        yield f"missing {name}: {counted(row.to_dict())}"
+        yield f"missing {name}: {by_word(row.to_dict())}"
     if len(counts) > _SHOWN:
         yield f"missing values in {len(counts) - _SHOWN} further columns"
 

@@ -140,3 +140,20 @@ def test_a_doubled_header_and_an_empty_file_are_refused(tmp_path, capsys):
     (tmp_path / "trial.csv").write_text("", encoding="utf-8")
     assert cli.main(["check", str(tmp_path / "trial.toml")]) == cli.REFUSED
     assert "trial.csv" in capsys.readouterr().err
+
+
+def test_labels_of_arms_are_used_in_what_is_said_of_them(tmp_path, capsys):
+    labels = '[labels]\narm = { levels = { drug = "the new drug" } }\n'
+    frame = holed("age", [0, 1, 2, 3])
+    status, said = check(tmp_path, frame, capsys, text=TOML + labels)
+    assert status == cli.DONE, said
+    assert "by arm: the new drug" in said
+    assert "missing age: the new drug 2, pill 2" in said
+
+
+def test_fits_are_counted_for_every_contrast_and_imputed_frame(tmp_path, capsys):
+    frame = holed("age", [0, 1, 2, 3, 4]).assign(arm=np.tile(["pill", "drug", "both"], N // 3))
+    text = TOML.replace('"trial.csv"', '"trial.csv"\nmissing = "impute"\nimputations = 3')
+    status, said = check(tmp_path, frame, capsys, text=text)
+    assert status == cli.DONE, said
+    assert "fits: 5 (1 the study, 4 halves; 2 contrasts), each 3 times" in said
