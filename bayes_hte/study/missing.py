@@ -292,7 +292,9 @@ def missing_by_arm(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, n_arms: i
     return pd.DataFrame(rows, columns=["column", "role", "arm", "missing", "units"])
 
 
-def check_gaps(missing: pd.DataFrame, arms: tuple, rule: str) -> None:
+def check_gaps(
+    missing: pd.DataFrame, arms: tuple, rule: str, *, known: Sequence[str] = ()
+) -> None:
     """Refuse gaps that no analysis can bridge.
 
     Parameters
@@ -303,6 +305,9 @@ def check_gaps(missing: pd.DataFrame, arms: tuple, rule: str) -> None:
         Labels of the arms.
     rule : {"splits", "impute", "complete"}
         What happens to the units with gaps.
+    known : sequence of str, optional
+        Covariates whose gaps were judged in a study that these units are a part, or an altered
+        copy, of: of many such studies some have gaps in one arm only by chance.
 
     Raises
     ------
@@ -323,7 +328,7 @@ def check_gaps(missing: pd.DataFrame, arms: tuple, rule: str) -> None:
                 f"{role} {name!r} is missing for all units of arm {arms[empty.iloc[0]]!r}, so the "
                 "arms cannot be compared on it; leave it out, or find its values."
             )
-        if role != "covariate" or rule == "complete":
+        if role != "covariate" or rule == "complete" or name in known:
             continue
         if _chance_of_one_arm(gaps.to_numpy(), units.to_numpy()) < CHANCE:
             only = arms[int(part.loc[gaps > 0, "arm"].iloc[0])]
