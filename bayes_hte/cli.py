@@ -252,13 +252,22 @@ def _predict(options: argparse.Namespace) -> int:
     if options.output is None:
         _say(table.to_csv(float_format=_DIGITS), end="")
     else:
-        try:
-            table.to_csv(options.output, float_format=_DIGITS)
-        except OSError as error:
-            raise SpecError(f"cannot write {options.output}: {error.strerror}.") from error
+        _write_csv(Path(options.output), table.to_csv(float_format=_DIGITS, lineterminator="\n"))
     for line in found.notes:
         _say(line, file=sys.stderr)
     return DONE if found.healthy else UNHEALTHY
+
+
+def _write_csv(path: Path, text: str) -> None:
+    """Write a file whole or not at all; what is no file (a pipe, a device) takes the text."""
+    from bayes_hte.store import write_text, writing
+
+    if path.is_fifo() or path.is_char_device():
+        with writing(path):
+            path.write_text(text, encoding="utf-8")
+        return
+    # The file behind a link, which stays a link.
+    write_text(path.resolve(), text)
 
 
 def _models(options: argparse.Namespace) -> int:

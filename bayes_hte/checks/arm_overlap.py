@@ -47,7 +47,7 @@ def overlap_check(study: Study, propensity: xr.DataArray) -> CheckResult:
     """
     study.check_two_arms("a judgement of overlap")
     treatment = study.roles.treatment
-    frame = with_columns(study.filled_frame(), {treatment: study.arm_index()})
+    frame = with_columns(study.frame, {treatment: study.arm_index()})
     score = propensity.mean(SAMPLE).clip(SMALLEST, 1 - SMALLEST).to_numpy()
     extreme = float(((score < MODERATE[0]) | (score > MODERATE[1])).mean())
     report = overlap_report(

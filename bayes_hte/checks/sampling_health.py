@@ -139,9 +139,9 @@ def individual_effects(effects: xr.Dataset) -> CheckResult:
     )
     if not passed:
         text += (
-            " Intervals of single units are not reliable; averages may be. Run longer, or use "
-            "fewer trees. For a gaussian outcome of a few thousand rows surface='gp' mixes well "
-            "and takes minutes."
+            " Intervals of single units are not reliable; averages may be. Run longer (draws=2000, "
+            "tune=1000; in a study file under [sampler]), or use fewer trees. For a gaussian "
+            "outcome of a few thousand rows surface='gp' mixes well and takes minutes."
         )
     return CheckResult(f"{NAME}: individual effects", passed, table, text)
 

@@ -96,7 +96,8 @@ def classical(
         hazards = compare_hazards(study, horizon=horizon, ci_prob=ci_prob)
         study = restricted_means(study, horizon)
     roles, arm = study.roles, study.arm_index()
-    frame = with_columns(study.filled_frame(), {roles.treatment: arm})
+    # Balance is of what was recorded, and of how often nothing was.
+    frame = with_columns(study.frame, {roles.treatment: arm})
     draws = _some(propensity).clip(SMALLEST, 1 - SMALLEST)
     columns = {"outcome": roles.outcome, "treatment": roles.treatment}
     matched = match_nearest(frame, propensity=draws, **columns)

@@ -1,5 +1,8 @@
 """Covariate balance between the arms: raw, matched, weighted.
 
+Where covariates have gaps, means and variances are of the recorded values, and whether a value is
+missing is a covariate of its own: arms may be alike in what was recorded and differ in how often.
+
 References
 ----------
 Austin, P. C. (2009). Balance diagnostics for comparing the distribution of baseline covariates
@@ -10,6 +13,7 @@ doi:10.1002/sim.3697
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +22,7 @@ from bayes_hte.companions.inputs import ARMS, UnitValues, treated, unit_values
 from bayes_hte.errors import DataError
 from bayes_hte.study.frames import column, free_name, names_given
 from bayes_hte.study.kinds import check_usable, is_numeric, numeric_column
+from bayes_hte.study.missing import with_nan
 
 RAW = "raw"
 
@@ -44,7 +49,8 @@ def balance(
         Column coded 0/1.
     covariates : sequence of str
         Columns; text and categories give one 0/1 row per level, named ``column=level``
-        (``column=level (level)`` if a covariate has that name).
+        (``column=level (level)`` if a covariate has that name). A column with missing values is
+        described by those it has, and gives a further 0/1 row, ``column (missing)``.
     weights : str, Series, ndarray or DataArray, shape (unit,), optional
         Non-negative weights, for instance ``iptw(...).weights`` or ``match_nearest(...).weights``.
 
@@ -57,8 +63,8 @@ def balance(
     Raises
     ------
     DataError
-        If a column or the weights cannot be used (missing, infinite or negative values, an arm of
-        one unit or without weight).
+        If a column or the weights cannot be used (all values missing, infinite or negative values,
+        an arm of one unit or without weight).
 
     Examples
     --------
@@ -84,8 +90,12 @@ def balance(
         table["smd"] = np.where(spread > 0, difference / spread, np.nan)
         table["variance_ratio"] = np.where(variances[0] > 0, variances[1] / variances[0], np.nan)
     table["note"] = np.select(
-        [spread == 0, variances[0] == 0],
-        ["constant within both arms: no SMD", "constant among controls: no variance ratio"],
+        [np.isnan(spread), spread == 0, variances[0] == 0],
+        [
+            "fewer than two recorded values in an arm: no SMD",
+            "constant within both arms: no SMD",
+            "constant among controls: no variance ratio",
+        ],
         default="",
     )
     return table.rename_axis("covariate")
@@ -146,17 +156,23 @@ def _numeric_covariates(frame: pd.DataFrame, covariates: Sequence[str]) -> pd.Da
     names = names_given(covariates, "covariate")
     columns: dict[str, np.ndarray] = {}
     for name in names:
-        values = column(frame, name, "covariate")
+        values = column(frame, name, "covariate", gaps=True)
         check_usable(values, "covariate")
+        gaps = values.isna().to_numpy()
         if is_numeric(values):
-            columns[name] = numeric_column(values, "covariate")
-            continue
-        levels = values.cat.categories if hasattr(values, "cat") else sorted(values.unique())
-        for level in levels:
-            row = free_name(f"{name}={level}", {*names, *columns})
-            columns[row] = (values == level).to_numpy(float)
+            columns[name] = numeric_column(with_nan(values), "covariate")
+        else:
+            known = values[~gaps]
+            levels = values.cat.categories if hasattr(values, "cat") else sorted(known.unique())
+            for level in levels:
+                row = free_name(f"{name}={level}", {*names, *columns})
+                inside = np.full(len(values), np.nan)
+                inside[~gaps] = known == level
+                columns[row] = inside
+        if gaps.any():
+            columns[free_name(f"{name} (missing)", {*names, *columns})] = gaps.astype(float)
     table = pd.DataFrame(columns, index=frame.index)
-    infinite = table.columns[~np.isfinite(table.to_numpy()).all(axis=0)]
+    infinite = table.columns[np.isinf(table.to_numpy()).any(axis=0)]
     if len(infinite):
         raise DataError(f"infinite values in {', '.join(infinite)}. Replace or drop them.")
     return table
@@ -167,15 +183,29 @@ def _moments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Means and variances of the covariates in one arm, each shape (covariate,)."""
     x = values.to_numpy()
-    if weights is None:
-        if len(x) < 2:
-            raise DataError("an arm has a single unit; variances need two.")
+    w = None
+    if weights is not None:
+        w = unit_values(frame, weights, "weights")
+        if w.min() < 0:
+            raise DataError(f"weights must not be negative, got {w.min():g}.")
+        w = w[group]
+        if not w.sum() > 0:
+            raise DataError("an arm has no weight at all: nobody in it is matched or weighted.")
+    elif len(x) < 2:
+        raise DataError("an arm has a single unit; variances need two.")
+    mean, variance = _of_columns(x, w)
+    for j in np.flatnonzero(np.isnan(x).any(axis=0)):
+        known = ~np.isnan(x[:, j])
+        enough = known.sum() >= 2 and (w is None or w[known].sum() > 0)
+        mean[j], variance[j] = np.nan, np.nan
+        if enough:
+            mean[j], variance[j] = _of_columns(x[known, j], None if w is None else w[known])
+    return mean, variance
+
+
+def _of_columns(x: np.ndarray, w: np.ndarray | None) -> tuple[Any, Any]:
+    """Return the mean and the variance of complete columns, shape (unit,) or (unit, column)."""
+    if w is None:
         return x.mean(axis=0), x.var(axis=0, ddof=1)
-    w = unit_values(frame, weights, "weights")
-    if w.min() < 0:
-        raise DataError(f"weights must not be negative, got {w.min():g}.")
-    w = w[group]
-    if not w.sum() > 0:
-        raise DataError("an arm has no weight at all: nobody in it is matched or weighted.")
     mean = np.average(x, axis=0, weights=w)
     return mean, np.average((x - mean) ** 2, axis=0, weights=w)

@@ -18,8 +18,9 @@ import xarray as xr
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.names import CONTRAST
 
-Contrast = tuple[Any, Any] | str | None
-"""A pair of arms ``("B", "A")``, its name ``"B vs A"``, ``"all"`` pairs, or None: the default."""
+Contrast = tuple[Any, Any] | list[tuple[Any, Any]] | str | None
+"""A pair of arms ``("B", "A")``, a list of such pairs, the name of one, ``"B vs A"``, ``"all"``
+pairs, or None: the default."""
 ALL = "all"
 
 
@@ -51,7 +52,7 @@ def pairs_of(arms: Sequence[Any], contrast: Contrast = None) -> tuple[list[tuple
     ----------
     arms : sequence
         The arms, reference first.
-    contrast : (arm, arm), str or None
+    contrast : (arm, arm), list of (arm, arm), str or None
         See :data:`Contrast`. The default is the one contrast of two arms, or of more the contrast
         of every arm with the reference.
 
@@ -76,6 +77,8 @@ def pairs_of(arms: Sequence[Any], contrast: Contrast = None) -> tuple[list[tuple
     ([(2, 1)], False)
     >>> pairs_of(["A", "B", "C"], "all")[0]
     [(1, 0), (2, 0), (2, 1)]
+    >>> pairs_of(["A", "B", "C"], [("C", "B"), ("A", "B")])
+    ([(2, 1), (0, 1)], True)
     """
     arms = list(arms)
     if contrast is None:
@@ -92,6 +95,8 @@ def pairs_of(arms: Sequence[Any], contrast: Contrast = None) -> tuple[list[tuple
         if contrast not in named:
             raise unknown_name("contrast", contrast, named)
         return [named[contrast]], False
+    if isinstance(contrast, list) and contrast and all(isinstance(p, tuple) for p in contrast):
+        return list(dict.fromkeys(_pair(arms, pair) for pair in contrast)), True
     return [_pair(arms, contrast)], False
 
 

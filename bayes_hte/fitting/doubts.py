@@ -13,7 +13,7 @@ import numpy as np
 from bayes_hte.errors import DataError, DoubtfulOptionWarning, SpecError, warn
 from bayes_hte.fitting.plan import Plan
 from bayes_hte.study.overview import likely_family
-from bayes_hte.study.spec import Spec
+from bayes_hte.study.spec import Spec, bounded_limits
 from bayes_hte.study.spec_file import stated
 from bayes_hte.study.study import Study
 
@@ -69,8 +69,8 @@ def check_declaration(spec: Spec, study: Study) -> None:
     Raises
     ------
     SpecError
-        If the minimal important difference of a probability, or the margin of its subgroups, is 1
-        or more.
+        If the minimal important difference, or the margin of subgroups, is one that the outcome
+        cannot reach: 1 of a probability, the length of a bounded scale, the horizon of times.
     DataError
         If the mediator is to be held at a value outside its observed range.
 
@@ -91,11 +91,7 @@ def check_declaration(spec: Spec, study: Study) -> None:
     width, sd = float(np.ptp(recorded)), float(recorded.std())
     name, probability = study.roles.outcome, spec.outcome.family == "bernoulli"
     for key, least in differences.items():
-        if probability and least >= 1:
-            raise SpecError(
-                f"{key} = {least:g} of a probability: no two probabilities differ by 1 or more. "
-                "For 10 percentage points write 0.1."
-            )
+        _check_reach(spec, study, key, least)
         large = LARGEST_RISK if probability else LARGEST_SD * sd
         if large < least <= width:
             size = (
@@ -117,6 +113,28 @@ def check_declaration(spec: Spec, study: Study) -> None:
     declared = stated(spec)
     named = [role for role in ("outcome", "mediator") if "family" in declared.get(role, {})]
     warn_of_families(study, Plan.from_spec(spec), stated=named)
+
+
+def _check_reach(spec: Spec, study: Study, key: str, least: float) -> None:
+    """Refuse a difference that no two means on the scale of the outcome can have."""
+    limits = bounded_limits(spec.outcome.family)
+    if spec.outcome.family == "bernoulli" and least >= 1:
+        raise SpecError(
+            f"{key} = {least:g} of a probability: no two probabilities differ by 1 or more. "
+            "For 10 percentage points write 0.1."
+        )
+    if limits is not None and least >= (length := limits[1] - limits[0]):
+        raise SpecError(
+            f"{key} = {least:g}: no two means of a scale from {limits[0]:g} to {limits[1]:g} "
+            f"differ by {length:g} or more. It is in points of the scale; write a smaller one."
+        )
+    horizon = spec.outcome.horizon
+    if study.event is not None and horizon is not None and least >= horizon:
+        raise SpecError(
+            f"{key} = {least:g}: no two mean times up to {horizon:g} differ by {horizon:g} or "
+            f"more. It is in the unit of {study.roles.outcome!r}; write a smaller one, or in "
+            "[outcome] a later horizon."
+        )
 
 
 def check_controlled_values(study: Study, values: Sequence[float]) -> None:

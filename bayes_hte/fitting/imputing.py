@@ -70,38 +70,6 @@ def imputed_studies(study: Study, *, seed: int) -> tuple[Study, ...]:
     )
 
 
-def imputed_rows(study: Study, rows: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """Fill the gaps of new rows once, given their own recorded covariates.
-
-    Parameters
-    ----------
-    study : Study
-        With complete covariates: one of its imputations.
-    rows : DataFrame, shape (row, ...)
-        New rows with the covariates of the study; no arm or outcome is known of them, so none is
-        used.
-    seed : int
-        Same seed, same values.
-
-    Returns
-    -------
-    DataFrame, shape (row, ...)
-        The rows, with complete covariates.
-
-    Notes
-    -----
-    The rows take part in the regressions, and one generator draws for all of them, so the values
-    that a row gets depend on the rows that are filled together with it. They are draws from the
-    same distribution all the same; predictions of a row with gaps differ by that between blocks.
-    """
-    names = list(study.roles.covariates)
-    if not set(names) <= set(rows.columns) or not rows[names].isna().any(axis=None):
-        return rows
-    both = pd.concat([study.frame[names], rows[names]], ignore_index=True)
-    filled = _chained(both, np.random.default_rng(seed)).iloc[study.n_units :]
-    return with_columns(rows, {name: filled[name].set_axis(rows.index) for name in names})
-
-
 def _complete(study: Study, frame: pd.DataFrame) -> Study:
     bare = replace(study, missing="splits", gaps=(), completed=())  # nothing left to impute
     return replace(bare.alike(frame), flow=study.flow)

@@ -31,7 +31,7 @@ from bayes_hte.errors import DataError
 from bayes_hte.fitting.fitted import Fit
 from bayes_hte.names import UNIT
 from bayes_hte.seeds import stage_seed
-from bayes_hte.study.frames import check_table, unit_labels
+from bayes_hte.study.frames import as_table, unit_labels
 
 NAME = "overlap with the other population"
 # Share of the population that may lie outside the study before the average is an extrapolation.
@@ -133,7 +133,7 @@ def transport(
     ('chain', 'draw')
     """
     fit.study.check_two_arms("an average in another population")
-    check_table(frame, "the other population")
+    frame = as_table(frame, "the other population")
     if not len(frame):
         raise DataError("the other population has no rows.")
     frame = frame.set_axis(unit_labels(frame.index, frame.columns), axis=0)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from bayes_hte.checks.base import CheckResult
 from bayes_hte.components.stacked import spread_evenly
 from bayes_hte.errors import UnsupportedError
 from bayes_hte.fitting.fitted import Fit
-from bayes_hte.fitting.imputing import imputed_rows
+from bayes_hte.fitting.row_imputer import RowImputer
 from bayes_hte.names import CONTRAST, DRAW, SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.frames import as_table
@@ -111,8 +112,8 @@ class PooledFit(Fit):
     def potential_outcomes(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.DataArray:
         """Return expected outcomes under each arm; see :meth:`Fit.potential_outcomes`.
 
-        Gaps of new rows are filled once per imputation, from their other covariates. The values are
-        drawn for all rows together, so that a row with gaps gets other ones among other rows.
+        Gaps of new rows are filled once per imputation, from their other covariates; a row gets the
+        same values alone and among others (:class:`~bayes_hte.fitting.row_imputer.RowImputer`).
         """
         return self._pooled_rows(newdata, lambda f, rows: f.potential_outcomes(rows, **how))
 
@@ -133,7 +134,7 @@ class PooledFit(Fit):
 
     def averages(self, newdata: pd.DataFrame | None = None, **how: Any) -> xr.Dataset:
         """Return effects averaged over units or groups; see :meth:`Fit.averages`."""
-        return self.joined([fit.averages(newdata, **how) for fit in self.imputations])
+        return self._pooled_effects(newdata, lambda f, rows: f.averages(rows, **how))
 
     @property
     def _n_draws(self) -> int:
@@ -255,12 +256,16 @@ class PooledFit(Fit):
         if newdata is None:
             return [part(f, None) for f in self.imputations]
         rows = as_table(newdata, "new rows")
-        seeds = [stage_seed(self.seed, f"rows {i}") for i in range(len(self.imputations))]
-        filled = [
-            imputed_rows(f.study, rows, seed=seed)
-            for f, seed in zip(self.imputations, seeds, strict=True)
-        ]
-        return [part(f, own) for f, own in zip(self.imputations, filled, strict=True)]
+        imputed = zip(self.imputations, self._row_imputers, strict=True)
+        return [part(f, imputer.filled(rows)) for f, imputer in imputed]
+
+    @cached_property
+    def _row_imputers(self) -> tuple[RowImputer, ...]:
+        """What fills the gaps of new rows, for each imputation."""
+        return tuple(
+            RowImputer((f.whole or f).study, stage_seed(self.seed, f"rows {i}"))
+            for i, f in enumerate(self.imputations)
+        )
 
     def joined(self, parts: list[xr.Dataset]) -> xr.Dataset:
         """Put draws of every imputation together, of variables with dims (chain, draw, ...)."""

@@ -388,9 +388,13 @@ def known_rows(fit: Fit, frame: pd.DataFrame) -> np.ndarray:
     known = np.ones(len(frame), dtype=bool)
     if not len(frame):
         return known
+    # Gaps of these are filled before the models see the rows.
+    imputed = fit.study.gaps if isinstance(fit, PooledFit) else ()
     for column in design.encoding.columns:
         if column.name in design.covariates:
-            known &= column.known(frame[column.name])
+            values = frame[column.name]
+            gaps = values.isna().to_numpy() & (column.name in imputed)
+            known &= gaps | column.known(values)
     if design.cluster is not None:
         known &= frame[design.cluster].notna().to_numpy()
     return known

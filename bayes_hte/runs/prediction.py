@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from bayes_hte.components.saved import from_tree
 from bayes_hte.effects.averages import probability_of_benefit
-from bayes_hte.effects.pairs import Contrast, contrast_name, pairs_of, reported_pairs
+from bayes_hte.effects.pairs import ALL, Contrast, contrast_name, pairs_of, reported_pairs
 from bayes_hte.effects.summaries import interval, interval_words
 from bayes_hte.errors import SavedResultError
 from bayes_hte.fitting.fitted import BATCH, Fit
@@ -115,8 +115,9 @@ def predict_to_parquet(
         cluster if it has one.
     to : str or Path
         Folder to write to; see :func:`bayes_hte.predict_effects`. Its columns are those of
-        that function, for the contrasts and the minimal important difference of the study file,
-        with ``like_study`` and ``unlike_because`` as in :class:`Prediction`.
+        that function, for the contrasts that the study file reports (``te[B vs A]`` for each, in
+        its order) and its minimal important difference, with ``like_study`` and
+        ``unlike_because`` as in :class:`Prediction`.
 
     Returns
     -------
@@ -166,12 +167,14 @@ def predict_to_parquet(
 def _contrast(fit: Fit, spec: Spec) -> Contrast:
     """Return the contrasts that a study file reports, as an argument of a fit."""
     arms = fit.study.arms
-    wanted = set(_contrasts(fit, spec).values())
+    wanted = list(_contrasts(fit, spec).values())
     if len(wanted) == 1:
-        b, a = wanted.pop()
+        b, a = wanted[0]
         return (arms[b], arms[a])
-    # Every contrast is there; the table may have more than the study file reports.
-    return None if wanted == set(pairs_of(arms)[0]) else "all"
+    for usual in (None, ALL):
+        if wanted == pairs_of(arms, usual)[0]:
+            return usual
+    return [(arms[b], arms[a]) for b, a in wanted]
 
 
 def _finished_run(folder: Path) -> tuple[Prepared, Fit, bool]:

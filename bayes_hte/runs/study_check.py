@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,25 +113,34 @@ def _data_lines(spec: Spec, frame: pd.DataFrame) -> Iterator[str]:
     used = [c for c in _columns(roles) if list(frame.columns).count(c) == 1]
     views = overview(frame[used])
     if roles.treatment in views:
-        yield from _arms(frame, views, roles)
+        yield from _arms(frame, views, spec)
     for name in dict.fromkeys(used):
         yield from _column_lines(views[name], name in roles.covariates)
 
 
-def _arms(frame: pd.DataFrame, views: dict[str, ColumnView], roles: RoleSpec) -> Iterator[str]:
-    arms = views[roles.treatment]
+def _arms(frame: pd.DataFrame, views: dict[str, ColumnView], spec: Spec) -> Iterator[str]:
+    roles, arms = spec.roles, views[spec.roles.treatment]
     if not len(arms.counts) >= 2:
         return
+    label = spec.labels.get(roles.treatment)
+    words = {} if label is None else label.levels
+
+    def by_word(counts: Mapping[Any, int]) -> str:
+        return counted({words.get(str(arm), arm): n for arm, n in counts.items()})
+
     if len(arms.counts) > 2 or arms.missing:
         missing = f"; {arms.missing} missing" if arms.missing else ""
-        yield f"arms: {counted(arms.counts)}{missing}"
+        yield f"arms: {by_word(arms.counts)}{missing}"
     if roles.outcome in views and is_numeric(frame[roles.outcome]) and roles.event is None:
         by_arm = frame[roles.outcome].astype(float).groupby(frame[roles.treatment], observed=True)
-        shown = [f"{arm} {v.mean():.3g} (sd {v.std():.2g}, {v.count()})" for arm, v in by_arm]
+        shown = [
+            f"{words.get(str(arm), arm)} {v.mean():.3g} (sd {v.std():.2g}, {v.count()})"
+            for arm, v in by_arm
+        ]
         yield f"{roles.outcome}, mean (sd, units) by arm: {'; '.join(shown)}"
     counts = missing_by_arm(frame[list(views)], roles.treatment)
     for name, row in counts.head(_SHOWN).iterrows():
-        yield f"missing {name}: {counted(row.to_dict())}"
+        yield f"missing {name}: {by_word(row.to_dict())}"
     if len(counts) > _SHOWN:
         yield f"missing values in {len(counts) - _SHOWN} further columns"
 
@@ -200,32 +209,44 @@ def _problems(spec: Spec, frame: pd.DataFrame, first: str) -> list[str]:
     """Return every problem that a look at one column at a time finds, or the first one met."""
     found: dict[str, None] = {}
 
-    def note(work: Callable[[], Any]) -> None:
+    def note(work: Callable[[], Any]) -> bool:
+        """Keep the problem of a piece of work; return whether it has none."""
         try:
             work()
         except BayesHTEError as error:
             found.setdefault(str(error))
+            return False
+        return True
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name, column in spec.columns.items():
             note(lambda name=name, column=column: declared_columns(frame, {name: column}))
-        for roles in _one_at_a_time(spec.roles):
+        arms = _with_arms(spec.roles)
+        # What is said of the arms of other columns is about the study's own, if it has them.
+        plain = arms if note(lambda: _bind(spec, frame, arms)) else _PLAIN
+        for roles in _one_at_a_time(spec.roles, plain):
             note(lambda roles=roles: _bind(spec, frame, roles))
     # Problems of the study as a whole come out only where its columns are fine.
     return list(found) or [first]
 
 
-def _one_at_a_time(roles: RoleSpec) -> Iterator[RoleSpec]:
-    """Yield roles in which one column is the user's and stand-ins take the others' place."""
-    plain = RoleSpec(outcome=_OUTCOME, treatment=_ARM, covariates=(_COVARIATE,))
-    yield replace(
-        plain,
+_PLAIN = RoleSpec(outcome=_OUTCOME, treatment=_ARM, covariates=(_COVARIATE,))
+
+
+def _with_arms(roles: RoleSpec) -> RoleSpec:
+    """Return roles in which the treatment is the user's and stand-ins take the others' place."""
+    return replace(
+        _PLAIN,
         treatment=roles.treatment,
         reference=roles.reference,
         arm_names=roles.arm_names,
         arms=roles.arms,
     )
+
+
+def _one_at_a_time(roles: RoleSpec, plain: RoleSpec) -> Iterator[RoleSpec]:
+    """Yield roles in which one column more is the user's than in `plain`."""
     yield replace(plain, outcome=roles.outcome)
     for name in roles.mediators:
         yield replace(plain, mediator=name)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bayes_hte.effects.pairs import reported_pairs
 from bayes_hte.fitting.blocks import is_large
 from bayes_hte.fitting.cost import duration, fit_cost
 from bayes_hte.fitting.plan import Plan
 from bayes_hte.fitting.size import SamplerSize
-from bayes_hte.fitting.stages import stages
+from bayes_hte.fitting.stages import is_imputed, stages
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
 
+STUDY = "the study"
 # Kinds of refutations that are refitted.
 _REFUTATIONS = 4
 
@@ -29,7 +31,7 @@ def workload(spec: Spec, study: Study) -> str:
     str
         One sentence. Time and memory are those of two slow cores, within a factor of some two.
     """
-    fits = {"the study": 1.0}
+    fits = {STUDY: 1.0}
     if spec.propensity.report_both:
         fits["the other way of using the propensity"] = 1.0
     if spec.learner.beside:
@@ -43,13 +45,20 @@ def workload(spec: Spec, study: Study) -> str:
         fits["refutations"] = float(_REFUTATIONS * spec.checks.repeats)
     if spec.subgroups.calibrate == "full":
         fits["studies of equal effects"] = float(2 * spec.subgroups.replications)
+    # Of more than two arms the study is fitted once, and everything else for each contrast.
+    contrasts = len(reported_pairs(study.arms, spec.roles.contrasts)) if len(study.arms) > 2 else 1
+    fits = {name: n * (1 if name == STUDY else contrasts) for name, n in fits.items()}
+    frames = study.imputations if is_imputed(study) else 1
+    each = f", each {frames} times, once for an imputed frame" if frames > 1 else ""
     sampler = spec.sampler
     size = SamplerSize(chains=sampler.chains, draws=sampler.draws, tune=sampler.tune)
     one = fit_cost(_plan(spec), study, size)
     total = sum(n * one.seconds * (0.6 if name == "halves" else 1.0) for name, n in fits.items())
+    total *= frames
     listed = ", ".join(f"{n:g} {name}" for name, n in fits.items())
+    listed += f"; {contrasts} contrasts" if contrasts > 1 else ""
     return (
-        f"fits: {sum(fits.values()):g} ({listed}), each of {len(stages(study, _plan(spec)))} "
+        f"fits: {sum(fits.values()):g} ({listed}){each}, each of {len(stages(study, _plan(spec)))} "
         f"models; expect about {duration(total)} and {one.gib:.1f} GiB for sampling, with "
         f"{size.processes} chains at a time" + _of_units(study, sampler.chains * sampler.draws)
     )

@@ -234,12 +234,23 @@ def _roles(
     lines += [
         "# QUESTION: keep only columns measured before treatment; remove those measured after it",
         "covariates = [",
-        *(f"  {_text(name)},  # {_described(views[name])}" for name in covariates),
+        *(
+            f"  {_text(name)},  # {_described(views[name])}{_with_outcome(frame, name, outcome)}"
+            for name in covariates
+        ),
         "]",
     ]
     if left_out:
         lines += ["# left out:", *(f"#   {_text(n)}: {why}" for n, why in left_out.items())]
     return lines
+
+
+def _with_outcome(frame: pd.DataFrame, name: str, outcome: str) -> str:
+    """Doubt a covariate that was recorded for exactly those whose outcome was."""
+    gaps = frame[outcome].isna()
+    if not gaps.any() or not (frame[name].isna() == gaps).all():
+        return ""
+    return f"; missing exactly where {outcome} is: measured after treatment?"
 
 
 def _missing(frame: pd.DataFrame, treatment: str) -> list[str]:

@@ -23,9 +23,12 @@ READ_AS_MISSING = ("NA", "N/A", "None", "null", "nan")
 def check_table(frame: object, what: str) -> None:
     """Raise a DataError unless a table, called `what`, is a pandas DataFrame."""
     if not isinstance(frame, pd.DataFrame):
+        kind, convert = type(frame).__name__, "make one with pd.DataFrame(...)"
+        if hasattr(frame, "to_pandas"):
+            kind, convert = _kind(frame), "convert it with .to_pandas()"
         raise DataError(
-            f"{what} must be a pandas DataFrame, got {type(frame).__name__}; make one with "
-            "pd.DataFrame(...), one row per unit and one column per variable."
+            f"{what} must be a pandas DataFrame, got {kind}; {convert}, one row per unit and one "
+            "column per variable."
         )
 
 
@@ -51,10 +54,12 @@ def as_table(frame: object, what: str) -> pd.DataFrame:
     MissingDependencyError
         If narwhals, or what it needs to convert the table, is not installed.
     """
-    if isinstance(frame, pd.DataFrame) or not hasattr(frame, "columns"):
+    # Of the type first: the columns of a query are found at a cost.
+    is_table = hasattr(type(frame), "columns") or hasattr(frame, "columns")
+    if isinstance(frame, pd.DataFrame) or not is_table:
         check_table(frame, what)
         return frame
-    kind = f"{type(frame).__module__.split('.')[0]}.{type(frame).__name__}"
+    kind = _kind(frame)
     try:
         import narwhals
 
@@ -76,6 +81,11 @@ def as_table(frame: object, what: str) -> pd.DataFrame:
         raise MissingDependencyError(
             f"{what} is a {kind}, and its conversion needs another package: {error}."
         ) from error
+
+
+def _kind(frame: object) -> str:
+    """Return the type of a table with its library, such as ``polars.DataFrame``."""
+    return f"{type(frame).__module__.split('.')[0]}.{type(frame).__name__}"
 
 
 def check_names(names: Iterable[object], role: str) -> None:
@@ -132,8 +142,8 @@ def check_present(frame: pd.DataFrame, names: Sequence[str], what: str = "column
             raise DataError(f"{what} {name!r} occurs {n} times; rename or drop the others.")
 
 
-def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
-    """Return one complete column of a user's frame.
+def column(frame: pd.DataFrame, name: str, role: str, *, gaps: bool = False) -> pd.Series:
+    """Return one column of a user's frame, complete unless it may have gaps.
 
     Parameters
     ----------
@@ -143,6 +153,8 @@ def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
         Column name.
     role : str
         The role of the column, for the messages.
+    gaps : bool, default False
+        Whether values may be missing, if not all are.
 
     Returns
     -------
@@ -161,7 +173,7 @@ def column(frame: pd.DataFrame, name: str, role: str) -> pd.Series:
     check_present(frame, [name], f"{role} column")
     values = frame[name]
     missing = int(values.isna().sum())
-    if missing:
+    if missing and not (gaps and missing < len(values)):
         raise DataError(
             f"{role} {name!r} has {missing} missing values in {len(values)} rows; impute them or "
             f"drop those rows with frame.dropna(subset=[{name!r}]) if that is defensible."

@@ -224,6 +224,43 @@ def filled(column: pd.Series) -> pd.Series:
     return column.where(column.notna(), MISSING_LEVEL)
 
 
+def filled_words(frame: pd.DataFrame, names: Sequence[str]) -> str:
+    """Say what missing values of covariates count as in a description of units.
+
+    Parameters
+    ----------
+    frame : DataFrame, shape (unit, ...)
+        The units, with their gaps.
+    names : sequence of str
+        Covariates of the description.
+
+    Returns
+    -------
+    str
+        A sentence for each covariate that has gaps; empty if none has.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from bayes_hte.study.missing import filled_words
+    >>> filled_words(pd.DataFrame({"age": [40.0, None, 60.0]}), ["age"])
+    'Where age is missing (1 of 3), it counts as 40, the median.'
+    """
+    said = []
+    for name in names:
+        gaps = frame[name].isna()
+        if not gaps.any():
+            continue
+        value = filled(frame[name])[gaps].iloc[0]
+        if value == MISSING_LEVEL:
+            counts = f"that is a level of its own, {MISSING_LEVEL}"
+        else:
+            shown = f"{value:g}" if is_numeric(frame[name]) else value
+            counts = f"it counts as {shown}, the median"
+        said.append(f"Where {name} is missing ({int(gaps.sum())} of {len(frame)}), {counts}.")
+    return " ".join(said)
+
+
 def missing_by_arm(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, n_arms: int) -> pd.DataFrame:
     """Count missing values of covariates, mediator and outcome by arm; see :class:`Flow`.
 
@@ -255,7 +292,9 @@ def missing_by_arm(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, n_arms: i
     return pd.DataFrame(rows, columns=["column", "role", "arm", "missing", "units"])
 
 
-def check_gaps(missing: pd.DataFrame, arms: tuple, rule: str) -> None:
+def check_gaps(
+    missing: pd.DataFrame, arms: tuple, rule: str, *, known: Sequence[str] = ()
+) -> None:
     """Refuse gaps that no analysis can bridge.
 
     Parameters
@@ -266,6 +305,9 @@ def check_gaps(missing: pd.DataFrame, arms: tuple, rule: str) -> None:
         Labels of the arms.
     rule : {"splits", "impute", "complete"}
         What happens to the units with gaps.
+    known : sequence of str, optional
+        Covariates whose gaps were judged in a study that these units are a part, or an altered
+        copy, of: of many such studies some have gaps in one arm only by chance.
 
     Raises
     ------
@@ -286,7 +328,7 @@ def check_gaps(missing: pd.DataFrame, arms: tuple, rule: str) -> None:
                 f"{role} {name!r} is missing for all units of arm {arms[empty.iloc[0]]!r}, so the "
                 "arms cannot be compared on it; leave it out, or find its values."
             )
-        if role != "covariate" or rule == "complete":
+        if role != "covariate" or rule == "complete" or name in known:
             continue
         if _chance_of_one_arm(gaps.to_numpy(), units.to_numpy()) < CHANCE:
             only = arms[int(part.loc[gaps > 0, "arm"].iloc[0])]
@@ -294,7 +336,8 @@ def check_gaps(missing: pd.DataFrame, arms: tuple, rule: str) -> None:
                 f"covariate {name!r} has missing values in arm {only!r} only ({gaps.sum()} of "
                 f"{units[gaps > 0].iloc[0]}), too many for chance: whether it was recorded seems "
                 "to depend on the treatment, and then it is no covariate. Leave it out; or, if "
-                "those units may be left out, pass missing='complete'."
+                "those units may be left out, write missing='complete' (in a study file under "
+                "[data])."
             )
 
 

@@ -297,7 +297,7 @@ class Study:
         arms = arms_of(frame[roles.treatment], reference)
         check_times(frame, roles, arm_positions(frame[roles.treatment], arms), arms)
         table = missing_by_arm(frame, roles, arm_positions(frame[roles.treatment], arms), len(arms))
-        check_gaps(table, arms, missing)
+        check_gaps(table, arms, missing, known=gaps)
         flow = Flow(len(frame), (), table)
         if missing == "complete" and len(table):
             frame = frame.dropna()

@@ -79,6 +79,37 @@ def test_matching_and_weighting_improve_balance_side_by_side(small):
     assert abs(table.loc["e", "weighted"]) < 0.1
 
 
+def test_gaps_are_described_and_not_filled(six):
+    holed = six.assign(x=six["x"].mask(six.index == six.index[0]), g=six["g"].astype(object))
+    holed.loc[holed.index[-1], "g"] = None
+    table = balance(holed, treatment="t", covariates=["x", "g"])
+    assert table.index.tolist() == ["x", "x (missing)", "g=a", "g=b", "g (missing)"]
+    # Of the recorded values, as if the others were not in the table.
+    known = balance(holed.dropna(subset="x"), treatment="t", covariates=["x"])
+    pd.testing.assert_series_equal(table.loc["x"], known.loc["x"])
+    alone = balance(
+        six.assign(gone=holed["x"].isna().astype(float)), treatment="t", covariates=["gone"]
+    )
+    pd.testing.assert_series_equal(table.loc["x (missing)"], alone.loc["gone"], check_names=False)
+    weights = np.arange(1.0, 7.0)
+    weighed = balance(holed, treatment="t", covariates=["x"], weights=weights)
+    kept = balance(
+        holed.dropna(subset="x"),
+        treatment="t",
+        covariates=["x"],
+        weights=weights[holed["x"].notna()],
+    )
+    pd.testing.assert_series_equal(weighed.loc["x"], kept.loc["x"])
+
+
+def test_too_few_recorded_values_have_no_difference(six):
+    first = six["x"].where(six.index == six[six["t"] == 1].index[0]).where(six["t"] == 1, six["x"])
+    table = balance(six.assign(x=first), treatment="t", covariates=["x"])
+    assert np.isnan(table.loc["x", "smd"])
+    assert "fewer than two recorded values" in table.loc["x", "note"]
+    assert np.isfinite(table.loc["x (missing)", "mean_treated"])
+
+
 def test_bad_requests_are_refused(six):
     with pytest.raises(DataError, match="non-empty list"):
         balance(six, treatment="t", covariates="x")

@@ -178,6 +178,32 @@ def test_an_impossible_difference_of_probabilities_is_refused():
     check_declaration(*declared((change[0], f'{change[0]}\nfamily = "bernoulli"'), frame))
 
 
+@pytest.mark.parametrize("least", [4.0, 10.0])
+def test_a_difference_longer_than_a_bounded_scale_is_refused(least):
+    frame = trial_frame()
+    frame["y"] = (1 + np.arange(len(frame)) % 5).astype(float)
+    family = '\nfamily = "bounded(1, 5)"'
+    change = "minimal_important_difference = 0.2", f"minimal_important_difference = {least}{family}"
+    with pytest.raises(SpecError, match=f"{least:g}: no two means of a scale from 1 to 5 differ"):
+        check_declaration(*declared(change, frame))
+    check_declaration(*declared((change[0], change[0] + family), frame))
+
+
+def test_a_difference_beyond_the_horizon_of_times_is_refused():
+    frame = trial_frame()
+    frame["y"], frame["seen"] = np.exp(frame["y"]), 1
+    text = TOML.replace("[roles]\n", '[roles]\nevent = "seen"\n')
+    text = text.replace("[outcome]\n", '[outcome]\nfamily = "lognormal"\nhorizon = 1.5\n')
+    for least, fine in ((0.2, True), (1.5, False)):
+        spec = parse_spec(text.replace("difference = 0.2", f"difference = {least}"))
+        study = study_from_spec(spec, frame)
+        if fine:
+            check_declaration(spec, study)
+            continue
+        with pytest.raises(SpecError, match=r"no two mean times up to 1\.5 differ by 1\.5 or more"):
+            check_declaration(spec, study)
+
+
 def test_a_difference_beyond_the_range_of_the_outcome_is_doubted():
     change = "minimal_important_difference = 0.2", "minimal_important_difference = 1000"
     with pytest.warns(DoubtfulOptionWarning, match="1000 exceeds the range of the outcome"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 import xarray as xr
 
@@ -45,6 +46,12 @@ def test_weights_move_the_average(fit):
     by_value = hte.transport(fit, rows, weights=rows["w"].to_numpy() / 7)
     np.testing.assert_allclose(by_name.effect, by_value.effect)
     assert by_name.table["weight"].sum() == pytest.approx(1)
+
+
+def test_people_in_a_table_of_polars_are_the_same_people(fit):
+    rows = people([45, 60])
+    found = hte.transport(fit, polars.from_pandas(rows))
+    xr.testing.assert_equal(found.effect, hte.transport(fit, rows).effect)
 
 
 def test_who_is_extrapolated_is_said(fit):

@@ -53,6 +53,9 @@ def test_missing_values_are_counted_and_left_out_of_shares(results):
     table = participants(with_gaps(results)).set_index(["covariate", "level"])
     assert table.loc[("x1", "missing"), "n_reference"] == 1
     assert table.loc[("x1", "missing"), "n_other"] == 0
+    # Whether a value is missing is compared as any yes or no is.
+    assert table.loc[("x1", "missing"), "standardised_difference"] < 0
+    assert table.loc[("x3", "missing"), "standardised_difference"] > 0
     assert table.loc["x3"].query("kind == 'level'")["share_other"].sum() == pytest.approx(1)
     assert np.isfinite(table.loc[("x1", ""), "mean_reference"])
 

@@ -118,6 +118,16 @@ def test_missing_values_are_listed_by_arm_and_sparse_columns_left_out(tmp_path):
     assert '# missing = "splits"' in text
 
 
+def test_a_covariate_with_the_gaps_of_the_outcome_is_doubted(tmp_path):
+    data = frame()
+    data.loc[[1, 5, 8, 30], ["score", "größe.cm"]] = np.nan
+    data.loc[[1, 5, 8], "visits"] = np.nan
+    text = draft_study_file(write(tmp_path, data), outcome="score", treatment="arm")
+    doubt = "missing exactly where score is: measured after treatment?"
+    assert next(line for line in text.splitlines() if doubt in line).startswith('  "größe.cm",')
+    assert text.count(doubt) == 1
+
+
 def test_columns_that_repeat_the_treatment_are_left_out(tmp_path):
     data = frame().assign(group=lambda f: np.where(f["arm"] == 1, "x", "y"))
     data["score again"] = data["score"] * 2

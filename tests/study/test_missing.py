@@ -166,6 +166,17 @@ def test_gaps_in_one_arm_only_are_accepted_where_chance_or_the_rule_explains_the
     assert study(many, missing="complete").n_units == N - 15
 
 
+def test_parts_and_altered_copies_of_a_study_may_have_gaps_in_one_arm_by_chance():
+    whole = study(emptied("age", range(16)))
+    # The treatment is dealt anew, as a refutation does, and all gaps fall into one arm.
+    dealt = whole.frame.assign(arm=["drug"] * 30 + ["pill"] * 30)
+    assert whole.alike(dealt).gaps == ("age",)
+    with pytest.raises(DataError, match=r"in arm 'drug' only \(16 of 30\)"):
+        study(dealt)
+    kept = np.setdiff1d(np.arange(N), np.arange(0, 16, 2))
+    assert whole.subset(kept).gaps == ("age",)
+
+
 def test_an_unknown_rule_is_refused():
     with pytest.raises(SpecError, match="unknown missing 'impot'"):
         study(missing="impot")

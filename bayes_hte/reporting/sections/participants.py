@@ -119,9 +119,11 @@ def _table(material: Material) -> str:
     chance = ""
     if material.results.spec.propensity.assignment == "randomised":
         chance = " The arms were drawn at random: differences are chance."
+    gaps = "; missing values: of everybody" if (frame["kind"] == "missing").any() else ""
     note = paragraph(
         "Numbers: mean (standard deviation). Categories: count (percentage of those with a "
-        "value). Standardised difference: second arm less first, in standard deviations." + chance
+        f"value{gaps}). Standardised difference: second arm less first, in standard deviations."
+        + chance
     )
     return table("Table 1. Covariates by arm.", columns, groups, source=PARTICIPANTS) + note
 

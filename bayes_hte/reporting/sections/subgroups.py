@@ -44,6 +44,7 @@ from bayes_hte.reporting.sections.subgroup_evidence import (
 )
 from bayes_hte.reporting.tables.keys import null_check
 from bayes_hte.reporting.tables.subgroups import count, declared
+from bayes_hte.study.missing import filled_words
 from bayes_hte.subgroups.finding.conditions import EVERYONE
 
 if TYPE_CHECKING:
@@ -167,9 +168,12 @@ def _rules(material: Material, name: str) -> str:
         numbers(f"Mean effect of these {several}", "mean_effect", material.style),
     ]
     caption = f"Profile of the subgroups of the {effect_name(name)}, in words."
-    return field_table(
+    study = material.results.study
+    gaps = filled_words(study.frame, material.results.subgroups[name].profile.covariates)
+    rules = field_table(
         with_scale(caption, material.results), fields, material.tables[key], source=key
     )
+    return rules + (paragraph(text(gaps)) if gaps else "")
 
 
 def _borders(material: Material, name: str) -> str:

@@ -30,9 +30,9 @@ def participants(results: Results) -> pd.DataFrame:
         numbers), ``kind`` (``"number"``, ``"level"`` or ``"missing"``); for each arm,
         ``reference`` and ``other``: ``n_``, the units that have it (of a number, those with a
         value); ``share_``, of the units with a value (NaN for numbers); ``mean_`` and ``sd_`` (NaN
-        for levels); and ``standardised_difference``, other less reference in standard deviations
-        (NaN for missing values). Levels come in their order; of two numbers that are 0 and 1, only
-        1 is listed.
+        for levels); and ``standardised_difference``, other less reference in standard deviations,
+        of the recorded values, and of whether one is missing. Levels come in their order; of two
+        numbers that are 0 and 1, only 1 is listed.
     """
     study, arm = results.study, results.study.arm_index()
     rows: list[dict[str, Any]] = []
@@ -57,7 +57,7 @@ def _rows(name: str, column: pd.Series, arm: np.ndarray) -> Iterator[dict[str, A
     if not known.all():
         everybody = np.ones(len(column), dtype=bool)
         missing = _level(name, "missing", ~known, everybody, arm)
-        yield {**missing, "kind": "missing", "standardised_difference": np.nan}
+        yield {**missing, "kind": "missing"}
 
 
 def _number(name: str, values: np.ndarray, known: np.ndarray, arm: np.ndarray) -> dict[str, Any]:

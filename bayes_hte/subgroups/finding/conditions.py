@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError
-from bayes_hte.study.frames import check_table, column
+from bayes_hte.study.frames import as_table, column
 from bayes_hte.study.kinds import numeric_column
 
 # The rule of units of which nothing is asked.
@@ -71,7 +71,7 @@ class Condition:
         >>> adult.text, adult.holds(pd.DataFrame({"age": [40, 60, 80]})).tolist()
         ('age at most 60', [True, True, False])
         """
-        check_table(frame, "frame")
+        frame = as_table(frame, "frame")
         if self.covariate not in frame.columns:
             raise DataError(f"the profile needs covariate {self.covariate!r}; add the column.")
         values = column(frame, self.covariate, "covariate")

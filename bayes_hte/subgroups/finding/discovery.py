@@ -14,6 +14,7 @@ powerful framework to study heterogeneous treatment effect in mediation model. a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ from bayes_hte.subgroups.decision import check_probability, judge, margin_of
 from bayes_hte.subgroups.effect_draws import as_effects, effect_names, posterior_means
 from bayes_hte.subgroups.finding.borders import cut_draws
 from bayes_hte.subgroups.finding.embedding import AXIS, Tsne, check_tsne
+from bayes_hte.subgroups.finding.profile import with_gaps_said
 from bayes_hte.subgroups.finding.result import Subgroups
 from bayes_hte.subgroups.finding.search import CLUSTERINGS, Clusters, Discovery, Search, discover
 from bayes_hte.subgroups.finding.selection import TreeRules
@@ -232,9 +234,10 @@ def find_profile(
     negligible = SAME_EFFECT * float(compared_outcomes(study, effects[0].attrs).std(ddof=1))
     search = Search(seed, clusters, largest_k, tsne, TreeRules(leaf_share, leaf_price), negligible)
     _, words = effect_names(effects[0])
-    return discover(
+    found = discover(
         posterior_means(effects), study.filled_covariates(), search=search, effect_words=words
     )
+    return replace(found, profile=with_gaps_said(found.profile, study))
 
 
 def _as_tsne(embed: str | Tsne, n_units: int) -> Tsne | None:

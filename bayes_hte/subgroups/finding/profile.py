@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from sklearn.tree import BaseDecisionTree
 
-from bayes_hte.study.frames import check_table
+from bayes_hte.study.frames import as_table
+from bayes_hte.study.missing import filled_words
+from bayes_hte.study.study import Study
 from bayes_hte.subgroups.finding.conditions import Condition, round_between, rule_text
 from bayes_hte.subgroups.finding.selection import merged_leaves
 from bayes_hte.subgroups.finding.tree_columns import TreeColumn
@@ -130,7 +132,7 @@ class Profile:
         DataError
             As in :meth:`assign`.
         """
-        check_table(frame, "frame")
+        frame = as_table(frame, "frame")
         numbers = np.empty(len(frame), dtype=np.int64)
         pending = [(self.nodes[0], np.arange(len(frame)))]
         while pending:
@@ -198,6 +200,12 @@ def build_profile(
         leaves=leaves,
         nodes=tuple(nodes),
     )
+
+
+def with_gaps_said(profile: Profile, study: Study) -> Profile:
+    """Return a profile whose text says what missing values of its covariates count as."""
+    words = filled_words(study.frame, profile.covariates)
+    return replace(profile, text=f"{profile.text}\n{words}") if words else profile
 
 
 def _subgroup_of_class(tree: BaseDecisionTree, said: np.ndarray, units: Units) -> dict[int, int]:

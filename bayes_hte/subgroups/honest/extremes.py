@@ -21,7 +21,7 @@ from bayes_hte.seeds import check_seed
 from bayes_hte.study.study import Study
 from bayes_hte.subgroups.effect_draws import as_effects, effect_names, posterior_means
 from bayes_hte.subgroups.finding.discovery import SAME_EFFECT, check_leaf_share
-from bayes_hte.subgroups.finding.profile import Profile, Units, build_profile
+from bayes_hte.subgroups.finding.profile import Profile, Units, build_profile, with_gaps_said
 from bayes_hte.subgroups.finding.search import NO_DIFFERENCE, NO_SPLIT, row_order
 from bayes_hte.subgroups.finding.selection import EQUAL_SCORE, TREE_UNITS
 from bayes_hte.subgroups.finding.tree_columns import encode_covariates
@@ -105,13 +105,14 @@ def find_extremes(
     x, y = matrix[kept], points[kept] if differ else np.zeros(len(kept))
     share = math.ceil(leaf_share * len(y))
     tree = _grow(x, y, leaves=_n_leaves(x, y, smallest=share, seed=seed), smallest=share, seed=seed)
-    return build_profile(
+    found = build_profile(
         tree,
         _outer(tree),
         Units(matrix, columns, points),
         effect_words=effect_names(effects[0])[1],
         why_one=NO_SPLIT if differ else NO_DIFFERENCE,
     )
+    return with_gaps_said(found, study)
 
 
 def _sample(n: int, *, seed: int) -> np.ndarray:
