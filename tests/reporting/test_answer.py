@@ -124,6 +124,17 @@ def test_the_two_lines_stand_on_the_first_screen_and_at_the_end_of_the_command(n
     assert set(lines) <= set(answer_lines(not_shown.results))
 
 
+def test_the_command_lists_the_assignment_among_the_checks(trial_of_risks, observational):
+    chance = "check pass        assignment of the treatment: randomised"
+    assert chance in answer_lines(trial_of_risks)
+    lines = answer_lines(observational)
+    assert chance not in lines
+    assert any(
+        line.startswith("check information assignment of the treatment: not randomised")
+        for line in lines
+    )
+
+
 def test_an_answer_that_must_not_be_used_says_so_first(not_shown):
     sound, overlap = not_shown.results.checks[:2]
     bad = CheckResult("overlap of the arms", False, overlap.table, "They do not overlap.")

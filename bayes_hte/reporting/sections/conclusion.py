@@ -22,6 +22,7 @@ from bayes_hte.reporting.page.words import (
     title_case,
 )
 from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.tables.effects import GIVEN_CONFOUNDER
 from bayes_hte.reporting.tables.relative import BY_RISK, RATIOS, RELATIVE
 from bayes_hte.reporting.tables.risks import CONTRAST, RISK
 from bayes_hte.reporting.tables.subgroups import declared
@@ -118,6 +119,16 @@ def mediated_sentence(material: Material) -> str:
     return (
         f"Through {way}: {estimate(row, material, unit=False)}, if nothing unmeasured affects "
         f"{both}."
+    )
+
+
+def interventional_sentence(material: Material) -> str:
+    """Say what passes through a mediator with a confounder that the treatment changes."""
+    row, roles = material.average(GIVEN_CONFOUNDER["indirect"]), material.results.spec.roles
+    return (
+        f"Through {text(roles.mediator_words)} (interventional effect): "
+        f"{estimate(row, material, unit=False)}, if, given {text(str(roles.post_treatment))}, "
+        "nothing unmeasured affects both mediator and outcome."
     )
 
 
