@@ -63,7 +63,10 @@ def agrema(material: Material) -> Checklist:
         **_legs(material),
     }
     return filled(
-        "agrema", material, facts=facts, conditions={key for key, holds in conditions.items() if holds}
+        "agrema",
+        material,
+        facts=facts,
+        conditions={key for key, holds in conditions.items() if holds},
     )
 
 
