@@ -24,7 +24,7 @@ NATURAL = ("tnie", "pnde", "pnie", "tnde")
 
 @pytest.fixture(scope="module")
 def material(results):
-    """The mediated trial with ``x1`` as the confounder, and interventional effects of a known size."""
+    """The mediated trial with ``x1`` as the confounder, and effects of known sizes."""
     spec, roles = results.spec, results.study.roles
     te = results.averages["te"].drop_attrs()
     parts = {"indirect": 0.25 * te, "direct": 0.5 * te, "overall": 0.75 * te}

@@ -100,7 +100,7 @@ def _classes(material: Material, fit: MixtureFit) -> str:
     row = frame[frame["quantity"] == "ate"].iloc[0]
     ends = span(row["likelihood_lower"], row["likelihood_upper"], style)
     return (
-        'If the declared <a href="#mixture">classes</a> confound the treatment: '
+        'If <a href="#mixture">classes</a> confound the treatment: '
         f"{number(row['likelihood_median'], style)} ({ends}); likelihood and moments: "
         f"{text(fit.agreement.answer)}."
     )
