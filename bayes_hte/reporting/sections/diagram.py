@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bayes_hte.reporting.page.markup import text
@@ -12,23 +14,59 @@ from bayes_hte.reporting.tables.effects import GIVEN_CONFOUNDER
 from bayes_hte.reporting.tables.legs import LEGS, ON_MEDIATOR, ON_OUTCOME
 
 _BOX = 'rx="6" fill="#f5f7f9" stroke="#00537f" stroke-width="1.5"'
-_MOST_LETTERS = 22
-# Treatment on the left, mediator above, outcome on the right; a confounder below.
-_TREATMENT, _MEDIATOR, _OUTCOME, _CONFOUNDER = (8, 126), (232, 12), (456, 126), (232, 240)
-_ARROWS = ("M120 124 L228 50", "M412 50 L520 124", "M188 148 L452 148")
-_OF_CONFOUNDER = ("M120 172 L228 254", "M412 254 L520 172", "M320 238 L320 60")
+_LETTERS, _LINES, _DOTS = 20, 2, "\N{HORIZONTAL ELLIPSIS}"
+_WIDTH, _LINE, _ROOM = 176, 24, 20
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A box around lines of text, by its left edge and its middle height."""
+
+    left: int
+    middle: int
+    lines: tuple[str, ...]
+
+    @property
+    def height(self) -> int:
+        return _ROOM + _LINE * len(self.lines)
+
+    @property
+    def centre(self) -> int:
+        return self.left + _WIDTH // 2
+
+    @property
+    def top(self) -> int:
+        return self.middle - self.height // 2
+
+    @property
+    def bottom(self) -> int:
+        return self.top + self.height
+
+    def drawn(self) -> str:
+        """Return the box as SVG."""
+        words = "".join(
+            f'<text x="{self.centre}" y="{self.top + 27 + _LINE * i}" text-anchor="middle" '
+            f'font-size="16">{text(line)}</text>'
+            for i, line in enumerate(self.lines)
+        )
+        size = f'width="{_WIDTH}" height="{self.height}"'
+        return f'<rect x="{self.left}" y="{self.top}" {size} {_BOX}/>{words}'
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """What a diagram shows: boxes at places, paths of arrows, labels, and all of it in words."""
+    """What a diagram shows: boxes, paths of arrows, labels, and all of it in words."""
 
-    boxes: tuple[tuple[tuple[int, int], tuple[str, ...]], ...]
+    boxes: tuple[_Box, ...]
     arrows: tuple[str, ...]
     labels: tuple[tuple[int, int, str, str], ...]
-    height: int
     alt: str
     caption: str
+
+    @property
+    def height(self) -> int:
+        """Height of the picture."""
+        return max(box.bottom for box in self.boxes) + 14
 
 
 def diagram(material: Material) -> str:
@@ -47,7 +85,7 @@ def diagram(material: Material) -> str:
     """
     confounded = material.results.spec.roles.post_treatment is not None
     picture = _with_confounder(material) if confounded else _mediated(material)
-    boxes = "".join(_box(x, y, names) for (x, y), names in picture.boxes)
+    boxes = "".join(box.drawn() for box in picture.boxes)
     arrows = "".join(
         f'<path d="{path}" fill="none" stroke="#1a1a1a" stroke-width="1.5" '
         'marker-end="url(#diagram-head)"/>'
@@ -74,19 +112,15 @@ def _mediated(material: Material) -> _Picture:
     on_mediator, on_outcome = _carried(material)
     direct = f"direct {_average(material, 'pnde')}"
     passes = f"{on_mediator or 'first leg'}; {on_outcome or 'second leg'}"
+    boxes = _three(other, roles.mediators, roles.outcome)
     return _Picture(
-        boxes=(
-            (_TREATMENT, (other,)),
-            (_MEDIATOR, roles.mediators),
-            (_OUTCOME, (roles.outcome,)),
-        ),
-        arrows=_ARROWS,
+        boxes=boxes,
+        arrows=_arrows(*boxes),
         labels=(
             (158, 78, "end", on_mediator),
             (486, 78, "start", on_outcome),
             (320, 168, "middle", direct),
         ),
-        height=184,
         alt=(
             f"Diagram of the study: {other} affects {roles.outcome} directly ({direct}) and "
             f"through {roles.mediator_words} ({on_outcome if several else passes}). The covariates "
@@ -107,16 +141,12 @@ def _with_confounder(material: Material) -> _Picture:
     indirect, direct = (
         f"{name} {_average(material, GIVEN_CONFOUNDER[name])}" for name in ("indirect", "direct")
     )
+    treatment, above, outcome = _three(other, (mediator,), roles.outcome)
+    below = _Box(232, 262, _lines(confounder))
     return _Picture(
-        boxes=(
-            (_TREATMENT, (other,)),
-            (_MEDIATOR, (mediator,)),
-            (_OUTCOME, (roles.outcome,)),
-            (_CONFOUNDER, (confounder,)),
-        ),
-        arrows=(*_ARROWS, *_OF_CONFOUNDER),
+        boxes=(treatment, above, outcome, below),
+        arrows=(*_arrows(treatment, above, outcome), *_arrows_of(below, treatment, above, outcome)),
         labels=((486, 78, "start", indirect), (390, 168, "middle", direct)),
-        height=296,
         alt=(
             f"Diagram of the study: {other} affects {roles.outcome} directly, through {mediator}, "
             f"and through {confounder}, which affects both {mediator} and {roles.outcome}. "
@@ -130,14 +160,39 @@ def _with_confounder(material: Material) -> _Picture:
     )
 
 
-def _box(x: int, y: int, names: tuple[str, ...]) -> str:
-    """Draw a box with a name, or two below each other."""
-    lines = "".join(
-        f'<text x="{x + 88}" y="{y + 27 + 24 * i}" text-anchor="middle" font-size="16">'
-        f"{text(_short(name))}</text>"
-        for i, name in enumerate(names)
+def _three(treatment: str, mediators: Sequence[str], outcome: str) -> tuple[_Box, _Box, _Box]:
+    """Place the treatment on the left, the mediator above, the outcome on the right."""
+    several = len(mediators) > 1
+    above = tuple(map(_short, mediators)) if several else _lines(mediators[0])
+    # The mediator hangs from the top, whatever the number of its lines.
+    middle = 12 + (_ROOM + _LINE * len(above)) // 2
+    return (
+        _Box(8, 148, _lines(treatment)),
+        _Box(232, middle, above),
+        _Box(456, 148, _lines(outcome)),
     )
-    return f'<rect x="{x}" y="{y}" width="176" height="{20 + 24 * len(names)}" {_BOX}/>{lines}'
+
+
+def _arrows(treatment: _Box, mediator: _Box, outcome: _Box) -> tuple[str, ...]:
+    """Return the paths from treatment to mediator, from there to the outcome, and past it."""
+    side = mediator.middle + 8
+    return (
+        f"M{treatment.centre + 24} {treatment.top - 2} L{mediator.left - 4} {side}",
+        f"M{mediator.left + _WIDTH + 4} {side} L{outcome.centre - 24} {outcome.top - 2}",
+        f"M{treatment.left + _WIDTH + 4} 148 L{outcome.left - 4} 148",
+    )
+
+
+def _arrows_of(
+    confounder: _Box, treatment: _Box, mediator: _Box, outcome: _Box
+) -> tuple[str, str, str]:
+    """Return the paths to a confounder below, and from it to outcome and mediator."""
+    side = confounder.middle - 8
+    return (
+        f"M{treatment.centre + 24} {treatment.bottom + 2} L{confounder.left - 4} {side}",
+        f"M{confounder.left + _WIDTH + 4} {side} L{outcome.centre - 24} {outcome.bottom + 2}",
+        f"M{confounder.centre} {confounder.top - 2} L{mediator.centre} {mediator.bottom + 4}",
+    )
 
 
 def _carried(material: Material) -> tuple[str, str]:
@@ -162,10 +217,14 @@ def _average(material: Material, effect: str) -> str:
     return number(material.average(effect)["mean"], material.style)
 
 
-def _short(name: str) -> str:
-    """Shorten a name to what fits a box; the caption and the tables have all of it."""
-    return (
-        name
-        if len(name) <= _MOST_LETTERS
-        else name[: _MOST_LETTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+def _lines(name: str) -> tuple[str, ...]:
+    """Break a name into what fits a box; the caption and the tables have all of it."""
+    found = textwrap.wrap(
+        name, _LETTERS, max_lines=_LINES, placeholder=_DOTS, break_on_hyphens=False
     )
+    return tuple(found) or (name,)
+
+
+def _short(name: str) -> str:
+    """Shorten a name to one line of a box."""
+    return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + _DOTS
