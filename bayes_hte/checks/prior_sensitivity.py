@@ -111,14 +111,15 @@ def prior_sensitivity(models: Mapping[str, Scaled]) -> CheckResult:
         Passes if every prior sensitivity is at most 0.05; information if one is larger, with
         advice; fails if nothing could be scaled or no number comes out. One row per model and
         quantity: sensitivity to ``prior`` and ``likelihood``, the ``prior noise`` of the draws,
-        and the ``diagnosis``.
+        the ``diagnosis``, and the parameters whose prior density was ``scaled``.
     """
     tables = {}
     for label, scaled in models.items():
         problem = _problem(scaled)
         if problem:
             return not_judged(NAME, f"model {label}: {problem}")
-        tables[label] = _sensitivities(scaled)
+        names = ", ".join(sorted(map(str, scaled.log_prior.data_vars)))
+        tables[label] = _sensitivities(scaled).assign(scaled=names)
     table = pd.concat(tables, names=["model", "quantity"])
     if not np.isfinite(table[["prior", "likelihood", "prior noise"]]).all(axis=None):
         return not_judged(NAME, "a sensitivity is not a number; look at the draws.", table)
@@ -200,10 +201,11 @@ def _diagnosis(row: pd.Series) -> str:
 
 
 def _text(table: pd.DataFrame, models: Mapping[str, Scaled]) -> str:
-    names = sorted({name for scaled in models.values() for name in scaled.log_prior.data_vars})
+    names = {name for scaled in models.values() for name in scaled.log_prior.data_vars}
+    which = f"the {len(names)} parameters" if len(names) > 1 else "the parameter"
     scaled = (
-        f" Scaled were the prior densities of {', '.join(names)}; the shared part, the form of the "
-        "surfaces and the noise were not."
+        f" Scaled were the prior densities of {which} of the size and variation of effects, which "
+        "the table names; the shared part, the form of the surfaces and the noise were not."
     )
     above = table[table["prior"] > THRESHOLD]
     if above.empty:

@@ -383,12 +383,10 @@ class Fit:
         Examples
         --------
         >>> import numpy as np
-        >>> import pandas as pd
         >>> import bayes_hte as hte
-        >>> rng = np.random.default_rng(1)
-        >>> frame = pd.DataFrame({"y": rng.normal(size=60), "x": rng.normal(size=60)})
-        >>> frame["drug"] = ["none", "low", "high"] * 20
-        >>> roles = {"outcome": "y", "treatment": "drug", "covariates": ["x"]}
+        >>> frame = hte.simulate_mediation(np.random.default_rng(1), n=60).frame
+        >>> frame["treat"] = ["none", "low", "high"] * 20
+        >>> roles = {"outcome": "y", "treatment": "treat", "covariates": ["x1", "x2"]}
         >>> study = hte.Study.from_frame(frame, **roles, reference="none")
         >>> fit = hte.fit(study, seed=1, draws=20, tune=20, chains=2, progress=False)
         >>> pair = fit.two_arms("high", "low")

@@ -324,7 +324,7 @@ def effect_height(ax: Axes, label: str, *, better: Better | None) -> None:
     """
     good = {"higher": "\n(above 0: benefit)", "lower": "\n(below 0: benefit)"}
     ax.axhline(0, **REFERENCE)
-    ax.set_ylabel(wrap(label, 30) + (good[better] if better else ""))
+    ax.set_ylabel(wrap(label, 25) + (good[better] if better else ""))
     ax.yaxis.set_major_locator(MaxNLocator(6))
     ax.grid(axis="y", color=RULE, linewidth=0.6)
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from bayes_hte.checks.sampling_health import NAME as HEALTH
 from bayes_hte.errors import SpecError
 from bayes_hte.names import visible
@@ -96,7 +98,8 @@ def report(results: Results, *, to: str | Path) -> Path:
     path = Path(to)
     if path.suffix.lower() not in (".html", ".htm"):
         raise SpecError(f"the report is an HTML file, got {path.name!r}; use {path.stem}.html.")
-    with _garbage_left():
+    # Small products of matrices: further threads would cost more than they bring.
+    with _garbage_left(), threadpool_limits(1, user_api="blas"):
         material = Material(results, all_tables(results))
         page = _page(material)
         make_folder(path.parent)

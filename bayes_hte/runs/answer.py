@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bayes_hte.checks import assignment
+
 if TYPE_CHECKING:
+    from bayes_hte.checks.base import CheckResult
     from bayes_hte.mixtures.identification import Identifiability
     from bayes_hte.mixtures.likelihood.mixture_fit import MixtureFit
     from bayes_hte.reporting.arms import ArmResults
@@ -48,7 +51,18 @@ def answer_lines(results: Results) -> list[str]:
     if results.mixture is not None:
         lines += _classes(results.mixture, spec.report)
     lines += results.trust.lines(people=results.spec.roles.units)
-    return lines + [f"check {check.state:11} {check.name}" for check in results.checks]
+    return lines + [_check_line(check, results) for check in results.trust.checks]
+
+
+def _check_line(check: CheckResult, results: Results) -> str:
+    """Say the state of a check; of the assignment also how units came to their arm."""
+    line = f"check {check.state:11} {check.name}"
+    if check.name != assignment.NAME:
+        return line
+    if check.passed:
+        return f"{line}: randomised"
+    # Without it nothing can be used but with care, whatever the other checks say.
+    return f"{line}: not randomised, so numbers are used with care at best"
 
 
 def problem_of(results: Results) -> str:

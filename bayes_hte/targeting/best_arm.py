@@ -126,16 +126,16 @@ def best_arms(mu: xr.DataArray, *, better: Better) -> pd.DataFrame:
 
     Examples
     --------
+    Arms 0 to 2, one unit, two draws:
+
     >>> import xarray as xr
     >>> import bayes_hte as hte
     >>> dims = ["chain", "draw", "unit", "arm"]
-    >>> coords = {"arm": ["none", "low", "high"]}
-    >>> mu = xr.DataArray([[[[0.0, 2.0, 1.0]], [[0.0, 1.0, 3.0]]]], dims=dims, coords=coords)
-    >>> hte.best_arms(mu, better="higher").iloc[0].to_dict() == {
-    ...     "choice": "high", "prob_best": 0.5, "expected_regret": 0.5,
-    ...     "runner_up": "low", "runner_up_regret": 1.0,
-    ... }
-    True
+    >>> mu = xr.DataArray([[[[0.0, 2.0, 1.0]], [[0.0, 1.0, 3.0]]]], dims=dims)
+    >>> hte.best_arms(mu, better="higher")[["choice", "expected_regret", "runner_up"]]
+         choice  expected_regret runner_up
+    unit
+    0         2              0.5         1
     """
     lost = _lost(mu, better)
     expected = lost.mean(SAMPLE).transpose(UNIT, ARM).to_numpy()
@@ -185,9 +185,8 @@ def choice_regret(mu: xr.DataArray, choice: Any, *, better: Better) -> xr.DataAr
     >>> import xarray as xr
     >>> import bayes_hte as hte
     >>> dims = ["chain", "draw", "unit", "arm"]
-    >>> coords = {"arm": ["none", "low", "high"]}
-    >>> mu = xr.DataArray([[[[0.0, 2.0, 1.0]], [[0.0, 1.0, 3.0]]]], dims=dims, coords=coords)
-    >>> hte.choice_regret(mu, "low", better="higher").values.tolist()
+    >>> mu = xr.DataArray([[[[0.0, 2.0, 1.0]], [[0.0, 1.0, 3.0]]]], dims=dims)
+    >>> hte.choice_regret(mu, 1, better="higher").values.tolist()
     [[0.0, 2.0]]
     """
     lost = _lost(mu, better)

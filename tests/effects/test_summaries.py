@@ -197,3 +197,37 @@ def test_what_is_no_array_of_draws_is_refused(draws):
 def test_functions_with_an_interval_describe_it(function):
     assert "ci_prob : float" in function.__doc__
     assert "SpecError" in function.__doc__
+
+
+@pytest.mark.parametrize("dims", [(*SAMPLE, UNIT), (UNIT, *SAMPLE), (SAMPLE[1], UNIT, SAMPLE[0])])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_summary_is_that_of_xarray_to_the_last_digit(dims, kind):
+    rng = np.random.default_rng(8)
+    sizes = {SAMPLE[0]: 3, SAMPLE[1]: 70, UNIT: 5}
+    values = rng.gamma(2.0, size=[sizes[d] for d in dims]).astype(kind) - 1
+    draws = xr.DataArray(values, {UNIT: list("edcba")}, dims=dims, name="te")
+    found = summarize(draws, ci_prob=0.9)
+    lower, upper = interval(draws, ci_prob=0.9)
+    wanted = {
+        "mean": draws.mean(SAMPLE),
+        "median": draws.median(SAMPLE),
+        "sd": draws.std(SAMPLE, ddof=1),
+        "ci_lower": lower,
+        "ci_upper": upper,
+        "prob_positive": (draws > 0).mean(SAMPLE),
+    }
+    assert found.index.tolist() == list("edcba")
+    for name, column in wanted.items():
+        np.testing.assert_array_equal(found[name], column.to_numpy())
+        assert found[name].dtype == column.dtype
+
+
+def test_a_missing_draw_is_left_out_of_a_summary():
+    whole = np.random.default_rng(9).normal(size=(2, 50))
+    draws = xr.DataArray(whole.copy(), dims=SAMPLE)
+    draws[0, 0] = np.nan
+    row, rest = summarize(draws).iloc[0], whole.ravel()[1:]
+    np.testing.assert_allclose(
+        row[["mean", "median", "sd", "ci_lower"]].astype(float),
+        [rest.mean(), np.median(rest), rest.std(ddof=1), np.quantile(rest, 0.025)],
+    )

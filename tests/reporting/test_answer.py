@@ -100,15 +100,15 @@ def test_risks_are_said_in_both_arms_and_as_every_ratio(shown):
 def test_benefit_by_risk_is_in_the_answer_on_both_scales(shown):
     words = said(shown)
     assert "in the lowest of 4 groups" in words
-    assert "the risk ratios are" in words
-    assert "The same ratio is a larger absolute change at higher risks." in words
+    assert re.search(r"; risk ratios \d\.\d\d and \d\.\d\d\.", words)
+    assert "An equal ratio would be a larger absolute change at higher risks." in words
 
 
 def test_individuals_are_spoken_of_only_where_the_verdict_carries_them(shown, not_shown):
     noise = "Effects of single people cannot be distinguished from noise."
     assert noise in said(not_shown)
     assert noise not in said(shown)
-    assert "Person by person, the effect is a benefit for" in said(shown)
+    assert re.search(r"An estimated \d+% of the people benefit\.", said(shown))
     here, there = (Page(individuals(one).body) for one in (shown, not_shown))
     assert "Who benefits." in here.tables
     assert "Who benefits." not in there.tables
@@ -122,6 +122,17 @@ def test_the_two_lines_stand_on_the_first_screen_and_at_the_end_of_the_command(n
     text = words_of(answer(not_shown))
     assert all(line in text for line in lines)
     assert set(lines) <= set(answer_lines(not_shown.results))
+
+
+def test_the_command_lists_the_assignment_among_the_checks(trial_of_risks, observational):
+    chance = "check pass        assignment of the treatment: randomised"
+    assert chance in answer_lines(trial_of_risks)
+    lines = answer_lines(observational)
+    assert chance not in lines
+    assert any(
+        line.startswith("check information assignment of the treatment: not randomised")
+        for line in lines
+    )
 
 
 def test_an_answer_that_must_not_be_used_says_so_first(not_shown):

@@ -71,7 +71,8 @@ def test_a_group_without_an_arm_has_no_observed_mean(observational):
 
 def test_the_page_shows_the_numbers_of_the_file(written, tables):
     page, frame = written[1], tables[RISK]
-    shown = [row for row in page.tables["Effect by predicted outcome."] if len(row) == 9][1:]
+    caption = "Effect by predicted outcome. Groups: the mean y expected under usual <care>."
+    shown = [row for row in page.tables[caption] if len(row) == 9][1:]
     assert [row[0].replace("\u2212", "-") for row in shown] == frame["group"].tolist()
     for cells, row in zip(shown, frame.to_dict("records"), strict=True):
         assert as_number(cells[5]) == pytest.approx(row["mean"], abs=0.0051)

@@ -30,7 +30,7 @@ def applicable(results: Results) -> tuple[str, ...]:
     left_out = set()
     if not results.subgroups:
         left_out.add("iceman")
-    if "tnie" not in results.effects:
+    if "tnie" not in results.effects and results.interventional is None:
         left_out.add("agrema")
     return tuple(key for key in _MAKERS if key not in left_out)
 

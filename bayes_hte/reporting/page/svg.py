@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import matplotlib as mpl
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.backends.backend_mixed import MixedModeRenderer
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure
 
 from bayes_hte.reporting.page.markup import figure, text
@@ -37,8 +36,8 @@ def inline_svg(figure: Figure, *, key: str, alt: str) -> str:
         HTML without any address, comment or date.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}), _laid_out(figure) as canvas:
-        canvas.print_svg(buffer, metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": key, "svg.fonttype": "path"}):
+        _draw(figure, buffer)
     source = buffer.getvalue()
     source = source[source.index("<svg") :]
     source = re.sub(r"<metadata>.*?</metadata>", "", source, flags=re.DOTALL)
@@ -52,19 +51,36 @@ def inline_svg(figure: Figure, *, key: str, alt: str) -> str:
     return re.sub(r">\s+<", "><", source).strip()
 
 
-@contextmanager
-def _laid_out(figure: Figure) -> Iterator[FigureCanvasSVG]:
-    """Place the parts of a figure as `savefig` does, which would draw all of them once for it."""
+class _Canvas(FigureCanvasSVG):
+    """A canvas that lays a figure out with the renderer that draws it, which keeps sizes of texts.
+
+    `savefig` would draw the figure once to place its parts, and measure every text twice.
+    """
+
+    def __init__(self, figure: Figure, to: io.StringIO, *, image_dpi: float) -> None:
+        super().__init__(figure)
+        width, height = figure.get_size_inches()
+        size = (_SVG_DPI * width, _SVG_DPI * height)
+        vector = RendererSVG(*size, to, image_dpi=image_dpi, metadata={"Date": None})
+        self._one = MixedModeRenderer(figure, width, height, image_dpi, vector)
+
+    def get_renderer(self) -> MixedModeRenderer:
+        """Return the renderer, also to the layout engine."""
+        return self._one
+
+
+def _draw(figure: Figure, to: io.StringIO) -> None:
+    """Write a figure as SVG, and leave it as it was."""
     dpi, canvas, engine = figure.dpi, figure.canvas, figure.get_layout_engine()
-    made = FigureCanvasSVG(figure)
     try:
+        # The resolution in which texts are measured; heat maps keep that of the figure.
+        figure.dpi = _SVG_DPI
+        renderer = _Canvas(figure, to, image_dpi=dpi).get_renderer()
         if engine is not None:
-            # The backend's resolution: text is measured in it.
-            figure.dpi = _SVG_DPI
             engine.execute(figure)
-            figure.dpi = dpi
             figure.set_layout_engine("none")
-        yield made
+        figure.draw(renderer)
+        renderer.finalize()
     finally:
         figure.dpi = dpi
         figure.set_layout_engine(engine)

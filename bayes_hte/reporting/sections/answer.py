@@ -25,6 +25,7 @@ from bayes_hte.reporting.sections.conclusion import (
     average_sentence,
     conclusion,
     differences_sentence,
+    interventional_sentence,
     mediated_sentence,
     needed_words,
     own_style,
@@ -82,6 +83,8 @@ def _answer(material: Material) -> str:
     sentences = [average_sentence(material)]
     if "tnie" in results.effects:
         sentences.append(mediated_sentence(material))
+    elif results.spec.roles.post_treatment is not None and results.interventional is not None:
+        sentences.append(interventional_sentence(material))
     sentences += [risk_sentences(material), differences_sentence(material)]
     if results.mixture is not None:
         sentences.append(_classes(material, results.mixture))
@@ -97,7 +100,7 @@ def _classes(material: Material, fit: MixtureFit) -> str:
     row = frame[frame["quantity"] == "ate"].iloc[0]
     ends = span(row["likelihood_lower"], row["likelihood_upper"], style)
     return (
-        'If the declared <a href="#mixture">classes</a> confound the treatment: '
+        'If <a href="#mixture">classes</a> confound the treatment: '
         f"{number(row['likelihood_median'], style)} ({ends}); likelihood and moments: "
         f"{text(fit.agreement.answer)}."
     )

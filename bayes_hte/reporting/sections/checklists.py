@@ -14,6 +14,7 @@ from bayes_hte.reporting.page.section import Material, Section
 
 PLACES = {
     "question": "What was asked, and the answer",
+    "participants": "Who was studied",
     "averages": "Average effects",
     "individuals": "Who benefits",
     "subgroups": "Subgroups",

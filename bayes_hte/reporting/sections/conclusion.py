@@ -18,10 +18,9 @@ from bayes_hte.reporting.page.words import (
     important,
     interval_phrase,
     people,
-    person,
-    title_case,
 )
 from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.tables.effects import GIVEN_CONFOUNDER
 from bayes_hte.reporting.tables.relative import BY_RISK, RATIOS, RELATIVE
 from bayes_hte.reporting.tables.risks import CONTRAST, RISK
 from bayes_hte.reporting.tables.subgroups import declared
@@ -121,6 +120,16 @@ def mediated_sentence(material: Material) -> str:
     )
 
 
+def interventional_sentence(material: Material) -> str:
+    """Say what passes through a mediator with a confounder that the treatment changes."""
+    row, roles = material.average(GIVEN_CONFOUNDER["indirect"]), material.results.spec.roles
+    return (
+        f"Through {text(roles.mediator_words)} (interventional effect): "
+        f"{estimate(row, material, unit=False)}, if, given {text(str(roles.post_treatment))}, "
+        "nothing unmeasured affects both mediator and outcome."
+    )
+
+
 def risk_sentences(material: Material) -> str:
     """Say the absolute effect by the expected outcome, and the relative one; empty without it."""
     if RISK not in material.tables:
@@ -133,20 +142,15 @@ def risk_sentences(material: Material) -> str:
     larger = change["prob_positive"] if sign > 0 else 1 - change["prob_positive"]
     reference, _ = arm_names(material.results)
     said = (
-        f"By {text(material.scale.level_under(reference))}, the benefit is "
-        f"{first} {_unit(material)}in the lowest of {len(rows)} groups and {last} in the highest "
-        f"(larger with probability {text(probability(larger))})"
+        f"By the outcome expected under {text(reference)}, the benefit is {first} in the lowest "
+        f"of {len(rows)} groups and {last} in the highest (larger with probability "
+        f"{text(probability(larger))})"
     )
     ratios = _ratios(material)
     if not ratios:
         return f"{said}."
     at = "risks" if material.scale.kind == "risk" else "rates"
-    return f"{said}; the {ratios}. The same ratio is a larger absolute change at higher {at}."
-
-
-def _unit(material: Material) -> str:
-    """Return the unit of a risk difference; other units were said before."""
-    return f"{material.scale.unit} " if material.scale.kind == "risk" else ""
+    return f"{said}; {ratios}. An equal ratio would be a larger absolute change at higher {at}."
 
 
 def _ratios(material: Material) -> str:
@@ -159,7 +163,7 @@ def _ratios(material: Material) -> str:
     if len(rows) < 2:
         return ""
     first, last = rows["median"].iloc[0], rows["median"].iloc[-1]
-    return f"{names[0].replace('_', ' ')}s are {number(first, 2)} and {number(last, 2)}"
+    return f"{names[0].replace('_', ' ')}s {number(first, 2)} and {number(last, 2)}"
 
 
 def differences_sentence(material: Material) -> str:
@@ -177,10 +181,7 @@ def differences_sentence(material: Material) -> str:
     table = material.tables["who_benefits"].set_index(["effect", "statement"])
     row = table.loc[("te", "benefit")]
     share = f"{100 * row['mean']:.0f}%"
-    return (
-        f"{title_case(text(person(results)))} by {text(person(results))}, the effect is a benefit "
-        f"for an estimated {share} of the {text(people(results))}.{groups}"
-    )
+    return f"An estimated {share} of the {text(people(results))} benefit.{groups}"
 
 
 def needed_words(row: Mapping[str, Any], *, whole: bool = True) -> str:

@@ -76,7 +76,7 @@ def _table(material: Material) -> str:
         shown = frame.groupby("effect").cumcount().map(lambda place: risk_group(place, n))
     frame = frame.assign(shown=shown)
     fields = [
-        words(f"Group: {material.scale.level_under(reference)}", "shown"),
+        words("Group", "shown"),
         counts(title_case(people(results)), "n_units"),
         numbers("Mean prediction", "position", d),
         numbers(f"Observed mean, {reference}", "observed_reference", d),
@@ -86,17 +86,16 @@ def _table(material: Material) -> str:
     groups = [
         (title_case(effect_name(name)), frame[frame["effect"] == name]) for name in focus(results)
     ]
-    return field_table(
-        with_scale("Effect by predicted outcome.", material.results), fields, groups, source=RISK
-    )
+    caption = f"Effect by predicted outcome. Groups: {material.scale.level_under(reference)}."
+    return field_table(with_scale(caption, material.results), fields, groups, source=RISK)
 
 
 def _differences(material: Material) -> str:
-    d = material.style
     changes = [
-        f"the {effect_name(row['effect'])} changes by <b>{number(row['mean'], d)}</b> "
-        f"({material.bounds(row)}), and is larger in the last group with posterior probability "
-        f"{probability(row['prob_positive'])}"
+        f"the {effect_name(row['effect'])} changes by "
+        f"<b>{number(row['mean'], material.scale.style([row['sd']]))}</b> "
+        f"({material.bounds(row, material.scale.style([row['sd']]))}), and is larger in the last "
+        f"group with posterior probability {text(probability(row['prob_positive']))}"
         for row in material.tables[CONTRAST].to_dict("records")
     ]
     return paragraph(

@@ -150,7 +150,7 @@ def _decision(material: Material, name: str, groups: Subgroups) -> str:
             f"{number(row['mean'], material.style)} ({material.bounds(row)}). "
             "The in-sample posterior probability that they differ by more than the margin of "
             f"{material.scale.sized(groups.margin)} is "
-            f"{against(groups.probability_in_sample, required)} ({required:g} is "
+            f"{text(against(groups.probability_in_sample, required))} ({required:g} is "
             "required of other data). A benefits most."
         )
         if not confirmed:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bayes_hte.checks.heterogeneity import is_readable, runs_against
-from bayes_hte.effects.summaries import probability_words
+from bayes_hte.checks.heterogeneity import SURE, is_readable, runs_against
 from bayes_hte.plots import plot_calibration, plot_targeting_curve
 from bayes_hte.reporting.page.fields import intervals, numbers
 from bayes_hte.reporting.page.markup import (
@@ -16,7 +15,7 @@ from bayes_hte.reporting.page.markup import (
     text,
     words,
 )
-from bayes_hte.reporting.page.numbers import Style, number
+from bayes_hte.reporting.page.numbers import Style, against, number, probability
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
@@ -94,17 +93,17 @@ def slope_words(row: Row, material: Material) -> str:
         "The slope of observed on predicted effects is "
         f"<b>{number(row['mean'], 2)}</b> ({material.bounds(row, 2)}; 1 if predicted differences "
         "are borne out, 0 if they are noise); it is above 0 with posterior probability "
-        f"{probability_words(row['prob_positive'])}."
+        f"{text(against(row['prob_positive'], SURE))}."
     )
 
 
 def _area(material: Material) -> str:
     row = material.tables["areas"].set_index("quantity").loc["qini_coefficient"]
-    d = _finer(material)
+    d = material.scale.style([row["sd"]])
     return (
         "The Qini coefficient, the area between the curve below and a random choice, is "
         f"{number(row['mean'], d)} ({material.bounds(row, d)}), above 0 with probability "
-        f"{probability_words(row['prob_positive'])}. {csv_link('areas')}"
+        f"{text(probability(row['prob_positive']))}. {csv_link('areas')}"
     )
 
 
