@@ -115,7 +115,7 @@ def _imputed(study: Study, rng: np.random.Generator) -> pd.DataFrame:
     arm, parts, frame = study.arm_index(), [], study.frame
     if study.causes:
         # Codes of causes are names, not amounts.
-        causes = pd.Series(cause_codes(frame[roles.event]), index=frame.index)
+        causes = pd.Series(cause_codes(frame[roles.event], roles.no_event), index=frame.index)
         frame = with_columns(frame, {roles.event: causes.astype(str)})
     for a in np.unique(arm):
         parts.append(_chained(frame.loc[arm == a, used], rng))

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.companions.curves import at_risk, follow_up
-from bayes_hte.companions.restricted_means import compared_outcomes
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.pairs import contrast_name, reported_pairs
 from bayes_hte.errors import BayesHTEError
+from bayes_hte.fitting.plan import scale_of_times
 from bayes_hte.mixtures.identification import LEVELS
 from bayes_hte.runs.prepared import Prepared, declared_frame, prepare
 from bayes_hte.runs.workload import workload
@@ -164,7 +165,7 @@ def _follow_up(prepared: Prepared) -> Iterator[str]:
 
 def _advice(prepared: Prepared) -> Iterator[str]:
     spec, study = prepared.spec, prepared.study
-    y = compared_outcomes(study, {"at": spec.outcome.horizon})
+    y = restricted_means(study, scale_of_times(spec, study)).recorded_outcome()
     if study.event is not None:
         yield from _follow_up(prepared)
     start, because = sensible_difference(y, spec.outcome.family)

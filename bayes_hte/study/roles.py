@@ -36,6 +36,9 @@ class Roles:
         declared. It is modelled as a first mediator.
     cause : object
         The value of `event` that is the cause of interest, where events have several.
+    no_event : object
+        The value of `event`, or the values, that mean no event where events have several causes;
+        None for those that :mod:`bayes_hte.study.causes` knows.
     """
 
     outcome: str
@@ -49,6 +52,7 @@ class Roles:
     entry: str | None = field(default=None, repr=False)
     post_treatment: str | None = field(default=None, repr=False)
     cause: Any = field(default=None, repr=False)
+    no_event: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Keep one mediator as text, whether or not it came in a list.

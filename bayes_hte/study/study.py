@@ -18,7 +18,7 @@ import pandas as pd
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.arms import arm_positions, arms_of, in_proportion
-from bayes_hte.study.causes import cause_codes, causes_of
+from bayes_hte.study.causes import cause_codes, causes_of, check_no_event
 from bayes_hte.study.frames import (
     as_table,
     names_given,
@@ -109,6 +109,7 @@ class Study:
         entry: str | None = None,
         post_treatment: str | None = None,
         cause: Any = None,
+        no_event: Any = None,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
 
@@ -162,10 +163,14 @@ class Study:
             ``fit.interventional_effects()`` has those that are.
         cause : optional
             Where events have several causes (competing risks): the level of `event` that is the
-            cause of interest. Each other level is a cause too, but 0, False, ``"none"``,
-            ``"no event"`` and ``"censored"``, which mean a censored unit. Times are then those to
-            any event; ``estimand="cumulative_incidence"`` of a fit with
-            ``family="piecewise_hazard"`` is about the cause.
+            cause of interest. Each other level is a cause too, but those that mean a censored
+            unit. Times are then those to any event; ``estimand="cumulative_incidence"`` of a fit
+            with ``family="piecewise_hazard"`` is about the cause.
+        no_event : optional
+            The level of `event`, or a list of levels, that means a censored unit where events have
+            causes. Default: 0, False and plain words (``"none"``, ``"no event"``, ``"censored"``,
+            ``"alive"``, ...); a column without any of these, or with a level that may be one, is
+            refused. An empty list says that every unit had an event.
 
         Returns
         -------
@@ -199,9 +204,10 @@ class Study:
         listed = names_given(covariates, "covariate")
         if isinstance(mediator, Sequence) and not isinstance(mediator, str):
             mediator = names_given(mediator, "mediator")
-        further = (event, entry, post_treatment, cause)
+        further = (event, entry, post_treatment, cause, no_event)
         roles = Roles(outcome, treatment, listed, mediator, cluster, weights, *further)
         study = cls.of_roles(df, roles, reference=reference, missing=missing)
+        study.check_causes()
         return replace(study, imputations=check_imputations(imputations))
 
     @classmethod
@@ -526,7 +532,8 @@ class Study:
         if self.roles.event is None:
             return None
         if self.roles.cause is not None:
-            return (cause_codes(self.frame[self.roles.event]) != "") & ~np.isnan(self.outcome())
+            codes = cause_codes(self.frame[self.roles.event], self.roles.no_event)
+            return (codes != "") & ~np.isnan(self.outcome())
         return np.nan_to_num(numeric_column(self.frame[self.roles.event], "event")) == 1
 
     @property
@@ -534,7 +541,18 @@ class Study:
         """Causes of events as text, that of interest first; empty unless one was declared."""
         if self.roles.cause is None:
             return ()
-        return causes_of(self.frame[self.roles.event], self.roles.cause)
+        return causes_of(self.frame[self.roles.event], self.roles.cause, self.roles.no_event)
+
+    def check_causes(self) -> None:
+        """Refuse a whole study in which a level of causes may mean a censored unit.
+
+        Raises
+        ------
+        DataError
+            See :func:`bayes_hte.study.causes.check_no_event`.
+        """
+        if self.roles.cause is not None:
+            check_no_event(self.frame[self.roles.event], self.roles.cause, self.roles.no_event)
 
     def event_of(self, cause: str) -> np.ndarray:
         """Return whether each unit had an event of one cause.
@@ -549,7 +567,7 @@ class Study:
         ndarray of bool, shape (unit,)
             False where the outcome is missing.
         """
-        codes = cause_codes(self.frame[self.roles.event])
+        codes = cause_codes(self.frame[self.roles.event], self.roles.no_event)
         return (codes == cause) & ~np.isnan(self.outcome())
 
     @property
@@ -800,6 +818,8 @@ class Study:
             digest.update(repr(("event", self.roles.event, self.roles.entry)).encode())
         if self.roles.cause is not None:
             digest.update(repr(("cause", self.causes[0])).encode())
+        if self.roles.no_event is not None:
+            digest.update(repr(("no event", self.roles.no_event)).encode())
         for frame in self.completed:
             digest.update(pd.util.hash_pandas_object(frame.astype(text)).to_numpy().tobytes())
         return digest.hexdigest()

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.study.causes import check_causes
 from bayes_hte.study.kinds import Kind, described, is_numeric, kind_of, numeric_column
 from bayes_hte.study.roles import Roles
@@ -98,6 +98,46 @@ class Estimand:
         return {"estimand": self.name, "at": float(self.at), "estimand_words": words, **event}
 
     @classmethod
+    def about(cls, name: EstimandName, at: float, *, causes: Sequence[str] = ()) -> Estimand:
+        """Return the estimand of a study whose events have some causes, that of interest first.
+
+        Parameters
+        ----------
+        name : {"rmst", "survival", "cumulative_incidence"}
+            As the attribute.
+        at : float
+            As the attribute.
+        causes : sequence of str
+            Empty where events have one cause.
+
+        Returns
+        -------
+        Estimand
+
+        Raises
+        ------
+        SpecError
+            If the name is unknown, or a cumulative incidence is asked for without causes.
+
+        Examples
+        --------
+        >>> from bayes_hte.study.time_to_event import Estimand
+        >>> Estimand.about("survival", 5.0, causes=["relapse", "death"]).event
+        'any event'
+        """
+        if name not in get_args(EstimandName):
+            raise unknown_name("estimand", str(name), get_args(EstimandName))
+        if name != "cumulative_incidence":
+            return cls(name, float(at), ANY_EVENT if causes else "")
+        if not causes:
+            raise SpecError(
+                'estimand="cumulative_incidence" is for events of several causes; name the one of '
+                "interest in Study.from_frame(..., cause=...), or, of one kind of event, use "
+                'estimand="survival".'
+            )
+        return cls(name, float(at), causes[0])
+
+    @classmethod
     def of(cls, attrs: Mapping[Any, Any]) -> Estimand | None:
         """Return the estimand of an array by its attributes; None if it is not on such a scale."""
         if "estimand" not in attrs:
@@ -152,7 +192,7 @@ def check_times(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, arms: tuple[
     if roles.cause is None:
         event = _events(column, known)
     else:
-        event = check_causes(column, roles.cause, known)
+        event = check_causes(column, roles.cause, known, roles.no_event)
     _check_seen(event[known] == 1, arm[known], arms, roles.event)
     if roles.entry is not None:
         _check_entry(frame[roles.entry], time, roles)

@@ -22,6 +22,7 @@ from bayes_hte.reporting.page.words import (
     important_words,
     people,
     person,
+    time_unit,
     unit_phrase,
 )
 from bayes_hte.reporting.results import Results
@@ -146,8 +147,7 @@ def _design(results: Results) -> str:
         f"We analysed {study.n_units} {people(results)}, {n_other} in the arm {other} and "
         f"{study.n_units - n_other} in the arm {reference}, which is the reference.",
         *([joint] if joint else []),
-        f"The outcome was {spec.roles.outcome} ({unit_phrase(results)}; {spec.outcome.better} is "
-        "better).",
+        f"The outcome was {_outcome_words(results)}; {spec.outcome.better} is better).",
         *_times(results),
     ]
     if spec.mediator is not None:
@@ -201,6 +201,14 @@ def _missing(results: Results) -> list[str]:
         how = ""
     first = f"Of {flow.recorded} recorded {people(results)}, values were missing in {named}."
     return [first, *([how] if how else []), *said]
+
+
+def _outcome_words(results: Results) -> str:
+    """Name the outcome and, after an open bracket, its unit."""
+    spec = results.spec
+    if results.study.event is not None and spec.estimand != "rmst":
+        return f"the {estimand_words(results)} (from {spec.roles.outcome}, {time_unit(results)}"
+    return f"{spec.roles.outcome} ({unit_phrase(results)}"
 
 
 def _times(results: Results) -> list[str]:

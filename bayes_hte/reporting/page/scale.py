@@ -82,6 +82,8 @@ def scale_of(spec: Spec) -> Scale:
     -------
     Scale
     """
+    if spec.roles.event is not None and spec.estimand != "rmst":
+        return Scale("risk", 100.0, "percentage points", probability_words(spec), "%")
     kind = _KINDS.get(family_called(spec.outcome.family), "mean")
     outcome, unit = spec.roles.outcome, spec.outcome.unit
     if kind == "risk":
@@ -91,3 +93,23 @@ def scale_of(spec: Spec) -> Scale:
     if spec.roles.event is not None:
         level = f"restricted {level}"
     return Scale(kind, 1.0, unit or "units of the outcome", level, unit)
+
+
+def probability_words(spec: Spec) -> str:
+    """Return the probability that effects on times to an event are on, for readers.
+
+    Parameters
+    ----------
+    spec : Spec
+        The study file, with its horizon, its cause under its label.
+
+    Returns
+    -------
+    str
+        ``"risk of relapse by 5 years"``, or ``"probability of surviving 5 years"``.
+    """
+    at = spec.outcome.horizon
+    time = "the horizon" if at is None else f"{at:g} {spec.outcome.unit}".strip()
+    if spec.estimand == "cumulative_incidence":
+        return f"risk of {spec.roles.cause} by {time}"
+    return f"probability of surviving {time}"
