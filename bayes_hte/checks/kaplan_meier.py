@@ -49,6 +49,9 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     if study.entry is not None:
         text = "Not compared: units entered late, and replicated curves would need their entries."
         return (CheckResult(NAME, None, pd.DataFrame(), text),)
+    if study.roles.upper is not None:
+        text = "Not compared: times lie in intervals, and replicates would need their visits."
+        return (CheckResult(NAME, None, pd.DataFrame(), text),)
     rng, known = subject.rng("survival curves"), subject.study.known_outcome()
     eta = fit.observed_predictor().to_numpy().reshape(-1, study.n_units)
     chosen = rng.choice(len(eta), size=min(REPLICATES, len(eta)), replace=False)

@@ -78,8 +78,8 @@ def restricted_means(
     )
     roles = study.roles
     frame = with_columns(study.frame, {roles.outcome: values})
-    others = [c for c in (roles.event, roles.entry) if c is not None]
-    bare = replace(roles, event=None, entry=None, cause=None, no_event=None)
+    others = [c for c in (roles.event, roles.entry, roles.upper) if c is not None]
+    bare = replace(roles, event=None, entry=None, cause=None, no_event=None, upper=None)
     return replace(study, frame=frame.drop(columns=others), roles=bare)
 
 

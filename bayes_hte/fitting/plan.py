@@ -424,6 +424,12 @@ def _check_times(study: Study, plan: Plan) -> None:
             "a hazard for each cause."
         )
     if plan.family == HAZARD:
+        if study.roles.upper is not None:
+            raise UnsupportedError(
+                "family 'piecewise_hazard' needs to know in which of its intervals of time each "
+                f"event came, and upper={study.roles.upper!r} gives each unit an interval of its "
+                "own; use family 'lognormal', 'loglogistic', 'log_student_t' or 'weibull'."
+            )
         _check_hazard(study, plan)
     family.given(study.censoring()).check(study.recorded_outcome(), "outcome")
 

@@ -164,7 +164,7 @@ def _causes(study: Study, renamed: pd.Series) -> dict[str, Any]:
 
 def _numbers(roles: Roles) -> tuple[str | None, ...]:
     """Return the columns whose values have no words."""
-    return (roles.outcome, *roles.mediators, roles.event, roles.entry)
+    return (roles.outcome, *roles.mediators, roles.event, roles.entry, roles.upper)
 
 
 def _words(column: pd.Series, label: LabelSpec, name: str) -> dict[str, str]:

@@ -182,7 +182,9 @@ class RoleSpec:
     ones are not.
     `cause` is the level of `event` that is the cause of interest, where events have several
     (competing risks), and `no_event` the level, or a list of levels, that means a censored unit, if
-    it is none of 0, "none", "no event", "censored", "alive" and the like.
+    it is none of 0, "none", "no event", "censored", "alive" and the like. `upper` is, in place of
+    `event`, the column of the upper ends of intervals in which events came; the outcome holds the
+    lower ends, and who was censored has no upper end.
     """
 
     outcome: str
@@ -203,6 +205,7 @@ class RoleSpec:
     post_treatment: str | None = None
     cause: str | int | float | bool | None = None
     no_event: str | int | float | bool | tuple[str | int | float | bool, ...] | None = None
+    upper: str | None = None
 
     @property
     def mediators(self) -> tuple[str, ...]:
@@ -211,6 +214,11 @@ class RoleSpec:
         A confounder that the treatment changes comes before the mediator.
         """
         return (*listed(self.post_treatment), *listed(self.mediator))
+
+    @property
+    def of_times(self) -> bool:
+        """Whether the outcome is a time to an event."""
+        return self.event is not None or self.upper is not None
 
     @property
     def mediator_words(self) -> str:

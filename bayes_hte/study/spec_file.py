@@ -322,7 +322,18 @@ def _check(spec: Spec) -> None:
 def _check_times(spec: Spec) -> None:
     """Check that families of times to an event and the column of events go together."""
     times = spec.outcome.family in typing.get_args(TimeFamilyName)
-    if times != (spec.roles.event is not None):
+    if spec.roles.upper is not None and spec.roles.event is not None:
+        raise SpecError(
+            f"{spec.name}: roles.upper says where each event lies, in place of roles.event; give "
+            "one of the two. Who was censored has no upper end."
+        )
+    if spec.roles.upper is not None and spec.outcome.family == "piecewise_hazard":
+        raise SpecError(
+            f"{spec.name}: roles.upper has events that lie in intervals of time, and family "
+            "'piecewise_hazard' needs to know in which of its own intervals; use 'lognormal', "
+            "'loglogistic', 'log_student_t' or 'weibull'."
+        )
+    if times != spec.roles.of_times:
         raise SpecError(
             f"{spec.name}: outcome.family = '{spec.outcome.family}' "
             + ("needs" if times else "has no use for")
@@ -339,7 +350,7 @@ def _check_times(spec: Spec) -> None:
             f"{spec.name}: outcome.horizon is for times to an event; remove it, or choose one of "
             f"their families: {', '.join(typing.get_args(TimeFamilyName))}."
         )
-    if spec.roles.entry is not None and spec.roles.event is None:
+    if spec.roles.entry is not None and not spec.roles.of_times:
         raise SpecError(f"{spec.name}: roles.entry needs roles.event as well.")
     if spec.outcome.estimand is not None and not times:
         raise SpecError(

@@ -24,6 +24,7 @@ from bayes_hte.study.frames import (
     names_given,
     with_columns,
 )
+from bayes_hte.study.interval_times import middles, with_open_ends
 from bayes_hte.study.kinds import (
     check_covariate,
     distinct,
@@ -110,6 +111,7 @@ class Study:
         post_treatment: str | None = None,
         cause: Any = None,
         no_event: Any = None,
+        upper: str | None = None,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
 
@@ -171,6 +173,12 @@ class Study:
             causes. Default: 0, False and plain words (``"none"``, ``"no event"``, ``"censored"``,
             ``"alive"``, ...); a column without any of these, or with a level that may be one, is
             refused. An empty list says that every unit had an event.
+        upper : str, optional
+            Column that makes the outcome the lower end of an interval in which the event came
+            (interval censoring), and holds its upper end. Equal ends are a time that was seen;
+            without an upper end the unit was censored at the lower one; a lower end of 0 leaves
+            open how early the event came. It takes the place of `event`. See
+            :mod:`bayes_hte.study.interval_times`.
 
         Returns
         -------
@@ -204,7 +212,7 @@ class Study:
         listed = names_given(covariates, "covariate")
         if isinstance(mediator, Sequence) and not isinstance(mediator, str):
             mediator = names_given(mediator, "mediator")
-        further = (event, entry, post_treatment, cause, no_event)
+        further = (event, entry, post_treatment, cause, no_event, upper)
         roles = Roles(outcome, treatment, listed, mediator, cluster, weights, *further)
         study = cls.of_roles(df, roles, reference=reference, missing=missing)
         study.check_causes()
@@ -296,10 +304,10 @@ class Study:
         df = as_table(df, "df")
         check_missing_rule(missing)
         check_frame(df, roles)
-        frame = own_copy(df, roles)
+        frame = with_open_ends(own_copy(df, roles), roles)
         check_index(frame)
         check_complete(frame, [roles.treatment, roles.cluster, roles.weights])
-        check_finite(frame)
+        check_finite(frame, but=roles.upper)
         arms = arms_of(frame[roles.treatment], reference)
         check_times(frame, roles, arm_positions(frame[roles.treatment], arms), arms)
         table = missing_by_arm(frame, roles, arm_positions(frame[roles.treatment], arms), len(arms))
@@ -451,8 +459,14 @@ class Study:
         )
 
     def outcome(self) -> np.ndarray:
-        """Return the outcome as numbers, shape (unit,); NaN where it is missing."""
-        return numeric_column(self.frame[self.roles.outcome], "outcome")
+        """Return the outcome as numbers, shape (unit,); NaN where it is missing.
+
+        Of interval-censored times the middles of the intervals.
+        """
+        outcome = numeric_column(self.frame[self.roles.outcome], "outcome")
+        if self.roles.upper is None:
+            return outcome
+        return middles(outcome, numeric_column(self.frame[self.roles.upper], "upper"))
 
     def mediator(self) -> np.ndarray:
         """Return the one mediator as numbers, shape (unit,); NaN where it is missing.
@@ -527,8 +541,11 @@ class Study:
     def event(self) -> np.ndarray | None:
         """Whether the event of each unit was seen, shape (unit,); None if no times are studied.
 
-        False where the outcome is missing. Of several causes any one counts.
+        False where the outcome is missing. Of several causes any one counts, and an event that
+        lies in an interval was seen.
         """
+        if self.roles.upper is not None:
+            return np.isfinite(numeric_column(self.frame[self.roles.upper], "upper"))
         if self.roles.event is None:
             return None
         if self.roles.cause is not None:
@@ -584,7 +601,10 @@ class Study:
     def censoring(self) -> Censoring | None:
         """Return events and entries of all units; None unless the outcome is a time to an event."""
         event = self.event
-        return None if event is None else Censoring(event, self.entry)
+        if event is None or self.roles.upper is None:
+            return None if event is None else Censoring(event, self.entry)
+        ends = (self.frame[c] for c in (self.roles.outcome, self.roles.upper))
+        return Censoring(event, self.entry, *(numeric_column(end, "time") for end in ends))
 
     def recorded(self, column: str) -> np.ndarray:
         """Return the numbers of a column that are not missing.
@@ -816,6 +836,8 @@ class Study:
             digest.update(repr(self.imputations).encode())
         if self.roles.event is not None:
             digest.update(repr(("event", self.roles.event, self.roles.entry)).encode())
+        if self.roles.upper is not None:
+            digest.update(repr(("upper", self.roles.upper, self.roles.entry)).encode())
         if self.roles.cause is not None:
             digest.update(repr(("cause", self.causes[0])).encode())
         if self.roles.no_event is not None:

@@ -17,7 +17,6 @@ from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.log_prior import effect_log_prior
 from bayes_hte.fitting.plan import Plan, check_plan
-from bayes_hte.study.spec_file import parse_spec
 from bayes_hte.study.time_to_event import Estimand
 
 SIZE = {"seed": 1, "draws": 40, "tune": 40, "chains": 2, "cores": 1, "progress": False}
@@ -199,12 +198,6 @@ def test_causes_that_cannot_be_are_refused() -> None:
     # Without a cause of interest the levels are no events.
     with pytest.raises(DataError, match="must be 1"):
         hte.Study.from_frame(frame, **ROLES)
-
-
-def test_study_files_refuse_causes_with_the_reason() -> None:
-    text = (Path(__file__).parents[2] / "models" / "colon.toml").read_text(encoding="utf-8")
-    with pytest.raises(SpecError, match=r"\[roles\] cause.*Study.from_frame"):
-        parse_spec(text.replace("[roles]\n", "[roles]\ncause = 'relapse'\n"))
 
 
 def test_covariates_are_imputed_beside_causes() -> None:

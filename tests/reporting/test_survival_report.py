@@ -49,6 +49,8 @@ def results(*, event: bool = True):
             1.0 + rng.random((2, 10, 2)), dims=("chain", "draw", "arm"), coords={"arm": [0, 1]}
         ),
         curves=curves if event else None,
+        incidence=None,
+        subgroup_curves={},
         interval={"ci_prob": 0.9, "ci_kind": "eti"},
         direction={"better": "higher", "important": 0.3},
     )

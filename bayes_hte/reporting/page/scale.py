@@ -82,7 +82,7 @@ def scale_of(spec: Spec) -> Scale:
     -------
     Scale
     """
-    if spec.roles.event is not None and spec.estimand != "rmst":
+    if spec.roles.of_times and spec.estimand != "rmst":
         return Scale("risk", 100.0, "percentage points", probability_words(spec), "%")
     kind = _KINDS.get(family_called(spec.outcome.family), "mean")
     outcome, unit = spec.roles.outcome, spec.outcome.unit
@@ -90,7 +90,7 @@ def scale_of(spec: Spec) -> Scale:
         # No direction is in the word: the event may be a recovery.
         return Scale(kind, 100.0, "percentage points", f"probability of {outcome}", "%")
     level = f"expected {outcome}" if kind == "rate" else f"mean {outcome}"
-    if spec.roles.event is not None:
+    if spec.roles.of_times:
         level = f"restricted {level}"
     return Scale(kind, 1.0, unit or "units of the outcome", level, unit)
 
