@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.components.hazard import HazardComponent
 from bayes_hte.effects.contrasts import own_mediator
 from bayes_hte.errors import DataError, SpecError, unknown_name
-from bayes_hte.names import UNIT
+from bayes_hte.fitting.blocks import is_large
+from bayes_hte.fitting.mediation import arm_coords
+from bayes_hte.names import CHAIN, DRAW, UNIT
 from bayes_hte.study.time_to_event import EstimandName
 
 if TYPE_CHECKING:
@@ -116,12 +119,38 @@ def averaged_curves(
     """
     grid, curves = _grid(fit, times), []
     for at in grid:
+        # Refuses times beyond the follow-up, and causes that there are not.
+        fit.estimand(estimand, at=float(at))
+    component = fit.components["outcome"]
+    if newdata is None and isinstance(component, HazardComponent):
+        sizes = component.posterior.sizes
+        if not is_large(sizes[CHAIN] * sizes[DRAW], fit.study.n_units):
+            return _of_hazards(fit, component, members, grid, estimand)
+    for at in grid:
         mu = own_mediator(fit.potential_outcomes(newdata, estimand=estimand, at=float(at)))
         mu = mu.drop_attrs().astype(np.float64)
         parts = [mu.isel({UNIT: own}).mean(UNIT) for own in members.values()]
         curves.append(xr.concat(parts, pd.Index(list(members), name=GROUP)))
     found = xr.concat(curves, pd.Index(grid, name=TIME))
     return found.transpose("chain", "draw", GROUP, ..., TIME).rename(estimand)
+
+
+def _of_hazards(
+    fit: Fit,
+    component: HazardComponent,
+    members: Mapping[Any, np.ndarray],
+    grid: np.ndarray,
+    estimand: EstimandName,
+) -> xr.DataArray:
+    """Return the curves of hazards, which are straight lines between the edges of intervals."""
+    found = component.averages_at_edges(list(members.values()), estimand)
+    start = xr.full_like(found.isel(edge=[0]), 1.0 if estimand == "survival" else 0.0)
+    found = xr.concat([start, found], "edge").assign_coords(edge=np.array(component.edges))
+    curves = found.interp(edge=grid).rename(edge=TIME)
+    curves = curves.assign_coords({GROUP: list(members)})
+    curves = curves.assign_coords({d: component.posterior[d] for d in (CHAIN, DRAW)})
+    curves = arm_coords(curves, fit.study.arms)
+    return curves.transpose("chain", "draw", GROUP, ..., TIME).rename(estimand)
 
 
 def _grid(fit: Fit, times: Sequence[float] | None) -> np.ndarray:

@@ -19,7 +19,7 @@ YLABELS: dict[str, str] = {
 }
 STEPS: dict[str, str] = {
     "survival": "thin steps: Kaplan-Meier",
-    "incidence": "thin steps: Aalen-Johansen; dotted: its 95% confidence band",
+    "incidence": "thin steps: Aalen-Johansen, dotted its band",
 }
 
 

@@ -216,8 +216,18 @@ def _times(results: Results) -> list[str]:
     event = results.study.event
     if event is None:
         return []
+    seen = "The event was seen"
+    study = results.study
+    if study.causes:
+        counts = ", ".join(f"{int(study.event_of(c).sum())} of {c}" for c in study.causes)
+        seen = f"Events had the causes {' and '.join(study.causes)} ({counts}). An event was seen"
+    if study.roles.upper is not None:
+        seen = (
+            "Times lie in intervals, whose probability is the likelihood; comparisons without the "
+            "model take their middles. An event came within an interval or was seen"
+        )
     return [
-        f"The event was seen in {int(event.sum())} and the time censored in "
+        f"{seen} in {int(event.sum())} and the time censored in "
         f"{int((~event).sum())}. Effects are differences in the "
         f"{estimand_words(results)}."
     ]
@@ -229,6 +239,11 @@ def _models(results: Results) -> str:
         f"The outcome was modelled with {_family_words(spec.outcome.family)}; its predictor was "
         f"built from {_LEARNER[spec.learner.name]}, using {_SURFACE[spec.outcome.surface]}."
     ]
+    if results.study.causes:
+        sentences.append(
+            "Each cause had such a model of its own, in which an event of another cause ended "
+            "observation; risks were computed from the hazards of all causes [@competing]."
+        )
     if spec.outcome.stack_with:
         sentences.append(
             f"Further candidates ({', '.join(spec.outcome.stack_with)}) were fitted, and the draws "

@@ -84,6 +84,14 @@ def horizon(results: Results) -> float | None:
     return default_horizon(study.outcome(), study.event, study.arm_index(), study.entry)
 
 
+#: Observed curves that stand behind a scale of times to an event.
+CURVE_WORDS = {
+    "rmst": "areas under Kaplan-Meier curves",
+    "survival": "Kaplan-Meier curves",
+    "cumulative_incidence": "Aalen-Johansen curves",
+}
+
+
 def time_unit(results: Results) -> str:
     """Return the unit of times to an event, or words that stand in for it."""
     return results.spec.outcome.unit or "units of the outcome"

@@ -117,10 +117,10 @@ def _follow_up(material: Material) -> str:
                 lambda row: span(row["restricted_ci_lower"], row["restricted_ci_upper"], d),
             ),
         ]
+    said = f"Mean survival: {estimand_words(results)}" if mean_time else expected
     caption = (
         f"Follow-up by arm, in {time_unit(results)}. Median follow-up by the Kaplan-Meier curve "
-        f"of the censoring times. {expected}: {estimand_words(results)}, had everybody been in "
-        "the arm."
+        f"of the censoring times. {said}, had everybody been in the arm."
     )
     return field_table(caption, fields, frame, source=FOLLOW_UP)
 
@@ -181,6 +181,7 @@ def _hazards(material: Material) -> str:
         "log scale). A hazard ratio compares, at each time, those of either arm who have got that "
         "far; it depends on what else predicts the event, and is never an individual effect. Where "
         "hazards are not proportional it has no one value."
+        + (" Any event counts here, whatever its cause." if results.study.causes else "")
     )
     caption = (
         f"{arm_names(results)[1]} compared with {arm_names(results)[0]}: difference of "

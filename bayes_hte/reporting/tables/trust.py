@@ -13,7 +13,7 @@ from bayes_hte.checks.heterogeneity import NEGLIGIBLE
 from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.summaries import interval_words, summarize
 from bayes_hte.fitting.plan import scale_of_times
-from bayes_hte.reporting.page.words import arm_names
+from bayes_hte.reporting.page.words import CURVE_WORDS, arm_names
 from bayes_hte.reporting.results import Interval, Results
 from bayes_hte.reporting.tables.arm_shares import shares_by_arm
 from bayes_hte.study.study import Study
@@ -91,7 +91,7 @@ def _raw_name(results: Results) -> str:
     """Name of the comparison without any model: of times to an event the areas under curves."""
     if results.classical.hazards is None:
         return "raw difference of means"
-    return "difference of areas under Kaplan-Meier curves"
+    return f"difference of {CURVE_WORDS[results.spec.estimand]}"
 
 
 def learners(results: Results, **how: Unpack[Interval]) -> pd.DataFrame:
