@@ -105,8 +105,8 @@ def _pseudo(results: Results) -> str:
         return ""
     return (
         " A censored time is no outcome: pseudo-observations of the "
-        f"{_PSEUDO[results.spec.estimand]} curve of each arm, took its place [@pseudo]. They assume "
-        "that censoring does not depend on the time within an arm."
+        f"{_PSEUDO[results.spec.estimand]} curve of each arm, took its place [@pseudo]. They "
+        "assume that censoring does not depend on the time within an arm."
     )
 
 
