@@ -158,8 +158,10 @@ class Times(Family):
         ends = known.log_ends(np.zeros(known.event.shape))
         low, high = ((pytensor.shared(end) - eta) / sigma for end in ends)
         # The tail in which logarithms of probabilities are exact.
-        turned = pt.lt(low + high, 0.0) & self.law.symmetric
-        near, far = pt.where(turned, -high, low), pt.where(turned, -low, high)
+        near, far = low, high
+        if self.law.symmetric:
+            turned = pt.lt(low + high, 0.0)
+            near, far = pt.where(turned, -high, low), pt.where(turned, -low, high)
         # Of other rows constants, so that no gradient is lost in what is not used.
         inside = pytensor.shared(known.within)
         near, far = pt.where(inside, near, 0.0), pt.where(inside, far, 1.0)
