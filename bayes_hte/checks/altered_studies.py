@@ -52,7 +52,8 @@ def with_permuted_outcome(study: Study, rng: np.random.Generator) -> Study:
 def _with_outcomes_of(study: Study, rows: np.ndarray) -> Study:
     """Give every unit the outcome of another; a time brings its event and entry with it."""
     roles = study.roles
-    columns = [c for c in (roles.outcome, roles.event, roles.entry) if c is not None]
+    of_times = (roles.event, roles.entry, roles.upper)
+    columns = [c for c in (roles.outcome, *of_times) if c is not None]
     return _rebuilt(study, {c: study.frame[c].array.take(rows) for c in columns})
 
 

@@ -25,6 +25,6 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
         important=0.0,
         randomised=False,
         rho=None,
-        horizon=fit.horizon,
+        horizon=fit.estimand(),
     )
     return found.checks()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,8 @@ from bayes_hte.study.time_to_event import Censoring
 
 NAME = "sensitivity to informative censoring"
 BOUNDS = (0.01, 0.99)
+# A hazard of 1 has no finite cumulative hazard.
+CERTAIN = 1 - 1e-12
 
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
@@ -43,9 +47,32 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
         horizon=fit.horizon,
         better=subject.better,
         weights=1 / np.where(arm == 1, treated, 1 - treated),
+        **_scale(subject, unseen, left),
     )
     table = table.set_index(["applied_to", "factor"])
     return (CheckResult(NAME, None, table, _text(table, subject.arm_names)),)
+
+
+def _scale(subject: Subject, unseen: np.ndarray, left: np.ndarray) -> dict[str, Any]:
+    """Return the scale of the effects, and of a cumulative incidence the causes of unseen events.
+
+    The cause of a drawn event has the share of its hazard in that of all, in its interval.
+    """
+    scale = subject.fit.estimand()
+    if scale is None or scale.name != "cumulative_incidence":
+        return {} if scale is None else {"estimand": scale.name}
+    known = np.flatnonzero(subject.study.known_outcome())[left]
+    component, arm = subject.fit.components["outcome"], subject.study.arm_index()[known]
+    chosen = subject.rng("causes of unseen events").random(unseen.shape)
+    of_cause = np.zeros(unseen.shape, dtype=bool)
+    edges = component.edges
+    intervals = zip(edges[:-1], edges[1:], component.hazards_by_cause(), strict=True)
+    for first, last, hazards in intervals:
+        cumulative = [-np.log1p(-np.minimum(h[:, :, known, arm], CERTAIN)) for h in hazards]
+        every = np.sum(cumulative, axis=0)
+        inside = (unseen > first) & (unseen <= last)
+        of_cause |= inside & (chosen * every < cumulative[0])
+    return {"estimand": scale.name, "of_cause": of_cause}
 
 
 def _text(table: pd.DataFrame, arm_names: tuple[str, str]) -> str:

@@ -49,11 +49,15 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     if study.entry is not None:
         text = "Not compared: units entered late, and replicated curves would need their entries."
         return (CheckResult(NAME, None, pd.DataFrame(), text),)
+    if study.roles.upper is not None:
+        text = "Not compared: times lie in intervals, and replicates would need their visits."
+        return (CheckResult(NAME, None, pd.DataFrame(), text),)
     rng, known = subject.rng("survival curves"), subject.study.known_outcome()
     eta = fit.observed_predictor().to_numpy().reshape(-1, study.n_units)
     chosen = rng.choice(len(eta), size=min(REPLICATES, len(eta)), replace=False)
     noise = {k: v.reshape(-1, v.shape[-1])[chosen] for k, v in fit.observed_noise().items()}
-    mu = own_mediator(fit.first_stage().potential_outcomes()).isel({ARM: 0})
+    times = fit.first_stage().potential_outcomes(estimand="rmst")
+    mu = own_mediator(times).isel({ARM: 0})
     result = survival_check(
         fit.observed_family().draw(rng, eta[chosen], noise),
         study.outcome(),

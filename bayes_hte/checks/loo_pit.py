@@ -43,6 +43,7 @@ from bayes_hte.checks.subject import Subject
 from bayes_hte.components.families import Family, Noise
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.study.overview import suggested_family
+from bayes_hte.study.study import Study
 
 NAME = "calibration of left-out predictions by arm"
 # A model that predicts as it should fails in an arm in at most this share of studies; each of the
@@ -126,7 +127,17 @@ def subject_probabilities(subject: Subject) -> np.ndarray:
         family=subject.fit.observed_family(),
         rng=subject.rng("calibration"),
         event=study.event,
+        ends=None if study.roles.upper is None else interval_ends(study),
     )
+
+
+def interval_ends(study: Study) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the intervals that times lie in, each shape (unit,), equal elsewhere."""
+    known, time = study.censoring(), study.outcome()
+    inside = known.within
+    if inside is None:
+        return time, time
+    return np.where(inside, known.lower, time), np.where(inside, known.upper, time)
 
 
 def left_out_probabilities(
@@ -136,6 +147,7 @@ def left_out_probabilities(
     family: Family,
     rng: np.random.Generator,
     event: np.ndarray | None = None,
+    ends: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Return the probability integral transform of each outcome, randomised where it jumps.
 
@@ -151,13 +163,16 @@ def left_out_probabilities(
         For the place within a jump, and beyond a censored time.
     event : ndarray of bool, shape (unit,), optional
         Of times to an event, whether it was seen then; otherwise the time is censored.
+    ends : tuple of two ndarrays, shape (unit,), optional
+        Ends of the intervals that times lie in: the place between them is not known either.
 
     Returns
     -------
     ndarray, shape (unit,)
         Values in [0, 1].
     """
-    below = np.nextafter(y, -np.inf)
+    first, y = (y, y) if ends is None else ends
+    below = np.nextafter(first, -np.inf)
     upper, lower = np.zeros(y.shape), np.zeros(y.shape)
     for model in models:
         weights = model.share * special.softmax(model.log_weights, axis=0)

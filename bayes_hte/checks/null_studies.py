@@ -218,7 +218,7 @@ def calibrate_subgroups(
                 "stand-in alone, on pseudo-observations of the restricted mean; leave "
                 "estimator='full' out."
             )
-        study = restricted_means(study, None if plan is None else plan.horizon)
+        study = restricted_means(study, None if plan is None else plan.scale(study))
     check_seed(seed)
     check_n_jobs(n_jobs)
     allowed = "a whole number, at least 1"

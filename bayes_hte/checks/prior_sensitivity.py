@@ -59,7 +59,7 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     from bayes_hte.fitting.log_prior import effect_log_prior
 
     outcome_sd = float(
-        restricted_means(subject.study, subject.fit.horizon).recorded_outcome().std()
+        restricted_means(subject.study, subject.fit.estimand()).recorded_outcome().std()
     )
     # Of several imputed frames the first: each has the same prior, and about the same data.
     first = (*getattr(subject.fit, "imputations", ()), subject.fit)[0]

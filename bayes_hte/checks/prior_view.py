@@ -59,7 +59,7 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
         return fit_prior(some, plan, seed=seed, draws=PRIOR_DRAWS).cate()
 
     prior = {label: drawn(label) for label in subject.candidates}
-    outcome_sd = float(restricted_means(study, subject.fit.horizon).recorded_outcome().std())
+    outcome_sd = float(restricted_means(study, subject.fit.estimand()).recorded_outcome().std())
     return (prior_view(prior, subject.candidate_effects, outcome_sd=outcome_sd),)
 
 

@@ -31,6 +31,7 @@ from bayes_hte.effects.summaries import CiKind, interval
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import Estimand
 
 if TYPE_CHECKING:
     from bayes_hte.fitting.fitted import Fit
@@ -190,7 +191,7 @@ def refit_plan(
     return fit_plan(study, plan, seed=seed, sample=posterior_sampler(seed=seed, size=size))
 
 
-def linear_stand_in(horizon: float | None = None) -> Refit:
+def linear_stand_in(horizon: float | Estimand | None = None) -> Refit:
     """Return the cheap estimator: a linear model in each arm, in closed form.
 
     Each arm has a Bayesian ridge regression of the outcome on the standardised covariates, with the
@@ -206,8 +207,8 @@ def linear_stand_in(horizon: float | None = None) -> Refit:
 
     Parameters
     ----------
-    horizon : float, optional
-        Up to which times to an event count; default as in
+    horizon : float or Estimand, optional
+        Up to which times to an event count, or the scale of effects on them; default as in
         :func:`bayes_hte.companions.restricted_means`.
 
     Returns
@@ -221,7 +222,9 @@ def linear_stand_in(horizon: float | None = None) -> Refit:
     )
 
 
-def _linear_effect(study: Study, _seed: int, *, horizon: float | None = None) -> AverageEffect:
+def _linear_effect(
+    study: Study, _seed: int, *, horizon: float | Estimand | None = None
+) -> AverageEffect:
     study = restricted_means(study.with_outcome(), horizon)
     covariates = study.covariate_frame()
     x = Encoding.learn(covariates).standardized(covariates).to_numpy()

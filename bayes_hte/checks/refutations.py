@@ -248,7 +248,7 @@ def _resolve(estimator: str | Refit, fit: Fit) -> Refit:
         return estimator
     if estimator != "surrogate":
         return full_model(fit)
-    return linear_stand_in(None if fit.study.event is None else fit.horizon)
+    return linear_stand_in(fit.estimand())
 
 
 def _of_measurements(estimator: str | Refit, study: Study, refit: Refit) -> Refit:

@@ -36,6 +36,9 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
     if subject.study.event is None:
         return ()
     study = subject.study.with_outcome()
+    if study.roles.upper is not None:
+        text = "Not judged: times lie in intervals, so who had survived a time is not known."
+        return (CheckResult(NAME, None, pd.DataFrame(), text),)
     time, event = study.outcome(), study.event
     at = float(np.median(time[event & (time <= subject.fit.horizon)]))
     result = survival_calibration(

@@ -16,7 +16,7 @@ from bayes_hte.companions.weighting import WeightedEffect, iptw
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.study import Study
-from bayes_hte.study.time_to_event import default_horizon
+from bayes_hte.study.time_to_event import Estimand, default_horizon
 
 MATCHED, WEIGHTED = "matched", "weighted"
 # Draws of the propensity the weights are computed for; their mean changes no digit shown.
@@ -64,7 +64,7 @@ def classical(
     propensity: xr.DataArray,
     *,
     rng: np.random.Generator,
-    horizon: float | None = None,
+    horizon: float | Estimand | None = None,
     ci_prob: float = 0.95,
 ) -> Classical:
     """Estimate the average effect of a study in the classical ways.
@@ -77,8 +77,8 @@ def classical(
         Posterior probability of the non-reference arm.
     rng : numpy.random.Generator
         Of the Bayesian bootstrap over units.
-    horizon : float, optional
-        Up to which times to an event count; default as in
+    horizon : float or Estimand, optional
+        Up to which times to an event count, or the scale of effects on them; default as in
         :func:`bayes_hte.companions.restricted_means`.
     ci_prob : float, default 0.95
         Of the intervals of the table of hazards.
@@ -93,7 +93,8 @@ def classical(
     if study.event is not None:
         if horizon is None:
             horizon = default_horizon(study.outcome(), study.event, study.arm_index(), study.entry)
-        hazards = compare_hazards(study, horizon=horizon, ci_prob=ci_prob)
+        until = horizon.at if isinstance(horizon, Estimand) else horizon
+        hazards = compare_hazards(study, horizon=until, ci_prob=ci_prob)
         study = restricted_means(study, horizon)
     roles, arm = study.roles, study.arm_index()
     # Balance is of what was recorded, and of how often nothing was.

@@ -37,8 +37,11 @@ def pseudo_observations(
     arm: np.ndarray | None = None,
     entry: np.ndarray | None = None,
     at: float | None = None,
+    of_cause: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the pseudo-observation of each unit, from the Kaplan-Meier curve of its arm.
+    """Return the pseudo-observation of each unit, from the curve of its arm.
+
+    The curve is that of Kaplan and Meier, or with `of_cause` that of Aalen and Johansen.
 
     Parameters
     ----------
@@ -54,6 +57,9 @@ def pseudo_observations(
         Time from which a unit is observed (left truncation); by default 0.
     at : float, optional
         Give pseudo-observations of the probability of surviving this time instead.
+    of_cause : ndarray of bool, shape (unit,), optional
+        Whether the event was seen and of the cause of interest, where events have several. Needs
+        `at`: they are then of the probability of an event of that cause by then.
 
     Returns
     -------
@@ -64,9 +70,10 @@ def pseudo_observations(
     Raises
     ------
     SpecError
-        If the horizon (or `at`) is not a positive number.
+        If the horizon (or `at`) is not a positive number, or `of_cause` comes without `at`.
     DataError
-        If shapes differ, a time is not positive, or an event is neither 0 nor 1.
+        If shapes differ, a time is not positive, an event is neither 0 nor 1, or an event of the
+        cause is none.
 
     Examples
     --------
@@ -81,13 +88,25 @@ def pseudo_observations(
     if not 0 < end < np.inf:
         name = "horizon" if at is None else "at"
         raise SpecError(f"{name} must be a positive number of units of time, got {end!r}.")
-    if arm is None:
-        return _jackknife(time, event, entry, end, area=at is None)
+    if of_cause is not None:
+        of_cause = _checked_causes(of_cause, event, at)
+    arm = np.zeros(time.size) if arm is None else arm
     found = np.empty(time.size)
     for level in np.unique(arm):
         own = arm == level
-        found[own] = _jackknife(time[own], event[own], entry[own], end, area=at is None)
+        cause = None if of_cause is None else of_cause[own]
+        given = (time[own], event[own], entry[own], end)
+        found[own] = _jackknife(*given, area=at is None, of_cause=cause)
     return found
+
+
+def _checked_causes(of_cause: np.ndarray, event: np.ndarray, at: float | None) -> np.ndarray:
+    of_cause = np.asarray(of_cause)
+    if at is None:
+        raise SpecError("of_cause needs at, the time by which the event of the cause has come.")
+    if of_cause.shape != event.shape or (of_cause.astype(bool) & ~event).any():
+        raise DataError("of_cause has one value per unit, and is true for events alone.")
+    return of_cause.astype(bool)
 
 
 def _checked(
@@ -108,21 +127,38 @@ def _checked(
 
 
 def _jackknife(
-    time: np.ndarray, event: np.ndarray, entry: np.ndarray, end: float, *, area: bool
+    time: np.ndarray,
+    event: np.ndarray,
+    entry: np.ndarray,
+    end: float,
+    *,
+    area: bool,
+    of_cause: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the jackknife values of one group, shape (unit,)."""
+    counted = event if of_cause is None else of_cause
     n, grid = time.size, np.unique(time[event & (time <= end)])
     gaps = np.diff(np.concatenate([[0.0], grid, [end]]))
     at_risk = _upto(time, grid) - _upto(entry, grid)
-    failed = np.bincount(np.searchsorted(grid, time[event & (time <= end)]), minlength=grid.size)
-    whole = _value(at_risk[np.newaxis], failed[np.newaxis], gaps, area=area)
+    failed, own_failed = (
+        np.bincount(np.searchsorted(grid, time[kind & (time <= end)]), minlength=grid.size)
+        for kind in (event, counted)
+    )
+
+    def value(at_risk: np.ndarray, failed: np.ndarray, own_failed: np.ndarray) -> np.ndarray:
+        if of_cause is not None:
+            return _incidence(at_risk, failed, own_failed)
+        return _value(at_risk, failed, gaps, area=area)
+
+    whole = value(at_risk[np.newaxis], failed[np.newaxis], own_failed[np.newaxis])
     left_out, step = np.empty(n), max(1, HELD // max(1, grid.size))
     for start in range(0, n, step):
         some = slice(start, start + step)
         own = time[some, np.newaxis]
         there = (entry[some, np.newaxis] < grid) & (own >= grid)
-        fails = event[some, np.newaxis] & (own == grid)
-        left_out[some] = _value(at_risk - there, failed - fails, gaps, area=area)
+        same = own == grid
+        fails, own_fails = event[some, np.newaxis] & same, counted[some, np.newaxis] & same
+        left_out[some] = value(at_risk - there, failed - fails, own_failed - own_fails)
     return n * whole - (n - 1) * left_out
 
 
@@ -138,3 +174,14 @@ def _value(at_risk: np.ndarray, failed: np.ndarray, gaps: np.ndarray, *, area: b
     if not area:
         return survival[:, -1] if survival.shape[1] else np.ones(len(survival))
     return gaps[0] + survival @ gaps[1:]
+
+
+def _incidence(at_risk: np.ndarray, failed: np.ndarray, own_failed: np.ndarray) -> np.ndarray:
+    """Last value of Aalen-Johansen curves, shape (curve,)."""
+    any_event, own = (
+        np.divide(kind, at_risk, out=np.zeros(at_risk.shape), where=at_risk > 0)
+        for kind in (failed, own_failed)
+    )
+    survival = np.cumprod(1 - any_event, axis=1)
+    before = np.concatenate([np.ones((len(survival), 1)), survival[:, :-1]], axis=1)
+    return (before[:, : own.shape[1]] * own).sum(axis=1)

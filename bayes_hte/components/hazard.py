@@ -11,7 +11,7 @@ product over causes, so their posteriors are independent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from scipy import special
 from bayes_hte.components.component import Component
 from bayes_hte.components.families.hazard import (
     PiecewiseHazard,
+    at_edges,
     events_at_risk,
     expected,
     incidence,
@@ -35,7 +36,7 @@ from bayes_hte.study.design import Design, FeatureSet
 from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.roles import Roles
 from bayes_hte.study.study import Study
-from bayes_hte.study.time_to_event import Censoring, Estimand
+from bayes_hte.study.time_to_event import Censoring, Estimand, EstimandName
 
 # Columns of the rows; the parentheses distinguish them from a user's own.
 INTERVAL = "(interval)"
@@ -279,6 +280,29 @@ class HazardComponent(FittedComponent):
             hazards = self.hazards_by_cause(design)
             return base.copy(data=incidence(hazards, np.array(self.edges), estimand.at))
         return base.copy(data=expected(self.hazards(design), np.array(self.edges), estimand))
+
+    def averages_at_edges(
+        self, members: Sequence[np.ndarray], estimand: EstimandName
+    ) -> xr.DataArray:
+        """Return probabilities at all edges but the first, averaged over groups of the own units.
+
+        Parameters
+        ----------
+        members : sequence of ndarray of bool, shape (unit,)
+            The units of each group.
+        estimand : {"survival", "cumulative_incidence"}
+            The probability.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, arm, group, edge)
+            One pass over the intervals gives the curve, a straight line between edges.
+        """
+        weights = np.stack([own / own.sum() for own in members], axis=1)
+        curve = at_edges(self.hazards_by_cause(), incidence=estimand == "cumulative_incidence")
+        values = [np.einsum("cdua,ug->cdag", each, weights) for each in curve]
+        dims = ("chain", "draw", "arm", "group", "edge")
+        return xr.DataArray(np.stack(values, axis=-1), dims=dims)
 
     def of_arms(self, arms: tuple[int, int]) -> HazardComponent:
         """Return the component with two of its arms; see :meth:`FittedComponent.of_arms`."""

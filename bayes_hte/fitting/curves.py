@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.components.hazard import HazardComponent
 from bayes_hte.effects.contrasts import own_mediator
-from bayes_hte.errors import DataError, SpecError
-from bayes_hte.names import UNIT
+from bayes_hte.errors import DataError, SpecError, unknown_name
+from bayes_hte.fitting.blocks import is_large
+from bayes_hte.fitting.mediation import arm_coords
+from bayes_hte.names import CHAIN, DRAW, UNIT
+from bayes_hte.study.time_to_event import EstimandName
 
 if TYPE_CHECKING:
     from bayes_hte.fitting.fitted import Fit
 
 TIME, GROUP = "time", "group"
 N_TIMES = 25
+PROBABILITIES = ("survival", "cumulative_incidence")
 
 
 def survival_curves(
@@ -26,6 +31,7 @@ def survival_curves(
     *,
     times: Sequence[float] | None = None,
     groups: pd.Series | np.ndarray | None = None,
+    estimand: EstimandName = "survival",
 ) -> xr.DataArray:
     """Return the probability of surviving each time under each arm, averaged over units.
 
@@ -39,6 +45,9 @@ def survival_curves(
         Positive times, in the unit of the outcome; default 25, evenly spaced up to the horizon.
     groups : Series or ndarray, shape (unit,), optional
         The group of each unit; a curve is then the average over the units of its group.
+    estimand : {"survival", "cumulative_incidence"}
+        With the second, where events have several causes, the probability of an event of the cause
+        of interest by each time.
 
     Returns
     -------
@@ -50,7 +59,7 @@ def survival_curves(
     DataError
         If the outcome is no time to an event, or groups do not fit the units.
     SpecError
-        If times are not positive.
+        If times are not positive, or the estimand is another.
 
     Examples
     --------
@@ -73,25 +82,80 @@ def survival_curves(
         raise DataError(
             "survival curves need times to an event; build the study with event=<column>."
         )
+    if estimand not in PROBABILITIES:
+        raise unknown_name("estimand of a curve", estimand, PROBABILITIES)
+    n = fit.study.n_units if newdata is None else len(newdata)
+    if groups is None:
+        found = averaged_curves(fit, {0: np.ones(n, dtype=bool)}, newdata, times, estimand)
+        return found.isel({GROUP: 0}, drop=True)
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise DataError(f"groups need one value per unit, got shape {labels.shape} for {n} units.")
+    members = {level: labels == level for level in np.unique(labels)}
+    return averaged_curves(fit, members, newdata, times, estimand)
+
+
+def averaged_curves(
+    fit: Fit,
+    members: Mapping[Any, np.ndarray],
+    newdata: pd.DataFrame | None = None,
+    times: Sequence[float] | None = None,
+    estimand: EstimandName = "survival",
+) -> xr.DataArray:
+    """Return curves averaged over groups that may overlap, each probability computed once.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of times to an event.
+    members : mapping of group to ndarray of bool, shape (unit,)
+        The units of each group.
+    newdata, times, estimand
+        As in :func:`survival_curves`.
+
+    Returns
+    -------
+    DataArray, dims (chain, draw, group, arm, time)
+    """
+    grid, curves = _grid(fit, times), []
+    for at in grid:
+        # Refuses times beyond the follow-up, and causes that there are not.
+        fit.estimand(estimand, at=float(at))
+    component = fit.components["outcome"]
+    if newdata is None and isinstance(component, HazardComponent):
+        sizes = component.posterior.sizes
+        if not is_large(sizes[CHAIN] * sizes[DRAW], fit.study.n_units):
+            return _of_hazards(fit, component, members, grid, estimand)
+    for at in grid:
+        mu = own_mediator(fit.potential_outcomes(newdata, estimand=estimand, at=float(at)))
+        mu = mu.drop_attrs().astype(np.float64)
+        parts = [mu.isel({UNIT: own}).mean(UNIT) for own in members.values()]
+        curves.append(xr.concat(parts, pd.Index(list(members), name=GROUP)))
+    found = xr.concat(curves, pd.Index(grid, name=TIME))
+    return found.transpose("chain", "draw", GROUP, ..., TIME).rename(estimand)
+
+
+def _of_hazards(
+    fit: Fit,
+    component: HazardComponent,
+    members: Mapping[Any, np.ndarray],
+    grid: np.ndarray,
+    estimand: EstimandName,
+) -> xr.DataArray:
+    """Return the curves of hazards, which are straight lines between the edges of intervals."""
+    found = component.averages_at_edges(list(members.values()), estimand)
+    start = xr.full_like(found.isel(edge=[0]), 1.0 if estimand == "survival" else 0.0)
+    found = xr.concat([start, found], "edge").assign_coords(edge=np.array(component.edges))
+    curves = found.interp(edge=grid).rename(edge=TIME)
+    curves = curves.assign_coords({GROUP: list(members)})
+    curves = curves.assign_coords({d: component.posterior[d] for d in (CHAIN, DRAW)})
+    curves = arm_coords(curves, fit.study.arms)
+    return curves.transpose("chain", "draw", GROUP, ..., TIME).rename(estimand)
+
+
+def _grid(fit: Fit, times: Sequence[float] | None) -> np.ndarray:
+    """Return the times of curves."""
     grid = np.linspace(0, fit.horizon, N_TIMES + 1)[1:] if times is None else np.asarray(times)
     if not (np.isfinite(grid).all() and (grid > 0).all()):
         raise SpecError(f"times of survival curves are positive numbers, got {list(grid)}.")
-    n = fit.study.n_units if newdata is None else len(newdata)
-    labels = None if groups is None else np.asarray(groups)
-    if labels is not None and labels.shape != (n,):
-        raise DataError(f"groups need one value per unit, got shape {labels.shape} for {n} units.")
-    curves = [_survival(fit, newdata, float(t), labels) for t in grid]
-    return xr.concat(curves, pd.Index(grid, name=TIME)).transpose(..., TIME).rename("survival")
-
-
-def _survival(
-    fit: Fit, newdata: pd.DataFrame | None, at: float, labels: np.ndarray | None
-) -> xr.DataArray:
-    """Average the probability of surviving one time over the units of each group."""
-    mu = own_mediator(fit.potential_outcomes(newdata, estimand="survival", at=at))
-    mu = mu.drop_attrs().astype(np.float64)
-    if labels is None:
-        return mu.mean(UNIT)
-    levels, codes = np.unique(labels, return_inverse=True)
-    parts = [mu.isel({UNIT: codes == g}).mean(UNIT) for g in range(levels.size)]
-    return xr.concat(parts, pd.Index(levels, name=GROUP)).transpose("chain", "draw", GROUP, ...)
+    return grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from bayes_hte.components.numbered import (
 from bayes_hte.components.stacked import StackedComponent
 from bayes_hte.effects.pairs import Contrast
 from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
-from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
+from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.fitting.at_rows import (
     AnyComponent,
     as_total,
@@ -69,7 +69,6 @@ from bayes_hte.study.frames import as_table
 from bayes_hte.study.roles import MOST_MEDIATORS, listed
 from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import (
-    ANY_EVENT,
     Estimand,
     EstimandName,
     check_horizon,
@@ -532,23 +531,14 @@ class Fit:
                     "with event=<column>."
                 )
             return None
-        if name not in (None, *get_args(EstimandName)):
-            raise unknown_name("estimand", str(name), get_args(EstimandName))
         study = self.study if self.whole is None else self.whole.study
-        if name == "cumulative_incidence" and not study.causes:
-            raise SpecError(
-                'estimand="cumulative_incidence" is for events of several causes; name the one of '
-                "interest in Study.from_frame(..., cause=...), or, of one kind of event, use "
-                'estimand="survival".'
-            )
-        if name not in (None, "rmst") and at is None:
+        planned = self.plan.estimand or "rmst"
+        found = Estimand.about(name or planned, horizon if at is None else at, causes=study.causes)
+        if found.name not in ("rmst", planned) and at is None:
             raise SpecError(f'estimand="{name}" needs a time, such as at=5.')
         if at is not None:
             check_horizon(at, study.outcome(), study.arm_index(), study.arms, what="at")
-        event = ""
-        if study.causes:
-            event = study.causes[0] if name == "cumulative_incidence" else ANY_EVENT
-        return Estimand(name or "rmst", float(horizon if at is None else at), event)
+        return found
 
     def interventional_effects(
         self, newdata: pd.DataFrame | None = None, *, batch: int = BATCH

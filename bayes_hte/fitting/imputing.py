@@ -79,11 +79,15 @@ def _imputed(study: Study, rng: np.random.Generator) -> pd.DataFrame:
     """Return the frame with one draw of every missing covariate."""
     roles = study.roles
     further = [*roles.mediators, *([] if roles.event is None else [roles.event])]
+    further += [] if roles.upper is None else [roles.upper]
     used = [roles.outcome, *further, *roles.covariates]
     arm, parts, frame = study.arm_index(), [], study.frame
+    if roles.upper is not None:
+        seen = {roles.outcome: study.outcome(), roles.upper: study.event.astype(np.float64)}
+        frame = with_columns(frame, seen)
     if study.causes:
         # Codes of causes are names, not amounts.
-        causes = pd.Series(cause_codes(frame[roles.event]), index=frame.index)
+        causes = pd.Series(cause_codes(frame[roles.event], roles.no_event), index=frame.index)
         frame = with_columns(frame, {roles.event: causes.astype(str)})
     for a in np.unique(arm):
         parts.append(_chained(frame.loc[arm == a, used], rng))

@@ -10,8 +10,9 @@ import pandas as pd
 from bayes_hte.companions.incidence import observed_incidence
 from bayes_hte.effects.summaries import CiKind, interval, interval_parameters
 from bayes_hte.errors import DataError
+from bayes_hte.fitting.curves import GROUP, TIME, averaged_curves
 from bayes_hte.fitting.fitted import Fit
-from bayes_hte.names import ARM, SAMPLE, UNIT
+from bayes_hte.names import ARM, SAMPLE
 
 # Times at which curves are compared.
 N_TIMES = 5
@@ -78,10 +79,11 @@ def check_incidence(
     grid = np.linspace(0, fit.horizon, N_TIMES + 1)[1:] if times is None else times
     curves, given = observed_incidence(fit.study), fit.study.arm_index()
     rows = {}
-    for at in grid:
-        mu = fit.potential_outcomes(estimand="cumulative_incidence", at=at)
-        for a in range(len(fit.study.arms)):
-            draws = mu.isel({ARM: a, UNIT: given == a}).mean(UNIT)
+    members = {a: given == a for a in range(len(fit.study.arms))}
+    expected = averaged_curves(fit, members, times=grid, estimand="cumulative_incidence")
+    for place, at in enumerate(grid):
+        for a in members:
+            draws = expected.isel({ARM: a, GROUP: a, TIME: place})
             lower, upper = interval(draws, ci_prob=ci_prob, ci_kind=ci_kind)
             own = curves[(curves[ARM] == a) & (curves["time"] <= at)].iloc[-1]
             rows[a, float(at)] = {
@@ -92,7 +94,7 @@ def check_incidence(
                 "observed_lower": own["ci_lower"],
                 "observed_upper": own["ci_upper"],
             }
-    names = mu[ARM].to_numpy().tolist()
+    names = expected[ARM].to_numpy().tolist()
     # Arms in their order, and times within each.
     keys = sorted(rows, key=lambda key: key[0])
     index = pd.MultiIndex.from_tuples([(names[a], at) for a, at in keys], names=[ARM, "time"])

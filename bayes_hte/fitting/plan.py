@@ -12,7 +12,12 @@ from bayes_hte.components.learners import EFFECT_TERMS, get_learner, learner_ter
 from bayes_hte.errors import SpecError, UnsupportedError, unknown_name
 from bayes_hte.study.spec import PriorSpec, Spec, TimeFamilyName, bounded_limits, family_called
 from bayes_hte.study.study import Study
-from bayes_hte.study.time_to_event import check_horizon, default_horizon
+from bayes_hte.study.time_to_event import (
+    Estimand,
+    EstimandName,
+    check_horizon,
+    default_horizon,
+)
 from bayes_hte.surfaces.terms import FOREST, GP, Term
 
 # The family that has a model of each interval of time.
@@ -52,6 +57,9 @@ class Plan:
     horizon : float or None
         Time to which mean survival is restricted, of a study of times to an event; None, the latest
         at which each arm of the study that is fitted has a tenth of its units at risk.
+    estimand : {"rmst", "survival", "cumulative_incidence"} or None
+        Scale of effects on times to an event, at the horizon, unless another is asked for; None,
+        the restricted mean.
 
     Examples
     --------
@@ -74,6 +82,7 @@ class Plan:
     priors: tuple[PriorSpec, ...] = ()
     ordered: bool = False
     horizon: float | None = None
+    estimand: EstimandName | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "family", family_called(self.family))
@@ -164,8 +173,26 @@ class Plan:
             priors=spec.prior,
             ordered=spec.roles.ordered,
             horizon=spec.outcome.horizon,
+            estimand=None if spec.estimand == "rmst" else spec.estimand,
             **mediator,
         )
+
+    def scale(self, study: Study) -> Estimand | None:
+        """Return the scale of effects on times to an event; None for another outcome.
+
+        Parameters
+        ----------
+        study : Study
+            The data, whose default horizon counts where the plan has none.
+
+        Returns
+        -------
+        Estimand or None
+        """
+        if study.event is None:
+            return None
+        at = self.horizon or study_horizon(study)
+        return Estimand.about(self.estimand or "rmst", at, causes=study.causes)
 
     def mediator_models(self, number: int) -> list[tuple[str, str]]:
         """Return family and surface of each of so many mediators.
@@ -301,6 +328,23 @@ def settled(spec: Spec, study: Study) -> Spec:
     return replace(spec, outcome=replace(spec.outcome, horizon=horizon))
 
 
+def scale_of_times(spec: Spec, study: Study) -> Estimand | None:
+    """Return the scale that a study file declares for effects; None unless of times to an event.
+
+    Parameters
+    ----------
+    spec : Spec
+        The study file; without a horizon that of the study is taken.
+    study : Study
+        Its data.
+
+    Returns
+    -------
+    Estimand or None
+    """
+    return Plan.from_spec(spec).scale(study)
+
+
 def study_horizon(study: Study) -> float:
     """Return the default horizon of a study; see `default_horizon`."""
     return default_horizon(study.outcome(), study.event, study.arm_index(), study.entry)
@@ -357,12 +401,15 @@ def _check_times(study: Study, plan: Plan) -> None:
             f"events. Use one of {names}."
         )
     if not family.times:
-        if plan.horizon is not None:
+        if plan.horizon is not None or plan.estimand is not None:
+            option = "estimand" if plan.horizon is None else "horizon"
             raise SpecError(
-                "horizon is for times to an event, and the study has none; leave it out, or build "
-                "the study with event=<column>."
+                f"{option} is for times to an event, and the study has none; leave it out, or "
+                "build the study with event=<column>."
             )
         return
+    if plan.estimand is not None:
+        Estimand.about(plan.estimand, 1.0, causes=study.causes)
     if plan.second_stage:
         raise UnsupportedError(
             f"learner {plan.learner!r} imputes effects from observed outcomes, and a censored one "
@@ -377,6 +424,12 @@ def _check_times(study: Study, plan: Plan) -> None:
             "a hazard for each cause."
         )
     if plan.family == HAZARD:
+        if study.roles.upper is not None:
+            raise UnsupportedError(
+                "family 'piecewise_hazard' needs to know in which of its intervals of time each "
+                f"event came, and upper={study.roles.upper!r} gives each unit an interval of its "
+                "own; use family 'lognormal', 'loglogistic', 'log_student_t' or 'weibull'."
+            )
         _check_hazard(study, plan)
     family.given(study.censoring()).check(study.recorded_outcome(), "outcome")
 

@@ -36,6 +36,7 @@ from bayes_hte.seeds import check_seed, new_seed, stage_seed
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import EstimandName
 
 Sampler = Callable[[Component], FittedComponent]
 # With the model of the first mediator as `first` if the expectation of the second is asked for.
@@ -212,6 +213,7 @@ def fit(
     ordered: bool = False,
     priors: Iterable[PriorSpec] = (),
     horizon: float | None = None,
+    estimand: EstimandName | None = None,
     seed: int | None = None,
     draws: int = 500,
     tune: int = 300,
@@ -264,6 +266,10 @@ def fit(
     horizon : float, optional
         Of times to an event: the time, in the unit of the outcome, to which mean survival is
         restricted. Default: the latest at which each arm has a tenth of its units at risk.
+    estimand : {"rmst", "survival", "cumulative_incidence"}, optional
+        Of times to an event: the scale of effects unless a method is asked for another, the
+        restricted mean to the horizon (the default), or the probability at the horizon of
+        surviving, or of an event of the cause of interest.
     seed : int, optional
         Same seed, same draws, on any number of cores. By default one is drawn, and kept in the
         result.
@@ -324,6 +330,7 @@ def fit(
         ordered=ordered,
         priors=priors,
         horizon=horizon,
+        estimand=estimand,
     )
     families = {"outcome": family, "mediator": mediator_family}
     stated = [role for role, name in families.items() if name is not GAUSSIAN]

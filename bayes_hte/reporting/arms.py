@@ -13,6 +13,7 @@ import xarray as xr
 from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects import probability_of_benefit, summarize
 from bayes_hte.effects.summaries import interval_words
+from bayes_hte.fitting.plan import scale_of_times
 from bayes_hte.names import ARM, UNIT
 from bayes_hte.plots import plot_best_arms
 from bayes_hte.reporting.document import html_page, quick_mark
@@ -36,7 +37,6 @@ from bayes_hte.reporting.tables.files import save
 from bayes_hte.store import make_folder, write_text
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
-from bayes_hte.study.time_to_event import Estimand
 from bayes_hte.targeting.best_arm import INDIVIDUAL
 from bayes_hte.trust.rule import CAN_BE_USED, DIFFER
 
@@ -140,7 +140,7 @@ def arm_tables(results: ArmResults) -> dict[str, pd.DataFrame]:
             "differences": trust.differences,
         }
         rows.append({"contrast": name, **row, **chances, **said})
-    arm, y = study.arm_index(), restricted_means(study, spec.outcome.horizon).outcome()
+    arm, y = study.arm_index(), restricted_means(study, scale_of_times(spec, study)).outcome()
     outcomes = summarize(results.outcomes.assign_coords({ARM: range(len(study.arms))}), **how)
     arms = pd.DataFrame(
         {
@@ -210,10 +210,8 @@ def _conclusion(results: Results, row: Row) -> str:
 
 def _scale(results: ArmResults, start: str) -> str:
     """Return a sentence on the scale of times to an event; empty for other outcomes."""
-    outcome = results.spec.outcome
-    if results.study.event is None or outcome.horizon is None:
-        return ""
-    return f" {start} {Estimand('rmst', outcome.horizon).words(outcome.unit)}."
+    scale = scale_of_times(results.spec, results.study)
+    return "" if scale is None else f" {start} {scale.words(results.spec.outcome.unit)}."
 
 
 def _arms(results: ArmResults, tables: Mapping[str, pd.DataFrame]) -> Section:

@@ -96,6 +96,11 @@ class Results:
     curves : DataArray or None
         Of times to an event, survival curves, dims (chain, draw, group, arm, time): group 0 is
         everybody, 1 to 3 are the thirds of predicted times in the reference arm.
+    incidence : DataArray or None
+        Of events of several causes, the cumulative incidence of that of interest, as `curves`.
+    subgroup_curves : mapping of str to DataArray
+        Of times to an event, curves of the subgroups, dims (chain, draw, group, arm, time), by
+        effect: the probability that effects are on, or of surviving.
     interventional : Dataset or None
         Effects through each of two mediators averaged over the units, dims (chain, draw); see
         :func:`bayes_hte.interventional_effects`, and where the treatment changes a confounder
@@ -125,6 +130,8 @@ class Results:
     reference_draws: xr.DataArray | None = None
     legs: xr.Dataset | None = None
     curves: xr.DataArray | None = None
+    incidence: xr.DataArray | None = None
+    subgroup_curves: Mapping[str, xr.DataArray] = field(default_factory=dict)
     interventional: xr.Dataset | None = None
 
     @property

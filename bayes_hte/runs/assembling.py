@@ -7,15 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
 from bayes_hte import effects
 from bayes_hte.checks.assignment import declared
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.companions.classical import classical
+from bayes_hte.fitting.plan import scale_of_times
 from bayes_hte.reporting.results import Results
 from bayes_hte.runs.effect_draws import EffectDraws
 from bayes_hte.runs.prepared import Prepared
 from bayes_hte.runs.subgroups import find_subgroups, judge_subgroups, subgroup_evidence
+from bayes_hte.runs.time_curves import CURVE, LABEL
 from bayes_hte.seeds import stage_seed
 from bayes_hte.sensitivity import Sensitivity, sensitivity
 from bayes_hte.study.labels import (
@@ -27,6 +30,7 @@ from bayes_hte.study.labels import (
 )
 from bayes_hte.study.spec import Spec
 from bayes_hte.study.study import Study
+from bayes_hte.subgroups import Subgroups
 from bayes_hte.trust.rule import judge
 from bayes_hte.trust.unseen import evaluate
 
@@ -73,7 +77,8 @@ def assemble(
         for check in checks
     )
     study = labelled_study(study, labels)
-    spec = replace(spec, roles=labelled_roles(spec.roles, labels))
+    roles = labelled_roles(spec.roles, labels)
+    spec = replace(spec, roles=replace(roles, cause=study.causes[0] if study.causes else None))
     if spec.mediator is not None:
         each = {named(name, labels): own for name, own in spec.mediator.each.items()}
         spec = replace(spec, mediator=replace(spec.mediator, each=each))
@@ -81,6 +86,7 @@ def assemble(
     groups = find_subgroups(unit, study, spec, seed=seed)
     rng = np.random.default_rng(stage_seed(seed, "classical"))
     unseen = draws.unseen
+    scale = scale_of_times(spec, study)
     return Results(
         spec=spec,
         study=study,
@@ -98,7 +104,7 @@ def assemble(
             study,
             draws.propensity,
             rng=rng,
-            horizon=spec.outcome.horizon,
+            horizon=scale,
             ci_prob=spec.report.ci_prob,
         ),
         reference_outcome=draws.reference_outcome,
@@ -112,8 +118,19 @@ def assemble(
         reference_draws=draws.reference_draws,
         legs=draws.legs,
         curves=draws.curves,
+        incidence=draws.incidence,
+        subgroup_curves=_curves_of(groups, draws),
         interventional=draws.interventional,
     )
+
+
+def _curves_of(groups: Mapping[str, Subgroups], draws: EffectDraws) -> dict[str, xr.DataArray]:
+    """Return the saved curves of subgroups, if these are the subgroups that were found."""
+    return {
+        name: saved[CURVE]
+        for name, saved in draws.subgroup_curves.items()
+        if name in groups and np.array_equal(saved[LABEL], groups[name].labels)
+    }
 
 
 def _sensitivity(spec: Spec, study: Study, draws: EffectDraws) -> Sensitivity:
@@ -125,6 +142,6 @@ def _sensitivity(spec: Spec, study: Study, draws: EffectDraws) -> Sensitivity:
         better=spec.outcome.better,
         important=spec.outcome.minimal_important_difference,
         randomised=spec.propensity.assignment == "randomised",
-        horizon=spec.outcome.horizon,
+        horizon=scale_of_times(spec, study),
         rho=draws.rho,
     )

@@ -11,11 +11,12 @@ import numpy as np
 import xarray as xr
 
 from bayes_hte import effects
-from bayes_hte.checks.kaplan_meier import thirds
 from bayes_hte.errors import UnsupportedError
 from bayes_hte.names import ARM, EFFECTS, MEDIATOR, POPULATIONS, SAMPLE, UNIT
+from bayes_hte.runs.time_curves import risk_curves
 from bayes_hte.sensitivity import MediationRho, mediation_rho
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import Estimand
 from bayes_hte.trust.unseen import Unseen
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ VARIABLE = {
     "arm_means": "mu",
     "reference_draws": "mu",
     "curves": "survival",
+    "incidence": "incidence",
 }
 RHO_PARTS = ("tnie", "pnde", "te", "rho_zero")
 UNSEEN_PARTS = ("effect", "expected", "propensity")
 # Parts that hold one dataset per name; a folder forgets their order.
-NAMED = ("beside", "halves", "own_means")
+NAMED = ("beside", "halves", "own_means", "subgroup_curves")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,11 @@ class EffectDraws:
         Of times to an event, survival curves under each arm, dims (chain, draw, group, arm, time):
         group 0 is everybody, 1 to 3 are the thirds of predicted times in the reference arm,
         shortest first.
+    incidence : DataArray or None
+        Of events of several causes, the cumulative incidence of the cause of interest, as `curves`.
+    subgroup_curves : mapping of str to Dataset
+        Of times to an event, curves of found subgroups by effect; see
+        :func:`bayes_hte.runs.time_curves.subgroup_curves`.
     interventional : Dataset or None
         Average effects through each of two mediators, dims (chain, draw) and (chain, draw,
         mediator); None with another number of mediators.
@@ -91,6 +98,8 @@ class EffectDraws:
     halves: Mapping[str, xr.Dataset] = field(default_factory=dict)
     own_means: Mapping[str, xr.Dataset] = field(default_factory=dict)
     curves: xr.DataArray | None = None
+    incidence: xr.DataArray | None = None
+    subgroup_curves: Mapping[str, xr.Dataset] = field(default_factory=dict)
     interventional: xr.Dataset | None = None
 
     def to_tree(self) -> xr.DataTree:
@@ -108,13 +117,14 @@ class EffectDraws:
                 groups[f"/{name}"] = value.drop_vars(MEDIATOR, errors="ignore") if named else value
             elif isinstance(value, xr.DataArray):
                 # The arms' own names need not be storable, and the study knows them.
-                bare = name in ("arm_means", "curves")
+                bare = name in ("arm_means", "curves", "incidence")
                 plain = value.drop_vars(ARM, errors="ignore") if bare else value
                 plain = plain.drop_attrs() if name.startswith("reference") else plain
                 groups[f"/{name}"] = plain.to_dataset(name=VARIABLE[name])
             elif isinstance(value, Unseen):
                 parts = {part: getattr(value, part).drop_attrs() for part in UNSEEN_PARTS}
                 attrs = {} if value.horizon is None else {"horizon": value.horizon}
+                attrs |= {} if value.estimand is None else value.estimand.attrs()
                 groups[f"/{name}"] = xr.Dataset(parts, attrs=attrs).drop_vars(
                     [ARM], errors="ignore"
                 )
@@ -214,23 +224,10 @@ def effect_draws(
         beside=fits.beside,
         halves=fits.halves,
         own_means=fits.own_means,
-        curves=_curves(fit, mu),
+        curves=risk_curves(fit, mu, "survival"),
+        incidence=risk_curves(fit, mu, "cumulative_incidence"),
         interventional=_interventional(fit),
     )
-
-
-def _curves(fit: Fit, mu: xr.DataArray) -> xr.DataArray | None:
-    """Survival curves of everybody and of thirds; None unless the outcome is a time to an event."""
-    if fit.study.event is None:
-        return None
-    from bayes_hte.fitting.curves import GROUP, survival_curves
-
-    first = fit.first_stage()
-    risk = thirds(mu.isel({ARM: 0}).mean(SAMPLE).to_numpy())
-    parts = [survival_curves(first).expand_dims({GROUP: [0]})]
-    if risk.max() > 0:
-        parts.append(survival_curves(first, groups=risk + 1))
-    return xr.concat(parts, GROUP).transpose(*SAMPLE, GROUP, ...).astype(np.float32)
 
 
 def _interventional(fit: Fit) -> xr.Dataset | None:
@@ -251,7 +248,7 @@ def _rho(fit: Fit, unit: xr.Dataset) -> MediationRho | None:
 
 def _plain(part: str, dataset: xr.Dataset) -> xr.Dataset:
     """Leave out coordinates that vary between the datasets of a part, but for the units."""
-    if part == "beside":
+    if part in ("beside", "subgroup_curves"):
         return dataset
     return dataset.drop_vars([c for c in dataset.coords if c != UNIT])
 
@@ -264,6 +261,7 @@ def _saved_unseen(tree: xr.DataTree, study: Study, held_out: Study | None) -> Un
         study=(study if held_out is None else held_out).with_outcome(),
         how="left out one by one" if held_out is None else "held out",
         horizon=parts.attrs.get("horizon"),
+        estimand=Estimand.of(parts.attrs),
         **{name: parts[name] for name in UNSEEN_PARTS},
     )
 

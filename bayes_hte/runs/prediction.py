@@ -366,8 +366,11 @@ def _notes(fit: Fit, table: pd.DataFrame, spec: Spec, healthy: bool) -> list[str
     words = interval_words(spec.report.ci_prob, spec.report.ci_kind)
     unit = f" in {spec.outcome.unit}" if spec.outcome.unit else ""
     contrasts = ", ".join(_contrasts(fit, spec))
+    scale = fit.estimand()
+    on = f"{fit.study.roles.outcome}{unit}"
+    on = on if scale is None else f"the {scale.words(spec.outcome.unit)}"
     notes = [
-        f"{len(table)} rows; effect: {contrasts} on {fit.study.roles.outcome}{unit}; "
+        f"{len(table)} rows; effect: {contrasts} on {on}; "
         f"bounds: {words}; prob_benefit: posterior probability that the effect is beneficial "
         f"({spec.outcome.better} is better)"
     ]

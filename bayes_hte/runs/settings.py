@@ -30,7 +30,7 @@ def sampling_settings(spec: Spec, study: Study) -> dict[str, Any]:
     plan = dataclasses.asdict(Plan.from_spec(spec))
     # Not of a study file: a saved study with such a column has another fingerprint.
     plan.pop("means_by")
-    for later in ("ordered", "horizon"):
+    for later in ("ordered", "horizon", "estimand"):
         if not plan[later]:
             plan.pop(later)
     # An option that is left out leaves no trace, so runs saved before it was there are resumed.

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.companions.curves import at_risk, follow_up
-from bayes_hte.companions.restricted_means import compared_outcomes
+from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.pairs import contrast_name, reported_pairs
 from bayes_hte.errors import BayesHTEError
+from bayes_hte.fitting.plan import scale_of_times
 from bayes_hte.mixtures.identification import LEVELS
 from bayes_hte.runs.prepared import Prepared, declared_frame, prepare
 from bayes_hte.runs.workload import workload
@@ -131,7 +132,7 @@ def _arms(frame: pd.DataFrame, views: dict[str, ColumnView], spec: Spec) -> Iter
     if len(arms.counts) > 2 or arms.missing:
         missing = f"; {arms.missing} missing" if arms.missing else ""
         yield f"arms: {by_word(arms.counts)}{missing}"
-    if roles.outcome in views and is_numeric(frame[roles.outcome]) and roles.event is None:
+    if roles.outcome in views and is_numeric(frame[roles.outcome]) and not roles.of_times:
         by_arm = frame[roles.outcome].astype(float).groupby(frame[roles.treatment], observed=True)
         shown = [
             f"{words.get(str(arm), arm)} {v.mean():.3g} (sd {v.std():.2g}, {v.count()})"
@@ -164,16 +165,23 @@ def _follow_up(prepared: Prepared) -> Iterator[str]:
         for name, (_, row) in zip(study.arms, table.iterrows(), strict=True)
     ]
     yield f"events by arm: {'; '.join(shown)}"
+    if study.causes:
+        arm = study.arm_index()
+        for cause in study.causes:
+            own = np.bincount(arm[study.event_of(cause)], minlength=len(study.arms))
+            by_arm = ", ".join(f"{name} {n}" for name, n in zip(study.arms, own, strict=True))
+            what = "events of the cause of interest" if cause == study.causes[0] else "events of"
+            yield f"{what} {cause}: {by_arm}"
+    scale = scale_of_times(prepared.spec, study)
     if outcome.horizon is not None:
         left = at_risk(study, [outcome.horizon]).iloc[:, 0]
         counts = ", ".join(f"{name} {n}" for name, n in zip(study.arms, left, strict=True))
-        unit = f" {outcome.unit}" if outcome.unit else ""
-        yield f"restricted mean survival time to {outcome.horizon:g}{unit}; at risk then: {counts}"
+        yield f"effects on the {scale.words(outcome.unit)}; at risk then: {counts}"
 
 
 def _advice(prepared: Prepared) -> Iterator[str]:
     spec, study = prepared.spec, prepared.study
-    y = compared_outcomes(study, {"at": spec.outcome.horizon})
+    y = restricted_means(study, scale_of_times(spec, study)).recorded_outcome()
     if study.event is not None:
         yield from _follow_up(prepared)
     start, because = sensible_difference(y, spec.outcome.family)

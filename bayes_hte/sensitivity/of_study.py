@@ -20,6 +20,7 @@ from bayes_hte.sensitivity.tipping import TippingPoint, benchmark_covariates, ti
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.spec import bounded_limits
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import Estimand
 
 N_GRID = 25
 # The grid reaches the bias needed in all but the most extreme draws.
@@ -68,7 +69,7 @@ def sensitivity(
     important: float,
     randomised: bool,
     rho: MediationRho | None,
-    horizon: float | None = None,
+    horizon: float | Estimand | None = None,
 ) -> Sensitivity:
     """Run the analyses that suit a study.
 
@@ -88,8 +89,8 @@ def sensitivity(
         Whether the treatment was randomised.
     rho : MediationRho or None
         From :func:`~bayes_hte.sensitivity.mediation_rho`.
-    horizon : float, optional
-        Of times to an event, up to which they count; default as in
+    horizon : float or Estimand, optional
+        Of times to an event, up to which they count, or the scale of effects on them; default as in
         :func:`bayes_hte.companions.restricted_means`.
 
     Returns
@@ -125,6 +126,8 @@ def sensitivity(
     if family not in MEASURE_OF_FAMILY:
         raise unknown_name("family", family, MEASURE_OF_FAMILY)
     measure, sign = MEASURE_OF_FAMILY[family], benefit_sign(better)
+    if isinstance(horizon, Estimand) and horizon.name != "rmst":
+        measure = "risk_ratio"
     study = restricted_means(study.with_outcome(), horizon)
     y, arm = study.outcome(), study.arm_index()
     within = float(np.sqrt(np.mean([y[arm == a].var(ddof=1) for a in (0, 1)])))

@@ -28,6 +28,7 @@ from bayes_hte.effects.summaries import CiKind, summarize
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE
 from bayes_hte.sensitivity.arguments import check_average
+from bayes_hte.study.time_to_event import EstimandName
 
 FACTORS = (0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0)
 REFERENCE, OTHER, BOTH = "reference arm", "other arm", "both arms"
@@ -45,6 +46,8 @@ def informative_censoring(
     better: Better,
     factors: Sequence[float] = FACTORS,
     weights: np.ndarray | None = None,
+    estimand: EstimandName = "rmst",
+    of_cause: np.ndarray | None = None,
     ci_prob: float = 0.95,
     ci_kind: CiKind = "eti",
 ) -> pd.DataFrame:
@@ -53,7 +56,7 @@ def informative_censoring(
     Parameters
     ----------
     effect : DataArray, dims (chain, draw)
-        Average effect on restricted mean survival time.
+        Average effect on restricted mean survival time, or on the probability of `estimand`.
     unseen : ndarray, shape (chain, draw, censored)
         Times of the event of the censored units, drawn from the model given survival until then,
         in the order of the units.
@@ -67,6 +70,10 @@ def informative_censoring(
         Factors of the unseen times.
     weights : ndarray, shape (unit,), optional
         One over the probability of the unit's own arm, where it differs between units.
+    estimand : {"rmst", "survival", "cumulative_incidence"}
+        Scale of the effect; a probability is that at the horizon.
+    of_cause : ndarray of bool, shape of `unseen`, optional
+        Of a cumulative incidence: whether the unseen event is of the cause of interest.
     ci_prob, ci_kind
         The interval.
 
@@ -79,7 +86,8 @@ def informative_censoring(
     Raises
     ------
     DataError
-        If shapes do not fit, or a drawn time is not later than its censoring.
+        If shapes do not fit, a drawn time is not later than its censoring, or the causes of unseen
+        events are not given where they count.
     SpecError
         If a factor is not a positive number.
 
@@ -109,10 +117,20 @@ def informative_censoring(
         raise SpecError(f"factors of unseen times are positive numbers, got {list(factors)}.")
     weights = np.ones(time.size) if weights is None else weights
     effect = effect.transpose(*SAMPLE)
-    expected, rows = np.minimum(unseen, horizon), []
+    if estimand == "cumulative_incidence" and np.shape(of_cause) != unseen.shape:
+        raise DataError("a cumulative incidence needs of_cause, one value per unseen time.")
+
+    def value(times: np.ndarray) -> np.ndarray:
+        if estimand == "rmst":
+            return np.minimum(times, horizon)
+        if estimand == "survival":
+            return (times > horizon).astype(np.float64)
+        return (of_cause & (times <= horizon)).astype(np.float64)
+
+    expected, rows = value(unseen), []
     for applied, arms in APPLIED.items():
         for factor in factors:
-            moved = np.minimum(np.maximum(time[left], unseen * factor), horizon) - expected
+            moved = value(np.maximum(time[left], unseen * factor)) - expected
             shift = np.zeros(effect.shape)
             for a in arms:
                 own = arm[left] == a

@@ -37,6 +37,7 @@ def study_from_spec(spec: Spec, frame: pd.DataFrame) -> Study:
     if declared.arms:
         frame = _with_order(frame, declared)
     study = Study.of_roles(frame, roles, reference=declared.reference, missing=spec.data.missing)
+    study.check_causes()
     study = replace(study, imputations=spec.data.imputations)
     if not declared.arm_names:
         return study

@@ -16,12 +16,15 @@ import pandas as pd
 
 from bayes_hte.errors import SpecError, unknown_name
 from bayes_hte.names import WORDS
+from bayes_hte.study.causes import cause_codes
 from bayes_hte.study.frames import with_columns
 from bayes_hte.study.kinds import Kind, is_numeric, kind_of, label_text, levels_in_use
 from bayes_hte.study.spec import LabelSpec
 from bayes_hte.study.study import Roles, Study
 
 Labels = Mapping[str, LabelSpec]
+# Roles that are levels of a column, and no column.
+_LEVELS = ("cause", "no_event")
 
 
 def named(column: str, labels: Labels) -> str:
@@ -54,7 +57,7 @@ def labelled_study(study: Study, labels: Labels) -> Study:
     labels = {name: label for name, label in labels.items() if name in study.roles.columns}
     if not labels:
         return study
-    columns, arms = {}, study.arms
+    columns, arms, causes = {}, study.arms, {}
     for name, label in labels.items():
         words = _words(study.frame[name], label, name)
         if not words:
@@ -65,6 +68,9 @@ def labelled_study(study: Study, labels: Labels) -> Study:
             if len(arms) > 2:
                 # Text would be put into alphabetical order where some rows are bound again.
                 columns[name] = columns[name].astype(pd.CategoricalDtype(list(arms)))
+        elif name == study.roles.event and study.roles.cause is not None:
+            columns[name] = _renamed(study.frame[name], words)
+            causes = _causes(study, columns[name])
         elif name in _numbers(study.roles):
             raise SpecError(
                 f"labels.{name}.levels: the levels of an outcome or a mediator are numbers, which "
@@ -77,7 +83,8 @@ def labelled_study(study: Study, labels: Labels) -> Study:
     if doubled:
         raise SpecError(f"labels: two columns would be called {doubled[0]!r}; give each its own.")
     frame = with_columns(study.frame, columns).rename(columns=new)
-    return replace(study, frame=frame, roles=labelled_roles(study.roles, labels), arms=arms)
+    roles = replace(labelled_roles(study.roles, labels), **causes)
+    return replace(study, frame=frame, roles=roles, arms=arms)
 
 
 def labelled_roles[R](roles: R, labels: Labels) -> R:
@@ -85,6 +92,8 @@ def labelled_roles[R](roles: R, labels: Labels) -> R:
     changed: dict[str, Any] = {}
     for field in fields(Roles):
         value = getattr(roles, field.name, None)  # a study file has fewer
+        if field.name in _LEVELS:
+            continue
         if isinstance(value, tuple):
             changed[field.name] = tuple(named(name, labels) for name in value)
         elif value is not None:
@@ -145,9 +154,17 @@ def labelled_table(table: pd.DataFrame, study: Study, labels: Labels) -> pd.Data
     return table
 
 
+def _causes(study: Study, renamed: pd.Series) -> dict[str, Any]:
+    """Return the roles of levels of causes under the words that these now have."""
+    codes = cause_codes(study.frame[study.roles.event], study.roles.no_event)
+    words = renamed.astype(object).to_numpy()
+    none = dict.fromkeys(words[(codes == "") & renamed.notna().to_numpy()])
+    return {"cause": words[codes == study.causes[0]][0], "no_event": list(none)}
+
+
 def _numbers(roles: Roles) -> tuple[str | None, ...]:
     """Return the columns whose values have no words."""
-    return (roles.outcome, *roles.mediators, roles.event, roles.entry)
+    return (roles.outcome, *roles.mediators, roles.event, roles.entry, roles.upper)
 
 
 def _words(column: pd.Series, label: LabelSpec, name: str) -> dict[str, str]:

@@ -36,6 +36,11 @@ class Roles:
         declared. It is modelled as a first mediator.
     cause : object
         The value of `event` that is the cause of interest, where events have several.
+    no_event : object
+        The value of `event`, or the values, that mean no event where events have several causes;
+        None for those that :mod:`bayes_hte.study.causes` knows.
+    upper : str or None
+        Column of the upper ends of intervals that times lie in, whose lower ends are the outcome.
     """
 
     outcome: str
@@ -49,6 +54,8 @@ class Roles:
     entry: str | None = field(default=None, repr=False)
     post_treatment: str | None = field(default=None, repr=False)
     cause: Any = field(default=None, repr=False)
+    no_event: Any = field(default=None, repr=False)
+    upper: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Keep one mediator as text, whether or not it came in a list.
@@ -87,7 +94,7 @@ class Roles:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every used column: outcome, treatment, covariates, and the others that there are."""
-        optional = (self.cluster, self.weights, self.event, self.entry)
+        optional = (self.cluster, self.weights, self.event, self.entry, self.upper)
         further = (*self.mediators, *(c for c in optional if c is not None))
         return (self.outcome, self.treatment, *further, *self.covariates)
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from bayes_hte.errors import SpecError
 from bayes_hte.study.missing import MissingName
 from bayes_hte.study.roles import listed
+from bayes_hte.study.time_to_event import EstimandName
 
 FamilyName = Literal["gaussian", "student_t", "bernoulli", "poisson", "negative_binomial"]
 # Families of times to an event, for outcomes alone.
@@ -179,6 +180,11 @@ class RoleSpec:
     which units were observed. `post_treatment` is a column that the treatment changes and that
     affects both the mediator and the outcome; interventional effects are then reported, and natural
     ones are not.
+    `cause` is the level of `event` that is the cause of interest, where events have several
+    (competing risks), and `no_event` the level, or a list of levels, that means a censored unit, if
+    it is none of 0, "none", "no event", "censored", "alive" and the like. `upper` is, in place of
+    `event`, the column of the upper ends of intervals in which events came; the outcome holds the
+    lower ends, and who was censored has no upper end.
     """
 
     outcome: str
@@ -197,6 +203,9 @@ class RoleSpec:
     event: str | None = None
     entry: str | None = None
     post_treatment: str | None = None
+    cause: str | int | float | bool | None = None
+    no_event: str | int | float | bool | tuple[str | int | float | bool, ...] | None = None
+    upper: str | None = None
 
     @property
     def mediators(self) -> tuple[str, ...]:
@@ -205,6 +214,11 @@ class RoleSpec:
         A confounder that the treatment changes comes before the mediator.
         """
         return (*listed(self.post_treatment), *listed(self.mediator))
+
+    @property
+    def of_times(self) -> bool:
+        """Whether the outcome is a time to an event."""
+        return self.event is not None or self.upper is not None
 
     @property
     def mediator_words(self) -> str:
@@ -219,7 +233,10 @@ class OutcomeSpec:
     `stack_with` names further candidates, each a surface or "learner/surface"; the outcome model
     is then their mixture, weighted by stacking. `unit` is the unit of the outcome, of a
     time to an event the unit of time. `horizon` is the time to which mean survival times are
-    restricted, by default the latest at which each arm has a tenth of its units at risk.
+    restricted, by default the latest at which each arm has a tenth of its units at risk. `estimand`
+    is the scale of effects on a time to an event: the restricted mean (`rmst`), or the probability
+    at the horizon of surviving (`survival`) or of an event of the cause of interest
+    (`cumulative_incidence`); by default the last where a cause is declared, else the first.
     """
 
     better: Literal["higher", "lower"]
@@ -231,6 +248,7 @@ class OutcomeSpec:
     noise: NoiseName = "constant"
     unit: str = ""
     horizon: float | None = None
+    estimand: EstimandName | None = None
 
 
 @dataclass(frozen=True)
@@ -439,6 +457,12 @@ class Spec:
     folder: Path = Path()
     changes: tuple[str, ...] = ()
     quick: bool = False
+
+    @property
+    def estimand(self) -> EstimandName:
+        """Scale of effects on times to an event: as declared, or what suits the events."""
+        of_cause = self.roles.cause is not None
+        return self.outcome.estimand or ("cumulative_incidence" if of_cause else "rmst")
 
     @property
     def subgroup_margin(self) -> float | None:

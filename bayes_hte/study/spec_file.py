@@ -96,23 +96,11 @@ def parse_spec(
     for key in _NOT_IN_FILE:
         if key in table:
             raise unknown_name(f"key in {name}", key, _keys(Spec))
-    _refuse_causes(table, name)
     _gather_mediators(table)
     own = {"text": text, "folder": folder, "name": name, "changes": tuple(changes), "quick": quick}
     spec = _build(Spec, table, name, extra=own)
     _check(spec)
     return spec
-
-
-def _refuse_causes(table: dict[str, Any], name: str) -> None:
-    """Say where events of several causes are analysed, as reports have no section on them."""
-    roles = table.get("roles")
-    if isinstance(roles, dict) and "cause" in roles:
-        raise SpecError(
-            f"{name}: [roles] cause: events of several causes are not in study files, because "
-            "reports have no section on one cause; use Study.from_frame(..., event=, cause=) and "
-            "hte.fit(study, family='piecewise_hazard') in Python."
-        )
 
 
 def _gather_mediators(table: dict[str, Any]) -> None:
@@ -334,7 +322,18 @@ def _check(spec: Spec) -> None:
 def _check_times(spec: Spec) -> None:
     """Check that families of times to an event and the column of events go together."""
     times = spec.outcome.family in typing.get_args(TimeFamilyName)
-    if times != (spec.roles.event is not None):
+    if spec.roles.upper is not None and spec.roles.event is not None:
+        raise SpecError(
+            f"{spec.name}: roles.upper says where each event lies, in place of roles.event; give "
+            "one of the two. Who was censored has no upper end."
+        )
+    if spec.roles.upper is not None and spec.outcome.family == "piecewise_hazard":
+        raise SpecError(
+            f"{spec.name}: roles.upper has events that lie in intervals of time, and family "
+            "'piecewise_hazard' needs to know in which of its own intervals; use 'lognormal', "
+            "'loglogistic', 'log_student_t' or 'weibull'."
+        )
+    if times != spec.roles.of_times:
         raise SpecError(
             f"{spec.name}: outcome.family = '{spec.outcome.family}' "
             + ("needs" if times else "has no use for")
@@ -351,8 +350,49 @@ def _check_times(spec: Spec) -> None:
             f"{spec.name}: outcome.horizon is for times to an event; remove it, or choose one of "
             f"their families: {', '.join(typing.get_args(TimeFamilyName))}."
         )
-    if spec.roles.entry is not None and spec.roles.event is None:
+    if spec.roles.entry is not None and not spec.roles.of_times:
         raise SpecError(f"{spec.name}: roles.entry needs roles.event as well.")
+    if spec.outcome.estimand is not None and not times:
+        raise SpecError(
+            f"{spec.name}: outcome.estimand is for times to an event; remove it, or choose one of "
+            f"their families: {', '.join(typing.get_args(TimeFamilyName))}."
+        )
+    _check_causes(spec)
+
+
+def _check_causes(spec: Spec) -> None:
+    """Check that causes of events, the family and the scale of effects go together."""
+    roles, outcome = spec.roles, spec.outcome
+    if roles.cause is None:
+        if roles.no_event is not None:
+            raise SpecError(
+                f"{spec.name}: roles.no_event names the level without an event where events have "
+                "several causes; name the one of interest as roles.cause, or remove no_event."
+            )
+        if outcome.estimand == "cumulative_incidence":
+            raise SpecError(
+                f"{spec.name}: outcome.estimand = 'cumulative_incidence' is the probability of an "
+                "event of one of several causes; name it as roles.cause, or, of one kind of event, "
+                "use 'survival'."
+            )
+        return
+    if roles.event is None:
+        raise SpecError(
+            f"{spec.name}: roles.cause = {roles.cause!r} is a level of the column of events; name "
+            "that column as roles.event."
+        )
+    if outcome.family != "piecewise_hazard":
+        raise SpecError(
+            f"{spec.name}: roles.cause says that events have several causes, and outcome.family = "
+            f"'{outcome.family}' has one law for all times; use family = 'piecewise_hazard', which "
+            "has a hazard for each cause."
+        )
+    if spec.columns.get(roles.event, ColumnSpec()).event is not None:
+        raise SpecError(
+            f"{spec.name}: [columns.{roles.event}] event makes that column 1 and 0, and "
+            "roles.cause needs its causes; remove the event, and name levels without an event as "
+            "roles.no_event."
+        )
 
 
 def _check_post_treatment(spec: Spec) -> None:

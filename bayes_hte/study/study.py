@@ -18,12 +18,13 @@ import pandas as pd
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
 from bayes_hte.seeds import check_seed
 from bayes_hte.study.arms import arm_positions, arms_of, in_proportion
-from bayes_hte.study.causes import cause_codes, causes_of
+from bayes_hte.study.causes import cause_codes, causes_of, check_no_event
 from bayes_hte.study.frames import (
     as_table,
     names_given,
     with_columns,
 )
+from bayes_hte.study.interval_times import middles, with_open_ends
 from bayes_hte.study.kinds import (
     check_covariate,
     distinct,
@@ -109,6 +110,8 @@ class Study:
         entry: str | None = None,
         post_treatment: str | None = None,
         cause: Any = None,
+        no_event: Any = None,
+        upper: str | None = None,
     ) -> Study:
         """Check a frame and bind the roles of its columns.
 
@@ -162,10 +165,20 @@ class Study:
             ``fit.interventional_effects()`` has those that are.
         cause : optional
             Where events have several causes (competing risks): the level of `event` that is the
-            cause of interest. Each other level is a cause too, but 0, False, ``"none"``,
-            ``"no event"`` and ``"censored"``, which mean a censored unit. Times are then those to
-            any event; ``estimand="cumulative_incidence"`` of a fit with
-            ``family="piecewise_hazard"`` is about the cause.
+            cause of interest. Each other level is a cause too, but those that mean a censored
+            unit. Times are then those to any event; ``estimand="cumulative_incidence"`` of a fit
+            with ``family="piecewise_hazard"`` is about the cause.
+        no_event : optional
+            The level of `event`, or a list of levels, that means a censored unit where events have
+            causes. Default: 0, False and plain words (``"none"``, ``"no event"``, ``"censored"``,
+            ``"alive"``, ...); a column without any of these, or with a level that may be one, is
+            refused. An empty list says that every unit had an event.
+        upper : str, optional
+            Column that makes the outcome the lower end of an interval in which the event came
+            (interval censoring), and holds its upper end. Equal ends are a time that was seen;
+            without an upper end the unit was censored at the lower one; a lower end of 0 leaves
+            open how early the event came. It takes the place of `event`. See
+            :mod:`bayes_hte.study.interval_times`.
 
         Returns
         -------
@@ -199,9 +212,10 @@ class Study:
         listed = names_given(covariates, "covariate")
         if isinstance(mediator, Sequence) and not isinstance(mediator, str):
             mediator = names_given(mediator, "mediator")
-        further = (event, entry, post_treatment, cause)
+        further = (event, entry, post_treatment, cause, no_event, upper)
         roles = Roles(outcome, treatment, listed, mediator, cluster, weights, *further)
         study = cls.of_roles(df, roles, reference=reference, missing=missing)
+        study.check_causes()
         return replace(study, imputations=check_imputations(imputations))
 
     @classmethod
@@ -290,10 +304,10 @@ class Study:
         df = as_table(df, "df")
         check_missing_rule(missing)
         check_frame(df, roles)
-        frame = own_copy(df, roles)
+        frame = with_open_ends(own_copy(df, roles), roles)
         check_index(frame)
         check_complete(frame, [roles.treatment, roles.cluster, roles.weights])
-        check_finite(frame)
+        check_finite(frame, but=roles.upper)
         arms = arms_of(frame[roles.treatment], reference)
         check_times(frame, roles, arm_positions(frame[roles.treatment], arms), arms)
         table = missing_by_arm(frame, roles, arm_positions(frame[roles.treatment], arms), len(arms))
@@ -445,8 +459,14 @@ class Study:
         )
 
     def outcome(self) -> np.ndarray:
-        """Return the outcome as numbers, shape (unit,); NaN where it is missing."""
-        return numeric_column(self.frame[self.roles.outcome], "outcome")
+        """Return the outcome as numbers, shape (unit,); NaN where it is missing.
+
+        Of interval-censored times the middles of the intervals.
+        """
+        outcome = numeric_column(self.frame[self.roles.outcome], "outcome")
+        if self.roles.upper is None:
+            return outcome
+        return middles(outcome, numeric_column(self.frame[self.roles.upper], "upper"))
 
     def mediator(self) -> np.ndarray:
         """Return the one mediator as numbers, shape (unit,); NaN where it is missing.
@@ -521,12 +541,16 @@ class Study:
     def event(self) -> np.ndarray | None:
         """Whether the event of each unit was seen, shape (unit,); None if no times are studied.
 
-        False where the outcome is missing. Of several causes any one counts.
+        False where the outcome is missing. Of several causes any one counts, and an event that
+        lies in an interval was seen.
         """
+        if self.roles.upper is not None:
+            return np.isfinite(numeric_column(self.frame[self.roles.upper], "upper"))
         if self.roles.event is None:
             return None
         if self.roles.cause is not None:
-            return (cause_codes(self.frame[self.roles.event]) != "") & ~np.isnan(self.outcome())
+            codes = cause_codes(self.frame[self.roles.event], self.roles.no_event)
+            return (codes != "") & ~np.isnan(self.outcome())
         return np.nan_to_num(numeric_column(self.frame[self.roles.event], "event")) == 1
 
     @property
@@ -534,7 +558,18 @@ class Study:
         """Causes of events as text, that of interest first; empty unless one was declared."""
         if self.roles.cause is None:
             return ()
-        return causes_of(self.frame[self.roles.event], self.roles.cause)
+        return causes_of(self.frame[self.roles.event], self.roles.cause, self.roles.no_event)
+
+    def check_causes(self) -> None:
+        """Refuse a whole study in which a level of causes may mean a censored unit.
+
+        Raises
+        ------
+        DataError
+            See :func:`bayes_hte.study.causes.check_no_event`.
+        """
+        if self.roles.cause is not None:
+            check_no_event(self.frame[self.roles.event], self.roles.cause, self.roles.no_event)
 
     def event_of(self, cause: str) -> np.ndarray:
         """Return whether each unit had an event of one cause.
@@ -549,7 +584,7 @@ class Study:
         ndarray of bool, shape (unit,)
             False where the outcome is missing.
         """
-        codes = cause_codes(self.frame[self.roles.event])
+        codes = cause_codes(self.frame[self.roles.event], self.roles.no_event)
         return (codes == cause) & ~np.isnan(self.outcome())
 
     @property
@@ -566,7 +601,10 @@ class Study:
     def censoring(self) -> Censoring | None:
         """Return events and entries of all units; None unless the outcome is a time to an event."""
         event = self.event
-        return None if event is None else Censoring(event, self.entry)
+        if event is None or self.roles.upper is None:
+            return None if event is None else Censoring(event, self.entry)
+        ends = (self.frame[c] for c in (self.roles.outcome, self.roles.upper))
+        return Censoring(event, self.entry, *(numeric_column(end, "time") for end in ends))
 
     def recorded(self, column: str) -> np.ndarray:
         """Return the numbers of a column that are not missing.
@@ -798,8 +836,12 @@ class Study:
             digest.update(repr(self.imputations).encode())
         if self.roles.event is not None:
             digest.update(repr(("event", self.roles.event, self.roles.entry)).encode())
+        if self.roles.upper is not None:
+            digest.update(repr(("upper", self.roles.upper, self.roles.entry)).encode())
         if self.roles.cause is not None:
             digest.update(repr(("cause", self.causes[0])).encode())
+        if self.roles.no_event is not None:
+            digest.update(repr(("no event", self.roles.no_event)).encode())
         for frame in self.completed:
             digest.update(pd.util.hash_pandas_object(frame.astype(text)).to_numpy().tobytes())
         return digest.hexdigest()

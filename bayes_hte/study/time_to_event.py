@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from bayes_hte.errors import DataError, SpecError
+from bayes_hte.errors import DataError, SpecError, unknown_name
 from bayes_hte.study.causes import check_causes
+from bayes_hte.study.interval_times import check_intervals
 from bayes_hte.study.kinds import Kind, described, is_numeric, kind_of, numeric_column
 from bayes_hte.study.roles import Roles
 
 # Share of each arm that is still at risk at the default horizon.
 AT_RISK = 0.1
+# Stands for 0 where a logarithm is taken.
+SMALLEST_TIME = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +36,43 @@ class Censoring:
         Whether the event was seen; if not, the time is when the unit was last known without it.
     entry : ndarray, shape (unit,), or None
         Time from which each unit was observed, 0 from the start; None if all were.
+    lower, upper : ndarray, shape (unit,), or None
+        Ends of the intervals that times lie in, equal where a time was seen, the upper one infinite
+        where the event was not; None if no times lie in intervals.
     """
 
     event: np.ndarray
     entry: np.ndarray | None = None
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
 
     def among(self, rows: np.ndarray | slice) -> Censoring:
         """Return what is known of some units, by a mask, positions or a slice."""
-        return Censoring(self.event[rows], None if self.entry is None else self.entry[rows])
+        parts = (self.event, self.entry, self.lower, self.upper)
+        return Censoring(*(None if part is None else part[rows] for part in parts))
+
+    @property
+    def within(self) -> np.ndarray | None:
+        """Whether each unit's time lies within an interval, shape (unit,); None if none does."""
+        if self.lower is None or self.upper is None:
+            return None
+        inside = self.event & (self.upper > self.lower)
+        return inside if inside.any() else None
+
+    def log_ends(self, log_time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logs of both ends, shape (unit,); around the time of a unit without interval.
+
+        A lower end of 0 is the smallest number instead, so that nothing is infinite.
+        """
+        inside = self.within
+        if inside is None:
+            return log_time - 0.5, log_time + 0.5
+        lower = np.log(np.where(inside, np.maximum(self.lower, SMALLEST_TIME), 1.0))
+        upper = np.log(np.where(inside, self.upper, 1.0))
+        return (
+            np.where(inside, lower, log_time - 0.5),
+            np.where(inside, upper, log_time + 0.5),
+        )
 
 
 EstimandName = Literal["rmst", "survival", "cumulative_incidence"]
@@ -98,6 +130,46 @@ class Estimand:
         return {"estimand": self.name, "at": float(self.at), "estimand_words": words, **event}
 
     @classmethod
+    def about(cls, name: EstimandName, at: float, *, causes: Sequence[str] = ()) -> Estimand:
+        """Return the estimand of a study whose events have some causes, that of interest first.
+
+        Parameters
+        ----------
+        name : {"rmst", "survival", "cumulative_incidence"}
+            As the attribute.
+        at : float
+            As the attribute.
+        causes : sequence of str
+            Empty where events have one cause.
+
+        Returns
+        -------
+        Estimand
+
+        Raises
+        ------
+        SpecError
+            If the name is unknown, or a cumulative incidence is asked for without causes.
+
+        Examples
+        --------
+        >>> from bayes_hte.study.time_to_event import Estimand
+        >>> Estimand.about("survival", 5.0, causes=["relapse", "death"]).event
+        'any event'
+        """
+        if name not in get_args(EstimandName):
+            raise unknown_name("estimand", str(name), get_args(EstimandName))
+        if name != "cumulative_incidence":
+            return cls(name, float(at), ANY_EVENT if causes else "")
+        if not causes:
+            raise SpecError(
+                'estimand="cumulative_incidence" is for events of several causes; name the one of '
+                "interest in Study.from_frame(..., cause=...), or, of one kind of event, use "
+                'estimand="survival".'
+            )
+        return cls(name, float(at), causes[0])
+
+    @classmethod
     def of(cls, attrs: Mapping[Any, Any]) -> Estimand | None:
         """Return the estimand of an array by its attributes; None if it is not on such a scale."""
         if "estimand" not in attrs:
@@ -127,6 +199,9 @@ def check_times(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, arms: tuple[
         negative, or not before the time; or if there are entries without events. Causes:
         see :func:`bayes_hte.study.causes.check_causes`.
     """
+    if roles.upper is not None:
+        _check_upper(frame, roles, arm, arms)
+        return
     if roles.event is None:
         if roles.cause is not None:
             raise DataError(
@@ -152,10 +227,29 @@ def check_times(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, arms: tuple[
     if roles.cause is None:
         event = _events(column, known)
     else:
-        event = check_causes(column, roles.cause, known)
+        event = check_causes(column, roles.cause, known, roles.no_event)
     _check_seen(event[known] == 1, arm[known], arms, roles.event)
     if roles.entry is not None:
         _check_entry(frame[roles.entry], time, roles)
+
+
+def _check_upper(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, arms: tuple[Any, ...]) -> None:
+    """Check a study of interval-censored times."""
+    for name, value in (("event", roles.event), ("cause", roles.cause)):
+        if value is not None:
+            raise DataError(
+                f"upper={roles.upper!r} says where each event lies, and {name}={value!r} says what "
+                f"was seen at one time; give one of the two. Without {name}, a unit that was "
+                "censored has no upper end."
+            )
+    lower = _times(frame[roles.outcome])
+    event = check_intervals(frame, roles)
+    _check_seen(event == 1, arm, arms, roles.upper)
+    if roles.entry is not None:
+        within = frame[roles.upper].to_numpy(dtype=np.float64) > lower
+        # In an interval the event comes after the lower end, at which the unit may have entered.
+        before = np.where(within, np.nextafter(lower, np.inf), lower)
+        _check_entry(frame[roles.entry], before, roles)
 
 
 def default_horizon(

@@ -32,7 +32,8 @@ def check_frame(df: pd.DataFrame, roles: Roles) -> None:
         raise DataError(f"the frame is empty: {len(df)} rows, {df.shape[1]} columns.")
     check_names([roles.outcome], "outcome")
     check_names([roles.treatment], "treatment")
-    further = (*roles.mediators, roles.cluster, roles.weights, roles.event, roles.entry)
+    of_times = (roles.event, roles.entry, roles.upper)
+    further = (*roles.mediators, roles.cluster, roles.weights, *of_times)
     check_names([c for c in further if c is not None], "further column")
     names_given(roles.covariates, "covariate")
     doubled = sorted({str(c) for c in df.columns[df.columns.duplicated()]})
@@ -46,7 +47,8 @@ def check_frame(df: pd.DataFrame, roles: Roles) -> None:
     if repeated:
         raise DataError(
             f"{', '.join(repeated)} would play two parts: outcome, treatment, mediator, cluster, "
-            "weights, event, entry and covariates must be different columns, each named once."
+            "weights, event, entry, upper and covariates must be different columns, each named "
+            "once."
         )
 
 
@@ -87,12 +89,12 @@ def check_complete(frame: pd.DataFrame, names: Sequence[str | None]) -> None:
         )
 
 
-def check_finite(frame: pd.DataFrame) -> None:
-    """Refuse infinite values."""
+def check_finite(frame: pd.DataFrame, *, but: str | None = None) -> None:
+    """Refuse infinite values, but in one column."""
     infinite = {
         name: int(np.isinf(frame[name].to_numpy(dtype=np.float64)).sum())
         for name in frame.columns
-        if is_numeric(frame[name])
+        if name != but and is_numeric(frame[name])
     }
     if any(infinite.values()):
         counts = ", ".join(f"{name} ({count})" for name, count in infinite.items() if count)
@@ -102,7 +104,7 @@ def check_finite(frame: pd.DataFrame) -> None:
 def check_variation(frame: pd.DataFrame, roles: Roles) -> None:
     """Refuse columns with a single value."""
     # Nobody need be censored, nor enter at a time of his own.
-    may_be_constant = (roles.weights, roles.event, roles.entry)
+    may_be_constant = (roles.weights, roles.event, roles.entry, roles.upper)
     used = [c for c in roles.columns if c not in may_be_constant]
     constant = [c for c in used if frame[c].nunique() < 2]
     if constant:

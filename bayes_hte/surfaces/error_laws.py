@@ -56,6 +56,47 @@ class ErrorLaw:
         chosen = above + rng.random(np.shape(residual)) * (1 - above)
         return np.minimum(self.inverse(np.log(chosen), nu), residual)
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether large errors are as probable as small ones, so that tails can be exchanged."""
+        return self.name != "extreme"
+
+    def log_between(
+        self, low: np.ndarray, high: np.ndarray, nu: float | np.ndarray | None
+    ) -> np.ndarray:
+        """Return the log probability of errors between two residuals, elementwise."""
+        near, far, _ = self._towards_tail(low, high)
+        # Of probabilities in the upper tail, where their logarithms are exact.
+        first, last = self.log_survival(near, nu), self.log_survival(far, nu)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = first + np.log(-np.expm1(last - first))
+        return np.where(np.isneginf(first), -np.inf, found)
+
+    def between(
+        self,
+        low: np.ndarray,
+        high: np.ndarray,
+        nu: float | np.ndarray | None,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw errors between two residuals, shape of `low`."""
+        near, far, turned = self._towards_tail(low, high)
+        first, last = self.log_survival(near, nu), self.log_survival(far, nu)
+        share = rng.random(np.shape(near))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            chosen = first + np.log1p(share * np.expm1(last - first))
+            found = self.inverse(np.maximum(chosen, SMALLEST_LOG), nu)
+        found = np.where(turned, -found, found)
+        # Rounding must not put an error outside; where nothing can be computed any place will do.
+        return np.clip(np.where(np.isfinite(found), found, (low + high) / 2), low, high)
+
+    def _towards_tail(
+        self, low: np.ndarray, high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the ends as seen from the centre if both can be put into the upper tail."""
+        turned = np.asarray((low + high) < 0) & self.symmetric
+        return np.where(turned, -high, low), np.where(turned, -low, high), turned
+
 
 def _normal_log_density(residual: np.ndarray, nu: Any) -> np.ndarray:
     return -(residual**2) / 2 - np.log(2 * np.pi) / 2

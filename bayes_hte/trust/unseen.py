@@ -18,6 +18,7 @@ from bayes_hte.errors import DataError, SpecError
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.seeds import stage_seed
 from bayes_hte.study.study import Study
+from bayes_hte.study.time_to_event import Estimand
 from bayes_hte.targeting import (
     Calibration,
     TargetingCurve,
@@ -57,6 +58,8 @@ class Unseen:
         Held-out units were in no model; each unit left out is predicted by weighting the draws.
     horizon : float or None
         Of times to an event, up to which they count.
+    estimand : Estimand or None
+        Of times to an event, the scale of effects; None, the restricted mean to `horizon`.
     """
 
     study: Study
@@ -65,15 +68,17 @@ class Unseen:
     propensity: xr.DataArray
     how: How
     horizon: float | None = None
+    estimand: Estimand | None = None
 
     def given(self) -> dict[str, Any]:
         """Return outcomes, arms, propensities and predictions, as judging functions take them.
 
         Of times to an event the outcome is the pseudo-observation of the restricted mean survival
-        time, because a censored time is no outcome; see :mod:`bayes_hte.companions.jackknife`.
+        time (or of the probability that effects are on), because a censored time is no outcome; see
+        :mod:`bayes_hte.companions.jackknife`.
         """
         return {
-            "outcome": restricted_means(self.study, self.horizon).outcome(),
+            "outcome": restricted_means(self.study, self.estimand or self.horizon).outcome(),
             "treatment": self.study.arm_index(),
             "propensity": self.propensity.to_numpy(),
             "expected": self.expected,
@@ -184,6 +189,7 @@ def held_out_units(fit: Fit, study: Study) -> Unseen:
         propensity=_bounded(fit.propensity(study.frame)),
         how="held out",
         horizon=fit.horizon,
+        estimand=fit.estimand(),
     )
 
 
@@ -224,6 +230,7 @@ def left_out_units(fit: Fit) -> Unseen:
         propensity=_bounded(fit.propensity().isel(known)),
         how="left out one by one",
         horizon=fit.horizon,
+        estimand=fit.estimand(),
     )
 
 

@@ -128,3 +128,41 @@ def test_what_is_no_survival_time_is_refused(time, event, words):
 def test_a_horizon_is_positive():
     with pytest.raises(SpecError, match="horizon must be a positive number"):
         pseudo_observations(np.ones(2), np.ones(2), horizon=0.0)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_of_a_cause_they_are_the_jackknife_of_the_aalen_johansen_curve(ties):
+    rng = np.random.default_rng(3)
+    time, event = censored(rng, 15, ties=ties)
+    own = event & (rng.random(15) < 0.5)
+
+    def value(rows):
+        """Sum over event times of survival before it times the hazard of the cause."""
+        total, alive = 0.0, 1.0
+        for at in np.unique(time[rows & event & (time <= 1.2)]):
+            at_risk = (rows & (time >= at)).sum()
+            total += alive * (rows & own & (time == at)).sum() / at_risk
+            alive *= 1 - (rows & event & (time == at)).sum() / at_risk
+        return total
+
+    everybody = np.ones(15, dtype=bool)
+    left = [value(everybody & (np.arange(15) != i)) for i in range(15)]
+    expected = 15 * value(everybody) - 14 * np.array(left)
+    how = {"horizon": 1.2, "at": 1.2}
+    np.testing.assert_allclose(
+        pseudo_observations(time, event, of_cause=own, **how), expected, atol=1e-9
+    )
+    # Every event being of the cause, they are 1 less those of surviving; without censoring 0 or 1.
+    every = pseudo_observations(time, event, of_cause=event, **how)
+    np.testing.assert_allclose(every, 1 - pseudo_observations(time, event, **how), atol=1e-9)
+    whole = np.ones(15, dtype=bool)
+    seen = pseudo_observations(time, whole, of_cause=own, **how)
+    np.testing.assert_allclose(seen, own & (time <= 1.2), atol=1e-9)
+
+
+def test_causes_that_cannot_be_are_refused():
+    time, event = np.array([1.0, 2.0]), np.array([0, 1])
+    with pytest.raises(SpecError, match="needs at"):
+        pseudo_observations(time, event, horizon=1.0, of_cause=event)
+    with pytest.raises(DataError, match="true for events alone"):
+        pseudo_observations(time, event, horizon=1.0, at=1.0, of_cause=1 - event)

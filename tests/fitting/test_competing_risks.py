@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 
 import bayes_hte as hte
+from bayes_hte.checks import Subject, informative_censoring
+from bayes_hte.checks import incidence as incidence_check
 from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.components.families.hazard import expected, incidence
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
 from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.log_prior import effect_log_prior
 from bayes_hte.fitting.plan import Plan, check_plan
-from bayes_hte.study.spec_file import parse_spec
 from bayes_hte.study.time_to_event import Estimand
 
 SIZE = {"seed": 1, "draws": 40, "tune": 40, "chains": 2, "cores": 1, "progress": False}
@@ -201,12 +202,6 @@ def test_causes_that_cannot_be_are_refused() -> None:
         hte.Study.from_frame(frame, **ROLES)
 
 
-def test_study_files_refuse_causes_with_the_reason() -> None:
-    text = (Path(__file__).parents[2] / "models" / "colon.toml").read_text(encoding="utf-8")
-    with pytest.raises(SpecError, match=r"\[roles\] cause.*Study.from_frame"):
-        parse_spec(text.replace("[roles]\n", "[roles]\ncause = 'relapse'\n"))
-
-
 def test_covariates_are_imputed_beside_causes() -> None:
     frame = frame_of(60)
     frame["z"] = np.where(np.arange(60) % 7 == 0, np.nan, frame["x"])
@@ -231,3 +226,71 @@ def test_numbers_and_categories_name_causes_as_well() -> None:
         study = hte.Study.from_frame(each, **ROLES, cause=cause)
         assert study.causes == (str(cause), "2" if cause == 1 else "death")
         assert (study.event_of(study.causes[0]) == relapse).all()
+
+
+@pytest.mark.slow
+def test_a_fit_may_be_about_the_cause(fit: hte.Fit) -> None:
+    """As planned nobody has to ask for the scale again, and what compares outcomes has it too."""
+    about = replace(fit, plan=replace(fit.plan, estimand="cumulative_incidence"))
+    np.testing.assert_array_equal(about.cate(), fit.cate(**AT))
+    scale = about.estimand()
+    assert scale == Estimand("cumulative_incidence", 2.0, "relapse")
+    assert about.estimand("rmst") == fit.estimand()
+    scored = restricted_means(about.study, scale)
+    arm = scored.arm_index()
+    curve = hte.observed_incidence(about.study)
+    for a in (0, 1):
+        seen = curve[(curve["arm"] == a) & (curve["time"] <= 2.0)]["incidence"].iloc[-1]
+        assert scored.outcome()[arm == a].mean() == pytest.approx(seen, abs=0.01)
+    with pytest.raises(SpecError, match="needs a time"):
+        about.cate(estimand="survival")
+
+
+@pytest.mark.slow
+def test_curves_are_those_of_single_times(fit: hte.Fit) -> None:
+    """Of groups, between edges and at them, in one pass over the intervals."""
+    group, times = fit.study.frame["x"] > 0, [0.3, 1.1, 2.0]
+    for name in ("survival", "cumulative_incidence"):
+        curves = hte.survival_curves(fit, times=times, groups=group, estimand=name)
+        assert curves.dims == ("chain", "draw", "group", "arm", "time")
+        for at in times:
+            mu = fit.potential_outcomes(estimand=name, at=at)
+            wanted = mu.isel(unit=group.to_numpy()).mean("unit")
+            np.testing.assert_allclose(curves.sel(group=True, time=at), wanted, atol=1e-6)
+    with pytest.raises(SpecError, match="rmst"):
+        hte.survival_curves(fit, estimand="rmst")
+
+
+@pytest.mark.slow
+def test_checks_are_about_the_cause(fit: hte.Fit) -> None:
+    about = replace(fit, plan=replace(fit.plan, estimand="cumulative_incidence"))
+    effects = about.effects()
+    subject = Subject(about, effects, better="lower")
+    (agrees,) = incidence_check.check(subject)
+    assert agrees.passed
+    assert "relapse" in agrees.text
+    (shifted,) = informative_censoring.check(subject)
+    same = shifted.table["mean"].xs(1.0, level="factor")
+    np.testing.assert_allclose(same, float(effects["te"].mean()), rtol=1e-6)
+    # Later events are fewer by the horizon.
+    in_other = shifted.table["mean"]["other arm"]
+    assert in_other.is_monotonic_decreasing
+    # Deaths taken for relapses are found out.
+    swapped = replace(fit.study, roles=replace(fit.study.roles, cause="death"))
+    (wrong,) = incidence_check.check(Subject(replace(about, study=swapped), effects))
+    assert wrong.passed is False
+
+
+def test_an_estimand_of_a_plan_is_checked(study: hte.Study) -> None:
+    check_plan(study, Plan(family="piecewise_hazard", estimand="cumulative_incidence"))
+    with pytest.raises(SpecError, match="cumulative_incidence"):
+        check_plan(study, Plan(family="piecewise_hazard", estimand="incidence"))
+    any_event = hte.Study.from_frame(
+        study.frame.assign(any=study.event), **(ROLES | {"event": "any"})
+    )
+    with pytest.raises(SpecError, match="several causes"):
+        check_plan(any_event, Plan(family="weibull", estimand="cumulative_incidence"))
+    check_plan(any_event, Plan(family="weibull", estimand="survival"))
+    roles = {"outcome": "years", "treatment": "arm", "covariates": ["x"]}
+    with pytest.raises(SpecError, match="estimand is for times"):
+        check_plan(hte.Study.from_frame(study.frame, **roles), Plan(estimand="survival"))

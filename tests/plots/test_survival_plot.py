@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_hte.errors import DataError
+from bayes_hte.errors import DataError, SpecError
 from bayes_hte.plots import plot_survival
 
 
@@ -46,3 +46,21 @@ def test_what_is_no_curve_is_refused():
         plot_survival(curves().drop(columns="time"))
     with pytest.raises(DataError, match="arm 1 has no name"):
         plot_survival(curves(), arms=["a"])
+
+
+def test_incidence_rises_from_zero_with_its_observed_band():
+    table = curves()
+    rising = table.assign(
+        mean=1 - table["mean"], ci_lower=1 - table["ci_upper"], ci_upper=1 - table["ci_lower"]
+    )
+    seen = pd.DataFrame({"arm": [0, 0, 1], "time": [0.0, 1.5, 0.0], "incidence": [0.0, 0.4, 0.0]})
+    seen = seen.assign(ci_lower=seen["incidence"] / 2, ci_upper=seen["incidence"] * 1.5)
+    ax = plot_survival(rising, observed=seen, arms=["a", "b"], kind="incidence").axes[0]
+    # Of each arm the curve, the observed one, and both ends of its band.
+    assert len(ax.lines) == 8
+    assert ax.lines[0].get_ydata()[0] == 0
+    assert "Aalen-Johansen" in ax.get_xlabel()
+    assert ax.get_ylabel() == "probability of the event"
+    assert ax.get_ylim()[1] >= rising["ci_upper"].max()
+    with pytest.raises(SpecError, match="incidence"):
+        plot_survival(rising, kind="incidense")

@@ -57,3 +57,17 @@ def test_impossible_times_and_factors_are_refused():
         informative_censoring(
             xr.DataArray(np.zeros((1, 2)), dims=("chain", "draw")), np.ones((1, 2, 3)), **HOW
         )
+
+
+def test_probabilities_change_by_those_who_pass_the_horizon():
+    """Of one censored unit in two a later event moves survival by a half, and incidence back."""
+    alive = table(estimand="survival", factors=[1.0, 4.0])["mean"]
+    assert alive[OTHER, 1.0] == pytest.approx(0.3)
+    assert alive[OTHER, 4.0] == pytest.approx(0.3 + 0.5)
+    of_cause = np.array([[[True, False], [True, True]]])
+    risk = table(estimand="cumulative_incidence", of_cause=of_cause, factors=[1.0, 4.0])["mean"]
+    assert risk[REFERENCE, 4.0] == pytest.approx(0.3 + 0.5)
+    # In half of the draws the unseen event of the other arm is of another cause.
+    assert risk[OTHER, 4.0] == pytest.approx(0.3 - 0.25)
+    with pytest.raises(DataError, match="of_cause"):
+        table(estimand="cumulative_incidence")

@@ -346,6 +346,41 @@ def incidence(hazards: Iterable[Sequence[np.ndarray]], edges: np.ndarray, at: fl
     return np.asarray(found)
 
 
+def at_edges(hazards: Iterable[Sequence[np.ndarray]], *, incidence: bool) -> Iterator[np.ndarray]:
+    """Yield a probability at the end of each interval; between the ends it is a straight line.
+
+    Parameters
+    ----------
+    hazards : iterable of sequence of ndarray, shape (...)
+        Of each interval in turn, those of each cause, that of interest first.
+    incidence : bool
+        Whether the probability is that of an event of the first cause until then, as in
+        :func:`incidence`, or of surviving.
+
+    Yields
+    ------
+    ndarray, shape (...)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayes_hte.components.families.hazard import at_edges
+    >>> half = [np.array(0.5)]
+    >>> [float(v) for v in at_edges([half, half], incidence=False)]
+    [0.5, 0.25]
+    """
+    survival, found = 1.0, 0.0
+    for causes in hazards:
+        cumulative = [-np.log1p(-np.minimum(h, 1 - ROUNDED)) for h in causes]
+        every = np.sum(cumulative, axis=0)
+        event = -np.expm1(-every)
+        if incidence:
+            share = np.divide(cumulative[0], every, out=np.zeros_like(every), where=every > 0)
+            found = found + survival * event * share
+        survival = survival * (1 - event)
+        yield np.asarray(found if incidence else survival)
+
+
 def _within(at: float, edges: np.ndarray) -> float:
     if at > edges[-1]:
         raise DataError(f"time {at:g} lies beyond the follow-up, which ends at {edges[-1]:g}.")

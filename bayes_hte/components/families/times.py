@@ -2,9 +2,10 @@ r"""Families of times to an event: lognormal, loglogistic, log-Student-t and Wei
 
 The log of a time is the linear predictor plus an error, ``log T = eta + sigma e`` (an accelerated
 failure time model): a covariate stretches or shrinks time. With ``Censoring`` a row that was
-censored has the probability of surviving its time as its likelihood, and a row that was observed
-from its entry on has its likelihood divided by the probability of surviving until then. Densities
-are those of the time itself, so that families can be compared by them.
+censored has the probability of surviving its time as its likelihood, one whose event lies in an
+interval the probability of that, and a row that was observed from its entry on has its likelihood
+divided by the probability of surviving until then. Densities are those of the time itself, so that
+families can be compared by them.
 
 References
 ----------
@@ -124,6 +125,7 @@ class Times(Family):
         # Shared, not constant: a compiled function with a large constant could not be cached.
         event = None if known is None else pytensor.shared(known.event, name="event")
         late = None if known is None or known.entry is None else known.entry > 0
+        inside = None if known is None else known.within
         first = None if late is None else np.where(late, np.log(np.where(late, known.entry, 1)), 0)
 
         def logp(value: Any, eta: Any, sigma: Any, *nu: Any) -> Any:
@@ -132,6 +134,9 @@ class Times(Family):
             total = self._log_density(residual, *nu) - pt.log(sigma) - log_time
             if event is not None:
                 total = pt.where(event, total, self._log_survival(residual, *nu))
+            if inside is not None:
+                between = self._log_between(known, value, eta, sigma, *nu)
+                total = pt.where(pytensor.shared(inside), between, total)
             if first is not None:
                 before = self._log_survival((pytensor.shared(first) - eta) / sigma, *nu)
                 total = total - pt.where(pytensor.shared(late), before, 0.0)
@@ -144,6 +149,24 @@ class Times(Family):
 
         given = [noise[name] for name in self.noise]
         return pm.CustomDist.dist(eta, *given, logp=logp, random=random, class_name=self.name)
+
+    def _log_between(self, known: Censoring, value: Any, eta: Any, sigma: Any, *nu: Any) -> Any:
+        """Log probability of the interval of each row as a graph, of any number where none is."""
+        import pytensor
+        import pytensor.tensor as pt
+
+        ends = known.log_ends(np.zeros(known.event.shape))
+        low, high = ((pytensor.shared(end) - eta) / sigma for end in ends)
+        # The tail in which logarithms of probabilities are exact.
+        near, far = low, high
+        if self.law.symmetric:
+            turned = pt.lt(low + high, 0.0)
+            near, far = pt.where(turned, -high, low), pt.where(turned, -low, high)
+        # Of other rows constants, so that no gradient is lost in what is not used.
+        inside = pytensor.shared(known.within)
+        near, far = pt.where(inside, near, 0.0), pt.where(inside, far, 1.0)
+        first, last = (self._log_survival(r, *nu) for r in (near, far))
+        return first + pt.log(-pt.expm1(last - first))
 
     @abstractmethod
     def _log_density(self, residual: Any, *nu: Any) -> Any:
@@ -159,7 +182,8 @@ class Times(Family):
         values = log_likelihood_of(
             self.law, log_time, eta, sigma, self._nu(noise), known := self._known(y)
         )
-        return values - np.where(known.event, log_time, 0.0)
+        seen = known.event if known.within is None else known.event & ~known.within
+        return values - np.where(seen, log_time, 0.0)
 
     def cdf(self, y: np.ndarray, eta: np.ndarray, noise: Noise) -> np.ndarray:
         """Pr(T <= y), given survival until the entry."""
@@ -394,11 +418,14 @@ def log_likelihood_of(
     Returns
     -------
     ndarray, shape (..., unit)
-        Densities are those of the log time.
+        Densities are those of the log time; a time within an interval has its probability.
     """
     residual = (log_time - eta) / sigma
     density = law.log_density(residual, nu) - np.log(sigma)
     values = np.where(known.event, density, law.log_survival(residual, nu))
+    if (inside := known.within) is not None:
+        low, high = ((end - eta) / sigma for end in known.log_ends(log_time))
+        values = np.where(inside, law.log_between(low, high, nu), values)
     if known.entry is None:
         return values
     late = known.entry > 0

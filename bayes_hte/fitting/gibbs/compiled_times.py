@@ -49,14 +49,30 @@ def _log_density(r, law):
 
 
 @numba.njit(**PLAIN)
+def _log_between(low, high, law):
+    # Symmetric laws are turned so that both ends lie in the tail whose logarithms are exact.
+    if law != 2 and low + high < 0.0:
+        low, high = -high, -low
+    first = _log_survival(low, law)
+    if first == -np.inf:
+        return -np.inf
+    difference = math.expm1(_log_survival(high, law) - first)
+    return first + math.log(-difference) if difference < 0.0 else -np.inf
+
+
+@numba.njit(**PLAIN)
 def _log_time_scale_along(x, args):
     # A step of x along a direction in the space of log sigma and slopes.
-    theta, direction, log_sigma, along, residual, event, entry, law, scale, df, slope_sd = args
+    theta, direction, log_sigma, along, residual, last, event, entry, law, scale, df, slope_sd = (
+        args
+    )
     density = _log_scale_prior(x, theta, direction, scale, df, slope_sd)
     for i in range(residual.size):
         log_i = log_sigma[i] + x * along[i]
         precision = math.exp(-log_i)
-        if event[i]:
+        if last[i] > -np.inf:
+            density += _log_between(residual[i] * precision, last[i] * precision, law)
+        elif event[i]:
             density += _log_density(residual[i] * precision, law) - log_i
         else:
             density += _log_survival(residual[i] * precision, law)
@@ -70,17 +86,20 @@ _draw_log_time_scale_along = _slice_step(_log_time_scale_along)
 
 @numba.njit(cache=True, nogil=True, **PLAIN)
 def update_time_scales(
-    theta, directions, along, log_sigma, residual, event, entry, law, scale, df, slope_sd, rng
+    theta, directions, along, log_sigma, residual, last, event, entry, law, scale, df, slope_sd, rng
 ):
     """Draw theta (log sigma and slopes) and log_sigma of each row.
 
     ``residual`` and ``entry`` are log time and log entry less the linear predictor, the latter
-    minus infinity where a row was observed from the start; ``law`` is one of `COMPILED_LAWS`.
+    minus infinity where a row was observed from the start; ``law`` is one of `COMPILED_LAWS`. Of a
+    row whose event lies in an interval ``residual`` is that of the lower end and ``last`` that of
+    the upper one, minus infinity for all other rows.
     """
     for k in range(theta.size):
         direction, here = directions[k], along[k]
         args = (
-            theta, direction, log_sigma, here, residual, event, entry, law, scale, df, slope_sd
+            theta, direction, log_sigma, here, residual, last, event, entry, law, scale, df,
+            slope_sd,
         )  # fmt: skip
         step = _draw_log_time_scale_along(0.0, args, WIDTH, rng)
         _add(theta, direction, step, theta.size)

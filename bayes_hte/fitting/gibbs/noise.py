@@ -25,7 +25,7 @@ from bayes_hte.fitting.gibbs.compiled import (
 from bayes_hte.fitting.gibbs.compiled_times import COMPILED_LAWS, update_time_scales
 from bayes_hte.study.time_to_event import Censoring
 from bayes_hte.surfaces.error_laws import LAWS
-from bayes_hte.surfaces.forest.time_models import completed
+from bayes_hte.surfaces.forest.time_models import completed, inside_intervals
 
 # Rounds of sigma and the degrees of freedom, which a heavy tail and a large scale can trade for.
 ROUNDS = 2
@@ -149,7 +149,7 @@ class TimeScale(Scale):
         rows = component.design.n_rows
         known = Censoring(np.ones(rows, dtype=bool)) if known is None else known
         known = known.among(self._rows)
-        self._event, self._law = known.event, LAWS[component.family.name]
+        self._event, self._law, self._known = known.event, LAWS[component.family.name], known
         entry = np.zeros(known.event.size) if known.entry is None else known.entry
         with np.errstate(divide="ignore"):
             self._log_entry = np.log(entry)
@@ -159,16 +159,23 @@ class TimeScale(Scale):
         log_time, eta = np.log(y[self._rows]), eta[self._rows]
         if self._heavy:
             sigma = np.exp(self._log_sigma)
-            residual = completed(self._law, log_time, self._event, eta, sigma, self._nu, rng)
+            given = (eta, sigma, self._nu)
+            log_time = inside_intervals(self._law, log_time, *given, self._known, rng)
+            residual = completed(self._law, log_time, self._event, *given, rng)
             # Of the log times that were drawn.
             self._rounds(residual, rng)
             return
+        last = np.full(log_time.shape, -np.inf)
+        if (inside := self._known.within) is not None:
+            low, high = self._known.log_ends(log_time)
+            log_time, last = np.where(inside, low, log_time), np.where(inside, high - eta, last)
         update_time_scales(
             self._theta,
             self._directions,
             self._along,
             self._log_sigma,
             log_time - eta,
+            last,
             self._event,
             self._log_entry - eta,
             COMPILED_LAWS[self._law.name],

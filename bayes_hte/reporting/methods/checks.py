@@ -94,14 +94,21 @@ def _unseen(results: Results) -> str:
     )
 
 
+_PSEUDO = {
+    "rmst": "restricted mean survival time, from the Kaplan-Meier",
+    "survival": "probability of surviving, from the Kaplan-Meier",
+    "cumulative_incidence": "cumulative incidence, from the Aalen-Johansen",
+}
+
+
 def _pseudo(results: Results) -> str:
     """Say what stands for the outcome where times are censored; nothing for other outcomes."""
     if results.study.event is None:
         return ""
     return (
-        " A censored time is no outcome: pseudo-observations of the restricted mean survival time, "
-        "from the Kaplan-Meier curve of each arm, took its place [@pseudo]. They assume that "
-        "censoring does not depend on the time within an arm."
+        " A censored time is no outcome: pseudo-observations of the "
+        f"{_PSEUDO[results.spec.estimand]} curve of each arm, took its place [@pseudo]. They "
+        "assume that censoring does not depend on the time within an arm."
     )
 
 

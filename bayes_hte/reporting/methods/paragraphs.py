@@ -22,6 +22,7 @@ from bayes_hte.reporting.page.words import (
     important_words,
     people,
     person,
+    time_unit,
     unit_phrase,
 )
 from bayes_hte.reporting.results import Results
@@ -146,8 +147,7 @@ def _design(results: Results) -> str:
         f"We analysed {study.n_units} {people(results)}, {n_other} in the arm {other} and "
         f"{study.n_units - n_other} in the arm {reference}, which is the reference.",
         *([joint] if joint else []),
-        f"The outcome was {spec.roles.outcome} ({unit_phrase(results)}; {spec.outcome.better} is "
-        "better).",
+        f"The outcome was {_outcome_words(results)}; {spec.outcome.better} is better).",
         *_times(results),
     ]
     if spec.mediator is not None:
@@ -203,13 +203,31 @@ def _missing(results: Results) -> list[str]:
     return [first, *([how] if how else []), *said]
 
 
+def _outcome_words(results: Results) -> str:
+    """Name the outcome and, after an open bracket, its unit."""
+    spec = results.spec
+    if results.study.event is not None and spec.estimand != "rmst":
+        return f"the {estimand_words(results)} (from {spec.roles.outcome}, {time_unit(results)}"
+    return f"{spec.roles.outcome} ({unit_phrase(results)}"
+
+
 def _times(results: Results) -> list[str]:
     """Say how many events were seen, and the scale of effects; nothing for other outcomes."""
     event = results.study.event
     if event is None:
         return []
+    seen = "The event was seen"
+    study = results.study
+    if study.causes:
+        counts = ", ".join(f"{int(study.event_of(c).sum())} of {c}" for c in study.causes)
+        seen = f"Events had the causes {' and '.join(study.causes)} ({counts}). An event was seen"
+    if study.roles.upper is not None:
+        seen = (
+            "Times lie in intervals, whose probability is the likelihood; comparisons without the "
+            "model take their middles. An event came within an interval or was seen"
+        )
     return [
-        f"The event was seen in {int(event.sum())} and the time censored in "
+        f"{seen} in {int(event.sum())} and the time censored in "
         f"{int((~event).sum())}. Effects are differences in the "
         f"{estimand_words(results)}."
     ]
@@ -221,6 +239,11 @@ def _models(results: Results) -> str:
         f"The outcome was modelled with {_family_words(spec.outcome.family)}; its predictor was "
         f"built from {_LEARNER[spec.learner.name]}, using {_SURFACE[spec.outcome.surface]}."
     ]
+    if results.study.causes:
+        sentences.append(
+            "Each cause had such a model of its own, in which an event of another cause ended "
+            "observation; risks were computed from the hazards of all causes [@competing]."
+        )
     if spec.outcome.stack_with:
         sentences.append(
             f"Further candidates ({', '.join(spec.outcome.stack_with)}) were fitted, and the draws "

@@ -82,12 +82,34 @@ def scale_of(spec: Spec) -> Scale:
     -------
     Scale
     """
+    if spec.roles.of_times and spec.estimand != "rmst":
+        return Scale("risk", 100.0, "percentage points", probability_words(spec), "%")
     kind = _KINDS.get(family_called(spec.outcome.family), "mean")
     outcome, unit = spec.roles.outcome, spec.outcome.unit
     if kind == "risk":
         # No direction is in the word: the event may be a recovery.
         return Scale(kind, 100.0, "percentage points", f"probability of {outcome}", "%")
     level = f"expected {outcome}" if kind == "rate" else f"mean {outcome}"
-    if spec.roles.event is not None:
+    if spec.roles.of_times:
         level = f"restricted {level}"
     return Scale(kind, 1.0, unit or "units of the outcome", level, unit)
+
+
+def probability_words(spec: Spec) -> str:
+    """Return the probability that effects on times to an event are on, for readers.
+
+    Parameters
+    ----------
+    spec : Spec
+        The study file, with its horizon, its cause under its label.
+
+    Returns
+    -------
+    str
+        ``"risk of relapse by 5 years"``, or ``"probability of surviving 5 years"``.
+    """
+    at = spec.outcome.horizon
+    time = "the horizon" if at is None else f"{at:g} {spec.outcome.unit}".strip()
+    if spec.estimand == "cumulative_incidence":
+        return f"risk of {spec.roles.cause} by {time}"
+    return f"probability of surviving {time}"

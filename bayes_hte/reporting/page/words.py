@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from bayes_hte.effects.summaries import interval_words
 from bayes_hte.names import EFFECTS
 from bayes_hte.reporting.page.numbers import Style, number, probability, span
-from bayes_hte.reporting.page.scale import scale_of
+from bayes_hte.reporting.page.scale import probability_words, scale_of
 from bayes_hte.reporting.results import Results
 from bayes_hte.study.spec import RoleSpec
-from bayes_hte.study.time_to_event import Estimand, default_horizon
+from bayes_hte.study.time_to_event import ANY_EVENT, Estimand, default_horizon
 
 
 def interval_phrase(results: Results) -> str:
@@ -65,8 +65,12 @@ def unit_phrase(results: Results) -> str:
 
 def estimand_words(results: Results) -> str:
     """Return the scale of effects on a time to an event in words; empty for other outcomes."""
-    at = horizon(results)
-    return "" if at is None else Estimand("rmst", at).words(results.spec.outcome.unit)
+    at, spec = horizon(results), results.spec
+    if at is None:
+        return ""
+    if spec.estimand != "rmst":
+        return probability_words(replace(spec, outcome=replace(spec.outcome, horizon=at)))
+    return Estimand("rmst", at, ANY_EVENT if results.study.causes else "").words(spec.outcome.unit)
 
 
 def horizon(results: Results) -> float | None:
@@ -80,9 +84,22 @@ def horizon(results: Results) -> float | None:
     return default_horizon(study.outcome(), study.event, study.arm_index(), study.entry)
 
 
+#: Observed curves that stand behind a scale of times to an event.
+CURVE_WORDS = {
+    "rmst": "areas under Kaplan-Meier curves",
+    "survival": "Kaplan-Meier curves",
+    "cumulative_incidence": "Aalen-Johansen curves",
+}
+
+
+def time_unit(results: Results) -> str:
+    """Return the unit of times to an event, or words that stand in for it."""
+    return results.spec.outcome.unit or "units of the outcome"
+
+
 def time_axis(results: Results) -> str:
     """Return the label of an axis of times: the outcome with its unit, once if they are equal."""
-    outcome, unit = results.spec.roles.outcome, unit_phrase(results)
+    outcome, unit = results.spec.roles.outcome, time_unit(results)
     return unit if outcome == unit else f"{outcome}, {unit}"
 
 
@@ -122,7 +139,9 @@ def title_case(phrase: str) -> str:
 
 def good_direction(results: Results) -> str:
     """Return the direction of benefit, e.g. ``"lower depress2"``."""
-    return f"{results.spec.outcome.better} {results.spec.roles.outcome}"
+    spec = results.spec
+    of_times = results.study.event is not None and spec.estimand != "rmst"
+    return f"{spec.outcome.better} {estimand_words(results) if of_times else spec.roles.outcome}"
 
 
 def important(results: Results) -> float:

@@ -53,7 +53,7 @@ def conclusion(row: Mapping[str, Any], results: Results) -> str:
     """
     reference, other = (text(name) for name in arm_names(results))
     outcome, better = text(compared(results)), results.spec.outcome.better
-    if scale_of(results.spec).kind == "risk":
+    if scale_of(results.spec).kind == "risk" and not results.spec.roles.of_times:
         outcome = f"the probability of {outcome}"
     good, bad = ("lowers", "raises") if better == "lower" else ("raises", "lowers")
     benefit, matters = float(row["prob_benefit"]), float(row["prob_important"])

@@ -20,6 +20,7 @@ from bayes_hte.reporting.page.words import (
     important,
     important_words,
     people,
+    time_unit,
     title_case,
 )
 from bayes_hte.reporting.results import Results
@@ -49,18 +50,31 @@ def participants(material: Material) -> Section:
     return Section("participants", STUDIED, body)
 
 
+def _outcome(material: Material) -> str:
+    """Say which probability the outcome is, where effects on times are on one; else nothing."""
+    results = material.results
+    spec = results.spec
+    if results.study.event is None or spec.estimand == "rmst":
+        return ""
+    return (
+        f"{title_case(estimand_words(results))}; {spec.outcome.better} is better (from "
+        f"{spec.roles.outcome}, in {time_unit(results)})"
+    )
+
+
 def _facts(material: Material) -> str:
     results = material.results
     spec, study = results.spec, results.study
     reference, other = arm_names(results)
     n_other, several = int(study.arm_index().sum()), people(results)
     unit = f", in {spec.outcome.unit}" if spec.outcome.unit else ""
+    better = f"{spec.outcome.better} is better"
     scale = f"; effects on the {words}" if (words := estimand_words(results)) else ""
     pairs = [
         (title_case(several), f"{study.n_units} in the analysis"),
         ("Treatment", f"{other} ({n_other} {several}), {_ASSIGNED[spec.propensity.assignment]}"),
         ("Compared with", f"{reference} ({study.n_units - n_other} {several})"),
-        ("Outcome", f"{spec.roles.outcome}{unit}; {spec.outcome.better} is better{scale}"),
+        ("Outcome", _outcome(material) or f"{spec.roles.outcome}{unit}; {better}{scale}"),
     ]
     if study.roles.weights is not None:
         said = f"{study.roles.weights}, in averages over the population (PATE) alone"

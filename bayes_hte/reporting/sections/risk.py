@@ -10,9 +10,11 @@ from bayes_hte.reporting.page.numbers import MINUS, number, probability
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.svg import drawing
 from bayes_hte.reporting.page.words import (
+    CURVE_WORDS,
     arm_names,
     effect_label,
     effect_name,
+    estimand_words,
     interval_phrase,
     mean_and_interval,
     people,
@@ -49,12 +51,14 @@ def risk_view(material: Material) -> str:
 def _introduction(material: Material) -> str:
     results = material.results
     reference, _ = arm_names(results)
-    outcome = text(results.spec.roles.outcome)
+    probability = results.spec.roles.of_times and results.spec.estimand != "rmst"
+    outcome = text(estimand_words(results) if probability else results.spec.roles.outcome)
     observed = "Observed means are as recorded, not adjusted for anything."
+    scale = results.spec.estimand
     if results.study.event is not None:
         observed = (
-            "Observed means are means of pseudo-observations: what the areas under Kaplan-Meier "
-            "curves say of each, not adjusted for anything."
+            f"Observed means are means of pseudo-observations: what the {CURVE_WORDS[scale]} say "
+            "of each, not adjusted for anything."
         )
     return paragraph(
         "The plainest question comes first: does the effect depend on the outcome that is expected "

@@ -20,17 +20,21 @@ from bayes_hte.reporting.page.words import (
     interval_phrase,
     people,
     time_axis,
+    time_unit,
     title_case,
-    unit_phrase,
 )
+from bayes_hte.reporting.results import Results
+from bayes_hte.reporting.sections.time_curves import incidence_figures, subgroup_figures
 from bayes_hte.reporting.tables.survival import (
     ALL,
     AT_RISK,
     CURVES,
     FOLLOW_UP,
-    GROUPS,
     HAZARDS,
+    INCIDENCE,
     OBSERVED,
+    SUBGROUPS,
+    group_names,
 )
 
 
@@ -39,9 +43,16 @@ def survival(material: Material) -> Section | None:
     if FOLLOW_UP not in material.tables:
         return None
     parts = [_introduction(material), _follow_up(material)]
+    if INCIDENCE in material.tables:
+        parts.append(incidence_figures(material))
     if CURVES in material.tables:
         shown = material.tables[CURVES]["group"].unique()
-        parts.append(grid([_figure(material, group) for group in GROUPS if group in shown]))
+        groups = [group for group in group_names(material.results) if group in shown]
+        # Where causes compete, survival without any event is the background.
+        groups = groups[:1] if INCIDENCE in material.tables else groups
+        parts.append(grid([_figure(material, group) for group in groups]))
+    if SUBGROUPS in material.tables:
+        parts.append(subgroup_figures(material))
     if HAZARDS in material.tables:
         parts += ["<h3>What is usually reported</h3>", _hazards(material)]
     return Section("survival", "Survival", "".join(parts))
@@ -49,38 +60,67 @@ def survival(material: Material) -> Section | None:
 
 def _introduction(material: Material) -> str:
     results = material.results
-    event = results.study.with_outcome().event
+    study = results.study.with_outcome()
+    event = study.event
+    seen = f"The event was seen in {int(event.sum())} of {event.size} {text(people(results))}"
+    if study.causes:
+        counts = ", ".join(f"{int(study.event_of(c).sum())} {text(c)}" for c in study.causes)
+        seen = f"An event was seen in {int(event.sum())} of {event.size} {text(people(results))}"
+        seen += f" ({counts})"
     return paragraph(
-        f"The event was seen in {int(event.sum())} of {event.size} {text(people(results))}; the "
-        f"others were censored. Effects in this report are on the {text(estimand_words(results))}: "
-        "the mean time without the event up to that horizon, the area under the survival curve. "
-        "Censored times enter the models as times that were survived, never as outcomes."
+        f"{seen}; the others were censored. Effects in this report are on the "
+        f"{text(estimand_words(results))}{text(_meaning(results))} Censored times enter the models "
+        "as times that were survived, never as outcomes."
+    )
+
+
+def _meaning(results: Results) -> str:
+    """Say what the scale of effects means."""
+    if results.spec.estimand == "rmst":
+        return (
+            ": the mean time without the event up to that horizon, the area under the survival "
+            "curve."
+        )
+    if results.spec.estimand == "survival":
+        return "."
+    others = " or ".join(results.study.causes[1:])
+    return (
+        f": the probability that this event has come by then, and come first. An event of another "
+        f"cause ({others}) makes it impossible, so a treatment that prevents the other events can "
+        "raise this risk without doing anything to its cause."
     )
 
 
 def _follow_up(material: Material) -> str:
     results, d = material.results, material.style
+    mean_time = results.spec.estimand == "rmst"
+    times = d if mean_time else 2
+    expected = "Mean survival" if mean_time else title_case(material.scale.level)
     fields = [
         words("Arm", "arm"),
         counts(title_case(people(results)), "units"),
         counts("Events", "events"),
+        *(counts(f"Of {cause}", f"events of {cause}") for cause in results.study.causes),
         counts("Censored", "censored"),
-        Field("Median follow-up", lambda row: _or_none(row["median_follow_up"], d)),
-        Field("Last time", lambda row: number(row["last"], d)),
+        Field("Median follow-up", lambda row: _or_none(row["median_follow_up"], times)),
+        Field("Last time", lambda row: number(row["last"], times)),
     ]
     frame = material.tables[FOLLOW_UP]
     if "restricted_mean" in frame:
         fields += [
-            Field("Mean survival", lambda row: number(row["restricted_mean"], d)),
+            Field(
+                expected + ("" if mean_time else ", %"),
+                lambda row: number(row["restricted_mean"], d),
+            ),
             Field(
                 interval_phrase(results),
                 lambda row: span(row["restricted_ci_lower"], row["restricted_ci_upper"], d),
             ),
         ]
+    said = f"Mean survival: {estimand_words(results)}" if mean_time else expected
     caption = (
-        f"Follow-up by arm, in {unit_phrase(results)}. Median follow-up by the Kaplan-Meier curve "
-        f"of the censoring times. Mean survival: {estimand_words(results)}, had everybody been in "
-        "the arm."
+        f"Follow-up by arm, in {time_unit(results)}. Median follow-up by the Kaplan-Meier curve "
+        f"of the censoring times. {said}, had everybody been in the arm."
     )
     return field_table(caption, fields, frame, source=FOLLOW_UP)
 
@@ -94,7 +134,8 @@ def _figure(material: Material, group: str) -> str:
         more["observed"] = material.tables[OBSERVED].assign(arm=lambda f: f["arm_index"])
         counted = material.tables[AT_RISK]
         more["at_risk"] = counted.pivot_table(index="arm_index", columns="time", values="n_units")
-    title = "Survival of everybody" if everybody else f"Survival of the {group}"
+    without = " without any event" if results.study.causes else ""
+    title = f"Survival{without} of everybody" if everybody else f"Survival of the {group}"
     drawn = plot_survival(
         rows,
         arms=names,
@@ -117,10 +158,14 @@ def _figure(material: Material, group: str) -> str:
             f"{people(results)} at risk."
         )
     else:
-        caption += f" Thirds of predicted mean survival in the arm {names[0]}."
-    alt = f"{title}; at {horizon(results):g} {unit_phrase(results)}: {said}."
-    key = f"survival-{GROUPS.index(group)}"
+        caption += f" Thirds of predicted {_predicted(results)} in the arm {names[0]}."
+    alt = f"{title}; at {horizon(results):g} {time_unit(results)}: {said}."
+    key = f"survival-{group_names(results).index(group)}"
     return drawing(drawn, caption, key=key, alt=alt, source=CURVES)
+
+
+def _predicted(results: Results) -> str:
+    return "mean survival" if results.spec.estimand == "rmst" else estimand_words(results)
 
 
 def _hazards(material: Material) -> str:
@@ -136,17 +181,19 @@ def _hazards(material: Material) -> str:
         "log scale). A hazard ratio compares, at each time, those of either arm who have got that "
         "far; it depends on what else predicts the event, and is never an individual effect. Where "
         "hazards are not proportional it has no one value."
+        + (" Any event counts here, whatever its cause." if results.study.causes else "")
     )
     caption = (
         f"{arm_names(results)[1]} compared with {arm_names(results)[0]}: difference of "
-        f"Kaplan-Meier areas up to {horizon(results):g} {unit_phrase(results)}, tests and hazard "
+        f"Kaplan-Meier areas up to {horizon(results):g} {time_unit(results)}, tests and hazard "
         "ratios."
     )
     return field_table(caption, fields, material.tables[HAZARDS], source=HAZARDS) + note
 
 
 def _digits(row: pd.Series, material: Material) -> Style | int:
-    return material.style if row["method"] == AREA else 2
+    mean_time = material.results.spec.estimand == "rmst"
+    return material.style if row["method"] == AREA and mean_time else 2
 
 
 def _bounds(row: pd.Series, material: Material) -> str:

@@ -17,6 +17,7 @@ from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.averages import probability_of_benefit
 from bayes_hte.effects.summaries import summarize
 from bayes_hte.errors import DataError
+from bayes_hte.fitting.plan import scale_of_times
 from bayes_hte.names import UNIT
 from bayes_hte.reporting.results import Interval, Results
 from bayes_hte.reporting.tables.keys import focus
@@ -88,7 +89,7 @@ def _rows(
 def _means(results: Results, codes: np.ndarray) -> dict[str, pd.Series]:
     """Mean prediction, and mean outcome of either arm, of every group; NaN for an absent arm."""
     units = results.effects[UNIT].to_numpy()
-    study = restricted_means(results.study, results.spec.outcome.horizon)
+    study = restricted_means(results.study, scale_of_times(results.spec, results.study))
     seen = pd.DataFrame({"y": study.outcome(), "arm": study.arm_index()}, index=study.units)
     seen = seen.loc[units]
     predicted = results.reference_outcome.sel({UNIT: units}).to_numpy()

@@ -12,7 +12,8 @@ from scipy import stats
 from bayes_hte.checks.heterogeneity import NEGLIGIBLE
 from bayes_hte.companions.restricted_means import restricted_means
 from bayes_hte.effects.summaries import interval_words, summarize
-from bayes_hte.reporting.page.words import arm_names
+from bayes_hte.fitting.plan import scale_of_times
+from bayes_hte.reporting.page.words import CURVE_WORDS, arm_names
 from bayes_hte.reporting.results import Interval, Results
 from bayes_hte.reporting.tables.arm_shares import shares_by_arm
 from bayes_hte.study.study import Study
@@ -90,7 +91,7 @@ def _raw_name(results: Results) -> str:
     """Name of the comparison without any model: of times to an event the areas under curves."""
     if results.classical.hazards is None:
         return "raw difference of means"
-    return "difference of areas under Kaplan-Meier curves"
+    return f"difference of {CURVE_WORDS[results.spec.estimand]}"
 
 
 def learners(results: Results, **how: Unpack[Interval]) -> pd.DataFrame:
@@ -108,7 +109,7 @@ def learners(results: Results, **how: Unpack[Interval]) -> pd.DataFrame:
     own_mean, own_sd = te.mean(("chain", "draw")), te.std(("chain", "draw"))
     found = {results.spec.learner.name: (results.averages["te"], own_mean, own_sd)}
     found |= {name: (s["SATE"], s["mean"], s["sd"]) for name, s in results.beside.items()}
-    compared = restricted_means(results.study, results.spec.outcome.horizon)
+    compared = restricted_means(results.study, scale_of_times(results.spec, results.study))
     smallest = NEGLIGIBLE * float(np.std(compared.recorded_outcome()))
     rows = []
     for name, (sate, mean, sd) in found.items():

@@ -19,7 +19,7 @@ import pandas as pd
 import xarray as xr
 from sklearn.metrics import adjusted_rand_score
 
-from bayes_hte.companions.restricted_means import compared_outcomes
+from bayes_hte.companions.restricted_means import compared_outcomes, probability_scale
 from bayes_hte.effects.summaries import (
     CiKind,
     interval_parameters,
@@ -288,7 +288,7 @@ def honest_subgroups(
     check_seed(seed)
     check_probability(probability)
     _check_halves(effect_a, study_a, effect_b, study_b)
-    recorded = [compared_outcomes(study) for study in (study_a, study_b)]
+    recorded = [compared_outcomes(s, probability_scale(effect_a)) for s in (study_a, study_b)]
     margin = margin_of(np.concatenate(recorded), margin)
     seeds = several_seeds(seed, 2)
     how = {"margin": margin, "leaf_share": leaf_share}

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from bayes_hte.companions.restricted_means import compared_outcomes
+from bayes_hte.companions.restricted_means import compared_outcomes, probability_scale
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.seeds import check_seed, several_seeds
 from bayes_hte.study.study import Study
@@ -87,10 +87,13 @@ def honest_m_learner(
     check_probability(probability)
     check_leaf_share(leaf_share)
     _check_fits(study, fit_half, fit_subgroups)
+    own_margin = margin is None
     margin = margin_of(compared_outcomes(study), margin)
     split, first, second, discovery, *again = several_seeds(seed, 6)
     halves = [_half(study, rows) for rows in split_in_halves(study, seed=split)]
     draws = [fit_half(half, s) for half, s in zip(halves, (first, second), strict=True)]
+    if own_margin and (scale := probability_scale(draws[0])) is not None:
+        margin = margin_of(compared_outcomes(study, scale), None)
     found = honest_subgroups(
         draws[0],
         halves[0],

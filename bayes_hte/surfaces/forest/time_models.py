@@ -16,6 +16,9 @@ A row that came under observation late has the likelihood divided by its probabi
 until then. The number of rows like it that were never seen, because their events came before, is
 geometric; they are drawn with their times, and each adds its working response to that of the row.
 
+The log time of a row whose event lies in an interval is drawn from the error law between both ends;
+the row is then one whose event was seen.
+
 References
 ----------
 Tanner, M. A., Wong, W. H. (1987). The calculation of posterior distributions by data augmentation.
@@ -37,7 +40,7 @@ from typing import Any
 import numpy as np
 
 from bayes_hte.study.time_to_event import Censoring
-from bayes_hte.surfaces.error_laws import LAWS, NORMAL, STUDENT_T
+from bayes_hte.surfaces.error_laws import LAWS, NORMAL, STUDENT_T, ErrorLaw
 
 # A row that survived until its entry with a smaller probability is taken to have had this one: its
 # unseen rows would be too many to draw. Where predictions are that wrong, the chain has just begun.
@@ -82,7 +85,7 @@ def time_rows(
     """
     draw = getattr(draws, family)
     sigma = np.broadcast_to(sigma, time.shape)
-    log_time = np.log(time)
+    log_time = inside_intervals(LAWS[family], np.log(time), eta, sigma, nu, censoring, draws.rng)
     if censoring.entry is None or not (censoring.entry > 0).any():
         return draw(log_time, censoring.event, eta, sigma, nu)
     row, log_unseen = _unseen(family, censoring.entry, eta, sigma, nu, draws.rng)
@@ -184,3 +187,41 @@ def completed(
         scale = np.broadcast_to(sigma, residual.shape)[open_]
         residual[open_] = scale * law.beyond(residual[open_] / scale, nu, rng)
     return residual
+
+
+def inside_intervals(
+    law: ErrorLaw,
+    log_time: np.ndarray,
+    eta: np.ndarray,
+    sigma: np.ndarray,
+    nu: Any,
+    censoring: Censoring,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return log times, those that lie within intervals drawn there; themselves if none does.
+
+    Parameters
+    ----------
+    law : ErrorLaw
+        Of the error.
+    log_time, eta, sigma : ndarray, shape (row,)
+        Log times, linear predictor and scale.
+    nu : ndarray, shape (), or None
+        Degrees of freedom of a t.
+    censoring : Censoring
+        With the ends of intervals.
+    rng : numpy.random.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray, shape (row,)
+    """
+    if (inside := censoring.within) is None:
+        return log_time
+    rows = np.flatnonzero(inside)
+    scale = np.broadcast_to(sigma, log_time.shape)[rows]
+    low, high = ((end[rows] - eta[rows]) / scale for end in censoring.log_ends(log_time))
+    drawn = log_time.copy()
+    drawn[rows] = eta[rows] + scale * law.between(low, high, nu, rng)
+    return drawn
