@@ -81,6 +81,7 @@ def bounded_name(lower: float, upper: float) -> str:
 
 SurfaceName = Literal["forest", "gp", "additive", "linear"]
 NoiseName = Literal["constant", "by_arm", "varying"]
+ShapeName = Literal["linear", "spline"]
 LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"]
 EffectName = Literal["tnie", "te"]
 ComponentName = Literal["outcome", "mediator", "propensity", "effect"]
@@ -96,6 +97,9 @@ TermName = Literal[
     "mediator_arm",
     "expected_mediator",
     "mediator_product",
+    "mediator_bend",
+    "mediator_bend_modified",
+    "mediator_bend_arm",
     "trend",
 ]
 
@@ -220,6 +224,7 @@ class OutcomeSpec:
     is then their mixture, weighted by stacking. `unit` is the unit of the outcome, of a
     time to an event the unit of time. `horizon` is the time to which mean survival times are
     restricted, by default the latest at which each arm has a tenth of its units at risk.
+    `mediator_shape` says whether the outcome is a straight line in the mediator or may bend.
     """
 
     better: Literal["higher", "lower"]
@@ -231,6 +236,7 @@ class OutcomeSpec:
     noise: NoiseName = "constant"
     unit: str = ""
     horizon: float | None = None
+    mediator_shape: ShapeName = "linear"
 
 
 @dataclass(frozen=True)
