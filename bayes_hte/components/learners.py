@@ -32,8 +32,8 @@ coefficient is added for the product of both, so that one mediator may act more 
 high.
 
 An outcome that may bend in its mediator has, for each function of a small spline basis of it
-(:mod:`bayes_hte.surfaces.bends`), what it has for the slope: a coefficient, how that varies with the
-covariates, and how it differs between arms, all shrunk towards a straight line.
+(:mod:`bayes_hte.surfaces.bends`), what it has for the slope: a coefficient, how that varies with
+the covariates, and how it differs between arms, all shrunk towards a straight line.
 
 Where a covariate's levels have means of their own (``means_by``), terms that are the same for all
 units are the same within a level instead: differences between levels are then not shrunk towards 0.
@@ -305,9 +305,7 @@ def _further(terms: tuple[Term, ...]) -> tuple[Term, ...]:
 def _bent(terms: tuple[Term, ...], bends: int) -> tuple[Term, ...]:
     """Return for each bend what the slope of the mediator has."""
     return tuple(
-        replace(
-            term, name=f"{term.name}_bend_{i}", kind=BENT[term.kind], on_mediator=False, bend=i
-        )
+        replace(term, name=f"{term.name}_bend_{i}", kind=BENT[term.kind], on_mediator=False, bend=i)
         for i in range(bends)
         for term in terms
         if term.on_mediator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
@@ -31,8 +32,8 @@ class BentPart:
 
     def at(self, mediator: np.ndarray | float, arm: int) -> np.ndarray:
         """Return the part under an arm at values of the mediator, shape (chain, draw, unit)."""
-        values = self.bends.at(mediator, self.expected[:, arm])
-        return (self.coefficients.to_numpy()[..., arm, :] * values).sum(axis=-1)
+        value = np.asarray(mediator)
+        return self.averaged(self.bends.nonlinear(value), value, arm)
 
     def averaged(self, nonlinear: np.ndarray, mean: np.ndarray, arm: int) -> np.ndarray:
         """Return the mean of the part under an arm over a law of the mediator.
@@ -49,8 +50,14 @@ class BentPart:
         -------
         ndarray, shape (chain, draw, unit)
         """
-        values = self.bends.combined(nonlinear, mean, self.expected[:, arm])
+        own = (self.expected[:, arm], self._expectation[:, arm])
+        values = self.bends.combined(nonlinear, mean, *own)
         return (self.coefficients.to_numpy()[..., arm, :] * values).sum(axis=-1)
+
+    @cached_property
+    def _expectation(self) -> np.ndarray:
+        """Mean of the splines around the expected mediators, shape (unit, arm, function)."""
+        return self.bends.expectation(self.expected)
 
     def as_observed(self, arm: np.ndarray, deviation: np.ndarray) -> np.ndarray:
         """Return the part at each unit's own arm and mediator; see `LinearPredictor`."""

@@ -60,10 +60,12 @@ DEFAULTS: dict[TermName, TermPrior] = {
         0.25, 1, "two mediators are expected to act together much as each does by itself"
     ),
     "mediator_bend": TermPrior(
-        0.35, 25, "the outcome is expected to follow a straight line in the mediator more than bends"
+        0.35,
+        20,
+        "the outcome is expected to follow a straight line in the mediator more than bends",
     ),
     "mediator_bend_modified": TermPrior(
-        0.2, 25, "the outcome is expected to bend much alike in all units"
+        0.15, 20, "the outcome is expected to bend much alike in all units"
     ),
     "mediator_bend_arm": TermPrior(
         0.15, 10, "the outcome is expected to bend much alike in both arms"

@@ -6,10 +6,10 @@ for each posterior draw of the outcome and the mediator model. The predicted mea
 plugged in only where that is exact (an outcome whose mean is linear in the mediator). Otherwise the
 mediator is integrated out: in closed form for an outcome with a log link, else by Gauss-Hermite for
 gaussian mediators and by an exact sum for binary and count mediators. A lognormal time with a
-gaussian mediator stays lognormal, with the mediator's variation as more noise. An outcome that bends
-in its mediator takes the same nodes: of its splines alone where its mean is its predictor, else of
-its mean; under a log link and a gaussian mediator the straight part, whose exponential grows
-fastest, is integrated in closed form, by moving the nodes. The two models share
+gaussian mediator stays lognormal, with the mediator's variation as more noise. An outcome that
+bends in its mediator takes the same nodes, or, where its mean is its predictor and the mediator
+gaussian, the means of its splines in closed form; under a log link the straight part, whose
+exponential grows fastest, is integrated in closed form, by moving the nodes. The two models share
 no parameters, so their posteriors are independent and draws are paired by index.
 
 References
@@ -181,11 +181,14 @@ def _spline_means(
     """Return the means of the splines of a mediator and its own, if the outcome needs no more."""
     if outcome.bent is None or not outcome_family.linear_mean:
         return None
-    splines = np.zeros((*eta_m.shape, outcome.bent.bends.number))
+    bends, mean = outcome.bent.bends, mediator_family.mean(eta_m, noise)
+    if mediator_family.name == "gaussian":
+        return bends.normal_mean(eta_m, noise["sigma"]), mean
+    splines = np.zeros((*eta_m.shape, bends.number))
     for value, weight in mediator_family.support(eta_m, noise):
-        values = outcome.bent.bends.nonlinear(np.broadcast_to(value, eta_m.shape))
+        values = bends.nonlinear(np.broadcast_to(value, eta_m.shape))
         splines += np.asarray(weight)[..., None] * values
-    return splines, mediator_family.mean(eta_m, noise)
+    return splines, mean
 
 
 def expected_bent_outcome(

@@ -22,15 +22,16 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from scipy.special import ndtr
 
 from bayes_hte.errors import DataError
 
 # Shares of the units below each knot.
-KNOTS = (0.05, 0.35, 0.65, 0.95)
+KNOTS = (0.02, 0.275, 0.5, 0.725, 0.98)
 # Functions of so many knots.
 BENDS = len(KNOTS) - 2
 # Residuals that stand for all of them in means over their distribution.
-RESIDUALS = 25
+RESIDUALS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +81,8 @@ class Bends:
         >>> m = np.random.default_rng(1).normal(size=200)
         >>> bends = Bends.learn(m, np.zeros(200))
         >>> found = bends.at(m, np.zeros(200))
-        >>> found.shape, bool(np.allclose(np.cov(found.T), np.eye(2)))
-        ((200, 2), True)
+        >>> found.shape, bool(np.allclose(np.cov(found.T), np.eye(3)))
+        ((200, 3), True)
         """
         deviation = mediator - expected
         quantiles = (np.arange(RESIDUALS) + 0.5) / RESIDUALS
@@ -113,10 +114,15 @@ class Bends:
         -------
         ndarray, shape (..., bend)
         """
-        return self.combined(self.nonlinear(np.asarray(mediator)), np.asarray(mediator), expected)
+        value = np.asarray(mediator)
+        return self.combined(self.nonlinear(value), value, expected, self.expectation(expected))
 
     def combined(
-        self, nonlinear: np.ndarray, mediator: np.ndarray, expected: np.ndarray
+        self,
+        nonlinear: np.ndarray,
+        mediator: np.ndarray,
+        expected: np.ndarray,
+        expectation: np.ndarray,
     ) -> np.ndarray:
         """Return the functions, or their means, from those of the splines and of the mediator.
 
@@ -128,20 +134,40 @@ class Bends:
             The mediator, or its mean over the same law.
         expected : ndarray
             Expectations.
+        expectation : ndarray, shape (..., function)
+            :meth:`expectation` at them.
 
         Returns
         -------
         ndarray, shape (..., bend)
         """
-        deviation = (mediator - expected)[..., None]
-        return (nonlinear - self.expectation(expected) - self.slopes * deviation) @ self.mix
+        deviation = (mediator - expected - self.residuals.mean())[..., None]
+        return (nonlinear - expectation - self.slopes * deviation) @ self.mix
 
     def nonlinear(self, mediator: np.ndarray) -> np.ndarray:
         """Return the splines without what is linear, shape (..., function)."""
-        scale = self.knots[-1] - self.knots[0]
-        z, knots = (mediator - self.knots[0]) / scale, (self.knots - self.knots[0]) / scale
-        cubes = [np.clip(z - knot, 0, None) ** 3 for knot in knots]
-        steps = [(c - cubes[-1]) / (1 - k) for c, k in zip(cubes[:-1], knots[:-1], strict=True)]
+        return self._splines([np.clip(mediator - knot, 0, None) ** 3 for knot in self.knots])
+
+    def normal_mean(self, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+        """Return the mean of :meth:`nonlinear` over a normal mediator, in closed form.
+
+        Parameters
+        ----------
+        mean, sd : ndarray
+            Of the mediator, in its units; of shapes that broadcast to the first.
+
+        Returns
+        -------
+        ndarray, shape (..., function)
+        """
+        above = [(mean - knot) / sd for knot in self.knots]
+        return self._splines([sd**3 * _cubed_part(a) for a in above])
+
+    def _splines(self, cubes: list[np.ndarray]) -> np.ndarray:
+        """Return the splines from the cubes of what lies above each knot."""
+        *others, last = cubes
+        left, width = self.knots[-1] - self.knots[:-1], self.knots[-1] - self.knots[0]
+        steps = [(c - last) / (k * width**2) for c, k in zip(others, left, strict=True)]
         return np.stack([step - steps[-1] for step in steps[:-1]], axis=-1)
 
     def expectation(self, expected: np.ndarray) -> np.ndarray:
@@ -162,8 +188,14 @@ class Bends:
         return cls(**{name: np.array(values, dtype=float) for name, values in state.items()})
 
 
+def _cubed_part(mean: np.ndarray) -> np.ndarray:
+    """Return E[max(Z, 0)^3] of normal Z with a mean and standard deviation 1."""
+    density = np.exp(-(mean**2) / 2) / np.sqrt(2 * np.pi)
+    return (mean**3 + 3 * mean) * ndtr(mean) + (mean**2 + 2) * density
+
+
 def knots_of(mediator: np.ndarray) -> np.ndarray:
-    """Return the places of the knots, shape (knot,): four, or three for three values.
+    """Return the places of the knots, shape (knot,): five, or as many as there are values.
 
     Where many units share a value, quantiles coincide; those of the different values then serve.
 
