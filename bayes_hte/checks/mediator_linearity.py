@@ -114,7 +114,8 @@ def mediator_linearity(
     -------
     CheckResult
         Fails if the p-value of that shape is below .01. One row per arm: mean quantile residuals
-        (in standard deviations of the noise, 0 under that shape) in thirds of the mediator. Information for a mediator of two values, on which every function is a line.
+        (in standard deviations of the noise, 0 under that shape) in thirds of the mediator.
+        Information for a mediator of two values, on which every function is a line.
 
     Examples
     --------

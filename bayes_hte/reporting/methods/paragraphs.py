@@ -240,9 +240,14 @@ def _models(results: Results) -> str:
             else "slopes that vary with the covariates and the arm"
         )
         several = len(spec.roles.mediators) > 1
+        form = (
+            "may bend in the mediator: it is a natural cubic spline of it, shrunk towards a "
+            "straight line, with coefficients as the slope has them,"
+            if spec.outcome.mediator_shape == "spline"
+            else f"is linear in {'each' if several else 'the'} mediator,"
+        )
         sentences += [
-            f"The outcome predictor is linear in {'each' if several else 'the'} mediator, with "
-            f"{slopes}. The expected mediator of a {spec.roles.unit} given covariates and arm, "
+            f"The outcome predictor {form} with {slopes}. The expected mediator of a {spec.roles.unit} given covariates and arm, "
             "learned from the others, "
             "has a coefficient of its own [@mundlak].",
         ]
