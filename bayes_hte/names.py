@@ -20,6 +20,7 @@ MEDIATOR: Final = "mediator"
 CONTRAST: Final = "contrast"
 SUBGROUP: Final = "subgroup"
 CLASS: Final = "class"
+BEND: Final = "bend"
 SAMPLE: Final = (CHAIN, DRAW)
 
 DIMS: Final[dict[str, str]] = {
@@ -34,6 +35,7 @@ DIMS: Final[dict[str, str]] = {
     CONTRAST: "pair of arms whose difference an effect is, where a study has more than two",
     SUBGROUP: "observed group of units found by the M-learner, ordered by its mean effect",
     CLASS: "class of a mixture of treatment effects, ordered by its effect",
+    BEND: "function in which an outcome departs from a straight line in its mediator",
 }
 
 EFFECTS: Final[dict[str, tuple[str, str]]] = {

@@ -1,4 +1,4 @@
-"""Whether the outcome is a straight line in the mediator, as every outcome model here has it.
+"""Whether the outcome is a straight line in the mediator, as outcome models have it by default.
 
 The line may have another slope in each arm and for each profile of covariates, and its height is
 any function of them. So only a bend in what arm and covariates leave open of the mediator speaks
@@ -57,10 +57,8 @@ def check(subject: Subject) -> tuple[CheckResult, ...]:
         arm=study.arm_index()[known],
     )
     pit = subject_probabilities(subject)
-    return tuple(
-        mediator_linearity(pit, values, which=i, names=names, arm_names=subject.arm_names)
-        for i in range(len(names))
-    )
+    how = {"names": names, "arm_names": subject.arm_names, "shape": subject.fit.plan.mediator_shape}
+    return tuple(mediator_linearity(pit, values, which=i, **how) for i in range(len(names)))
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,9 @@ def mediator_linearity(
     which: int = 0,
     names: Sequence[str] = ("mediator",),
     arm_names: tuple[str, str] = ("0", "1"),
+    shape: str = "linear",
 ) -> CheckResult:
-    """Judge whether left-out outcomes bend in a mediator.
+    """Judge whether left-out outcomes bend in a mediator more than the fitted model does.
 
     Parameters
     ----------
@@ -108,13 +107,15 @@ def mediator_linearity(
         Names of the mediators.
     arm_names : tuple of str
         Names of the arms.
+    shape : {"linear", "spline"}
+        That of the fitted model in its mediator.
 
     Returns
     -------
     CheckResult
-        Fails if the p-value of a straight line is below .01. One row per arm: mean quantile
-        residuals (in standard deviations of the noise, 0 under a straight line) in thirds of the
-        mediator. Information for a mediator of two values, on which every function is a line.
+        Fails if the p-value of that shape is below .01. One row per arm: mean quantile residuals
+        (in standard deviations of the noise, 0 under that shape) in thirds of the mediator.
+        Information for a mediator of two values, on which every function is a line.
 
     Examples
     --------
@@ -150,9 +151,11 @@ def mediator_linearity(
     table = _thirds(residuals, m, rows.arm, arm_names)
     shown = f"p = {p_value:.2g}" if p_value >= 1e-4 else "p < .0001"
     if p_value >= ALPHA:
-        text = f"No bend of the outcome in {name!r} shows beside a straight line ({shown})."
+        beside = "a straight line" if shape == "linear" else "the fitted spline"
+        text = f"No bend of the outcome in {name!r} shows beside {beside} ({shown})."
         return CheckResult(said, True, table.assign(p=p_value), text)
-    return CheckResult(said, False, table.assign(p=p_value), _refuted(name, shown, table))
+    refuted = _refuted(name, shown, table, shape=shape, several=len(names) > 1)
+    return CheckResult(said, False, table.assign(p=p_value), refuted)
 
 
 def added_p_value(y: np.ndarray, columns: np.ndarray, *, beside: np.ndarray) -> float:
@@ -256,15 +259,31 @@ def _thirds(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
-def _refuted(name: str, shown: str, table: pd.DataFrame) -> str:
+def _refuted(name: str, shown: str, table: pd.DataFrame, *, shape: str, several: bool) -> str:
     means = "; ".join(
         f"{arm}: {', '.join(f'{row[t]:+.2f}' for t in THIRDS)}" for arm, row in table.iterrows()
     )
+    fitted = "line" if shape == "linear" else "spline"
+    found = (
+        f"The outcome is no straight line in {name!r} ({shown})"
+        if shape == "linear"
+        else f"The outcome bends in {name!r} otherwise than the fitted spline ({shown})"
+    )
+    transform = (
+        f"Transform {name!r} so that the line is straight (a logarithm, ranks) and fit again"
+    )
+    if shape == "linear" and not several:
+        follow = (
+            "Fit it again with mediator_shape='spline' (in a study file under [outcome]), which "
+            f"lets it bend, or transform {name!r} so that the line is straight (a logarithm, ranks)"
+        )
+    else:
+        follow = transform
     return (
-        f"The outcome is no straight line in {name!r} ({shown}): left-out outcomes lie off the "
-        f"fitted line, in its lowest, middle and highest third by {means} standard deviations. "
-        "Indirect and direct effects are averages over a straight line through the bend: about "
+        f"{found}: left-out outcomes lie off the "
+        f"fitted {fitted}, in its lowest, middle and highest third by {means} standard deviations. "
+        f"Indirect and direct effects are averages over a {'straight ' * (shape == 'linear')}"
+        f"{fitted} through the bend: about "
         "right on average where arms move the mediator little, wrong for single units at its ends. "
-        f"Transform {name!r} so that the line is straight (a logarithm, ranks) and fit again, or "
-        "report averages alone. The total effect does not rest on this."
+        f"{follow}, or report averages alone. The total effect does not rest on this."
     )

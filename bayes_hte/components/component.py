@@ -19,6 +19,7 @@ from bayes_hte.errors import unknown_name
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import TermName
 from bayes_hte.study.time_to_event import Censoring
+from bayes_hte.surfaces.bends import Bends
 from bayes_hte.surfaces.forest.step import ForestData, ForestStep
 from bayes_hte.surfaces.forest.surface import forest_data, forest_function
 from bayes_hte.surfaces.registry import SURFACE_NAMES, is_forest, surface_of
@@ -111,6 +112,8 @@ class Component:
         Whether each unit informs the model: it enters the likelihood. None if all do.
     censoring : Censoring or None
         Events and entries of the rows, of a column of times to an event.
+    bends : Bends or None
+        Functions in which it bends in a mediator, if it does.
     """
 
     role: str
@@ -130,6 +133,7 @@ class Component:
     imputations: Imputations | None = None
     known: np.ndarray | None = None
     censoring: Censoring | None = None
+    bends: Bends | None = None
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -234,6 +238,7 @@ def build_component(
     imputations: Imputations | None = None,
     known: np.ndarray | None = None,
     censoring: Censoring | None = None,
+    bends: Bends | None = None,
 ) -> Component:
     """Build the PyMC model of one column.
 
@@ -268,6 +273,8 @@ def build_component(
         all do.
     censoring : Censoring, optional
         Events and entries of the rows, of a column of times to an event.
+    bends : Bends, optional
+        For terms that multiply a function in which the column bends in its mediator.
 
     Returns
     -------
@@ -293,7 +300,7 @@ def build_component(
         if mediator is not None:
             mediator = np.where(known, mediator.T, np.nan).T
     placed = tuple(
-        _place(role, t, priors[t.kind], family.latent_sd(informing), design, mediator)
+        _place(role, t, priors[t.kind], family.latent_sd(informing), design, mediator, bends)
         for t in terms
     )
     shares = any(t.kind == "shared" for t in terms)
@@ -343,6 +350,7 @@ def build_component(
         imputations,
         known,
         censoring,
+        bends,
     )
 
 
@@ -353,6 +361,7 @@ def _place(
     latent_sd: float,
     design: Design,
     mediator: np.ndarray | None,
+    bends: Bends | None,
 ) -> PlacedTerm:
     scale, deviation, expected = prior.scale * latent_sd, None, None
     if term.sees_mediator:
@@ -367,6 +376,13 @@ def _place(
         if term.on_product:
             scale *= np.nanstd(deviation) / np.prod(np.nanstd(deviations, axis=0))
             deviation = _product(deviations, design)
+        if term.bend is not None:
+            if bends is None:
+                raise ValueError(f"term {term.name!r} needs the bends of the mediator")
+            # Their standard deviation is 1.
+            scale = prior.scale * latent_sd
+            own = design.expected_mediators[:, term.of_mediator]
+            deviation = bends.at(own + deviation, own)[:, term.bend]
         # Of units that are no part of the likelihood.
         deviation = np.nan_to_num(deviation, nan=0.0)
     member = None if term.group is None else design.member(term.group)

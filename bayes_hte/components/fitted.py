@@ -12,15 +12,18 @@ from bayes_hte.components.clusters import predict_clusters
 from bayes_hte.components.component import Component, variable_name
 from bayes_hte.components.families import Family, get_family
 from bayes_hte.components.noise import noise_at, noise_under_arms
-from bayes_hte.components.predictor import LinearPredictor
+from bayes_hte.components.predictor import BentPart, LinearPredictor
 from bayes_hte.errors import DataError
-from bayes_hte.names import ARM, CHAIN, DRAW, SAMPLE, UNIT
+from bayes_hte.names import ARM, BEND, CHAIN, DRAW, SAMPLE, UNIT
 from bayes_hte.study.design import Design
+from bayes_hte.surfaces.bends import Bends
 from bayes_hte.surfaces.forest.surface import predict_forest
 from bayes_hte.surfaces.registry import is_forest, surface_of
 from bayes_hte.surfaces.terms import Term
 
 PRODUCT = "product"
+# What a function may multiply: a mediator by its number, the product of two, or a bend.
+Place = int | str | tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class FittedComponent:
         shape (chain, draw, unit); empty after loading (they are predicted again then).
     learned : Design or None
         The rows that the functions were learned on, where `design` holds some of them only.
+    bends : Bends or None
+        Functions in which it bends in a mediator, if it does.
     """
 
     role: str
@@ -67,6 +72,7 @@ class FittedComponent:
     trees: Mapping[str, xr.Dataset]
     at_units: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     learned: Design | None = None
+    bends: Bends | None = None
 
     @classmethod
     def of(
@@ -92,6 +98,7 @@ class FittedComponent:
             stats=stats,
             trees=trees,
             at_units=at_units or {},
+            bends=component.bends,
         )
 
     @property
@@ -144,8 +151,8 @@ class FittedComponent:
         n_arms = self.design.n_arms
         shape = (self.posterior.sizes[CHAIN], self.posterior.sizes[DRAW], design.n_rows, n_arms)
         base = np.full(shape, self.offset)
-        # Coefficients of the mediators by their number, and of their product.
-        times: dict[int | str, np.ndarray] = {}
+        # Coefficients of the mediators by their number, of their product, and of bends.
+        times: dict[Place, np.ndarray] = {}
         if self.clustered:
             base += predict_clusters(self.posterior, self.role, design)[..., None]
         for term in self.terms:
@@ -157,7 +164,11 @@ class FittedComponent:
                     where[..., arm] += function if factor is None else function * factor
         found = {place: self._labelled(values, design) for place, values in times.items()}
         return LinearPredictor(
-            self._labelled(base, design), found.get(0), found.get(1), found.get(PRODUCT)
+            self._labelled(base, design),
+            found.get(0),
+            found.get(1),
+            found.get(PRODUCT),
+            self._bent(found, expected),
         )
 
     def mean(self, design: Design | None = None) -> xr.DataArray:
@@ -227,11 +238,13 @@ class FittedComponent:
 
     def _places(
         self, term: Term, expected: np.ndarray | None, arm: int
-    ) -> list[tuple[int | str | None, np.ndarray | None]]:
-        """Return what a term's function multiplies: mediators by number, their product, or neither.
+    ) -> list[tuple[Place | None, np.ndarray | None]]:
+        """Return what a term's function multiplies: a mediator by number, a product, a bend, or 1.
 
         With each its factor, shape (row,); None is 1.
         """
+        if term.bend is not None:
+            return [((BEND, term.bend), None)]
         if not term.on_product:
             return [(term.of_mediator if term.on_mediator else None, None)]
         if expected is None:
@@ -240,6 +253,18 @@ class FittedComponent:
         centers = (self.learned or self.design).expected_mediators.mean(axis=0)
         first, second = expected[..., arm] - centers[:, None]
         return [(PRODUCT, None), (0, second), (1, first)]
+
+    def _bent(
+        self, found: Mapping[Place, xr.DataArray], expected: np.ndarray | None
+    ) -> BentPart | None:
+        """Return what is not affine in the mediator, if anything is."""
+        if self.bends is None:
+            return None
+        if expected is None:
+            raise DataError("an outcome that bends in its mediator needs the expected mediator.")
+        parts = [found[BEND, bend] for bend in range(self.bends.number)]
+        own = expected if expected.ndim == 2 else expected[0]
+        return BentPart(xr.concat(parts, BEND).transpose(..., BEND), self.bends, own)
 
     def _labelled(self, values: np.ndarray, design: Design) -> xr.DataArray:
         coords = {

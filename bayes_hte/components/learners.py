@@ -31,6 +31,10 @@ Of two mediators each has all of these terms, of deviations from its own expecta
 coefficient is added for the product of both, so that one mediator may act more where the other is
 high.
 
+An outcome that may bend in its mediator has, for each function of a small spline basis of it
+(:mod:`bayes_hte.surfaces.bends`), what it has for the slope: a coefficient, how that varies with
+the covariates, and how it differs between arms, all shrunk towards a straight line.
+
 Where a covariate's levels have means of their own (``means_by``), terms that are the same for all
 units are the same within a level instead: differences between levels are then not shrunk towards 0.
 Each level also has a linear trend of its own in each arm, with little shrinkage. Without it, the
@@ -54,6 +58,7 @@ from dataclasses import dataclass, replace
 
 from bayes_hte.errors import UnsupportedError, unknown_name
 from bayes_hte.study.design import Design
+from bayes_hte.study.spec import TermName
 from bayes_hte.surfaces.terms import GP, Term
 
 # Arms of a study that says nothing else.
@@ -64,6 +69,12 @@ SHARED = Term("shared", "shared", "covariates+propensity", constant=False)
 SLOPE = Term("mediator_modified", "mediator_modified", on_mediator=True, constant=False)
 EXPECTED = Term("expected_mediator", "expected_mediator", "none", on_expected=True)
 PRODUCT = Term("mediator_product", "mediator_product", "none", on_product=True)
+# Kind of a slope, and of the coefficient of a bend in the same place.
+BENT: dict[TermName, TermName] = {
+    "mediator": "mediator_bend",
+    "mediator_modified": "mediator_bend_modified",
+    "mediator_arm": "mediator_bend_arm",
+}
 
 
 def numbered(name: str, arm: int) -> str:
@@ -201,6 +212,7 @@ def learner_terms(
     trends: bool = True,
     arms: int = TWO,
     ordered: bool = False,
+    bends: int = 0,
 ) -> tuple[Term, ...]:
     """Return the terms of a learner.
 
@@ -223,6 +235,8 @@ def learner_terms(
         Arms of the study.
     ordered : bool, default False
         Whether the arms are in an order, such as doses, in which neighbours are alike.
+    bends : int, default 0
+        Functions in which the component may bend in its one mediator.
 
     Returns
     -------
@@ -239,6 +253,7 @@ def learner_terms(
     terms = found.terms(bool(mediated), arms)
     if mediated > 1:
         terms = (*terms, *_further(terms), *((PRODUCT,) if product else ()))
+    terms = (*terms, *_bent(terms, bends))
     if ordered:
         terms = _steps(learner, terms)
     if means_by is None:
@@ -262,6 +277,7 @@ def design_terms(
     means_by: str | None,
     ordered: bool = False,
     product: bool = True,
+    bends: int = 0,
 ) -> tuple[Term, ...]:
     """Return the terms of a component for the rows of a study; see :func:`learner_terms`."""
     levels = () if means_by is None else design.levels(means_by)
@@ -275,6 +291,7 @@ def design_terms(
         trends=surface != GP,
         arms=design.n_arms,
         ordered=ordered,
+        bends=bends,
     )
 
 
@@ -282,6 +299,16 @@ def _further(terms: tuple[Term, ...]) -> tuple[Term, ...]:
     """Return what the second of two mediators has, which is what the first has."""
     return tuple(
         replace(term, name=f"{term.name}_m2", of_mediator=1) for term in terms if term.sees_mediator
+    )
+
+
+def _bent(terms: tuple[Term, ...], bends: int) -> tuple[Term, ...]:
+    """Return for each bend what the slope of the mediator has."""
+    return tuple(
+        replace(term, name=f"{term.name}_bend_{i}", kind=BENT[term.kind], on_mediator=False, bend=i)
+        for i in range(bends)
+        for term in terms
+        if term.on_mediator
     )
 
 

@@ -11,6 +11,7 @@ from bayes_hte.components.priors import term_priors
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
+from bayes_hte.surfaces.bends import Bends
 
 
 def build_outcome(
@@ -23,6 +24,7 @@ def build_outcome(
     noise: str = "constant",
     means_by: str | None = None,
     ordered: bool = False,
+    mediator_shape: str = "linear",
     priors: Iterable[PriorSpec] = (),
     role: str = "outcome",
 ) -> Component:
@@ -49,6 +51,9 @@ def build_outcome(
     ordered : bool, default False
         Whether neighbouring arms are shrunk together; see
         :func:`bayes_hte.components.learners.learner_terms`.
+    mediator_shape : {"linear", "spline"}
+        Whether the outcome is a straight line in its mediator, or may bend
+        (:mod:`bayes_hte.surfaces.bends`).
     priors : iterable of PriorSpec
         Declared changes of the default priors.
     role : str
@@ -59,6 +64,7 @@ def build_outcome(
     Component
     """
     mediated = len(study.roles.mediators)
+    bends = _bends(study, design) if mediator_shape == "spline" else None
     return build_component(
         role,
         study.outcome(),
@@ -74,6 +80,7 @@ def build_outcome(
             means_by=means_by,
             # Its exponential may have no mean.
             product=not get_family(family).exponential_mean,
+            bends=0 if bends is None else bends.number,
         ),
         priors=term_priors("outcome", priors),
         mediator=study.mediators() if mediated else None,
@@ -81,4 +88,11 @@ def build_outcome(
         clustered=True,
         known=study.known_outcome(),
         censoring=study.censoring(),
+        bends=bends,
     )
+
+
+def _bends(study: Study, design: Design) -> Bends:
+    """Learn the bends on the units whose outcome and mediator are known."""
+    known = study.known_outcome()
+    return Bends.learn(study.mediators()[known, 0], design.expected_mediators[known, 0])

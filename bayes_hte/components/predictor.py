@@ -3,16 +3,75 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
 
 from bayes_hte.errors import DataError
+from bayes_hte.surfaces.bends import Bends
+
+
+@dataclass(frozen=True)
+class BentPart:
+    """What an outcome that bends in its mediator adds to a linear predictor.
+
+    Attributes
+    ----------
+    coefficients : DataArray, dims (chain, draw, unit, arm, bend)
+        On the link scale.
+    bends : Bends
+        The functions that they multiply.
+    expected : ndarray, shape (unit, arm)
+        Expected mediators.
+    """
+
+    coefficients: xr.DataArray
+    bends: Bends
+    expected: np.ndarray
+
+    def at(self, mediator: np.ndarray | float, arm: int) -> np.ndarray:
+        """Return the part under an arm at values of the mediator, shape (chain, draw, unit)."""
+        value = np.asarray(mediator)
+        return self.averaged(self.bends.nonlinear(value), value, arm)
+
+    def averaged(self, nonlinear: np.ndarray, mean: np.ndarray, arm: int) -> np.ndarray:
+        """Return the mean of the part under an arm over a law of the mediator.
+
+        Parameters
+        ----------
+        nonlinear : ndarray, shape (chain, draw, unit, function)
+            Means of the splines.
+        mean : ndarray, shape (chain, draw, unit)
+            Mean of the mediator.
+        arm : int
+
+        Returns
+        -------
+        ndarray, shape (chain, draw, unit)
+        """
+        own = (self.expected[:, arm], self._expectation[:, arm])
+        values = self.bends.combined(nonlinear, mean, *own)
+        return (self.coefficients.to_numpy()[..., arm, :] * values).sum(axis=-1)
+
+    @cached_property
+    def _expectation(self) -> np.ndarray:
+        """Mean of the splines around the expected mediators, shape (unit, arm, function)."""
+        return self.bends.expectation(self.expected)
+
+    def as_observed(self, arm: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+        """Return the part at each unit's own arm and mediator; see `LinearPredictor`."""
+        own = self.expected[np.arange(arm.size), arm]
+        values = self.bends.at(own + deviation, own)
+        return sum(
+            _own_arm(self.coefficients[..., bend], arm) * values[:, bend]
+            for bend in range(self.bends.number)
+        )
 
 
 @dataclass(frozen=True)
 class LinearPredictor:
-    """Draws of a linear predictor under each arm, affine in each mediator.
+    """Draws of a linear predictor under each arm, affine in each mediator unless it bends.
 
     Under arm t and mediator value m it is ``base[t] + slope[t] (m - expected[t])``, with `expected`
     the mediator expected under that arm. Of two mediators the second adds a term of the same form,
@@ -28,12 +87,15 @@ class LinearPredictor:
         Slope of the second of two mediators.
     product : DataArray, dims (chain, draw, unit, arm), or None
         Coefficient of the product of both deviations.
+    bent : BentPart or None
+        Of an outcome that bends in its mediator what is not affine in it.
     """
 
     base: xr.DataArray
     slope: xr.DataArray | None
     second: xr.DataArray | None = None
     product: xr.DataArray | None = None
+    bent: BentPart | None = None
 
     def as_observed(self, arm: np.ndarray, mediator: np.ndarray | None) -> np.ndarray:
         """Return the linear predictor at each unit's own arm and mediator.
@@ -64,6 +126,8 @@ class LinearPredictor:
             )
         first, *further = mediator.reshape(arm.size, -1).T
         eta = eta + _own_arm(self.slope, arm) * first
+        if self.bent is not None:
+            eta = eta + self.bent.as_observed(arm, first)
         if self.second is None:
             return eta
         if not further:

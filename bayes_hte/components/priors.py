@@ -18,7 +18,7 @@ class TermPrior:
         Prior standard deviation of the function at any x, in units of the latent sd of the column
         (gaussian: its sd; bernoulli 1.5 on the logit and poisson 1 on the log scale), for slopes of
         the mediator and of its expectation divided by the sd of the mediator about its
-        expectation, for a product of two mediators by both of these.
+        expectation, for a product of two mediators by both of these; a bend has an sd of 1.
     trees : int
         Number of trees if the surface is a forest.
     because : str
@@ -58,6 +58,17 @@ DEFAULTS: dict[TermName, TermPrior] = {
     ),
     "mediator_product": TermPrior(
         0.25, 1, "two mediators are expected to act together much as each does by itself"
+    ),
+    "mediator_bend": TermPrior(
+        0.35,
+        20,
+        "the outcome is expected to follow a straight line in the mediator more than bends",
+    ),
+    "mediator_bend_modified": TermPrior(
+        0.15, 20, "the outcome is expected to bend much alike in all units"
+    ),
+    "mediator_bend_arm": TermPrior(
+        0.15, 10, "the outcome is expected to bend much alike in both arms"
     ),
     "trend": TermPrior(
         1.0, 1, "within a group named beforehand covariates may matter as they do overall"

@@ -18,6 +18,7 @@ from bayes_hte.errors import SavedResultError
 from bayes_hte.study.design import Design
 from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.study import Study
+from bayes_hte.surfaces.bends import Bends
 from bayes_hte.surfaces.terms import Term
 
 # Arguments of `Design.learn` next to the study.
@@ -60,6 +61,8 @@ def _fitted_tree(component: FittedComponent) -> xr.DataTree:
         "offset": component.offset,
         "encoding": design.encoding.to_state(),
     }
+    if component.bends is not None:
+        state["bends"] = component.bends.to_state()
     if isinstance(component, HazardComponent):
         state["edges"] = list(component.edges)
         state["other_causes"] = len(component.others)
@@ -140,6 +143,7 @@ def _fitted_from(tree: xr.DataTree, study: Study) -> FittedComponent:
         posterior=tree["posterior"].to_dataset(),
         stats=tree["sample_stats"].to_dataset(),
         trees=trees,
+        bends=Bends.from_state(state["bends"]) if "bends" in state else None,
     )
     if "edges" not in state:
         return component

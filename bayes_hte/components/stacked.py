@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -94,9 +94,14 @@ class StackedComponent:
             for i, c in self._chosen().items()
         }
         some = next(iter(parts.values()))
-        held = [f.name for f in fields(LinearPredictor) if getattr(some, f.name) is not None]
+        arrays = [f.name for f in fields(LinearPredictor) if f.name != "bent"]
+        held = [name for name in arrays if getattr(some, name) is not None]
         mixed = {name: self._mix({i: getattr(p, name) for i, p in parts.items()}) for name in held}
-        return LinearPredictor(**{"slope": None, **mixed})
+        bent = some.bent
+        if bent is not None:
+            # All candidates have the same bends: those of the study.
+            bent = replace(bent, coefficients=self._mix(_coefficients(parts)))
+        return LinearPredictor(**{"slope": None, **mixed, "bent": bent})
 
     def noise(self, design: Design | None = None) -> Mapping[str, np.ndarray]:
         """Return the mixture's noise parameters; see `FittedComponent.noise`."""
@@ -147,6 +152,11 @@ class StackedComponent:
         coords = {d: some[d].to_numpy() for d in some.dims if d not in (DRAW, ARM)}
         coords[DRAW] = np.arange(values.shape[1])
         return xr.DataArray(values, dims=some.dims, coords=coords)
+
+
+def _coefficients(parts: Mapping[int, LinearPredictor]) -> dict[int, xr.DataArray]:
+    """Return the coefficients of the bends of each candidate."""
+    return {i: p.bent.coefficients for i, p in parts.items() if p.bent is not None}
 
 
 def spread_evenly(weights: np.ndarray, draws: int) -> np.ndarray:

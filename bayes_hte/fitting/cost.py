@@ -18,6 +18,7 @@ from bayes_hte.fitting.blocks import is_large, memory
 from bayes_hte.fitting.plan import Plan
 from bayes_hte.fitting.size import SamplerSize
 from bayes_hte.study.study import Study
+from bayes_hte.surfaces.bends import BENDS
 from bayes_hte.surfaces.forest.step import SWEEPS
 
 # Row-tree updates per processor second, and seconds of an update of a tree apart from its rows.
@@ -113,8 +114,9 @@ def _models(plan: Plan, study: Study) -> Iterator[_Model]:
         priors = term_priors("mediator", plan.priors)
         trees = tuple(priors[term.kind].trees for term in terms)
         yield _Model(surface, rows, columns, trees)
+    bends = BENDS if plan.mediator_shape == "spline" else 0
     for candidate in plan.candidates().values():
-        terms = learner_terms(candidate.learner, mediated=mediated, arms=arms)
+        terms = learner_terms(candidate.learner, mediated=mediated, arms=arms, bends=bends)
         priors = term_priors("outcome", plan.priors)
         trees = tuple(priors[term.kind].trees for term in terms)
         yield _Model(candidate.surface, rows, columns, trees)

@@ -6,7 +6,10 @@ for each posterior draw of the outcome and the mediator model. The predicted mea
 plugged in only where that is exact (an outcome whose mean is linear in the mediator). Otherwise the
 mediator is integrated out: in closed form for an outcome with a log link, else by Gauss-Hermite for
 gaussian mediators and by an exact sum for binary and count mediators. A lognormal time with a
-gaussian mediator stays lognormal, with the mediator's variation as more noise. The two models share
+gaussian mediator stays lognormal, with the mediator's variation as more noise. An outcome that
+bends in its mediator takes the same nodes, or, where its mean is its predictor and the mediator
+gaussian, the means of its splines in closed form; under a log link the straight part, whose
+exponential grows fastest, is integrated in closed form, by moving the nodes. The two models share
 no parameters, so their posteriors are independent and draws are paired by index.
 
 References
@@ -18,7 +21,8 @@ causal mediation effects. Statistical Science 25, 51-71. doi:10.1214/10-STS321
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -87,19 +91,21 @@ def potential_outcomes(
     eta_m = mediator.to_numpy()
     n_arms = base.shape[-1]
     mu = np.empty((*base.shape, n_arms))
-    for arm in range(n_arms):
-        own = noise_in_arm(outcome_noise, arm)
-        for mediator_arm in range(n_arms):
-            mu[..., arm, mediator_arm] = expected_outcome(
-                base[..., arm] - slope[..., arm] * expected[:, arm],
-                slope[..., arm],
-                outcome_family,
-                eta_m[..., mediator_arm],
-                mediator_family,
-                noise,
-                own,
-                estimand,
-            )
+    for mediator_arm in range(n_arms):
+        law = (eta_m[..., mediator_arm], mediator_family, noise)
+        means = _spline_means(outcome, outcome_family, *law)
+        for arm in range(n_arms):
+            own = noise_in_arm(outcome_noise, arm)
+            line = (base[..., arm] - slope[..., arm] * expected[:, arm], slope[..., arm])
+            how = {"outcome_noise": own, "estimand": estimand}
+            if outcome.bent is None:
+                found = expected_outcome(*line, outcome_family, *law, **how)
+            elif means is not None:
+                found = line[0] + line[1] * means[1] + outcome.bent.averaged(*means, arm)
+            else:
+                bend = partial(outcome.bent.at, arm=arm)
+                found = expected_bent_outcome(*line, bend, outcome_family, *law, **how)
+            mu[..., arm, mediator_arm] = found
     result = xr.DataArray(
         mu, dims=(*outcome.base.dims, MEDIATOR_ARM), coords=outcome.base.coords, name="mu"
     )
@@ -165,6 +171,65 @@ def expected_outcome(
     return total
 
 
+def _spline_means(
+    outcome: LinearPredictor,
+    outcome_family: Family,
+    eta_m: np.ndarray,
+    mediator_family: Family,
+    noise: Noise,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the means of the splines of a mediator and its own, if the outcome needs no more."""
+    if outcome.bent is None or not outcome_family.linear_mean:
+        return None
+    bends, mean = outcome.bent.bends, mediator_family.mean(eta_m, noise)
+    if mediator_family.name == "gaussian":
+        return bends.normal_mean(eta_m, noise["sigma"]), mean
+    splines = np.zeros((*eta_m.shape, bends.number))
+    for value, weight in mediator_family.support(eta_m, noise):
+        values = bends.nonlinear(np.broadcast_to(value, eta_m.shape))
+        splines += np.asarray(weight)[..., None] * values
+    return splines, mean
+
+
+def expected_bent_outcome(
+    intercept: np.ndarray,
+    slope: np.ndarray,
+    bend: Callable[[np.ndarray], np.ndarray],
+    outcome_family: Family,
+    eta_m: np.ndarray,
+    mediator_family: Family,
+    noise: Noise,
+    outcome_noise: Noise = NO_NOISE,
+    estimand: Estimand | None = None,
+) -> np.ndarray:
+    """Return E[mean(intercept + slope M + bend(M))], the mediator M integrated out.
+
+    Parameters
+    ----------
+    intercept, slope, outcome_family, eta_m, mediator_family, noise, outcome_noise, estimand
+        As in :func:`expected_outcome`.
+    bend : callable
+        Takes values of the mediator, shape (chain, draw, unit), and returns what is not a straight
+        line in them.
+
+    Returns
+    -------
+    ndarray, shape (chain, draw, unit)
+    """
+    total = np.zeros_like(intercept)
+    if outcome_family.exponential_mean and mediator_family.name == "gaussian":
+        # exp(slope M) times a normal density is a normal density elsewhere.
+        moved = eta_m + slope * noise["sigma"] ** 2
+        for value, weight in mediator_family.support(moved, noise):
+            total += weight * np.exp(bend(value))
+        return np.exp(intercept) * mediator_family.mean_exponential(slope, eta_m, noise) * total
+    for value, weight in mediator_family.support(eta_m, noise):
+        value = np.broadcast_to(value, eta_m.shape)
+        eta = intercept + slope * value + bend(value)
+        total += weight * outcome_family.mean(eta, outcome_noise, estimand)
+    return total
+
+
 def outcomes_at(
     outcome: LinearPredictor,
     outcome_family: Family,
@@ -199,6 +264,9 @@ def outcomes_at(
         eta = eta + outcome.second * shifts[1]
     if outcome.product is not None:
         eta = eta + outcome.product * (shifts[0] * shifts[1])
+    if outcome.bent is not None:
+        own = [outcome.bent.at(values[0], arm) for arm in range(outcome.base.sizes[ARM])]
+        eta = eta + outcome.base.copy(data=np.stack(own, axis=-1))
     eta = eta.transpose(*outcome.base.dims)
     mu = eta.copy(data=outcome_family.mean(eta.to_numpy(), outcome_noise, estimand))
     held = float(values[0]) if np.ndim(value) == 0 else values.tolist()

@@ -60,6 +60,8 @@ class Plan:
     estimand : {"rmst", "survival", "cumulative_incidence"} or None
         Scale of effects on times to an event, at the horizon, unless another is asked for; None,
         the restricted mean.
+    mediator_shape : {"linear", "spline"}
+        Whether the outcome is a straight line in its mediator, or may bend in it.
 
     Examples
     --------
@@ -83,6 +85,7 @@ class Plan:
     ordered: bool = False
     horizon: float | None = None
     estimand: EstimandName | None = None
+    mediator_shape: str = "linear"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "family", family_called(self.family))
@@ -174,6 +177,7 @@ class Plan:
             ordered=spec.roles.ordered,
             horizon=spec.outcome.horizon,
             estimand=None if spec.estimand == "rmst" else spec.estimand,
+            mediator_shape=spec.outcome.mediator_shape,
             **mediator,
         )
 
@@ -286,6 +290,7 @@ def check_plan(study: Study, plan: Plan) -> None:
     # Here, because a plan is also what a finished run is compared with, which needs no PyMC.
     from bayes_hte.components.component import check_column
     from bayes_hte.fitting.own_variation import check_mediator_varies
+    from bayes_hte.fitting.shape import check_shape
 
     mediated, clustered = len(study.roles.mediators), study.roles.cluster is not None
     _check_times(study, plan)
@@ -318,6 +323,7 @@ def check_plan(study: Study, plan: Plan) -> None:
         if mediated > 1:
             _check_two_mediators(plan)
         check_mediator_varies(study)
+    check_shape(study, plan)
 
 
 def settled(spec: Spec, study: Study) -> Spec:
@@ -634,15 +640,17 @@ def _check_priors(plan: Plan, *, mediated: int) -> None:
     from bayes_hte.components.propensity import TERMS as PROPENSITY_TERMS
     from bayes_hte.surfaces.registry import is_forest
 
-    def own(surface: str, *, mediated: int) -> tuple[Term, ...]:
+    def own(surface: str, *, mediated: int, bends: int = 0) -> tuple[Term, ...]:
         # One level stands for all: only the kinds of the terms matter.
         levels = {"means_by": plan.means_by, "levels": ("any",), "trends": surface != GP}
-        return learner_terms(plan.learner, mediated=mediated, **levels)
+        return learner_terms(plan.learner, mediated=mediated, bends=bends, **levels)
+
+    bends = int(plan.mediator_shape == "spline")
 
     models = {
         "propensity": (plan.propensity_surface, PROPENSITY_TERMS),
         "mediator": _mediator_terms(plan, own, mediated),
-        "outcome": (plan.surface, own(plan.surface, mediated=mediated)),
+        "outcome": (plan.surface, own(plan.surface, mediated=mediated, bends=bends)),
         "effect": (plan.surface, EFFECT_TERMS if plan.second_stage else ()),
     }
     seen = set()

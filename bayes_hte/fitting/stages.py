@@ -129,7 +129,8 @@ def build_stage(
         how = {"role": stage, "family": family, "surface": surface}
         return build_mediator(study, design, **how, **shared)
     family, surface = plan.family, plan.surface
-    return build_outcome(study, design, family=family, surface=surface, noise=plan.noise, **shared)
+    own = {"noise": plan.noise, "mediator_shape": plan.mediator_shape}
+    return build_outcome(study, design, family=family, surface=surface, **own, **shared)
 
 
 def hazard_model(study: Study, plan: Plan, done: Mapping[str, AnyComponent]) -> HazardModel:
@@ -208,6 +209,7 @@ def fit(
     family: str = GAUSSIAN,
     noise: str = "constant",
     mediator_family: str | Mapping[str, str] = GAUSSIAN,
+    mediator_shape: str = "linear",
     propensity_covariate: bool = True,
     means_by: str | None = None,
     ordered: bool = False,
@@ -250,6 +252,12 @@ def fit(
         Distribution of the mediator, named as `family`; of two mediators (or a mediator and a
         confounder that the treatment changes) one for both, or a mapping from each to its own,
         which may be gaussian, bernoulli, poisson or on a bounded scale.
+    mediator_shape : {"linear", "spline"}
+        Whether the outcome, on the scale of its link, is a straight line in its one mediator, or
+        may bend in it: a natural cubic spline whose coefficients differ between arms and vary with
+        covariates, shrunk towards the line. Where the check of linearity refutes the line, fit
+        both, and compare their predictions of left-out outcomes:
+        ``az.compare({"linear": line.posterior, "spline": bent.posterior})``.
     propensity_covariate : bool, default True
         Whether the estimated propensity is a covariate of the shared part.
     means_by : str, optional
@@ -325,6 +333,7 @@ def fit(
         family=family,
         noise=noise,
         mediator_family=mediator_family,
+        mediator_shape=mediator_shape,
         propensity_covariate=propensity_covariate,
         means_by=means_by,
         ordered=ordered,

@@ -33,6 +33,8 @@ def sampling_settings(spec: Spec, study: Study) -> dict[str, Any]:
     for later in ("ordered", "horizon", "estimand"):
         if not plan[later]:
             plan.pop(later)
+    if plan["mediator_shape"] == "linear":
+        plan.pop("mediator_shape")
     # An option that is left out leaves no trace, so runs saved before it was there are resumed.
     plan["priors"] = [
         {k: v for k, v in p.items() if k != "because" and not (k == "sparse" and v is None)}

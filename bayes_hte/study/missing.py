@@ -292,9 +292,7 @@ def missing_by_arm(frame: pd.DataFrame, roles: Roles, arm: np.ndarray, n_arms: i
     return pd.DataFrame(rows, columns=["column", "role", "arm", "missing", "units"])
 
 
-def check_gaps(
-    missing: pd.DataFrame, arms: tuple, rule: str, *, known: Sequence[str] = ()
-) -> None:
+def check_gaps(missing: pd.DataFrame, arms: tuple, rule: str, *, known: Sequence[str] = ()) -> None:
     """Refuse gaps that no analysis can bridge.
 
     Parameters

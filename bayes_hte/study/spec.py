@@ -82,6 +82,7 @@ def bounded_name(lower: float, upper: float) -> str:
 
 SurfaceName = Literal["forest", "gp", "additive", "linear"]
 NoiseName = Literal["constant", "by_arm", "varying"]
+ShapeName = Literal["linear", "spline"]
 LearnerName = Literal["hierarchical", "prognostic_effect", "t", "s", "x", "homogeneous"]
 EffectName = Literal["tnie", "te"]
 ComponentName = Literal["outcome", "mediator", "propensity", "effect"]
@@ -97,6 +98,9 @@ TermName = Literal[
     "mediator_arm",
     "expected_mediator",
     "mediator_product",
+    "mediator_bend",
+    "mediator_bend_modified",
+    "mediator_bend_arm",
     "trend",
 ]
 
@@ -237,6 +241,8 @@ class OutcomeSpec:
     is the scale of effects on a time to an event: the restricted mean (`rmst`), or the probability
     at the horizon of surviving (`survival`) or of an event of the cause of interest
     (`cumulative_incidence`); by default the last where a cause is declared, else the first.
+    restricted, by default the latest at which each arm has a tenth of its units at risk.
+    `mediator_shape` says whether the outcome is a straight line in the mediator or may bend.
     """
 
     better: Literal["higher", "lower"]
@@ -249,6 +255,7 @@ class OutcomeSpec:
     unit: str = ""
     horizon: float | None = None
     estimand: EstimandName | None = None
+    mediator_shape: ShapeName = "linear"
 
 
 @dataclass(frozen=True)

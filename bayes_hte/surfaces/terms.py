@@ -2,8 +2,8 @@
 
 A linear predictor is ``eta_i = offset + sum_k b_k(arm_i, m_i) f_k(x_i)``: each term k is a function
 of covariates (a surface) times a basis that is 1, an arm's indicator, the mediator minus its
-expectation, that expectation, or a product of these. Learners are lists of terms; potential
-outcomes follow by setting the arm and the mediator in the bases.
+expectation, that expectation, a bend of the mediator, or a product of these. Learners are lists of
+terms; potential outcomes follow by setting the arm and the mediator in the bases.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class Term:
         Which of several mediators that is, from 0.
     on_product : bool
         Whether it multiplies the product of two mediators, less that of their expectations.
+    bend : int or None
+        Which of the functions in which an outcome bends in its mediator it multiplies, from 0
+        (:mod:`bayes_hte.surfaces.bends`); None for none.
     group : (str, str) or None
         A covariate and one of its levels, as text, whose units alone have the term; None is all.
     constant : bool
@@ -61,6 +64,7 @@ class Term:
     onwards: bool = False
     of_mediator: int = 0
     on_product: bool = False
+    bend: int | None = None
 
     def basis(
         self,
@@ -77,8 +81,8 @@ class Term:
         arm : ndarray of int, shape (row,)
             Arm of each row.
         mediator : ndarray, shape (row,), or None
-            Mediator of each row minus its expectation, or the product of two mediators less that
-            of their expectations.
+            Mediator of each row minus its expectation, the product of two mediators less that
+            of their expectations, or the bend of the term.
         member : ndarray of bool, shape (row,), or None
             Whether each row is in the term's group.
         expected : ndarray, shape (row,), or None
@@ -92,7 +96,7 @@ class Term:
         if self.arm is None and not multiplies and self.group is None:
             return None
         basis = self.acts_in(arm).astype(np.float64)
-        if self.on_mediator or self.on_product:
+        if self.on_mediator or self.on_product or self.bend is not None:
             if mediator is None:
                 raise ValueError(f"term {self.name!r} needs a mediator")
             basis = basis * mediator
@@ -109,12 +113,13 @@ class Term:
     @property
     def sees_mediator(self) -> bool:
         """Whether it multiplies anything that is made of a mediator."""
-        return self.on_mediator or self.on_expected or self.on_product
+        on_value = self.on_mediator or self.on_product or self.bend is not None
+        return on_value or self.on_expected
 
     @property
     def deviates(self) -> bool:
         """Whether it is what an arm has beyond the part that all arms share, if there is one."""
-        return self.kind in ("arm", "effect", "mediator_arm")
+        return self.kind in ("arm", "effect", "mediator_arm", "mediator_bend_arm")
 
     def acts_in[T: (int, np.ndarray)](self, arm: T) -> T:
         """Whether the term is part of the potential outcome under an arm, or under each of many."""

@@ -19,7 +19,9 @@ from from_code import default, keys, ranges, study_tables, words
 
 _TABLE = re.compile(r"^\.\. study-table:: (\w+)\n\n((?:   .*\n|\n)+)", re.M)
 _HEADING = re.compile(r"^(.+)\n(=+|-+)$", re.M)
-_NOTE = "Written from the code by `notebooks/reference/study_file_page.py`; change the sources there."
+_NOTE = (
+    "Written from the code by `notebooks/reference/study_file_page.py`; change the sources there."
+)
 
 
 def markdown() -> str:

@@ -18,7 +18,6 @@ from bayes_hte.study.study import Study
 from bayes_hte.subgroups import Subgroups, honest_m_learner, m_learner
 from bayes_hte.subgroups.honest.folds import HonestSubgroups
 from bayes_hte.subgroups.honest.own_means import SUBGROUP_COLUMN
-from bayes_hte.subgroups.nulls.stand_in import stand_in_refit
 from tests.benchmarks.mlearner_published import published_m_learner
 
 SAMPLE = ("chain", "draw")
@@ -77,36 +76,18 @@ def published(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
     }
 
 
-def surrogate(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
-    """Ours, with the closed-form stand-in for the model."""
-    return ours(trial, effect, seed, *_stand_ins(effect))
-
-
-def decision(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
-    """Ours by the stand-in, halves alone: the claim and its size, and no description."""
-    return _honest(trial, _study(trial), effect, seed, *_stand_ins(effect))
-
-
-def claim(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
-    """As `decision`, without the second fit that tells the size of a declared difference."""
-    return _honest(trial, _study(trial), effect, seed, stand_in_refit(effect), None)
-
-
 def full(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
     """Ours, with the default model of the package."""
     return ours(trial, effect, seed, _model(effect), _model(effect, means_by=SUBGROUP_COLUMN))
 
 
 def full_claim(trial: SimulatedTrial, effect: str, seed: int) -> dict[str, Any]:
-    """As `claim`, with the default model of the package."""
+    """As `full`, halves alone: the claim, without the size of a difference or a description."""
     return _honest(trial, _study(trial), effect, seed, _model(effect), None)
 
 
 METHODS: dict[str, Callable[[SimulatedTrial, str, int], dict[str, Any]]] = {
     "published": published,
-    "surrogate": surrogate,
-    "decision": decision,
-    "claim": claim,
     "full": full,
     "full_claim": full_claim,
 }
@@ -118,11 +99,6 @@ def _model(effect: str, **options: Any) -> Refit:
     from bayes_hte.fitting.plan import Plan
 
     return model_refit(Plan(**options), effect, draws=300, tune=300, chains=2)
-
-
-def _stand_ins(effect: str) -> tuple[Refit, Refit]:
-    """The closed-form models: as it is, and with means of their own for subgroups."""
-    return stand_in_refit(effect), stand_in_refit(effect, means_by=SUBGROUP_COLUMN)
 
 
 def ours(

@@ -64,7 +64,8 @@ def test_a_square_is_found_and_is_a_caution():
     # Off the line upwards at both ends, downwards between them.
     assert (result.table["middle third"] < 0).all()
     assert (result.table["highest third"] > 0).all()
-    assert "Transform 'm'" in result.text
+    assert "mediator_shape='spline'" in result.text
+    assert "transform 'm'" in result.text
     assert "averages over a straight line" in result.text
     assert not _is_decisive(result)
     assert result in judge([result]).cautions

@@ -29,7 +29,7 @@ from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.tables.flow import assumptions, flow_of
 from bayes_hte.reporting.tables.priors import TERM_WORDS
 from bayes_hte.reporting.tables.risks import N_GROUPS
-from bayes_hte.study.spec import PriorSpec, bounded_limits
+from bayes_hte.study.spec import PriorSpec, Spec, bounded_limits
 
 _CITE = re.compile(r"\[@([a-z]+)\]")
 
@@ -257,18 +257,12 @@ def _models(results: Results) -> str:
             f"Each {spec.roles.cluster} had an intercept of its own, drawn from a common normal."
         )
     if spec.mediator is not None:
-        slopes = (
-            "one slope for all"
-            if spec.learner.name == "homogeneous"
-            else "slopes that vary with the covariates and the arm"
-        )
         several = len(spec.roles.mediators) > 1
-        sentences += [
-            f"The outcome predictor is linear in {'each' if several else 'the'} mediator, with "
-            f"{slopes}. The expected mediator of a {spec.roles.unit} given covariates and arm, "
-            "learned from the others, "
-            "has a coefficient of its own [@mundlak].",
-        ]
+        sentences.append(
+            f"The outcome predictor is {_shape_words(spec, several=several)}. The expected "
+            f"mediator of a {spec.roles.unit} given covariates and arm, learned from the others, "
+            "has a coefficient of its own [@mundlak]."
+        )
         own = [spec.mediator.of(name) for name in spec.roles.mediators]
         sentences += [
             f"The {place}mediator was modelled with {_family_words(model.family)} of the same "
@@ -306,6 +300,20 @@ def _models(results: Results) -> str:
     else:
         sentences.append("All priors were the defaults of the package.")
     return " ".join(sentences)
+
+
+def _shape_words(spec: Spec, *, several: bool) -> str:
+    """Say how the outcome depends on its mediators."""
+    alike = spec.learner.name == "homogeneous"
+    if spec.outcome.mediator_shape == "spline":
+        curves = (
+            "one curve for all" if alike else "curves that vary with the covariates and the arm"
+        )
+        return (
+            f"a natural cubic spline of the mediator, shrunk towards a straight line, with {curves}"
+        )
+    slopes = "one slope for all" if alike else "slopes that vary with the covariates and the arm"
+    return f"linear in {'each' if several else 'the'} mediator, with {slopes}"
 
 
 def _given_confounder(results: Results) -> list[str]:

@@ -22,6 +22,9 @@ TERM_WORDS = {
     "mediator_modified": "slope of the mediator as it varies with the covariates",
     "mediator_arm": "deviation of an arm in the slope of the mediator",
     "mediator_product": "coefficient of the product of two mediators",
+    "mediator_bend": "bend of the outcome in the mediator",
+    "mediator_bend_modified": "bend in the mediator as it varies with the covariates",
+    "mediator_bend_arm": "deviation of an arm in the bend in the mediator",
     "trend": "linear function of the covariates within a group and an arm",
 }
 CONSTANT = "none"
@@ -67,8 +70,10 @@ def _components(spec: Spec) -> list[tuple[ComponentName, str, tuple[Term, ...]]]
     """Return name, surface and terms of every model that is fitted, in the order of a reader."""
     learner, mediated = spec.learner.name, len(spec.roles.mediators)
     product = not get_family(spec.outcome.family).exponential_mean
+    # One stands for all: they have the same priors.
+    bends = int(spec.outcome.mediator_shape == "spline")
     parts: list[tuple[ComponentName, str, tuple[Term, ...]]] = [
-        ("outcome", spec.outcome.surface, _terms(learner, mediated, product))
+        ("outcome", spec.outcome.surface, _terms(learner, mediated, product, bends=bends))
     ]
     if spec.mediator is not None:
         surfaces = [spec.mediator.of(name).surface for name in spec.roles.mediators]
@@ -80,5 +85,5 @@ def _components(spec: Spec) -> list[tuple[ComponentName, str, tuple[Term, ...]]]
     return [*parts, ("propensity", spec.propensity.surface, (SHARED,))]
 
 
-def _terms(learner: str, mediated: int, product: bool) -> tuple[Term, ...]:
-    return learner_terms(learner, mediated=mediated, product=product)
+def _terms(learner: str, mediated: int, product: bool, *, bends: int = 0) -> tuple[Term, ...]:
+    return learner_terms(learner, mediated=mediated, product=product, bends=bends)

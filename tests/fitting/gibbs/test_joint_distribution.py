@@ -53,6 +53,7 @@ CASES = {
     "trends": {"means_by": "site"},
     "trends beside forests": {"means_by": "site", "surface": "forest"},
     "additive": {"surface": "additive", "learner": "homogeneous"},
+    "bends": {"mediator_shape": "spline", "learner": "homogeneous"},
     "clusters": {"cluster": "clinic", "learner": "homogeneous"},
     "clusters, bernoulli": {"cluster": "clinic", "learner": "homogeneous", "family": "bernoulli"},
 }
@@ -72,11 +73,14 @@ def component_of(
             "y": np.arange(N) // 2 % 2 if family == "bernoulli" else rng.poisson(3, size=N),
         }
     )
-    study = Study.from_frame(
-        frame, outcome="y", treatment="t", covariates=["x1", "x2", "site"], cluster=cluster
-    )
+    roles = {"outcome": "y", "treatment": "t", "covariates": ["x1", "x2", "site"]}
     # A propensity: a column that the horseshoe leaves alone.
-    design = Design.learn(study, propensity=rng.uniform(0.2, 0.8, N))
+    estimated = {"propensity": rng.uniform(0.2, 0.8, N)}
+    if "mediator_shape" in options:
+        frame["m"], roles["mediator"] = rng.normal(size=N), "m"
+        estimated["expected_mediator"] = 0.5 * rng.normal(size=N)
+    study = Study.from_frame(frame, **roles, cluster=cluster)
+    design = Design.learn(study, **estimated)
     options = {"learner": "hierarchical"} | options
     return build_outcome(study, design, family=family, surface=surface, **options)
 
