@@ -241,7 +241,6 @@ class OutcomeSpec:
     is the scale of effects on a time to an event: the restricted mean (`rmst`), or the probability
     at the horizon of surviving (`survival`) or of an event of the cause of interest
     (`cumulative_incidence`); by default the last where a cause is declared, else the first.
-    restricted, by default the latest at which each arm has a tenth of its units at risk.
     `mediator_shape` says whether the outcome is a straight line in the mediator or may bend.
     """
 
