@@ -251,6 +251,17 @@ def test_chains_that_agree_pass_and_chains_that_do_not_fail():
     assert len(bad.table) == 3
 
 
+def test_another_fit_ranks_as_is_said():
+    # Two fits of three chains whose own deviations have the variance of the effects: 1 / (1 + 1/3).
+    rng = np.random.default_rng(11)
+    x = rng.normal(size=20_000)
+    first, second = ((x + rng.normal(size=(3, x.size))).mean(axis=0) for _ in range(2))
+    expected = chain_stability.of_another_fit(0.5, 3)
+    assert expected == pytest.approx(0.75)
+    assert np.corrcoef(first, second)[0, 1] == pytest.approx(expected, abs=0.02)
+    assert chain_stability.of_another_fit(-0.1, 4) == -0.1
+
+
 def test_one_chain_cannot_be_judged_and_equal_effects_have_no_ranking():
     effect = chains(0.05)
     assert chain_stability.chain_stability(effect.isel(chain=[0])).passed is False
