@@ -15,11 +15,11 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "study_file.md"
 sys.path.insert(0, str(HERE))
 
-from from_code import default, keys, ranges, study_tables, words  # noqa: E402
+from from_code import default, keys, ranges, study_tables, words
 
 _TABLE = re.compile(r"^\.\. study-table:: (\w+)\n\n((?:   .*\n|\n)+)", re.M)
 _HEADING = re.compile(r"^(.+)\n(=+|-+)$", re.M)
-_NOTE = "Written from the code by `notebooks/reference/study_file_page.py`; change the sources there."
+_NOTE = "Written by `notebooks/reference/study_file_page.py`; change `reference/study_file.rst`."
 
 
 def markdown() -> str:
