@@ -2,7 +2,7 @@
 
 Units are ranked by the mean of all chains, which is steadier than that of one: with r the mean rank
 correlation of two chains, another fit of K chains would rank units with a correlation of
-``K r / (1 + (K - 1) r)`` with this one (Spearman 1910, Brown 1910), up to what ranks are not linear.
+``K r / (1 + (K - 1) r)`` with this one (Spearman 1910, Brown 1910), as far as ranks are linear.
 Single chains need not agree to the last unit, as where effects have two values only.
 
 References

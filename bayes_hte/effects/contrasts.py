@@ -43,7 +43,7 @@ natural_effect = documented(
     {
         "Parameters": """mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
     Potential outcomes on the response scale, reference arm first.
-contrast : (arm, arm), str, optional
+contrast : (arm, arm), list of (arm, arm), str, optional
     ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By default
     the one contrast of two arms; of more, each arm against the reference along ``contrast``.""",
         "Returns": """DataArray, dims (chain, draw, unit[, contrast])
@@ -232,7 +232,7 @@ def total_effect(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.DataArray
     ----------
     mu : DataArray, dims (chain, draw, unit, arm[, mediator_arm])
         With a mediator the effect is mu[1,1] - mu[0,0], without one mu[1] - mu[0].
-    contrast : (arm, arm), str, optional
+    contrast : (arm, arm), list of (arm, arm), str, optional
         ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
         default the one contrast of two arms; of more, each arm against the reference.
 
@@ -269,7 +269,7 @@ def cate(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.DataArray:
     mu : DataArray, dims (chain, draw, unit, arm[, mediator_arm])
         Potential outcomes; with a mediator the mediator follows the arm, so this is the total
         effect.
-    contrast : (arm, arm), str, optional
+    contrast : (arm, arm), list of (arm, arm), str, optional
         ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
         default the one contrast of two arms; of more, each arm against the reference.
 
@@ -332,7 +332,7 @@ def controlled_direct_effect(mu: xr.DataArray, *, contrast: Contrast = None) -> 
     mu : DataArray, dims (chain, draw, unit, arm)
         From ``fit.potential_outcomes(mediator_value=m)``: no ``mediator_arm`` dimension, the
         held value in the attribute ``mediator_value``.
-    contrast : (arm, arm), str, optional
+    contrast : (arm, arm), list of (arm, arm), str, optional
         ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
         default the one contrast of two arms; of more, each arm against the reference.
 
@@ -371,7 +371,7 @@ def decompose(mu: xr.DataArray, *, contrast: Contrast = None) -> xr.Dataset:
     ----------
     mu : DataArray, dims (chain, draw, unit, arm, mediator_arm)
         Potential outcomes.
-    contrast : (arm, arm), str, optional
+    contrast : (arm, arm), list of (arm, arm), str, optional
         ``("B", "A")`` or ``"B vs A"`` for one contrast, ``"all"`` for every pair of arms. By
         default the one contrast of two arms; of more, each arm against the reference.
 

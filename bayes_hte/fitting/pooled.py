@@ -113,7 +113,7 @@ class PooledFit(Fit):
         """Return expected outcomes under each arm; see :meth:`Fit.potential_outcomes`.
 
         Gaps of new rows are filled once per imputation, from their other covariates; a row gets the
-        same values alone and among others (:class:`~bayes_hte.fitting.row_imputer.RowImputer`).
+        same values alone and among others.
         """
         return self._pooled_rows(newdata, lambda f, rows: f.potential_outcomes(rows, **how))
 

@@ -106,7 +106,7 @@ def predict_effects(
         ``"te"`` (the total effect; ``"cate"`` is the same); with a mediator also ``"tnie"``,
         ``"pnde"``, ``"pnie"``, ``"tnde"``, and ``"cde"`` with a mediator value; ``"outcome"`` is
         the expected outcome under each arm.
-    contrast : (arm, arm), str, optional
+    contrast : (arm, arm), list of (arm, arm), str, optional
         As in :meth:`Fit.cate`.
     mediator_value : float or mapping of str to float, optional
         Value of the mediator for ``"cde"``; of two mediators both, by their names.

@@ -2,7 +2,8 @@
 
 A row is *unlike the study* if a number lies outside the range of the study, if a level is absent
 from it, or if the row is further from the nearest unit of the study than 99% of the units are from
-theirs (Euclidean distance of standardised covariates, levels as indicators).
+theirs (Euclidean distance of standardised covariates, levels as indicators; a missing number counts
+as the mean, and that it is missing is an indicator too).
 """
 
 from __future__ import annotations
@@ -295,8 +296,6 @@ def _note(said: list[list[str]], rows: np.ndarray, reason: str) -> None:
 
 def _distance(study: Study) -> Callable[[pd.DataFrame], np.ndarray]:
     """Say of rows whether each is further from the study than its units are from each other."""
-    if study.frame[list(study.roles.covariates)].isna().any().any():
-        return lambda frame: np.zeros(len(frame), dtype=bool)
     design = Design.learn(study)
     own = design.standardized("covariates").to_numpy()
     near = NearestNeighbors(n_neighbors=2).fit(own)

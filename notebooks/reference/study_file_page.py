@@ -19,9 +19,7 @@ from from_code import default, keys, ranges, study_tables, words
 
 _TABLE = re.compile(r"^\.\. study-table:: (\w+)\n\n((?:   .*\n|\n)+)", re.M)
 _HEADING = re.compile(r"^(.+)\n(=+|-+)$", re.M)
-_NOTE = (
-    "Written from the code by `notebooks/reference/study_file_page.py`; change the sources there."
-)
+_NOTE = "Written by `notebooks/reference/study_file_page.py`; change `reference/study_file.rst`."
 
 
 def markdown() -> str:

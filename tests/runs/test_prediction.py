@@ -57,6 +57,23 @@ def test_rows_unlike_the_study_are_flagged_with_the_reason(study, row, said, pos
     assert can[0] == possible
 
 
+def test_rows_are_judged_in_a_study_with_gaps_too(study):
+    frame = study.frame.copy()
+    frame.loc[::3, "x"] = np.nan
+    frame.loc[1::7, "g"] = None
+    roles = {"outcome": "y", "treatment": "t", "covariates": ["x", "z", "g"]}
+    gappy = Study.from_frame(frame.drop(index=[0, 1]), **roles)
+    reasons, possible = unlike(gappy.frame, gappy)
+    assert possible.all()
+    assert (reasons != "").mean() <= 0.02
+    rows = pd.DataFrame(
+        {"x": [1.5, np.nan, 0.0], "z": [-1.5, 0.0, 0.0], "g": ["a", "a", "a"]}, index=list("abc")
+    )
+    reasons, possible = unlike(rows, gappy)
+    assert reasons.tolist() == ["nobody in the study has such a combination", "", ""]
+    assert possible.all()
+
+
 @pytest.fixture
 def copy(finished_trial, tmp_path):
     return shutil.copytree(finished_trial, tmp_path / "run")
