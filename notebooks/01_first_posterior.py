@@ -111,7 +111,7 @@ print(f"... by more than a small effect (0.13): probability {float(important):.2
 # predict unseen outcomes, does it find no effect where there is none?
 
 # %%
-found = hte.verdict(fit, better="lower", repeats=REPEATS)
+found = hte.verdict(fit, assignment="randomised", better="lower", repeats=REPEATS)
 print(found.verdict.upper())
 print(found.headline)
 for reason in found.reasons:

@@ -74,7 +74,7 @@ fit
 # looks if people who were predicted to gain more did gain more.
 
 # %%
-found = hte.verdict(fit, better="lower", repeats=REPEATS)
+found = hte.verdict(fit, assignment="randomised", better="lower", repeats=REPEATS)
 print(found.headline)
 for reason in found.reasons:
     print("-", reason)

@@ -142,8 +142,8 @@ pd.DataFrame(lived).T[columns].rename_axis("years on observation").astype(float)
 # `pair.cate(row)` answers it for each patient, with a larger gain for the second, and with an
 # interval that is the model's alone: it takes for granted that the drugs stretch times as this
 # model has it. Part of the larger gain is arithmetic, because a drug that stretches all times alike
-# adds little to the first five years of somebody who would outlive them anyway; and section 4 did not
-# find it in outcomes. So both patients are told the same: the average gain of section 1.
+# adds little to the first five years of somebody who would outlive them anyway; and section 4 did
+# not find it in outcomes. So both patients are told the same: the average gain of section 1.
 
 # %% [markdown]
 # **Answer.** Levamisole plus fluorouracil adds some two or three months to the first five years,

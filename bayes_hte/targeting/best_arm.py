@@ -132,10 +132,8 @@ def best_arms(mu: xr.DataArray, *, better: Better) -> pd.DataFrame:
     >>> import bayes_hte as hte
     >>> dims = ["chain", "draw", "unit", "arm"]
     >>> mu = xr.DataArray([[[[0.0, 2.0, 1.0]], [[0.0, 1.0, 3.0]]]], dims=dims)
-    >>> hte.best_arms(mu, better="higher")[["choice", "expected_regret", "runner_up"]]
-         choice  expected_regret runner_up
-    unit
-    0         2              0.5         1
+    >>> hte.best_arms(mu, better="higher").drop(columns="prob_best").to_dict("list")
+    {'choice': [2], 'expected_regret': [0.5], 'runner_up': [1], 'runner_up_regret': [1.0]}
     """
     lost = _lost(mu, better)
     expected = lost.mean(SAMPLE).transpose(UNIT, ARM).to_numpy()

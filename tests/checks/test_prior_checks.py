@@ -169,7 +169,8 @@ def test_a_wide_prior_hardly_matters_and_passes():
     assert result.passed is True
     assert result.table["diagnosis"].to_list() == [BARELY]
     assert result.table["likelihood"].item() > THRESHOLD
-    assert "scale" in result.text
+    assert result.table["scaled"].item() == "scale"
+    assert "the parameter of the size and variation of effects" in result.text
 
 
 def test_a_prior_against_the_data_is_information_with_advice():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bayes_hte.effects.arguments import benefit_sign
+from bayes_hte.names import EFFECTS
 from bayes_hte.reporting.page.markup import Row, text
 from bayes_hte.reporting.page.numbers import Style, number, probability, span
 from bayes_hte.reporting.page.scale import scale_of
@@ -172,7 +173,7 @@ def differences_sentence(material: Material) -> str:
     found = [name for name in results.subgroups if declared(results, name)]
     groups = ""
     if found:
-        names = " and ".join(name.upper() for name in found)
+        names = " and ".join(EFFECTS[name][0] for name in found)
         groups = f' <a href="#subgroups">Subgroups</a> are declared for the {text(names)}.'
     elif results.subgroups:
         groups = " No subgroups are declared."

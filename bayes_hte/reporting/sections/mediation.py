@@ -85,8 +85,9 @@ def _legs(material: Material) -> str:
     ]
     note = paragraph(
         f"The first leg is the effect of the treatment on {text(mediator)}; it rests on the same "
-        "assumption as the total effect. The second compares the same "
-        f"{text(people(results))} with {text(mediator)} at its lower and at its upper quartile, the arm held; nobody assigned "
-        f"{text(mediator)} at random, so it is an effect only if nothing unmeasured affects both."
+        f"assumption as the total effect. The second compares the same {text(people(results))} "
+        f"with {text(mediator)} at its lower and at its upper quartile, the arm held; nobody "
+        f"assigned {text(mediator)} at random, so it is an effect only if nothing unmeasured "
+        "affects both."
     )
     return field_table("The legs of the mediation.", fields, frame, source=LEGS) + note

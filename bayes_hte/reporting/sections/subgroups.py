@@ -183,16 +183,16 @@ def _borders(material: Material, name: str) -> str:
         return ""
     fields = [
         words("Border", "border"),
-        Field("Asked of", lambda row: "all" if row["among"] == EVERYONE else row["among"]),
+        words("Among", lambda row: "all" if row["among"] == EVERYONE else row["among"]),
         Field(
             f"Cut ({interval_phrase(material.results)})",
             lambda row: f"{row['cut']:.3g} ({row['ci_lower']:.3g} to {row['ci_upper']:.3g})",
         ),
     ]
     caption = (
-        f"Borders of the subgroups of the {effect_name(name)}: where each cut would lie in the "
-        "draws of the effects if the other questions stayed. A border between "
-        f"{people(material.results)} whose effects hardly differ is known poorly."
+        f"Borders of the subgroups of the {effect_name(name)}: where each cut would lie in a draw "
+        "of the effects, the others kept. A border between "
+        f"{people(material.results)} whose effects barely differ is known poorly."
     )
     return field_table(caption, fields, material.tables[key], source=key)
 

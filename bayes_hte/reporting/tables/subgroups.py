@@ -110,7 +110,7 @@ def pairs(found: Evidence) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per unit that is drawn, in the order of the map: ``unit``, ``group``,
+        One row per unit that is drawn, in the order of the map: ``unit``, ``group`` (from 1),
         ``certainty``, ``mean_effect``, and one column per unit, in the same order: share of draws
         together.
     """
@@ -118,6 +118,7 @@ def pairs(found: Evidence) -> pd.DataFrame:
 
     similarity, units = heat_map_tables(found.clustered, found.partition)
     shares = similarity.set_axis([f"with {unit}" for unit in units.index], axis=1)
+    units = units.assign(group=units["group"] + 1)
     return units.reset_index(names="unit").join(shares.reset_index(drop=True))
 
 
