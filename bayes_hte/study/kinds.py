@@ -67,10 +67,12 @@ def plain(column: pd.Series) -> pd.Series:
         return column
     if kind_of(column) is Kind.BOOLEAN:
         return column.astype(bool)
+    # Before types are inferred, as not every whole number can be one.
+    values = _as_float(column, "column")
     inferred = column.infer_objects()
     if pd.api.types.is_numeric_dtype(inferred.dtype):
         return inferred
-    return pd.Series(_as_float(column, "column"), column.index, name=column.name)
+    return pd.Series(values, column.index, name=column.name)
 
 
 def numeric_column(column: pd.Series, role: str) -> np.ndarray:

@@ -127,10 +127,15 @@ def kill(run: subprocess.Popen) -> None:
 
 def finish(folder: Path, settings: Sequence[str] = SETTINGS) -> tuple[str, ...]:
     """Run the study to its end; return the components that were sampled."""
-    said = end(start(folder, settings))[1]
     path = folder / OUT / "run.json"
+    before = path.read_bytes() if path.exists() else None
+    said = end(start(folder, settings))[1]
     if not path.exists():
         raise RuntimeError(f"the next run did not finish: {said}")
+    if path.read_bytes() == before:
+        # The last file was written before the kill: the run stands as it is, and so does what
+        # this file says of it.
+        return ()
     return tuple(json.loads(path.read_text())["provenance"]["sampled"])
 
 
