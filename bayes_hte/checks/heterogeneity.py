@@ -49,6 +49,9 @@ LEFT_OUT = f"{NAME} left-out outcomes"
 HELD_OUT = f"{NAME} held-out outcomes"
 # Probability that the slope (the area) is above 0 from which heterogeneity (a ranking) is claimed.
 SURE = 0.99
+# The same, where effects also differ along a single covariate beyond chance; see
+# :mod:`bayes_hte.checks.covariate_effects`.
+LIKELY = 0.9
 # Probability of a slope above 0 below which it is clearly below 0.
 AGAINST = 0.05
 # Posterior standard deviation of a slope beyond which 0 and 1 cannot be distinguished at all.
@@ -132,6 +135,11 @@ def is_shown(check: CheckResult) -> bool:
     return _probability(check, "slope") >= SURE
 
 
+def is_likely(check: CheckResult) -> bool:
+    """Whether the differences between units are borne out with probability `LIKELY`."""
+    return _probability(check, "slope") >= LIKELY
+
+
 def is_ranked(check: CheckResult) -> bool:
     """Whether the ranking beats chance with probability `SURE`."""
     return _probability(check, "autoc") >= SURE
@@ -175,12 +183,15 @@ def _text(table: pd.DataFrame, slope: xr.DataArray) -> str:
             "seen: the predicted effects barely vary, so a slope on them has no readable size; it "
             f"is above 0 with probability {probability_words(sure)} ({SURE} wanted)."
         )
+    wanted = f"{SURE} wanted, or {LIKELY} where effects differ along a covariate beyond chance"
     claim = (
-        "Predicted differences of effects are borne out by outcomes the predictions have not seen"
-        if sure >= SURE
-        else "Predicted differences of effects are not shown by outcomes the predictions have "
-        "not seen"
+        "Predicted differences of effects are not shown by outcomes the predictions have not seen"
     )
+    if sure >= SURE:
+        claim = claim.replace("not shown", "borne out", 1)
+        wanted = f"{SURE} wanted"
+    elif sure >= LIKELY:
+        claim = claim.replace("not shown", "probably, but not surely, borne out", 1)
     half = float((slope < 0.5).mean(SAMPLE))
     exaggerated = (
         f" They look exaggerated: the slope is below one half with probability {half:.2f}."
@@ -191,6 +202,6 @@ def _text(table: pd.DataFrame, slope: xr.DataArray) -> str:
     ranking = table.loc["autoc", "prob_positive"]
     return (
         f"{claim}: slope {row['mean']:.2f} ({bounds}; 1 if borne out in full, 0 if noise), above 0 "
-        f"with probability {probability_words(sure)} ({SURE} wanted); the ranking beats chance "
+        f"with probability {probability_words(sure)} ({wanted}); the ranking beats chance "
         f"with probability {probability_words(ranking)}.{exaggerated}"
     )

@@ -101,19 +101,23 @@ def judge_subset(original: AverageEffect, table: pd.DataFrame, *, share: float, 
 
 
 def judge_permuted(original: AverageEffect, table: pd.DataFrame) -> Judged:
-    """Judge repeats with a shuffled outcome: no average effect, and little spread, may be left."""
-    near_zero, text = _about_zero(table, "With a shuffled outcome")
+    """Judge repeats with a shuffled outcome: the average effect must be about 0."""
+    return _about_zero(table, "With a shuffled outcome")
+
+
+def judge_spread(original: AverageEffect, table: pd.DataFrame) -> Judged:
+    """Judge repeats with a shuffled outcome: little spread of individual effects may be left."""
     spread = float(table["spread"].median())
     allowed = max(MAX_SPREAD_LEFT * original.spread, original.sd)
     collapsed = spread <= allowed
-    text += (
-        f" Individual effects spread by {original.spread:.3g} in the study and by {spread:.3g} "
-        f"(median) here; up to {allowed:.3g} is allowed ({MAX_SPREAD_LEFT:g} of the "
-        "study's, or the posterior sd of its average effect)."
+    text = (
+        f"Individual effects spread by {original.spread:.3g} in the study and by {spread:.3g} "
+        f"(median) with a shuffled outcome; up to {allowed:.3g} is allowed ({MAX_SPREAD_LEFT:g} of "
+        "the study's, or the posterior sd of its average effect)."
     )
     if not collapsed:
         text += " The estimator finds differences in noise: do not read individual effects."
-    return near_zero and collapsed, text
+    return collapsed, text
 
 
 def judge_control(_original: AverageEffect, table: pd.DataFrame, *, rope: float) -> Judged:

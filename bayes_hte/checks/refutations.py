@@ -55,6 +55,7 @@ from bayes_hte.checks.refutation_judges import (
     judge_permuted,
     judge_placebo,
     judge_random_cause,
+    judge_spread,
     judge_subset,
 )
 from bayes_hte.checks.subject import Subject
@@ -75,7 +76,8 @@ RANDOM_CAUSE = f"{NAME}: random common cause"
 SUBSET = f"{NAME}: data subset"
 PERMUTED = f"{NAME}: permuted outcome"
 CONTROL = f"{NAME}: negative-control outcome"
-NAMES = (PLACEBO, RANDOM_CAUSE, SUBSET, PERMUTED, CONTROL)
+SPREAD = f"{NAME}: spread of effects in a permuted outcome"
+NAMES = (PLACEBO, RANDOM_CAUSE, SUBSET, PERMUTED, CONTROL, SPREAD)
 
 ESTIMATORS = ("surrogate", "full")
 MIN_REPEATS = 5
@@ -138,10 +140,11 @@ def refute(
     Returns
     -------
     tuple of CheckResult
-        Placebo treatment, random common cause, data subset, permuted outcome, negative control; one
-        table row per repeat with ``seed``, ``estimate``, ``sd``, ``lower``, ``upper``, ``spread``
-        and ``units`` (see :class:`~bayes_hte.checks.refitting.AverageEffect`), and ``problem`` if a
-        repeat could not be run. A check with such a repeat has failed.
+        Placebo treatment, random common cause, data subset, permuted outcome, negative control, and
+        the spread of individual effects in the permuted outcomes, on which averages do not depend.
+        One table row per repeat with ``seed``, ``estimate``, ``sd``, ``lower``, ``upper``,
+        ``spread`` and ``units`` (see :class:`~bayes_hte.checks.refitting.AverageEffect`), and
+        ``problem`` if a repeat could not be run. A check with such a repeat has failed.
 
     Raises
     ------
@@ -195,7 +198,7 @@ def refute(
     about = f" Refitted: {refit.name}."
     if study.roles.mediator is not None:
         about += " The total effect is judged, not its direct and indirect parts."
-    return tuple(
+    found = [
         _result(
             name,
             tables.get(name),
@@ -205,7 +208,9 @@ def refute(
             about.replace(refit.name, measured.name) if name == CONTROL else about,
         )
         for name, judge in judges.items()
-    )
+    ]
+    spread = _result(SPREAD, tables[PERMUTED], judge_spread, original, reason, about)
+    return (*found, spread)
 
 
 def check_options(**options: Any) -> None:

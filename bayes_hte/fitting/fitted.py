@@ -14,13 +14,11 @@ import xarray as xr
 from bayes_hte import effects
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.checks.sampling_health import sampling_health
-from bayes_hte.components.arm_probabilities import PairPropensity, arm_probabilities
-from bayes_hte.components.effect import blend
+from bayes_hte.components.arm_probabilities import PairPropensity
 from bayes_hte.components.families import Family
-from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.hazard import HazardComponent
-from bayes_hte.components.learners import get_learner, numbered
-from bayes_hte.components.noise import noise_of, noise_under_arms
+from bayes_hte.components.learners import get_learner
+from bayes_hte.components.noise import noise_of
 from bayes_hte.components.numbered import (
     EFFECT,
     PROPENSITY,
@@ -29,10 +27,18 @@ from bayes_hte.components.numbered import (
     names_of,
 )
 from bayes_hte.components.stacked import StackedComponent
-from bayes_hte.effects.contrasts import NOT_NATURAL, labelled
-from bayes_hte.effects.pairs import Contrast, by_contrast, contrast_name, pairs_of
+from bayes_hte.effects.pairs import Contrast
 from bayes_hte.effects.summaries import CiKind, interval_parameters, interval_words, summarize
 from bayes_hte.errors import DataError, SpecError, UnsupportedError
+from bayes_hte.fitting.at_rows import (
+    AnyComponent,
+    as_total,
+    cate_of_rows,
+    effects_of_rows,
+    outcomes_of_rows,
+    propensity_of_rows,
+    two_mediators_of_rows,
+)
 from bayes_hte.fitting.averaging import block_averages, group_codes
 from bayes_hte.fitting.blocks import (
     BATCH,
@@ -43,39 +49,31 @@ from bayes_hte.fitting.blocks import (
     new_rows_in_batches,
     positions,
 )
-from bayes_hte.fitting.expected_mediator import expected_mediator
-from bayes_hte.fitting.mediation import arm_coords, outcomes_at, potential_outcomes
+from bayes_hte.fitting.observed import (
+    known_censoring,
+    log_likelihood,
+    observed_predictor,
+    posterior_tree,
+    unit_log_likelihood,
+)
 from bayes_hte.fitting.pair_of_mediators import (
     check_order,
     check_two,
     held_values,
     interventional_at,
-    models_at_rows,
-    not_natural,
     paths_at,
 )
 from bayes_hte.fitting.plan import Plan, study_horizon
-from bayes_hte.fitting.two_mediators import (
-    TwoMediators,
-    joint_outcomes,
-    outcomes_at_second,
-    own_outcomes,
-)
-from bayes_hte.names import ARM, CHAIN, CONTRAST, DRAW, EFFECTS, SAMPLE, UNIT
-from bayes_hte.seeds import stage_seed
-from bayes_hte.study.design import Design
+from bayes_hte.names import CHAIN, CONTRAST, DRAW
 from bayes_hte.study.frames import as_table
 from bayes_hte.study.roles import MOST_MEDIATORS, listed
 from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import (
-    Censoring,
     Estimand,
     EstimandName,
     check_horizon,
 )
 from bayes_hte.views import counted, draw, html_block
-
-AnyComponent = FittedComponent | StackedComponent | PairPropensity
 
 
 @dataclass(frozen=True)
@@ -133,28 +131,7 @@ class Fit:
         draws times units only parameters and statistics are here: :meth:`log_likelihood` has the
         likelihoods.
         """
-        parts = self.sampled_parts()
-        groups = {"posterior": xr.merge([c.posterior for c in parts.values()])}
-        for role, component in parts.items():
-            name = "sample_stats" if role == "outcome" else f"{role}_stats"
-            groups[name] = component.stats
-        if self._is_large(None):
-            return xr.DataTree.from_dict(groups)
-        column, eta = self.study.roles.outcome, self.observed_predictor()
-        name = _variable_of(column)
-        # The same draws each time the tree is made.
-        rng = np.random.default_rng(stage_seed(self.seed, "posterior predictive"))
-        drawn = self.observed_family().draw(rng, eta.to_numpy(), self.observed_noise())
-        recorded = self.study.frame[column][self.study.known_outcome()]
-        observed = xr.DataArray(recorded.to_numpy(), dims=UNIT, coords={UNIT: eta[UNIT]})
-        values = {
-            "log_likelihood": self.log_likelihood(),
-            "posterior_predictive": eta.copy(data=drawn),
-            "observed_data": observed,
-        }
-        for group, array in values.items():
-            groups[group] = array.assign_attrs(column=column).to_dataset(name=name)
-        return xr.DataTree.from_dict(groups)
+        return posterior_tree(self)
 
     def __repr__(self) -> str:
         """Name the models and the study in a line."""
@@ -274,8 +251,8 @@ class Fit:
         if self.is_prior:
             raise DataError("draws of the priors have no propensity; take it from hte.fit.")
         if newdata is not None and not is_large(self._n_draws, len(newdata)):
-            return self._propensity(newdata)
-        return self._in_batches(self._propensity, newdata, BATCH)
+            return propensity_of_rows(self, newdata)
+        return self._in_batches(lambda rows: propensity_of_rows(self, rows), newdata, BATCH)
 
     @property
     def fits_means(self) -> bool:
@@ -496,7 +473,9 @@ class Fit:
         scale, held = self.estimand(estimand, at=at), None
         if mediator_value is not None:
             held = held_values(mediator_value, listed(self.study.roles.mediator))
-        return self._in_batches(lambda rows: self._outcomes(rows, scale, held), newdata, batch)
+        return self._in_batches(
+            lambda rows: outcomes_of_rows(self, rows, scale, held), newdata, batch
+        )
 
     def sampled_parts(self) -> dict[str, AnyComponent]:
         """Return what was sampled, by role: components, and of several causes those of each."""
@@ -603,7 +582,7 @@ class Fit:
         scale = self.estimand()
 
         def predict(rows: Rows | None) -> xr.Dataset:
-            return interventional_at(self._two_mediators(rows, scale), self.study)
+            return interventional_at(two_mediators_of_rows(self, rows, scale), self.study)
 
         return self._in_batches(predict, newdata, batch)
 
@@ -655,7 +634,7 @@ class Fit:
         scale = self.estimand()
 
         def predict(rows: Rows | None) -> xr.Dataset:
-            return paths_at(self._two_mediators(rows, scale), self.study)
+            return paths_at(two_mediators_of_rows(self, rows, scale), self.study)
 
         return self._in_batches(predict, newdata, batch)
 
@@ -706,12 +685,14 @@ class Fit:
                 # Differences are taken within a block, before anything is rounded.
                 scale = self.estimand(estimand, at=at)
                 return self._in_batches(
-                    lambda rows: self._cate(rows, contrast, scale), newdata, batch
+                    lambda rows: cate_of_rows(self, rows, contrast, scale), newdata, batch
                 )
             mu = self.potential_outcomes(newdata, batch=batch, estimand=estimand, at=at)
             return effects.cate(mu, contrast=contrast)
         scale = self.estimand(estimand, at=at)
-        return self._in_batches(lambda rows: self._cate(rows, contrast, scale), newdata, batch)
+        return self._in_batches(
+            lambda rows: cate_of_rows(self, rows, contrast, scale), newdata, batch
+        )
 
     def effects(
         self,
@@ -753,12 +734,12 @@ class Fit:
             if self._is_large(newdata):
                 scale = self.estimand(estimand, at=at)
                 return self._in_batches(
-                    lambda rows: self._effects(rows, contrast, scale), newdata, batch
+                    lambda rows: effects_of_rows(self, rows, contrast, scale), newdata, batch
                 )
             mu = self.potential_outcomes(newdata, batch=batch, estimand=estimand, at=at)
             return effects.decompose(mu, contrast=contrast)
         how = {"estimand": estimand, "at": at}
-        return _as_total(self.cate(newdata, contrast=contrast, batch=batch, **how))
+        return as_total(self.cate(newdata, contrast=contrast, batch=batch, **how))
 
     def averages(
         self,
@@ -811,7 +792,9 @@ class Fit:
             for rows in positions(len(frame), batch)
         )
         scale = self.estimand()
-        return block_averages(lambda rows: self._effects(rows, contrast, scale), blocks, groups)
+        return block_averages(
+            lambda rows: effects_of_rows(self, rows, contrast, scale), blocks, groups
+        )
 
     def summary(self, *, ci_prob: float = 0.95, contrast: Contrast = None) -> pd.DataFrame:
         """Summarise the average effects over the units of the study (SATE), one row each.
@@ -922,31 +905,14 @@ class Fit:
         DataArray, dims (chain, draw, unit)
             Of the units with an outcome (and a mediator).
         """
-        eta = self._in_batches(self._own_predictor, None, BATCH)
-        known = self.study.known_outcome()
-        return eta if known.all() else eta.isel({UNIT: known})
+        return observed_predictor(self)
 
-    def _own_predictor(self, rows: np.ndarray | None) -> xr.DataArray:
-        """Return the predictor of the study's units, or those at some positions, known or not."""
-        outcome, deviation, expected = self.components["outcome"], None, None
-        rows_of = _rows(outcome, rows, None)
-        where = slice(None) if rows is None else rows
-        if "mediator" in self.components:
-            own = outcome.design.expected_mediators[where]
-            deviation = self.study.mediators()[where] - own
-            # Of the arms only the unit's own is used.
-            expected = np.stack([own.T] * len(self.study.arms), axis=-1)
-        predictor = outcome.linear_predictor(rows_of, expected=expected)
-        eta = predictor.as_observed(self.study.arm_index()[where], deviation)
-        coords = {d: predictor.base[d].to_numpy() for d in (CHAIN, DRAW, UNIT)}
-        return xr.DataArray(eta, dims=(*SAMPLE, UNIT), coords=coords)
-
-    def observed_noise(self) -> dict[str, np.ndarray]:
+    def observed_noise(self) -> Mapping[str, np.ndarray]:
         """Return the outcome's noise parameters at the units of :meth:`observed_predictor`.
 
         Returns
         -------
-        dict of str to ndarray, shape (chain, draw, 1) or (chain, draw, unit)
+        mapping of str to ndarray, shape (chain, draw, 1) or (chain, draw, unit)
         """
         return noise_of(self.components["outcome"].noise(), self.study.known_outcome())
 
@@ -955,29 +921,11 @@ class Fit:
 
         One of times to an event is bound to their events and entries.
         """
-        return self.components["outcome"].family.given(self._known())
-
-    def _known(self) -> Censoring | None:
-        """Return events and entries of the units whose outcome is known, if they have any."""
-        censoring = self.study.censoring()
-        return censoring and censoring.among(self.study.known_outcome())
+        return self.components["outcome"].family.given(known_censoring(self.study))
 
     def log_likelihood(self) -> xr.DataArray:
         """Log-likelihood of each known outcome, dims (chain, draw, unit), for ``az.loo``."""
-        eta, family, known = self.observed_predictor(), self.observed_family(), self._known()
-        y, noise = self.study.outcome()[self.study.known_outcome()], self.observed_noise()
-
-        def at(rows: np.ndarray | slice) -> xr.DataArray:
-            some = eta.isel({UNIT: rows})
-            own = {k: v if v.shape[-1] == 1 else v[..., rows] for k, v in noise.items()}
-            values = family.given(known and known.among(rows)).log_likelihood(
-                y[rows], some.to_numpy().astype(float), own
-            )
-            return some.copy(data=values).rename("log_likelihood")
-
-        if is_large(self._n_draws, y.size):
-            return filled(at, positions(y.size), y.size)
-        return at(slice(None))
+        return log_likelihood(self)
 
     def candidates(self) -> dict[str, Fit]:
         """Return one fit for each stacked candidate, by its label; itself if nothing is stacked."""
@@ -1015,168 +963,7 @@ class Fit:
 
         A missing one adds nothing.
         """
-        outcome, study = self.log_likelihood(), self.study
-        if outcome.sizes[UNIT] < study.n_units:
-            outcome = outcome.reindex({UNIT: study.units.to_numpy()}, fill_value=0.0)
-        if "mediator" not in self.components:
-            return outcome
-        for role in mediator_roles(len(study.roles.mediators)):
-            outcome = outcome + self._mediator_log_likelihood(role)
-        return outcome
-
-    def _mediator_log_likelihood(self, role: str) -> np.ndarray:
-        """Log-likelihood of each unit's value of a mediator, given those before; 0 if missing."""
-        mediator, known = self.components[role], self.study.known_mediator()
-        observed, own = self.study.mediators(), mediator.design.expected_mediators
-        before = own.shape[1]
-        expected = np.stack([own.T] * len(self.study.arms), axis=-1) if before else None
-        deviation = observed[:, :before] - own if before else None
-        predictor = mediator.linear_predictor(expected=expected)
-        eta = predictor.as_observed(self.study.arm_index(), deviation)
-        values = np.zeros(eta.shape)
-        values[..., known] = mediator.family.log_likelihood(
-            observed[known, before], eta[..., known], noise_of(mediator.noise(), known)
-        )
-        return values
-
-    def _effects(
-        self, rows: Rows | None, contrast: Contrast, estimand: Estimand | None
-    ) -> xr.Dataset:
-        """Return the effects of rows, all at once; see :meth:`effects`."""
-        if self.has_natural_effects:
-            return effects.decompose(self._outcomes(rows, estimand), contrast=contrast)
-        return _as_total(self._cate(rows, contrast, estimand))
-
-    def _cate(
-        self, rows: Rows | None, contrast: Contrast, estimand: Estimand | None
-    ) -> xr.DataArray:
-        """Return the total effects of rows, all at once; see :meth:`cate`."""
-        if not self.plan.second_stage:
-            return effects.cate(self._outcomes(rows, estimand), contrast=contrast)
-        arms = self.study.arms
-        pairs, several = pairs_of(arms, contrast)
-        parts = [
-            labelled(
-                self._blended(rows, (b, a)),
-                "cate",
-                contrast_name(arms[b], arms[a]),
-                "response",
-                EFFECTS["cate"][0],
-            )
-            for b, a in pairs
-        ]
-        return by_contrast(parts) if several else parts[0]
-
-    def _outcomes(
-        self,
-        newdata: Rows | None,
-        estimand: Estimand | None,
-        held: float | tuple[float, ...] | None = None,
-    ) -> xr.DataArray:
-        if self.plan.second_stage:
-            return self._outcomes_by_effects(newdata, estimand)
-        outcome, mediator = self.components["outcome"], self.components.get("mediator")
-        propensity = self._propensity_covariate(newdata)
-        rows = _rows(outcome, newdata, propensity)
-        if isinstance(outcome, HazardComponent):
-            mu = outcome.mean(rows, estimand).rename("mu")
-            return self._on_scale(mu.assign_attrs(scale="response"), estimand)
-        outcome_noise = noise_under_arms(outcome, rows)
-        if mediator is None:
-            predictor = outcome.linear_predictor(rows)
-            values = outcome.family.mean(predictor.base.to_numpy(), outcome_noise, estimand)
-            mu = predictor.base.copy(data=values).rename("mu")
-            return self._on_scale(mu.assign_attrs(scale="response"), estimand)
-        how = {"outcome_noise": outcome_noise, "estimand": estimand}
-        if len(self.study.roles.mediators) > 1:
-            models = self._two_mediators(newdata, estimand)
-            if self.study.roles.post_treatment is not None:
-                mu = own_outcomes(models) if held is None else outcomes_at_second(models, held)
-                mu = mu.assign_attrs({NOT_NATURAL: not_natural(self.study)})
-            elif held is None:
-                mu = joint_outcomes(models)
-            else:
-                how["expected"] = models.expected
-                mu = outcomes_at(models.outcome, models.outcome_family, held, **how)
-            return self._on_scale(mu, estimand)
-        eta_m = mediator.linear_predictor(_rows(mediator, newdata, propensity)).base
-        expected = expected_mediator(mediator, eta_m)
-        predictor = outcome.linear_predictor(rows, expected=expected)
-        if held is not None:
-            mu = outcomes_at(predictor, outcome.family, held, expected=expected, **how)
-        else:
-            mu = potential_outcomes(
-                predictor,
-                outcome.family,
-                eta_m,
-                mediator.family,
-                expected=expected,
-                noise=mediator.noise(),
-                **how,
-            )
-        return self._on_scale(mu, estimand)
-
-    def _outcomes_by_effects(self, rows: Rows | None, estimand: Estimand | None) -> xr.DataArray:
-        """Return outcomes whose differences are the effects of the second stage."""
-        first = self.first_stage()._outcomes(rows, estimand)
-        reference = first.isel({ARM: 0}, drop=True)
-        others = [reference + self._blended(rows, (a, 0)) for a in range(1, len(self.study.arms))]
-        parts = [reference, *others]
-        mu = xr.concat(parts, ARM, combine_attrs="drop").transpose(*first.dims)
-        return mu.assign_coords(first.coords).assign_attrs(first.attrs).rename(first.name)
-
-    def _on_scale(self, mu: xr.DataArray, estimand: Estimand | None) -> xr.DataArray:
-        """Name the arms, and the scale of times to an event."""
-        attrs = {} if estimand is None else estimand.attrs()
-        return arm_coords(mu.assign_attrs(attrs), self.study.arms)
-
-    def _two_mediators(self, newdata: Rows | None, estimand: Estimand | None) -> TwoMediators:
-        """Return the draws of all three models at rows, paired by index."""
-        propensity = self._propensity_covariate(newdata)
-        return models_at_rows(
-            self.components, lambda component: _rows(component, newdata, propensity), estimand
-        )
-
-    def _blended(self, newdata: Rows | None, pair: tuple[int, int]) -> xr.DataArray:
-        """Return the effect of one contrast by the second stage, dims (chain, draw, unit)."""
-        if self.whole is not None:
-            arms = tuple(self.whole.study.arms.index(self.study.arms[arm]) for arm in pair)
-            if isinstance(newdata, np.ndarray):
-                return self.whole._blended(np.flatnonzero(self._rows_of_whole())[newdata], arms)
-            tau = self.whole._blended(newdata, arms)
-            return tau if newdata is not None else tau.isel({UNIT: self._rows_of_whole()})
-        # A unit's effect of two arms is the difference of their effects against the reference.
-        parts = [self._against_reference(newdata, arm) for arm in pair if arm > 0]
-        tau = parts[0] if pair[0] > 0 else -parts[0]
-        return tau - parts[1] if len(parts) > 1 else tau
-
-    def _against_reference(self, newdata: Rows | None, arm: int) -> xr.DataArray:
-        effect = self.components[numbered(EFFECT, arm)]
-        # Of several arms a second stage has the rows of two only.
-        by_position = isinstance(newdata, np.ndarray) and len(self.study.arms) > 2
-        known = self.components["outcome"] if by_position else effect
-        rows = _rows(known, newdata, self._propensity_covariate(newdata))
-        if len(self.study.arms) == 2:
-            return blend(effect.mean(rows), self._propensity(newdata))
-        if rows is None:
-            rows = self.components["outcome"].design
-        parts = {name: self.components[name] for name in names_of(PROPENSITY, len(self.study.arms))}
-        propensity = PairPropensity(parts, (0, arm)).mean(rows).isel({ARM: 0}, drop=True)
-        return blend(effect.mean(rows), propensity)
-
-    def _rows_of_whole(self) -> np.ndarray:
-        """Whether each unit of the whole fit is in one of the two arms, shape (unit,)."""
-        whole = self.whole.study
-        return np.isin(whole.arm_index(), [whole.arms.index(arm) for arm in self.study.arms])
-
-    def _propensity(self, newdata: Rows | None) -> xr.DataArray:
-        """Return the propensity of rows; see :meth:`propensity`."""
-        component = self.components["propensity"]
-        design = _rows(component, newdata, None)
-        if len(self.study.arms) > 2:
-            each = arm_probabilities(self.components, design).rename("propensity")
-            return arm_coords(each, self.study.arms)
-        return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
+        return unit_log_likelihood(self)
 
     @property
     def _n_draws(self) -> int:
@@ -1200,75 +987,7 @@ class Fit:
             return filled(predict, positions(self.study.n_units, batch), self.study.n_units)
         return predict(None)
 
-    def _propensity_covariate(self, newdata: Rows | None) -> np.ndarray | None:
-        # The study's own rows hold it already.
-        of_study = newdata is None or isinstance(newdata, np.ndarray)
-        if of_study or not self.components["outcome"].design.has_propensity:
-            return None
-        whole = self.whole or self
-        return propensity_covariate(
-            whole.components, whole.components[PROPENSITY].design.replay(newdata)
-        )
-
 
 def health_note(health: Iterable[CheckResult]) -> str:
     """Return the sentences of the checks that failed; empty if none has."""
     return " ".join(check.text for check in health if check.passed is False)
-
-
-def propensity_covariate(
-    components: Mapping[str, AnyComponent], design: Design | None = None
-) -> np.ndarray:
-    """Return the posterior-mean propensity as columns.
-
-    Rounded, because a tree may split exactly at an observed value: the same unit predicted twice
-    must get the same number, whatever the order of summation.
-
-    Parameters
-    ----------
-    components : mapping of str to FittedComponent
-        With the propensities of a study.
-    design : Design, optional
-        Rows; default those of the study.
-
-    Returns
-    -------
-    ndarray, shape (unit,) or (unit, arms - 1)
-        Of the non-reference arm; of more than two arms of each but the reference.
-    """
-    first = components[PROPENSITY]
-    sizes = first.posterior.sizes
-    if design is None and is_large(sizes[CHAIN] * sizes[DRAW], first.design.n_rows):
-        blocks = (first.design.take(rows) for rows in positions(first.design.n_rows))
-        return np.concatenate([propensity_covariate(components, block) for block in blocks])
-    if first.design.n_arms == 2:
-        each = first.mean(design).isel({ARM: 0})
-    else:
-        each = arm_probabilities(components, design).isel({ARM: slice(1, None)})
-    return np.round(each.mean(SAMPLE).to_numpy(), 6)
-
-
-def _as_total(cate: xr.DataArray) -> xr.Dataset:
-    """Return the effect of a study without mediator under the name it has in one with."""
-    te = cate.rename("te").assign_attrs(effect="te", long_name="total effect")
-    return te.to_dataset()
-
-
-def _variable_of(column: str) -> str:
-    """Return the name of a column, or ``outcome`` if xarray cannot hold it as a variable."""
-    reserved = (CHAIN, DRAW, UNIT, "", ".", "..")
-    return "outcome" if column in reserved or "/" in column else column
-
-
-def _rows(
-    component: AnyComponent, rows: Rows | None, propensity: np.ndarray | None
-) -> Design | None:
-    """Return rows in a component's encoding: new ones, or the study's own by position.
-
-    None stands for all of the study's own.
-    """
-    if rows is None:
-        return None
-    if isinstance(rows, np.ndarray):
-        return component.design.take(rows)
-    return component.design.replay(rows, propensity=propensity)

@@ -23,9 +23,10 @@ from bayes_hte.components.outcome import build_outcome
 from bayes_hte.components.propensity import build_propensity
 from bayes_hte.components.stacked import stack_candidates
 from bayes_hte.errors import DataError, UnhealthySamplingWarning, warn
+from bayes_hte.fitting.at_rows import AnyComponent, propensity_covariate
 from bayes_hte.fitting.doubts import GAUSSIAN, warn_of_families
 from bayes_hte.fitting.expected_mediator import expected_unseen
-from bayes_hte.fitting.fitted import AnyComponent, Fit, health_note, propensity_covariate
+from bayes_hte.fitting.fitted import Fit, health_note
 from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.plan import HAZARD, Plan, check_plan
 from bayes_hte.fitting.pooled import PooledFit

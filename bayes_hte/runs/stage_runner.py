@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bayes_hte.components.saved import from_tree, to_tree
-from bayes_hte.fitting.fitted import AnyComponent, Fit
+from bayes_hte.fitting.at_rows import AnyComponent
+from bayes_hte.fitting.fitted import Fit
 from bayes_hte.fitting.imputing import imputed_studies
 from bayes_hte.fitting.plan import Plan, check_plan
 from bayes_hte.fitting.pooled import PooledFit

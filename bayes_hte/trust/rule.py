@@ -6,19 +6,23 @@ The rule, first match wins:
    repeated rows without a declared cluster, variation of the mediator given arm and covariates, or
    a refutation. Sampling or overlap that was not checked counts as failed.
 2. **simple method enough**: predicted differences between units do not show in outcomes that the
-   predictions have not seen (slope above 0 with probability below .99). Report average effects; an
-   adjusted comparison of the arms answers the question.
-3. **heterogeneity real and stable**: they do show, in units held out or left out one by one, and
-   the chains (and other seeds, if any were tried) agree on who benefits more. Where they do not
-   agree, individual effects cannot be read: **do not trust**.
+   predictions have not seen. Report average effects; an adjusted comparison of the arms answers the
+   question.
+3. **heterogeneity real and stable**: they do show, in units held out or left out one by one: the
+   slope is above 0 with probability .99 or more; or with .9 or more, where effects also differ
+   along a single covariate beyond chance (probability .02 or less). And the chains (and other
+   seeds, if any were tried) agree on who benefits more, and the estimator finds little in permuted
+   outcomes. Where they do not agree, individual effects cannot be read: **do not trust**.
 4. **heterogeneity real and stable, ranking usable**: moreover treating those ranked first beats
    treating at random with probability .99 or more.
 
 Other checks that fail (shape of the outcome distribution, sensitivity to priors, reliability of
 single left-out predictions, a bend of the outcome in the mediator, checks of the user) are
-cautions: they turn green to amber. Green also takes a treatment that was declared to be randomised:
-no check can see a confounder that nobody measured, so without randomisation nothing is green. The
-thresholds are conventions, stated in the reasons.
+cautions: they turn green to amber. What says whether individual effects can be read (the ranking
+over chains and seeds, the spread in permuted outcomes) is none where no differences are shown.
+Green also takes a treatment that was declared to be randomised: no check can see a confounder that
+nobody measured, so without randomisation nothing is green. The thresholds are conventions, stated
+in the reasons.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ from bayes_hte.checks import (
     arm_overlap,
     assignment,
     chain_stability,
+    covariate_effects,
     heterogeneity,
     mediator_variation,
     refutations,
@@ -80,7 +85,8 @@ SHOWN: dict[str, str] = {
     REAL: "shown",
     RANKING: "shown and usable for ranking",
 }
-STABILITY = (chain_stability.NAME, seed_stability.NAME)
+STABILITY = (chain_stability.NAME, seed_stability.NAME, refutations.SPREAD)
+"""Names of the checks that individual effects rest on, once differences are shown."""
 DECISIVE = (
     sampling_health.NAME,
     arm_overlap.NAME,
@@ -220,25 +226,39 @@ def judge(checks: Sequence[CheckResult]) -> Trust:
     judged = [c for c in checks if c.name in (heterogeneity.HELD_OUT, heterogeneity.LEFT_OUT)]
     # Outcomes held out from every model outrank left-out predictions of the model itself.
     judged.sort(key=lambda c: c.name != heterogeneity.HELD_OUT)
+    stable = tuple(c for c in checks if c.name in STABILITY)
+    unstable = tuple(c for c in stable if c.passed is False)
+    # Where no differences are shown, there is nothing to rank.
+    of_averages = tuple(c for c in cautions if c not in unstable)
     if not judged:
         words = "Whether effects differ was not judged on unseen outcomes."
-        return _trust(SIMPLE, (words,), cautions, (), checks)
-    found = judged[0]
-    reasons = (f"{found.name}: {found.text}",)
-    if not heterogeneity.is_shown(found):
-        return _trust(SIMPLE, reasons, cautions, (found,), checks)
-    stable = tuple(c for c in checks if c.name in STABILITY)
+        return _trust(SIMPLE, (words,), of_averages, (), checks)
+    found, along = judged[0], _along_covariates(judged[0], checks)
+    deciding = (found, *along)
+    reasons = tuple(f"{c.name}: {c.text}" for c in deciding)
+    sure = heterogeneity.is_shown(found)
+    together = heterogeneity.is_likely(found) and any(
+        map(covariate_effects.is_beyond_chance, along)
+    )
+    if not sure and (unstable or not together):
+        return _trust(SIMPLE, reasons, of_averages, deciding, checks)
     reasons += tuple(f"{c.name}: {c.text}" for c in stable)
-    if any(c.passed is False for c in stable):
-        unstable = tuple(c for c in stable if c.passed is False)
+    if unstable:
         return _trust(DO_NOT_TRUST, reasons, cautions, unstable, checks)
     words = RANKING if heterogeneity.is_ranked(found) else REAL
-    return _trust(words, reasons, cautions, (found, *stable), checks)
+    return _trust(words, reasons, cautions, (*deciding, *stable), checks)
+
+
+def _along_covariates(found: CheckResult, checks: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+    """Return the check of single covariates in the same outcomes, if it was made."""
+    held_out = found.name == heterogeneity.HELD_OUT
+    name = covariate_effects.HELD_OUT if held_out else covariate_effects.LEFT_OUT
+    return tuple(c for c in checks if c.name == name)
 
 
 def _is_decisive(check: CheckResult) -> bool:
     """Whether everything else rests on a check."""
-    return check.name.startswith(DECISIVE)
+    return check.name.startswith(DECISIVE) and check.name not in STABILITY
 
 
 def _missing(checks: Sequence[CheckResult]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ import pandas as pd
 import bayes_hte as hte
 from bayes_hte.checks import (
     arm_overlap,
+    covariate_effects,
     heterogeneity,
     prior_view,
     repeated_rows,
@@ -41,7 +42,7 @@ from tests.benchmarks.trust_data import CASES, Case
 SIZE = {"draws": 150, "tune": 100, "chains": 3, "cores": 1, "progress": False, "stack_with": ()}
 COLUMNS = (
     "case", "trial", "usable", "differences", "verdict", "probability", "before", "slope",
-    "average", "failed", "seconds",
+    "by_chance", "average", "failed", "seconds",
 )  # fmt: skip
 MOVED = "bayes_hte.targeting.left_out._around_one_average"
 FIRST = (sampling_health, arm_overlap, repeated_rows)
@@ -70,6 +71,8 @@ def judged(case: Case, trial: int) -> dict[str, object]:
         if len(shown.table):
             of = shown.table.loc["slope"]
             row |= {"probability": of["prob_positive"], "slope": of["mean"], "before": _before(fit)}
+        (along,) = (c for c in found.checks if c.name == covariate_effects.LEFT_OUT)
+        row["by_chance"] = covariate_effects.strongest(along)
     return row | {
         "trial": trial,
         "usable": found.usable,
@@ -99,6 +102,7 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
             **{word: f"{(of['usable'] == word).mean():.2f}" for word in ("yes", "with care", "no")},
             "differences shown": f"{shown.mean():.2f}",
             "sure of differences": f"{(of['probability'] >= heterogeneity.SURE).mean():.2f}",
+            "along a covariate": f"{(of['by_chance'] <= covariate_effects.CHANCE).mean():.2f}",
             "before": f"{(of['before'] >= heterogeneity.SURE).mean():.2f}",
             "median slope": f"{of['slope'].median():.2f}",
             "seconds": f"{of['seconds'].mean():.1f}",

@@ -3,8 +3,8 @@
 A linear model with noise 1 and normal priors has a posterior in closed form, so many trials are
 cheap: ``y = a + b'x + t (c + d'x) + e`` with five covariates, the modifier among them, and a prior
 standard deviation of .25 for each entry of ``d``, which shrinks moderate differences as forests do.
-Each trial is judged by the rule of the verdict, with left-out predictions around one average effect
-and, ``before``, as they are.
+Each trial is judged by the rule of the verdict; by the slope alone; and, ``before``, by the slope
+without moving left-out predictions to one average effect.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import argparse
 from unittest.mock import patch
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from bayes_hte.checks import heterogeneity
+from bayes_hte.checks import covariate_effects, heterogeneity
+from bayes_hte.companions.scores import effect_scores
 from bayes_hte.targeting.left_out import Candidate, left_out
 
 DRAWS = 400
@@ -31,8 +33,8 @@ CASES = {
 }
 
 
-def probabilities(case: str, trial: int) -> tuple[float, float]:
-    """Return the probability of a slope above 0, with the rule of the verdict and before."""
+def shown(case: str, trial: int) -> tuple[bool, bool, bool]:
+    """Return whether differences are shown: by the rule, by the slope alone, and before."""
     n, low, high = CASES[case]
     rng = np.random.default_rng([23, trial])
     x = np.column_stack([rng.permutation(np.arange(n) % 2), rng.normal(size=(n, 4))])
@@ -52,7 +54,7 @@ def probabilities(case: str, trial: int) -> tuple[float, float]:
         xr.DataArray(-log_likelihood, dims=("chain", "draw", "unit")),
     )
 
-    def sure() -> float:
+    def is_shown() -> tuple[bool, bool]:
         units = left_out([candidate], rng=np.random.default_rng(1))
         check = heterogeneity.heterogeneity_check(
             units.effect,
@@ -63,11 +65,22 @@ def probabilities(case: str, trial: int) -> tuple[float, float]:
             better="higher",
             seed=1,
         )
-        return float(check.table.loc["slope", "prob_positive"]) if len(check.table) else 0.0
+        scores = effect_scores(
+            units.effect.indexes["unit"],
+            outcome=y,
+            treatment=t,
+            propensity=np.full(n, 0.5),
+            expected=units.expected,
+        )
+        names = pd.DataFrame(x, columns=[f"x{j}" for j in range(5)])
+        along = covariate_effects.covariate_effects(names, scores, rng=np.random.default_rng(1))
+        slope_alone = heterogeneity.is_shown(check)
+        likely = heterogeneity.is_likely(check) and covariate_effects.is_beyond_chance(along)
+        return slope_alone or likely, slope_alone
 
+    together, alone = is_shown()
     with patch(MOVED, lambda tau, weights, shares: tau):
-        before = sure()
-    return sure(), before
+        return together, alone, is_shown()[1]
 
 
 def main() -> None:
@@ -76,11 +89,11 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     chosen = parser.parse_args()
-    print("| case | trials | shown | before |\n| --- | --- | --- | --- |")
+    print("| case | trials | shown | slope alone | before |\n| --- | --- | --- | --- | --- |")
     for case in chosen.cases:
-        found = np.array([probabilities(case, trial) for trial in range(chosen.trials)])
-        shown, before = (found >= heterogeneity.SURE).mean(axis=0)
-        print(f"| {case} | {chosen.trials} | {shown:.3f} | {before:.3f} |", flush=True)
+        shares = np.mean([shown(case, trial) for trial in range(chosen.trials)], axis=0)
+        numbers = " | ".join(f"{share:.3f}" for share in shares)
+        print(f"| {case} | {chosen.trials} | {numbers} |", flush=True)
 
 
 if __name__ == "__main__":

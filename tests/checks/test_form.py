@@ -84,6 +84,7 @@ def test_results_come_in_the_order_that_saved_runs_have(results):
         "leave-one-out prediction",
         "calibration of left-out predictions by arm",
         "heterogeneity in left-out outcomes",
+        "effects along covariates in left-out outcomes",
         "ranking over chains",
         "priors and posteriors of the effects",
         "sensitivity to priors",

@@ -28,7 +28,15 @@ from bayes_hte.checks.refitting import (
     full_model,
     linear_stand_in,
 )
-from bayes_hte.checks.refutations import CONTROL, PERMUTED, PLACEBO, RANDOM_CAUSE, SUBSET, refute
+from bayes_hte.checks.refutations import (
+    CONTROL,
+    PERMUTED,
+    PLACEBO,
+    RANDOM_CAUSE,
+    SPREAD,
+    SUBSET,
+    refute,
+)
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study.encoding import Encoding
 from bayes_hte.study.study import Study
@@ -236,7 +244,7 @@ def sound() -> dict[str, CheckResult]:
 
 def test_a_sound_study_passes_everything():
     results = sound()
-    assert list(results) == [*REPEATED, CONTROL]
+    assert list(results) == [*REPEATED, CONTROL, SPREAD]
     assert failed(results) == set()
     assert all(result.passed for result in results.values())
     for name in REPEATED:
@@ -329,8 +337,9 @@ def test_intervals_that_are_too_narrow_are_found():
 
 def test_effects_made_of_noise_are_found():
     results = run(trial(), estimator=broken(lambda s, e: replace(e, spread=0.3)))
-    assert failed(results) == {PERMUTED}
-    assert "do not read individual effects" in results[PERMUTED].text
+    # Averages are not touched by it.
+    assert failed(results) == {SPREAD}
+    assert "do not read individual effects" in results[SPREAD].text
 
 
 def test_an_estimate_that_hangs_on_the_columns_is_found():
@@ -404,7 +413,7 @@ def test_a_repeat_that_raises_fails_its_check_and_no_other():
 
 def test_an_estimate_that_is_not_finite_fails():
     results = run(trial(), estimator=broken(lambda s, e: replace(e, ate=np.nan)), repeats=5)
-    assert failed(results) == set(REPEATED)
+    assert failed(results) == {*REPEATED, SPREAD}
     assert "the estimate is not finite" in results[PLACEBO].text
 
 
@@ -416,7 +425,7 @@ def test_a_study_that_cannot_be_refitted_fails_everything():
 
     whole = trial()
     results = run(whole, estimator=Refit("mine", estimate), repeats=5)
-    assert failed(results) == set(REPEATED)
+    assert failed(results) == {*REPEATED, SPREAD}
     assert "the unchanged study could not be refitted (ValueError: no)" in results[SUBSET].text
 
 

@@ -14,6 +14,7 @@ from bayes_hte.checks import (
 from bayes_hte.checks import (
     assignment,
     chain_stability,
+    covariate_effects,
     heterogeneity,
     mediator_variation,
     refutations,
@@ -22,6 +23,10 @@ from bayes_hte.checks import (
 from bayes_hte.checks.base import CheckResult
 from bayes_hte.trust import rule as trust
 from bayes_hte.trust.rule import judge
+
+
+def along(by_chance: float, name: str = covariate_effects.LEFT_OUT) -> CheckResult:
+    return check(name, None, pd.DataFrame({"by_chance": {"age": 0.9, "sex": by_chance}}))
 
 
 def check(name: str, passed: bool | None, table: pd.DataFrame | None = None) -> CheckResult:
@@ -127,6 +132,44 @@ def test_unstable_heterogeneity_is_not_trusted_but_an_unstable_null_is_no_matter
     unstable = [*SOUND[:3], check(chain_stability.NAME, False)]
     assert judge([*unstable, shown(1.0, 1.0)]).verdict == trust.DO_NOT_TRUST
     assert judge([*unstable, shown(0.5, 0.5)]).verdict == trust.SIMPLE
+
+
+def test_what_individual_effects_rest_on_is_no_caution_where_no_differences_are_shown():
+    names = (chain_stability.NAME, refutations.SPREAD)
+    found = judge([*SOUND[:3], *(check(n, False) for n in names), RANDOMISED, shown(0.5, 0.5)])
+    assert (found.usable, found.cautions) == ("yes", ())
+    found = judge([*SOUND, check(refutations.SPREAD, False), RANDOMISED, shown(1.0, 1.0)])
+    assert found.verdict == trust.DO_NOT_TRUST
+    assert [c.name for c in found.decided_by] == [refutations.SPREAD]
+
+
+@pytest.mark.parametrize(
+    ("slope", "by_chance", "stable", "verdict"),
+    [
+        (0.95, 0.01, True, trust.REAL),
+        (0.95, 0.03, True, trust.SIMPLE),
+        (0.85, 0.001, True, trust.SIMPLE),
+        # The rest of the evidence is too weak to say that anything is wrong with the averages.
+        (0.95, 0.01, False, trust.SIMPLE),
+        (0.995, 0.9, True, trust.REAL),
+    ],
+)
+def test_a_likely_slope_and_a_covariate_beyond_chance_show_differences_together(
+    slope, by_chance, stable, verdict
+):
+    checks = [*SOUND[:3], check(chain_stability.NAME, stable), shown(slope, 0.5), along(by_chance)]
+    found = judge(checks)
+    assert found.verdict == verdict
+    assert [reason.split(":")[0] for reason in found.reasons[:2]] == [
+        heterogeneity.LEFT_OUT,
+        covariate_effects.LEFT_OUT,
+    ]
+
+
+def test_covariates_of_other_outcomes_do_not_count():
+    both = [shown(0.95, 0.5, heterogeneity.HELD_OUT), along(0.001)]
+    assert judge([*SOUND, *both]).verdict == trust.SIMPLE
+    assert judge([*SOUND, both[0], along(0.001, covariate_effects.HELD_OUT)]).verdict == trust.REAL
 
 
 def test_held_out_units_outrank_left_out_ones():

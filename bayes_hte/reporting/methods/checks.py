@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bayes_hte.checks import (
     arm_overlap,
+    covariate_effects,
     heterogeneity,
     informative_censoring,
     kaplan_meier,
@@ -36,6 +37,7 @@ _WORKS = {
     loo_pit.NAME: " [@pit]",
     mediator_linearity.NAME: " [@quantileresiduals][@robust]",
     heterogeneity.NAME: " [@blp][@rate]",
+    covariate_effects.NAME: " [@orthogonal][@simultaneous]",
     prior_view.NAME: " [@priorview][@conflict]",
     prior_sensitivity.NAME: " [@powerscaling]",
     refutations.CONTROL: " [@negativecontrol]",
