@@ -29,6 +29,7 @@ from bayes_hte.components.families.hazard import (
     interval_edges,
 )
 from bayes_hte.components.fitted import FittedComponent
+from bayes_hte.components.noise import ComputedNoise
 from bayes_hte.components.outcome import build_outcome
 from bayes_hte.components.predictor import LinearPredictor
 from bayes_hte.errors import DataError
@@ -225,33 +226,48 @@ class HazardComponent(FittedComponent):
         return part.linear_predictor(period)
 
     def hazards(self, design: Design | None = None) -> Iterator[np.ndarray]:
-        """Yield the hazards of each interval, shape (chain, draw, unit, arm); of any event."""
-        for causes in self.hazards_by_cause(design):
-            if len(causes) == 1:
-                yield causes[0]
-            else:
-                yield 1 - np.prod([1 - hazard for hazard in causes], axis=0)
+        """Return the hazards of each interval, shape (chain, draw, unit, arm); of any event."""
+        return map(any_hazard, self.hazards_by_cause(design))
 
     def hazards_by_cause(self, design: Design | None = None) -> Iterator[list[np.ndarray]]:
         """Yield the hazards of each cause in each interval, that of interest first."""
         rows = None if design is self.design else design
         for k in range(self.n_intervals):
-            yield [
-                special.expit(cause.predictor_in(k, rows).base.to_numpy())
-                for cause in (self, *self.others)
-            ]
+            yield self.hazards_in(k, rows)
+
+    def hazards_in(self, interval: int, design: Design | None = None) -> list[np.ndarray]:
+        """Return the hazards of each cause in one interval, that of interest first.
+
+        Parameters
+        ----------
+        interval : int
+            Counted from 0.
+        design : Design, optional
+            Rows; default the units of the study.
+
+        Returns
+        -------
+        list of ndarray, shape (chain, draw, unit, arm)
+        """
+        return [
+            special.expit(cause.predictor_in(interval, design).base.to_numpy())
+            for cause in (self, *self.others)
+        ]
 
     def noise(self, design: Design | None = None) -> Mapping[str, np.ndarray]:
         """Return the hazards at rows in their own arms, each of shape (chain, draw, unit).
 
-        In single precision, because there is one array for each interval.
+        In single precision, and computed when they are asked for, because there is one array for
+        each interval.
         """
-        rows = self.design if design is None else design
-        arm = rows.arm[None, None, :, None]
-        return {
-            name: np.take_along_axis(each, arm, axis=3)[..., 0].astype(np.float32)
-            for name, each in zip(self.family.noise, self.hazards(design), strict=True)
-        }
+        own = design is None or design is self.design
+        arm = (self.design if own else design).arm[None, None, :, None]
+
+        def compute(interval: int) -> np.ndarray:
+            each = any_hazard(self.hazards_in(interval, None if own else design))
+            return np.take_along_axis(each, arm, axis=3)[..., 0].astype(np.float32)
+
+        return ComputedNoise(self.family.noise, compute)
 
     def linear_predictor(
         self, design: Design | None = None, *, expected: np.ndarray | None = None
@@ -323,6 +339,13 @@ class HazardComponent(FittedComponent):
         """Return the component without the values at the rows of the study."""
         others = tuple(other.without_rows() for other in self.others)
         return replace(self, at_units={}, others=others)
+
+
+def any_hazard(causes: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the hazard of an event of any cause, from those of each."""
+    if len(causes) == 1:
+        return causes[0]
+    return 1 - np.prod([1 - hazard for hazard in causes], axis=0)
 
 
 def loaded(component: FittedComponent, study: Study, edges: tuple[float, ...]) -> HazardComponent:

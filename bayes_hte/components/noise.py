@@ -13,7 +13,8 @@ or double.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -141,20 +142,62 @@ def slope_sd(columns: pd.DataFrame) -> np.ndarray:
     return np.where(of_arm, ARM_SD, COVARIATE_SD)
 
 
-def noise_of(noise: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class ComputedNoise(Mapping[str, np.ndarray]):
+    """Noise parameters that are computed when they are asked for, each time anew.
+
+    Where there are many arrays of draws at units, they are never in memory together.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The parameters.
+    compute : callable (int)
+        Computes the parameter at a place among the names, shape (..., row).
+    rows : tuple of ndarray or slice
+        Rows that are kept, one selection after the other.
+    """
+
+    names: tuple[str, ...]
+    compute: Callable[[int], np.ndarray]
+    rows: tuple[Any, ...] = ()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.names:
+            raise KeyError(name)
+        values = self.compute(self.names.index(name))
+        for rows in self.rows:
+            values = values[..., rows]
+        return values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def among(self, rows: np.ndarray | slice) -> ComputedNoise:
+        """Return the parameters of some rows, by a mask, positions or a slice."""
+        return replace(self, rows=(*self.rows, rows))
+
+
+def noise_of(noise: Mapping[str, np.ndarray], rows: np.ndarray | slice) -> Mapping[str, np.ndarray]:
     """Return noise parameters of some rows.
 
     Parameters
     ----------
     noise : mapping of str to ndarray, shape (..., 1) or (..., row)
         From :func:`noise_at`.
-    rows : ndarray of bool, shape (row,)
+    rows : ndarray of bool, shape (row,), positions or slice
         The rows to keep.
 
     Returns
     -------
-    dict of str to ndarray, shape (..., 1) or (..., kept)
+    mapping of str to ndarray, shape (..., 1) or (..., kept)
+        Computed when it is asked for if `noise` is.
     """
+    if isinstance(noise, ComputedNoise):
+        return noise.among(rows)
     return {k: v if v.shape[-1] == 1 else v[..., rows] for k, v in noise.items()}
 
 

@@ -908,12 +908,12 @@ class Fit:
         """
         return observed_predictor(self)
 
-    def observed_noise(self) -> dict[str, np.ndarray]:
+    def observed_noise(self) -> Mapping[str, np.ndarray]:
         """Return the outcome's noise parameters at the units of :meth:`observed_predictor`.
 
         Returns
         -------
-        dict of str to ndarray, shape (chain, draw, 1) or (chain, draw, unit)
+        mapping of str to ndarray, shape (chain, draw, 1) or (chain, draw, unit)
         """
         return noise_of(self.components["outcome"].noise(), self.study.known_outcome())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayes_hte.components.noise import noise_of
@@ -53,7 +54,7 @@ def log_likelihood(fit: Fit) -> xr.DataArray:
 
     def at(rows: np.ndarray | slice) -> xr.DataArray:
         some = eta.isel({UNIT: rows})
-        own = {k: v if v.shape[-1] == 1 else v[..., rows] for k, v in noise.items()}
+        own = noise_of(noise, rows)
         values = family.given(known and known.among(rows)).log_likelihood(
             y[rows], some.to_numpy().astype(float), own
         )
@@ -107,6 +108,9 @@ def posterior_tree(fit: Fit) -> xr.DataTree:
     rng = np.random.default_rng(stage_seed(fit.seed, "posterior predictive"))
     drawn = fit.observed_family().draw(rng, eta.to_numpy(), fit.observed_noise())
     recorded = fit.study.frame[column][fit.study.known_outcome()]
+    if fit.study.roles.upper is not None:
+        # The column holds lower ends, which are no times.
+        recorded = pd.Series(fit.study.outcome(), index=fit.study.units)
     observed = xr.DataArray(recorded.to_numpy(), dims=UNIT, coords={UNIT: eta[UNIT]})
     values = {
         "log_likelihood": fit.log_likelihood(),

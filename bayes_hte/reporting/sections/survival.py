@@ -157,6 +157,8 @@ def _figure(material: Material, group: str) -> str:
             " Thin steps: Kaplan-Meier curves of those who were in the arm. Below the axis: "
             f"{people(results)} at risk."
         )
+        if results.study.roles.upper is not None:
+            caption += " For both a time that lies in an interval counts as its middle."
     else:
         caption += f" Thirds of predicted {_predicted(results)} in the arm {names[0]}."
     alt = f"{title}; at {horizon(results):g} {time_unit(results)}: {said}."

@@ -87,7 +87,10 @@ def subgroup_figures(material: Material) -> str:
     figures = [
         _subgroup(material, effect, group, place)
         for place, (effect, group) in enumerate(
-            table[["effect", "group"]].drop_duplicates().itertuples(index=False)
+            table[["effect", "group"]]
+            .drop_duplicates()
+            .sort_values(["effect", "group"])  # subgroup A benefits most
+            .itertuples(index=False)
         )
     ]
     return heading + said + grid(figures)
