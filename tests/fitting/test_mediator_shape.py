@@ -184,7 +184,7 @@ def test_it_is_saved_and_loaded(bent, study, tmp_path):
 
 @few_draws
 def test_candidates_are_stacked(study):
-    small = SIZE | {"draws": 12, "tune": 20}
+    small = SIZE | {"draws": 40, "tune": 20}
     plan = {"surface": "linear", "mediator_shape": "spline", "stack_with": ["homogeneous/linear"]}
     stacked = hte.fit(study, **plan, **small)
     effects = stacked.effects()
