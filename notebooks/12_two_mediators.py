@@ -188,7 +188,7 @@ along = pd.DataFrame(
 along.round(4)
 
 # %% [markdown]
-# What confidence passes on to work counts for confidence in the second column. Here the two hardly
+# What confidence passes on to work counts for confidence in the second column. Here the two barely
 # differ: confidence after the training says little about who has work at the follow-up.
 
 # %% [markdown]

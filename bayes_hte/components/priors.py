@@ -65,10 +65,10 @@ DEFAULTS: dict[TermName, TermPrior] = {
         "the outcome is expected to follow a straight line in the mediator more than bends",
     ),
     "mediator_bend_modified": TermPrior(
-        0.15, 20, "the outcome is expected to bend much alike in all units"
+        0.1, 20, "the outcome is expected to bend much alike in all units"
     ),
     "mediator_bend_arm": TermPrior(
-        0.15, 10, "the outcome is expected to bend much alike in both arms"
+        0.1, 10, "the outcome is expected to bend much alike in both arms"
     ),
     "trend": TermPrior(
         1.0, 1, "within a group named beforehand covariates may matter as they do overall"

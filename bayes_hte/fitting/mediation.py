@@ -8,9 +8,8 @@ mediator is integrated out: in closed form for an outcome with a log link, else 
 gaussian mediators and by an exact sum for binary and count mediators. A lognormal time with a
 gaussian mediator stays lognormal, with the mediator's variation as more noise. An outcome that
 bends in its mediator takes the same nodes, or, where its mean is its predictor and the mediator
-gaussian, the means of its splines in closed form; under a log link the straight part, whose
-exponential grows fastest, is integrated in closed form, by moving the nodes. The two models share
-no parameters, so their posteriors are independent and draws are paired by index.
+gaussian, the means of its splines in closed form. The two models share no parameters, so their
+posteriors are independent and draws are paired by index.
 
 References
 ----------
@@ -217,12 +216,6 @@ def expected_bent_outcome(
     ndarray, shape (chain, draw, unit)
     """
     total = np.zeros_like(intercept)
-    if outcome_family.exponential_mean and mediator_family.name == "gaussian":
-        # exp(slope M) times a normal density is a normal density elsewhere.
-        moved = eta_m + slope * noise["sigma"] ** 2
-        for value, weight in mediator_family.support(moved, noise):
-            total += weight * np.exp(bend(value))
-        return np.exp(intercept) * mediator_family.mean_exponential(slope, eta_m, noise) * total
     for value, weight in mediator_family.support(eta_m, noise):
         value = np.broadcast_to(value, eta_m.shape)
         eta = intercept + slope * value + bend(value)

@@ -75,9 +75,9 @@ def _check_families(plan: Plan) -> None:
             f"'bounded(1, 5)', got {family!r}: its tails would be integrated with too few values. "
             "Use mediator_family='gaussian', perhaps of a transformed column, or 'linear'."
         )
-    if get_family(plan.family).exponential_mean and family in BENDING[1:]:
+    if get_family(plan.family).exponential_mean:
         raise UnsupportedError(
-            f"with a log link of the outcome (family={plan.family!r}) and a {family} mediator "
-            "mediator_shape='spline' has no expected outcome that is worked out; use 'linear', or "
-            "model the mediator as gaussian."
+            "mediator_shape='spline' is not for outcomes with a log link (family="
+            f"{plan.family!r}): the exponential of a bend where an arm has few units would rule the expected outcome. "
+            "Use 'linear', or transform the mediator."
         )

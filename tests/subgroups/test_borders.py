@@ -124,3 +124,25 @@ def test_many_draws_are_thinned(moved):
     assert cuts.sizes["draw"] == 834
     with pytest.raises(hte.errors.SpecError):
         groups.borders(ci_prob=2)
+
+
+def test_membership_is_the_share_of_draws_on_the_side_of_the_border(moved):
+    study, ages, groups = moved
+    found = groups.membership_by_borders(study.frame)
+    np.testing.assert_allclose(found.sum("subgroup"), 1.0)
+    frame, inside = study.frame, found[:, 1].to_numpy()
+    dose = frame["dose"].to_numpy()
+    truth = (frame["age"].to_numpy() > ages[:, np.newaxis]).mean(axis=0) * (dose > 0.4)
+    # No unit lies between a cut that was found and the true one, so the shares are the true ones.
+    np.testing.assert_allclose(inside, truth, atol=1e-12)
+    new = pd.DataFrame({"age": [40.0, 50.0, 60.0], "dose": 0.9, "sex": "f"})
+    told = groups.membership_by_borders(new)[:, 1].to_numpy()
+    assert told[0] == 0
+    assert told[2] == 1
+    assert told[1] == pytest.approx((ages < 50).mean(), abs=0.15)
+
+
+def test_membership_by_borders_needs_the_covariates(moved):
+    study, _, groups = moved
+    with pytest.raises(hte.errors.DataError, match="needs covariate 'age'"):
+        groups.membership_by_borders(study.frame.drop(columns="age"))

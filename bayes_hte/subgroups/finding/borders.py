@@ -17,7 +17,7 @@ from bayes_hte.effects.summaries import CiKind, interval
 from bayes_hte.names import CHAIN, DRAW, SAMPLE
 from bayes_hte.subgroups.finding.conditions import Condition, rule_text
 from bayes_hte.subgroups.finding.profile import Node, Profile
-from bayes_hte.subgroups.membership import draw_blocks
+from bayes_hte.subgroups.membership import BLOCK_SIZE, draw_blocks
 
 NODE = "node"
 MOST_DRAWS = 1_000  # more would tell the ends of an interval no better
@@ -165,6 +165,45 @@ def _assigned(profile: Profile, start: int, frame: pd.DataFrame) -> np.ndarray:
         pending.append((profile.nodes[node.yes], rows[answer]))
         pending.append((profile.nodes[node.no], rows[~answer]))
     return labels
+
+
+def membership_by_borders(profile: Profile, cuts: xr.DataArray, frame: pd.DataFrame) -> np.ndarray:
+    """Return the share of draws in which the borders of the draw put each unit in each subgroup.
+
+    Parameters
+    ----------
+    profile : Profile
+        The subgroups.
+    cuts : DataArray, dims (chain, draw, node)
+        From :func:`cut_draws`.
+    frame : DataFrame, shape (unit, ...)
+        Complete covariates.
+
+    Returns
+    -------
+    ndarray, shape (unit, subgroup)
+        Rows sum to 1.
+    """
+    numbers = {int(number): place for place, number in enumerate(cuts[NODE].to_numpy())}
+    drawn = cuts.transpose(*SAMPLE, NODE).to_numpy().reshape(-1, len(numbers))
+    n_subgroups = 1 + max(node.subgroup for node in profile.nodes if node.condition is None)
+    counts = np.zeros((len(frame), n_subgroups))
+    step = max(1, BLOCK_SIZE // max(len(frame), 1))
+    for start in range(0, len(drawn), step):
+        block = drawn[start : start + step]
+        pending = [(profile.nodes[0], np.ones((len(block), len(frame)), dtype=bool))]
+        while pending:
+            node, here = pending.pop()
+            if node.condition is None:
+                counts[:, node.subgroup] += here.sum(axis=0)
+                continue
+            answer = node.condition.holds(frame)
+            if node.number in numbers:
+                values = frame[node.condition.covariate].to_numpy(dtype=np.float64)
+                answer = values <= block[:, [numbers[node.number]]]
+            pending.append((profile.nodes[node.yes], here & answer))
+            pending.append((profile.nodes[node.no], here & ~answer))
+    return counts / len(drawn)
 
 
 def border_table(
