@@ -78,6 +78,6 @@ def _check_families(plan: Plan) -> None:
     if get_family(plan.family).exponential_mean:
         raise UnsupportedError(
             "mediator_shape='spline' is not for outcomes with a log link (family="
-            f"{plan.family!r}): the exponential of a bend where an arm has few units would rule the expected outcome. "
-            "Use 'linear', or transform the mediator."
+            f"{plan.family!r}): the exponential of a bend where an arm has few units would rule "
+            "the expected outcome. Use 'linear', or transform the mediator."
         )

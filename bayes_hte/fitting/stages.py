@@ -255,9 +255,9 @@ def fit(
     mediator_shape : {"linear", "spline"}
         Whether the outcome, on the scale of its link, is a straight line in its one mediator, or
         may bend in it: a natural cubic spline whose coefficients differ between arms and vary with
-        covariates, shrunk towards the line. Where the check of linearity refutes the line, fit
-        both, and compare their predictions of left-out outcomes:
-        ``az.compare({"linear": line.posterior, "spline": bent.posterior})``.
+        covariates, shrunk towards the line (not with a log link or surface ``"gp"``). Where the
+        check of linearity refutes the line, fit both, and compare their predictions of left-out
+        outcomes: ``az.compare({"linear": line.posterior, "spline": bent.posterior})``.
     propensity_covariate : bool, default True
         Whether the estimated propensity is a covariate of the shared part.
     means_by : str, optional
