@@ -93,6 +93,7 @@ def plot_truth(effects, truth):
         ax.set_title(name, loc="left")
         ax.set_xlabel("true effect")
     axes[0].set_ylabel("posterior mean, 95% interval")
+    plt.close(figure)  # shown once, as the value of the cell
     return figure
 
 

@@ -103,7 +103,7 @@ def _contrast(prepared: Prepared, number: int, pair: tuple[Any, Any]) -> OneCont
     folder = f"{number}_{words[:LONGEST].decode('utf-8', 'ignore')}"
     away, control = prepared.held_out, prepared.control
     roles = dataclasses.replace(prepared.spec.roles, arm_names=(), arms=(), contrasts=())
-    title, labels = f"{prepared.spec.title}: {name}", _labels_of(study, labels)
+    title, labels = _title(prepared.spec.title, name), _labels_of(study, labels)
     spec = dataclasses.replace(prepared.spec, roles=roles, title=title, labels=labels)
     part = Prepared(
         spec=spec,
@@ -120,6 +120,13 @@ def _labelled_arms(prepared: Prepared, pair: tuple[Any, Any]) -> tuple[Any, ...]
     study = prepared.study
     shown = dict(zip(study.arms, labelled_study(study, prepared.spec.labels).arms, strict=True))
     return tuple(shown[arm] for arm in pair)
+
+
+def _title(title: str, contrast: str) -> str:
+    """Add the name of a contrast to a title, which may end in a mark of its own."""
+    if title.endswith((".", "?", "!")):
+        return f"{title} {contrast[:1].upper()}{contrast[1:]}"
+    return f"{title}: {contrast}"
 
 
 def _labels_of(study: Study, labels: Labels) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def test_benefit_by_risk_is_in_the_answer_on_both_scales(shown):
     words = said(shown)
     assert "in the lowest of 4 groups" in words
     assert re.search(r"; risk ratios \d\.\d\d and \d\.\d\d\.", words)
-    assert "An equal ratio would be a larger absolute change at higher risks." in words
+    assert "Equal ratios are larger absolute changes at higher risks." in words
 
 
 def test_individuals_are_spoken_of_only_where_the_verdict_carries_them(shown, not_shown):

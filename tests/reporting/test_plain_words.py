@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from bayes_hte.plots import plot_modifier
+from bayes_hte.reporting.page.scale import scale_of
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.sections.conclusion import differences_sentence
 from bayes_hte.reporting.sections.diagram import diagram
@@ -16,6 +17,7 @@ from bayes_hte.reporting.sections.risk import risk_view
 from bayes_hte.reporting.sections.subgroups import subgroups
 from bayes_hte.reporting.sections.unseen import unseen_outcomes
 from bayes_hte.reporting.tables.risks import CONTRAST
+from bayes_hte.runs.several_arms import _title
 from tests.reporting.html_page import Page
 
 
@@ -84,3 +86,18 @@ def test_the_label_of_a_height_stays_beside_its_axes(material):
     figure.draw_without_rendering()
     axes = figure.axes[0]
     assert axes.yaxis.label.get_window_extent().y1 <= axes.title.get_window_extent().y0
+
+
+@pytest.mark.parametrize(
+    ("title", "wanted"),
+    [("Who gains?", "Who gains? High vs low"), ("A trial", "A trial: high vs low")],
+)
+def test_the_title_of_a_contrast_ends_once(title, wanted):
+    assert _title(title, "high vs low") == wanted
+
+
+def test_the_outcome_of_a_time_is_its_restricted_mean(results):
+    roles = replace(results.spec.roles, event="died", outcome="years")
+    scale = scale_of(replace(results.spec, roles=roles))
+    said = "the restricted mean survival time expected under usual care"
+    assert scale.level_under("usual care") == said

@@ -91,7 +91,7 @@ def scale_of(spec: Spec) -> Scale:
         return Scale(kind, 100.0, "percentage points", f"probability of {outcome}", "%")
     level = f"expected {outcome}" if kind == "rate" else f"mean {outcome}"
     if spec.roles.of_times:
-        level = f"restricted {level}"
+        level = "restricted mean survival time"
     return Scale(kind, 1.0, unit or "units of the outcome", level, unit)
 
 

@@ -151,7 +151,7 @@ def risk_sentences(material: Material) -> str:
     if not ratios:
         return f"{said}."
     at = "risks" if material.scale.kind == "risk" else "rates"
-    return f"{said}; {ratios}. An equal ratio would be a larger absolute change at higher {at}."
+    return f"{said}; {ratios}. Equal ratios are larger absolute changes at higher {at}."
 
 
 def _ratios(material: Material) -> str:

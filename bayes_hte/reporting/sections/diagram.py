@@ -14,7 +14,7 @@ from bayes_hte.reporting.tables.effects import GIVEN_CONFOUNDER
 from bayes_hte.reporting.tables.legs import LEGS, ON_MEDIATOR, ON_OUTCOME
 
 _BOX = 'rx="6" fill="#f5f7f9" stroke="#00537f" stroke-width="1.5"'
-_LETTERS, _LINES, _DOTS = 20, 2, "\N{HORIZONTAL ELLIPSIS}"
+_LETTERS, _LINES, _DOTS = 18, 2, "\N{HORIZONTAL ELLIPSIS}"
 _WIDTH, _LINE, _ROOM = 176, 24, 20
 
 
