@@ -41,6 +41,7 @@ from bayes_hte.subgroups import (
     heat_map_tables,
     honest_m_learner,
     point_partition,
+    subgroup_labels,
 )
 
 covariates = [
@@ -193,7 +194,8 @@ plots.plot_subgroup_forest(
 print(f"membership uncertain for {groups.uncertain_share:.0%} of the people")
 order = np.lexsort((groups.membership[:, -1].to_numpy(), groups.labels.to_numpy()))
 thinned = groups.membership.isel(unit=order[:: max(1, study.n_units // 120)])
-strip = thinned.to_pandas().rename(columns=lambda k: f"Subgroup {k}")
+named = subgroup_labels(thinned.sizes["subgroup"], better="lower")
+strip = thinned.to_pandas()[list(named)].rename(columns=named)
 plots.plot_membership(strip, title="Membership")
 
 # %% [markdown]
