@@ -49,6 +49,8 @@ MOST_UNITS_NAMED = 5
 STACKED = "stacked"
 # A log-likelihood that ranges by less than this over all draws has weights that are nearly equal.
 FLAT = 0.2
+# Half the range of log-likelihoods that stand for equal ones.
+NEARLY_TIED = 1e-6
 
 
 def check(subject: Subject) -> tuple[CheckResult, ...]:
@@ -94,6 +96,7 @@ def leave_one_out(
             f"the log-likelihood is not finite for {bad} of {values.sizes[UNIT]} units, so no unit "
             "can be left out; look at their outcomes and at the family."
         )
+    values, constant = _without_ties(values)
     efficiency = float(
         arviz_stats.ess(np.exp(values - values.max(SAMPLE)), method="mean", relative=True).mean()
     )
@@ -105,7 +108,23 @@ def leave_one_out(
     if censored is not None:
         flat = (values.max(SAMPLE) - values.min(SAMPLE)).to_numpy() < FLAT
         found.pareto_k = found.pareto_k.where(~(censored & flat), 0.0)
+    found.pareto_k = found.pareto_k.where(~constant, 0.0)
     return found
+
+
+def _without_ties(values: xr.DataArray) -> tuple[xr.DataArray, np.ndarray]:
+    """Return scores that vary over draws, and which units did not.
+
+    A unit that was censored before it was at risk at all says nothing: its likelihood is 1 in every
+    draw, and there is no tail to fit. It gets differences of no consequence.
+    """
+    constant = (values.max(SAMPLE) == values.min(SAMPLE)).to_numpy()
+    if not constant.any():
+        return values, constant
+    sizes = [values.sizes[d] for d in SAMPLE]
+    apart = np.linspace(-NEARLY_TIED, NEARLY_TIED, int(np.prod(sizes))).reshape(sizes)
+    added = xr.DataArray(apart, dims=SAMPLE) * xr.DataArray(constant.astype(float), dims=UNIT)
+    return (values + added).transpose(*values.dims).rename(values.name), constant
 
 
 def loo_check(

@@ -140,6 +140,21 @@ def test_too_few_draws_for_a_tail_are_refused():
         leave_one_out(values.isel(draw=slice(24)))
 
 
+def test_a_unit_that_says_nothing_is_left_out_without_trouble():
+    """One censored before it was at risk has a likelihood of 1 in every draw."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(-1.0, 0.1, size=(2, 200, 4))
+    values[..., 2] = 0.0
+    whole = xr.DataArray(values, dims=(*SAMPLE, UNIT))
+    found = leave_one_out(whole)
+    assert found.elpd_i[2] == pytest.approx(0.0, abs=1e-5)
+    assert found.pareto_k[2] == 0
+    np.testing.assert_allclose(np.exp(found.log_weights.isel({UNIT: 2})), 1 / 400, rtol=1e-4)
+    others = leave_one_out(whole.isel({UNIT: [0, 1, 3]}))
+    # The relative efficiency is a mean over units, so scores differ a little.
+    np.testing.assert_allclose(found.elpd_i[[0, 1, 3]], others.elpd_i, atol=0.01)
+
+
 def test_the_mixture_mixes_left_out_densities():
     y = outcomes()
     scores = {
