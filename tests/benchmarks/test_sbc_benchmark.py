@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.benchmarks.sbc import BINS, CELLS, MIXTURES, p_values, rank_of, run, table
+from tests.benchmarks.sbc import BINS, CELLS, MIXTURES, p_values, rank_of, run, simulations, table
 from tests.benchmarks.sbc_models import Length, of_one_column
 
 
@@ -54,3 +54,12 @@ def test_a_stopped_run_goes_on_with_the_same_simulations(tmp_path):
     file.write_text("cell,simulation,quantity,rank,draws,seconds\ngaussian / linear,0,a,1,39,1\n")
     run("gaussian / linear", 1, file)
     assert len(pd.read_csv(file)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gaussian / forest", "piecewise_hazard / forest"])
+def test_cells_of_forests_and_hazards_run(name):
+    ((truth, chain),) = simulations(name, range(1), Length(tune=5, kept=9, thin=1))
+    assert truth.keys() == chain.keys()
+    assert {of.size for of in chain.values()} == {9}
+    assert all(np.isfinite(of).all() for of in chain.values())
