@@ -67,7 +67,10 @@ def clustered(*, constant: bool = True, declared: bool = True) -> Study:
 
 def run(study: Study, **options) -> dict[str, CheckResult]:
     """Refute without a fit: the stand-in needs its study alone."""
-    results = refute(SimpleNamespace(study=study), **{"seed": 1, "repeats": REPEATS, **options})
+    results = refute(
+        SimpleNamespace(study=study, estimand=lambda: None),
+        **{"seed": 1, "repeats": REPEATS, **options},
+    )
     return {result.name: result for result in results}
 
 
@@ -458,7 +461,7 @@ def test_what_is_asked_wrongly_is_refused(options, error, message):
 
 
 def test_the_full_model_is_refuted_if_asked_for(monkeypatch):
-    fit = SimpleNamespace(study=trial())
+    fit = SimpleNamespace(study=trial(), estimand=lambda: None)
     effect = AverageEffect(0.4, 0.05, 0.3, 0.5, 0.3, 200)
     stand_in = Refit("full model", linear_stand_in().estimate, of_study=effect)
     monkeypatch.setattr(refutations, "full_model", lambda asked: stand_in if asked is fit else None)
