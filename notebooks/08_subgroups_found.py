@@ -107,11 +107,11 @@ groups.decision()[["covariates", "n_judged", "mean", "ci_lower", "ci_upper"]].ro
 # %% [markdown]
 # ## 4. Against the truth
 #
-# How surely does each person belong, and is it right? Subgroup 0 has the lowest effect on pain: it
-# gains most.
+# How surely does each person belong, and is it right? Subgroup A gains most. In arrays it has the
+# number 0, because numbers go up with the effect, and its effect on pain is the lowest.
 
 # %%
-groups.plot("membership", title="Who belongs to which subgroup")
+groups.plot("membership", better="lower", title="Who belongs to which subgroup")
 
 # %%
 said = groups.membership.sel(subgroup=0).to_numpy()
@@ -122,8 +122,8 @@ table.agg(people=("true", "size"), said=("said", "mean"), true=("true", "mean"))
 # %%
 inside = groups.labels.to_numpy() == 0
 print(groups.profile.text, end="\n\n")
-print(f"of those who gain, {inside[gains].mean():.0%} are in subgroup 0")
-print(f"of subgroup 0, {gains[inside].mean():.0%} are people who gain")
+print(f"of those who gain, {inside[gains].mean():.0%} are in subgroup A")
+print(f"of subgroup A, {gains[inside].mean():.0%} are people who gain")
 
 # %% [markdown]
 # **Answer.** Yes. Each half of the trial, without seeing the other, finds people who gain more than

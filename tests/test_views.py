@@ -167,7 +167,11 @@ def test_several_contrasts_have_means_of_their_own_arms():
 def test_results_draw_themselves(results):
     for kind, count in (("Subgroups", 2), ("HonestSubgroups", 3)):
         assert len(results[kind].plot().axes[0].get_yticklabels()) == count
-    drawn = results["Subgroups"].plot("membership", title="Who")
+    for better, first in (("higher", "Subgroup B"), ("lower", "Subgroup A"), (None, "Subgroup 0")):
+        # The subgroup with the lowest effect comes first.
+        labels = results["Subgroups"].plot(better=better).axes[0].get_yticklabels()
+        assert labels[0].get_text().startswith(first)
+    drawn = results["Subgroups"].plot("membership", better="higher", title="Who")
     assert "membership" in drawn.axes[0].get_ylabel()
     with pytest.raises(SpecError, match="Did you mean 'membership'"):
         results["Subgroups"].plot("memberships")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_hte.effects.arguments import Better
 from bayes_hte.effects.summaries import (
     CiKind,
     interval_parameters,
@@ -127,7 +128,7 @@ class Subgroups:
         said = f"{self.reason} In the table: {interval_words(0.95)}."
         return html_block(type(self).__name__, facts, sentences=[said], table=table)
 
-    def plot(self, kind: str = "effects", **look: Any) -> Any:
+    def plot(self, kind: str = "effects", *, better: Better | None = None, **look: Any) -> Any:
         """Draw the effect of each subgroup, or who belongs to which.
 
         Parameters
@@ -135,6 +136,9 @@ class Subgroups:
         kind : {"effects", "membership"}
             The mean effect of each subgroup with its 95% interval, or the membership probabilities
             of the units (of many units an even selection).
+        better : {"higher", "lower"}, optional
+            Good direction of the outcome: subgroups are then called A, B, ... by benefit, as in
+            reports, and else by their numbers.
         **look
             Options of :func:`bayes_hte.plots.plot_subgroup_forest` or
             :func:`bayes_hte.plots.plot_membership`.
@@ -163,7 +167,7 @@ class Subgroups:
         """
         if kind not in PLOTS:
             raise unknown_name("kind of figure", str(kind), PLOTS)
-        names = [f"Subgroup {number}" for number in self.effects[SUBGROUP].to_numpy()]
+        names = self._names(better)
         if kind == "membership":
             order = np.lexsort((self.membership[:, -1].to_numpy(), self.labels.to_numpy()))
             kept = order[:: max(1, len(order) // MOST_COLUMNS)]
@@ -171,7 +175,17 @@ class Subgroups:
             return draw("plot_membership", shown, **look)
         table = self.summary().rename(columns={"n": "n_units"})
         table = table.assign(group=names, is_subgroup=True)
-        return draw("plot_subgroup_forest", table, **look)
+        return draw("plot_subgroup_forest", table, **look | {"better": better})
+
+    def _names(self, better: Better | None) -> list[str]:
+        """Return the names of the subgroups for readers, in the order of their numbers."""
+        from bayes_hte.subgroups.describing.effect_table import subgroup_labels
+
+        numbers = self.effects[SUBGROUP].to_numpy().tolist()
+        if better is None:
+            return [f"Subgroup {number}" for number in numbers]
+        named = subgroup_labels(len(numbers), better=better)
+        return [named[number] for number in numbers]
 
     @property
     def declared(self) -> bool:
