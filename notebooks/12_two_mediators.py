@@ -27,7 +27,6 @@ import statsmodels.formula.api as smf
 
 import bayes_hte as hte
 from bayes_hte import plots
-from bayes_hte.errors import UnsupportedError
 
 frame = hte.load_jobs2()
 frame["work"] = (frame["work1"] == "psyemp").astype(int)
@@ -174,7 +173,7 @@ pd.concat([hte.summarize(draws, ci_prob=0.95) for draws in legs.values()])[
 # %%
 try:
     fit.path_effects()
-except UnsupportedError as error:
+except hte.UnsupportedError as error:
     print(error)
 
 # %%
