@@ -168,7 +168,8 @@ def summarize(
 
 def _statistics(draws: xr.DataArray, *, ci_prob: float, ci_kind: CiKind) -> dict[str, xr.DataArray]:
     """Return the columns of a summary by name, each with the dims of `draws` without the sample."""
-    if ci_kind == "eti" and draws.dtype.kind == "f" and not _has_gaps(draws):
+    several = math.prod(draws.sizes[dim] for dim in SAMPLE) > 1  # one draw has no sd
+    if several and ci_kind == "eti" and draws.dtype.kind == "f" and not _has_gaps(draws):
         return _whole_statistics(draws, ci_prob=ci_prob)
     lower, upper = interval(draws, ci_prob=ci_prob, ci_kind=ci_kind)
     return {
