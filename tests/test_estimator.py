@@ -258,8 +258,9 @@ def test_options_are_those_of_fit_with_its_defaults():
     of_fit = {
         name: parameter.default
         for name, parameter in inspect.signature(hte.fit).parameters.items()
-        # The estimator has two arms, which need no order, and no column of events.
-        if name not in ("study", "mediator_family", "ordered", "horizon")
+        # The estimator has two arms, which need no order, no mediator and no column of events.
+        if name
+        not in ("study", "mediator_family", "mediator_shape", "ordered", "horizon", "estimand")
     }
     assert EffectEstimator().get_params() == {**of_fit, "reference": None}
 

@@ -566,7 +566,7 @@ class Study:
         Raises
         ------
         DataError
-            See :func:`bayes_hte.study.causes.check_no_event`.
+            As ``check_no_event`` of :mod:`bayes_hte.study.causes`.
         """
         if self.roles.cause is not None:
             check_no_event(self.frame[self.roles.event], self.roles.cause, self.roles.no_event)

@@ -40,8 +40,11 @@ nitpick_ignore_regex = [
     ("py:.*", r"(collections|pathlib)\..*|ELPDDataLOO|NotFittedError|Path"),
     ("py:.*", r"bayes_hte\.(components|surfaces|fitting\.effects_of_fit)\b.*"),
     ("py:.*", r"bayes_hte\.mixtures\.likelihood\.law\b.*"),
-    ("py:.*", r"bayes_hte\.(study\.spec\.PriorSpec|reporting\.results\.(Direction|Interval))"),
+    (
+        "py:.*",
+        r"bayes_hte\.(study\.spec\.(Prior|Role|Outcome)Spec|reporting\.results\.(Direction|Interval))",
+    ),
     ("py:mod", r"bayes_hte\..*"),
     ("py:.*", r"bayes_hte\.(study\.missing\.Flow|reporting\.arms\.ArmResults)|ArmResults"),
-    ("py:class", r"T|AssignmentName|Better|EffectName|Estimator|Rule|.*\._\w+"),
+    ("py:class", r"T|AssignmentName|Better|EffectName|Estimator|EstimandName|Rule|.*\._\w+"),
 ]

@@ -8,6 +8,7 @@ import pymc as pm
 import pytest
 import xarray as xr
 
+import bayes_hte as hte
 from bayes_hte.study.design import Design
 from bayes_hte.study.study import Study
 from bayes_hte.surfaces.linear import (
@@ -25,6 +26,7 @@ S = Term("s", "shared", "covariates+arm")
 TERMS = {"shared": SHARED, "arm_1": ARM_1, "s": S}
 SCALE = {"shared": 2.0, "arm_1": 0.5, "s": 1.0}
 DRAWS = 1000
+SIZE = {"draws": 250, "tune": 300, "chains": 2, "cores": 1, "progress": False}
 
 
 def small_design(n: int = 90) -> Design:
@@ -174,37 +176,13 @@ def test_a_linear_s_learner_recovers_linear_heterogeneity_as_a_t_learner_does():
     y = x[:, 0] - 0.5 * x[:, 1] + arm * truth + rng.normal(size=n)
     names = [f"x{j}" for j in range(4)]
     frame = pd.DataFrame(x, columns=names).assign(y=y, t=arm)
-    design = Design.learn(Study.from_frame(frame, outcome="y", treatment="t", covariates=names))
-    t_terms = [Term(f"t_{a}", "shared", arm=a) for a in (0, 1)]
-    # Two models of the same data side by side: one compilation.
-    with pm.Model(coords={"unit": design.units.to_numpy()}):
-        scale = float(y.std())
-        s_eta = linear_function("s", S, design, scale=scale)
-        t_eta = sum(
-            linear_function(t.name, t, design, scale=scale) * (arm == t.arm) for t in t_terms
-        )
-        for name, eta in (("s_y", s_eta), ("t_y", t_eta)):
-            sigma = pm.HalfStudentT(f"{name}_sigma", nu=3, sigma=scale)
-            pm.Normal(name, eta, sigma, observed=y, dims="unit")
-        tree = pm.sample(
-            draws=250,
-            tune=300,
-            chains=2,
-            cores=2,
-            random_seed=5,
-            progressbar=False,
-            compute_convergence_checks=False,
-            nuts_sampler="nutpie",
-            nuts={"target_accept": 0.99},
-        )
-    assert int(tree["sample_stats"]["diverging"].sum()) == 0
-    posterior = tree["posterior"].to_dataset()
-    s_0, s_1 = (predict_linear(posterior, "s", S, design.under(a)) for a in (0, 1))
-    t_0, t_1 = (predict_linear(posterior, t.name, t, design) for t in t_terms)
+    study = Study.from_frame(frame, outcome="y", treatment="t", covariates=names)
 
-    def error(cate: np.ndarray) -> float:
-        return float(np.sqrt(np.mean((cate.mean(axis=(0, 1)) - truth) ** 2)))
+    def error(learner: str) -> float:
+        fit = hte.fit(study, learner=learner, surface="linear", seed=5, **SIZE)
+        return float(np.sqrt(np.mean((fit.cate().mean(("chain", "draw")) - truth) ** 2)))
 
-    assert error(s_1 - s_0) <= 1.5 * error(t_1 - t_0)
+    of_s = error("s")
+    assert of_s <= 1.5 * error("t")
     # Without the products the effect is the same for everybody: no constant has a smaller error.
-    assert error(s_1 - s_0) < 0.5 * truth.std()
+    assert of_s < 0.5 * truth.std()
