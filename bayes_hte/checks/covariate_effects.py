@@ -103,9 +103,10 @@ def covariate_effects(
     -------
     CheckResult
         Information. One row per covariate, of its stronger difference: ``covariate``,
-        ``comparison`` in words, ``difference`` of the effect in outcome units with ``ci_lower`` and
-        ``ci_upper`` (a 95% confidence interval, not adjusted), and ``by_chance``, the probability
-        that the strongest of all differences would be so strong if effects did not differ.
+        ``comparison`` in words (``column=level`` of one level against the others), ``difference``
+        of the effect in outcome units with ``ci_lower`` and ``ci_upper`` (a 95% confidence
+        interval, not adjusted; ``ci_prob``, ``ci_kind``), and ``by_chance``, the probability that
+        the strongest of all differences would be so strong if effects did not differ.
 
     Examples
     --------
@@ -117,7 +118,7 @@ def covariate_effects(
     >>> scores = 2.0 * (frame["age"] > 50) + rng.normal(size=200)
     >>> found = covariate_effects(frame, scores.to_numpy(), rng=rng)
     >>> found.table.index.tolist(), found.table["by_chance"].round(3).tolist()
-    (['age', 'sex'], [0.0, 0.832])
+    (['age', 'sex'], [0.0, 0.179])
     """
     groups = np.arange(len(scores)) if clusters is None else pd.factorize(clusters)[0]
     tried = list(_differences(covariates, groups))
@@ -134,6 +135,8 @@ def covariate_effects(
             "difference": slopes,
             "ci_lower": slopes + student_t.ppf((1 - CI_PROB) / 2, degrees) * errors,
             "ci_upper": slopes + student_t.ppf((1 + CI_PROB) / 2, degrees) * errors,
+            "ci_prob": CI_PROB,
+            "ci_kind": "confidence",
             "by_chance": _by_chance(np.abs(slopes / errors), influence / errors, degrees, rng),
         }
     )
@@ -158,7 +161,7 @@ def _differences(covariates: pd.DataFrame, groups: np.ndarray) -> Iterator[Diffe
         else:
             levels = list(values.unique())
             levels = levels[:1] if len(levels) == 2 else levels
-            divisions = [(f"{level} against the rest", values == level) for level in levels]
+            divisions = [(f"{name}={level}", values == level) for level in levels]
         for words, part in divisions:
             column = np.asarray(part, dtype=bool)
             if _is_large(column, groups) and _is_large(~column, groups):
@@ -214,10 +217,12 @@ def _text(table: pd.DataFrame) -> str:
     first, name = table.iloc[0], table.index[0]
     count = f"{len(table)} covariates" if len(table) > 1 else "one covariate"
     beyond = first["by_chance"] <= CHANCE
+    # Levels stand in the table, where they get the words that a study file has for them.
+    words = "one level against the rest" if "=" in first["comparison"] else first["comparison"]
     claim = "beyond chance" if beyond else "by no more than chance explains"
     return (
         f"Effects differ along single covariates {claim}: the strongest difference is along "
-        f"{name!r} ({first['comparison']}), {first['difference']:.3g} (95% confidence interval "
+        f"{name!r} ({words}), {first['difference']:.3g} (95% confidence interval "
         f"{first['ci_lower']:.3g} to {first['ci_upper']:.3g}). The strongest along {count} would "
         "be so strong, if effects did not differ, with probability "
         f"{probability_words(first['by_chance'])}."

@@ -70,3 +70,14 @@ def test_names_and_levels_are_data():
     frame = frame.rename(columns={"a": "a/b", "b": "<b>", "c": "{c}"})
     found = judge(frame, rng.normal(size=len(frame)), rng=rng)
     assert set(found.table.index) == set(frame.columns)
+
+
+def test_levels_are_written_as_labels_find_them():
+    frame, rng = trial(6)
+    site = pd.Series(rng.choice(["n", "s", "w"], size=len(frame)))
+    scores = 2.0 * (site == "s") + rng.normal(size=len(frame))
+    found = judge(frame.assign(site=site), scores.to_numpy(), rng=rng)
+    assert found.table.index[0] == "site"
+    assert found.table["comparison"].iloc[0] == "site=s"
+    assert "(one level against the rest)" in found.text
+    assert set(found.table["ci_kind"]) == {"confidence"}
