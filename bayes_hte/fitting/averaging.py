@@ -17,6 +17,7 @@ from bayes_hte.errors import DataError, SpecError
 from bayes_hte.fitting.blocks import Rows
 from bayes_hte.names import SAMPLE, UNIT
 from bayes_hte.study.frames import check_present
+from bayes_hte.threads import in_threads
 
 GROUP = "group"
 
@@ -80,7 +81,7 @@ def block_averages(
     Parameters
     ----------
     effects_of : callable (rows) -> Dataset, dims (chain, draw, unit[, contrast])
-        The effects of some rows.
+        The effects of some rows; called by several threads.
     blocks : iterable of (rows, ndarray of int, shape (row,))
         The rows, and the group of each by number.
     groups : list
@@ -91,16 +92,21 @@ def block_averages(
     Dataset, dims (chain, draw[, group][, contrast])
         With the number of ``units`` of each group as a coordinate.
     """
-    total, counts = None, np.zeros(len(groups))
-    for rows, codes in blocks:
-        part = effects_of(rows)
+
+    def summed(block: tuple[Rows, np.ndarray]) -> tuple[xr.DataArray, np.ndarray, dict]:
+        rows, codes = block
         member = xr.DataArray(np.equal.outer(codes, np.arange(len(groups))), dims=(UNIT, GROUP))
         # Without the labels of units, by which xarray would match.
-        part = part.drop_vars(UNIT, errors="ignore")
+        part = effects_of(rows).drop_vars(UNIT, errors="ignore")
         sums = xr.dot(part.to_dataarray("effect"), member.astype(np.float64), dim=UNIT)
-        total = sums if total is None else total + sums
         attrs = {name: array.attrs for name, array in part.data_vars.items()}
-        counts += member.sum(UNIT).to_numpy()
+        return sums, member.sum(UNIT).to_numpy(), attrs
+
+    total, counts = None, np.zeros(len(groups))
+    for sums, members, described in in_threads(summed, blocks):
+        total = sums if total is None else total + sums
+        counts += members
+        attrs = described
     averages = (total / xr.DataArray(counts, dims=GROUP)).to_dataset("effect")
     averages = averages.transpose(*SAMPLE, GROUP, ...)
     for name, array in averages.data_vars.items():

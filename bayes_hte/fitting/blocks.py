@@ -2,7 +2,8 @@
 
 Up to :data:`KEPT` numbers (draws times units) nothing is done in blocks, and all is in double
 precision. Above, the sampler keeps trees and not their values at the units, and an array that is
-asked for is filled block by block in single precision; each block is computed in double precision.
+asked for is filled block by block in single precision; each block is computed in double precision,
+as many at a time as there are cores.
 An array that would take most of the machine's memory is refused before anything is computed.
 """
 
@@ -18,6 +19,7 @@ import xarray as xr
 from bayes_hte.errors import DataError, UnsupportedError
 from bayes_hte.names import UNIT
 from bayes_hte.study.frames import as_table, unit_labels
+from bayes_hte.threads import in_threads
 
 # Rows predicted at once: bounds the memory of the arrays between parameters and outcomes.
 BATCH = 4000
@@ -113,7 +115,7 @@ def new_rows_in_batches(
     blocks = (newdata.iloc[rows] for rows in positions(len(newdata), batch))
     if is_large(draws, len(newdata)):
         return filled(predict, blocks, len(newdata))
-    return xr.concat([predict(block) for block in blocks], UNIT, combine_attrs="override")
+    return xr.concat(list(in_threads(predict, blocks)), UNIT, combine_attrs="override")
 
 
 def filled[T: (xr.DataArray, xr.Dataset)](
@@ -140,8 +142,7 @@ def filled[T: (xr.DataArray, xr.Dataset)](
         If it would take most of the machine's memory; found out from the first block.
     """
     first, values, labels, done = None, {}, [], 0
-    for block in blocks:
-        part = predict(block)
+    for part in in_threads(predict, blocks):
         arrays = dict(part.data_vars) if isinstance(part, xr.Dataset) else {None: part}
         if first is None:
             first = part.isel({UNIT: slice(0)})

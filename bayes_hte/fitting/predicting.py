@@ -47,6 +47,7 @@ from bayes_hte.study.frames import check_present
 from bayes_hte.study.kinds import is_numeric
 from bayes_hte.study.roles import listed
 from bayes_hte.study.row_source import WHAT, row_source
+from bayes_hte.threads import in_threads
 
 # Rows of a file, unless the source is divided already.
 BLOCK = 20_000
@@ -278,18 +279,20 @@ class _Work:
             return
         index, frame = frame.index, self._prepared(frame).reset_index(drop=True)
         known = known_rows(self.fit, frame)
-        tables, draws = [], []
-        for rows in list(positions(len(frame), BATCH)) or [np.arange(0)]:
+
+        def predicted(rows: np.ndarray) -> tuple[pd.DataFrame, dict[str, xr.DataArray]]:
             some = rows[known[rows]]
             part = self._draws_at(frame, some)
-            tables.append(self._table(part).set_axis(some, axis=0))
-            if self.asked.posterior:
-                draws.append({name: _all_rows(d, known[rows]) for name, d in part.items()})
+            kept = part if self.asked.posterior else {}
+            every = {name: _all_rows(d, known[rows]) for name, d in kept.items()}
+            return self._table(part).set_axis(some, axis=0), every
+
+        parts = list(positions(len(frame), BATCH)) or [np.arange(0)]
+        tables, draws = zip(*in_threads(predicted, parts), strict=True)
         table = pd.DataFrame({"predicted": known}, index=frame.index).join(pd.concat(tables))
         if self.more is not None:
             table = table.join(self.more(frame))
-        names = draws[0] if draws else ()
-        kept = {name: xr.concat([d[name] for d in draws], UNIT) for name in names}
+        kept = {name: xr.concat([d[name] for d in draws], UNIT) for name in draws[0]}
         write_block(self.folder, number, table.set_axis(index, axis=0), kept)
 
     def _prepared(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -304,15 +307,6 @@ class _Work:
     def draws_of_some(self) -> dict[str, xr.DataArray]:
         """Return the draws of one unit of the study, for names, dimensions and coordinates."""
         return self._draws(self.fit.study.frame.head(1))
-
-    def _kept(self, draws: list[dict[str, xr.DataArray]], rows: int) -> dict[str, xr.DataArray]:
-        filled = [d for d in draws if d]
-        if filled and all(draws):
-            return {name: xr.concat([d[name] for d in draws], UNIT) for name in draws[0]}
-        like = self.draws_of_some()
-        if not filled:
-            return {name: _all_rows(d, np.zeros(rows, dtype=bool)) for name, d in like.items()}
-        return {}
 
     def _draws(self, frame: pd.DataFrame) -> dict[str, xr.DataArray]:
         """Return the draws of everything that is asked for, dims (chain, draw, unit, ...)."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from bayes_hte.effects.arguments import check_number
 from bayes_hte.fitting.progress import Report
+from bayes_hte.threads import available_cores
 
 
 @dataclass(frozen=True)
@@ -56,5 +56,5 @@ class SamplerSize:
     @property
     def processes(self) -> int:
         """Processes that are used: no more than there are chains."""
-        cores = min(4, os.cpu_count() or 1) if self.cores is None else self.cores
+        cores = min(4, available_cores()) if self.cores is None else self.cores
         return min(cores, self.chains)

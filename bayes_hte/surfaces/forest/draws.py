@@ -8,7 +8,6 @@ zarr as it is, and predicts without the sampler that grew the trees.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import xarray as xr
 
 from bayes_hte.errors import SavedResultError
 from bayes_hte.names import CHAIN, DRAW
+from bayes_hte.threads import available_cores
 
 LEAF = -1
 CATEGORICAL = -2
@@ -181,7 +181,7 @@ def predict(trees: xr.Dataset, x: np.ndarray) -> np.ndarray:
     def evaluate(part: slice) -> None:
         _predict(feature, number, cut, mask, flat[part], codes, out[part])
 
-    workers = _available_cores()
+    workers = available_cores()
     edges = np.linspace(0, flat.shape[0], workers + 1).astype(int)
     with ThreadPoolExecutor(workers) as pool:
         # A list, because an error in a thread is raised when its result is asked for.
@@ -236,13 +236,6 @@ def _coded(feature: np.ndarray, number: np.ndarray, x: np.ndarray) -> tuple[np.n
         elif (column == j).any():
             codes[j] = values
     return cut, codes
-
-
-def _available_cores() -> int:
-    # Where a process is pinned to some cores, only those; not every system knows.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @numba.njit(cache=True, nogil=True)
