@@ -12,7 +12,7 @@ from scipy import stats
 from bayes_hte.effects.summaries import check_interval
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.fitting.curves import TIME, survival_curves
-from bayes_hte.fitting.plan import HAZARD
+from bayes_hte.fitting.times import HAZARD
 from bayes_hte.names import ARM, SAMPLE
 
 if TYPE_CHECKING:

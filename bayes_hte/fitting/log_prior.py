@@ -26,8 +26,8 @@ from bayes_hte.components.component import Component, PlacedTerm
 from bayes_hte.components.fitted import FittedComponent
 from bayes_hte.components.numbered import PROPENSITY, kind_and_arm
 from bayes_hte.fitting.fitted import Fit
-from bayes_hte.fitting.plan import HAZARD
 from bayes_hte.fitting.stages import build_stage, hazard_model, stages
+from bayes_hte.fitting.times import HAZARD
 from bayes_hte.names import SAMPLE
 from bayes_hte.study.design import is_arm_feature
 from bayes_hte.surfaces.forest.core import ForestPrior

@@ -28,9 +28,10 @@ from bayes_hte.fitting.doubts import GAUSSIAN, warn_of_families
 from bayes_hte.fitting.expected_mediator import expected_unseen
 from bayes_hte.fitting.fitted import Fit, health_note
 from bayes_hte.fitting.imputing import imputed_studies
-from bayes_hte.fitting.plan import HAZARD, Plan, check_plan
+from bayes_hte.fitting.plan import Plan, check_plan
 from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.sampling import SamplerSize, sample_component
+from bayes_hte.fitting.times import HAZARD
 from bayes_hte.names import ARM, UNIT
 from bayes_hte.seeds import check_seed, new_seed, stage_seed
 from bayes_hte.study.design import Design

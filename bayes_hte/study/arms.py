@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError
+from bayes_hte.seeds import check_seed
 from bayes_hte.study.kinds import check_levels, distinct, is_numeric
 
 # A column with more values is a number or a label; each arm has a mean and a function of its own.
@@ -72,3 +73,39 @@ def in_proportion(total: int, counts: np.ndarray) -> list[int]:
     """Divide units between the arms in proportion to the counts, the remainder to the first."""
     sizes = [round(total * float(share)) for share in counts[1:] / counts.sum()]
     return [total - sum(sizes), *sizes]
+
+
+def random_units(arm: np.ndarray, n_units: int, *, seed: int) -> np.ndarray:
+    """Draw units with the arms in their proportions.
+
+    Parameters
+    ----------
+    arm : ndarray, shape (unit,)
+        Arm of each unit.
+    n_units : int
+        Units to draw.
+    seed : int
+        Same seed, same units.
+
+    Returns
+    -------
+    ndarray of int, shape (drawn,)
+        Their positions, sorted.
+
+    Raises
+    ------
+    DataError
+        If there are fewer units.
+    SpecError
+        If the seed is no whole number, 0 or more.
+    """
+    if not isinstance(n_units, int | np.integer) or not 0 < n_units <= arm.size:
+        raise DataError(
+            f"cannot sample {n_units!r} of {arm.size} units; give a whole number up to it."
+        )
+    rng = np.random.default_rng(check_seed(seed))
+    kept = [
+        rng.choice(np.flatnonzero(arm == a), size=size, replace=False)
+        for a, size in enumerate(in_proportion(n_units, np.bincount(arm)))
+    ]
+    return np.sort(np.concatenate(kept))

@@ -7,7 +7,6 @@ outcome and mediator (:mod:`bayes_hte.study.missing`), covariates that vary, eno
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,50 +15,18 @@ import numpy as np
 import pandas as pd
 
 from bayes_hte.errors import DataError, SpecError, UnsupportedError, unknown_name
-from bayes_hte.seeds import check_seed
-from bayes_hte.study.arms import arm_positions, arms_of, in_proportion
-from bayes_hte.study.causes import cause_codes, causes_of, check_no_event
-from bayes_hte.study.frames import (
-    as_table,
-    names_given,
-    with_columns,
-)
-from bayes_hte.study.interval_times import middles, with_open_ends
-from bayes_hte.study.kinds import (
-    check_covariate,
-    distinct,
-    is_numeric,
-    label_text,
-    levels_in_use,
-    numeric_column,
-)
-from bayes_hte.study.missing import (
-    Flow,
-    MissingName,
-    check_gaps,
-    check_imputations,
-    check_missing_rule,
-    differences,
-    filled,
-    missing_by_arm,
-)
+from bayes_hte.study.arms import random_units
+from bayes_hte.study.checked_frame import checked_frame
+from bayes_hte.study.fingerprints import fingerprint
+from bayes_hte.study.frames import names_given, with_columns
+from bayes_hte.study.missing import Flow, MissingName, check_imputations, differences
+from bayes_hte.study.recorded import RecordedColumns
 from bayes_hte.study.roles import Roles
-from bayes_hte.study.time_to_event import Censoring, check_times
-from bayes_hte.study.validation import (
-    check_complete,
-    check_finite,
-    check_frame,
-    check_index,
-    check_size,
-    check_variation,
-    check_weights,
-    own_copy,
-)
-from bayes_hte.views import counted, html_block
+from bayes_hte.study.shown import as_html, in_a_line
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(RecordedColumns):
     """A validated frame with roles and arms; build it with :meth:`Study.from_frame`.
 
     Attributes
@@ -301,65 +268,16 @@ class Study:
         DataError
             As :meth:`from_frame`.
         """
-        df = as_table(df, "df")
-        check_missing_rule(missing)
-        check_frame(df, roles)
-        frame = with_open_ends(own_copy(df, roles), roles)
-        check_index(frame)
-        check_complete(frame, [roles.treatment, roles.cluster, roles.weights])
-        check_finite(frame, but=roles.upper)
-        arms = arms_of(frame[roles.treatment], reference)
-        check_times(frame, roles, arm_positions(frame[roles.treatment], arms), arms)
-        table = missing_by_arm(frame, roles, arm_positions(frame[roles.treatment], arms), len(arms))
-        check_gaps(table, arms, missing, known=gaps)
-        flow = Flow(len(frame), (), table)
-        if missing == "complete" and len(table):
-            frame = frame.dropna()
-            flow = flow.without("with a missing value", flow.recorded - len(frame))
-        numeric_column(frame[roles.outcome], "outcome")
-        for name in roles.mediators:
-            numeric_column(frame[name], "mediator")
-        if roles.cluster is not None:
-            distinct(frame[roles.cluster], "cluster")
-        for name in roles.covariates:
-            check_covariate(frame[name].dropna())
-        check_variation(frame, roles)
-        check_weights(frame, roles)
-        modelled = frame[[roles.outcome, *roles.mediators]]
-        known = modelled.notna().all(axis=1)
-        check_size(frame.loc[known, roles.treatment], arms)
-        incomplete = [c for c in roles.covariates if c in gaps or frame[c].isna().any()]
-        return cls(frame, roles, arms, missing, tuple(incomplete), flow)
+        bound = checked_frame(df, roles, reference=reference, missing=missing, gaps=gaps)
+        return cls(bound.frame, roles, bound.arms, missing, bound.gaps, bound.flow)
 
     def __repr__(self) -> str:
         """Name the units, the arms and the roles in a line."""
-        named = " and ".join(self.roles.mediators)
-        mediator = f"; mediator {named}" if named else ""
-        return (
-            f"Study({counted(self.n_units, 'unit')}; {self.roles.treatment}: {self._arm_sizes()}; "
-            f"outcome {self.roles.outcome}{mediator}; "
-            f"{counted(len(self.roles.covariates), 'covariate')})"
-        )
+        return in_a_line(self)
 
     def _repr_html_(self) -> str:
         """Show the roles, the arms and the first rows."""
-        roles = self.roles
-        mediator = " and ".join(roles.mediators) or None
-        named = {"mediator": mediator, "cluster": roles.cluster, "weights": roles.weights}
-        facts = {
-            "units": self.n_units,
-            "outcome": roles.outcome,
-            "treatment": f"{roles.treatment} ({self._arm_sizes()}; reference {self.arms[0]})",
-            **{name: column for name, column in named.items() if column is not None},
-            "covariates": ", ".join(map(str, roles.covariates)),
-        }
-        gaps = int(self.frame.isna().sum().sum())
-        said = [f"Missing values: {gaps}, rule {self.missing!r}."] if gaps else []
-        return html_block("Study", facts, sentences=said, details={"first rows": self.frame.head()})
-
-    def _arm_sizes(self) -> str:
-        counts = np.bincount(self.arm_index(), minlength=len(self.arms))
-        return ", ".join(f"{arm} ({n})" for n, arm in zip(counts, self.arms, strict=True))
+        return as_html(self)
 
     @property
     def n_units(self) -> int:
@@ -458,230 +376,10 @@ class Study:
             completed=tuple(frame.loc[rows] for frame in self.completed),
         )
 
-    def outcome(self) -> np.ndarray:
-        """Return the outcome as numbers, shape (unit,); NaN where it is missing.
-
-        Of interval-censored times the middles of the intervals.
-        """
-        outcome = numeric_column(self.frame[self.roles.outcome], "outcome")
-        if self.roles.upper is None:
-            return outcome
-        return middles(outcome, numeric_column(self.frame[self.roles.upper], "upper"))
-
-    def mediator(self) -> np.ndarray:
-        """Return the one mediator as numbers, shape (unit,); NaN where it is missing.
-
-        Raises
-        ------
-        DataError
-            If the study has no mediator.
-        UnsupportedError
-            If it has two; see :meth:`mediators`.
-        """
-        if self.roles.mediator is None:
-            raise DataError(
-                "this study declares no mediator; pass mediator=<column> to from_frame."
-            )
-        self.check_one_mediator("this part of an analysis")
-        return self.mediators()[:, 0]
-
-    def mediators(self) -> np.ndarray:
-        """Return all mediators as numbers, shape (unit, mediator); NaN where one is missing."""
-        columns = [numeric_column(self.frame[m], "mediator") for m in self.roles.mediators]
-        return np.stack(columns, axis=1) if columns else np.empty((self.n_units, 0))
-
-    def check_one_mediator(self, what: str) -> None:
-        """Refuse a part of an analysis that is not worked out for two mediators.
-
-        Parameters
-        ----------
-        what : str
-            The part, in words.
-
-        Raises
-        ------
-        UnsupportedError
-            Naming the mediators.
-        """
-        if self.roles.post_treatment is not None:
-            raise UnsupportedError(
-                f"{what} assumes that the treatment changes no confounder of mediator and outcome, "
-                f"and this study declares one: {self.roles.post_treatment!r}."
-            )
-        if len(self.roles.mediators) > 1:
-            named = " and ".join(map(repr, self.roles.mediators))
-            raise UnsupportedError(
-                f"{what} takes one mediator, and this study has two: {named}. Leave it out, or "
-                "build a study with one of them; its indirect effect is then that through this one "
-                "and whatever follows from it."
-            )
-
-    def known_mediator(self) -> np.ndarray:
-        """Return whether each unit has every mediator, shape (unit,); all do if there is none."""
-        return ~np.isnan(self.mediators()).any(axis=1)
-
-    def known_outcome(self) -> np.ndarray:
-        """Return whether each unit informs the outcome model, shape (unit,).
-
-        It has an outcome and, where there are any, every mediator.
-        """
-        return ~np.isnan(self.outcome()) & self.known_mediator()
-
-    def recorded_outcome(self) -> np.ndarray:
-        """Return the outcomes that are not missing, shape (recorded,)."""
-        return self.outcome()[~np.isnan(self.outcome())]
-
-    def recorded_mediator(self) -> np.ndarray:
-        """Return the values of the one mediator that are not missing, shape (recorded,)."""
-        if self.roles.post_treatment is not None:  # the first of two columns
-            return self.mediators()[self.known_mediator(), -1]
-        return self.mediator()[self.known_mediator()]
-
-    @property
-    def event(self) -> np.ndarray | None:
-        """Whether the event of each unit was seen, shape (unit,); None if no times are studied.
-
-        False where the outcome is missing. Of several causes any one counts, and an event that
-        lies in an interval was seen.
-        """
-        if self.roles.upper is not None:
-            return np.isfinite(numeric_column(self.frame[self.roles.upper], "upper"))
-        if self.roles.event is None:
-            return None
-        if self.roles.cause is not None:
-            codes = cause_codes(self.frame[self.roles.event], self.roles.no_event)
-            return (codes != "") & ~np.isnan(self.outcome())
-        return np.nan_to_num(numeric_column(self.frame[self.roles.event], "event")) == 1
-
-    @property
-    def causes(self) -> tuple[str, ...]:
-        """Causes of events as text, that of interest first; empty unless one was declared."""
-        if self.roles.cause is None:
-            return ()
-        return causes_of(self.frame[self.roles.event], self.roles.cause, self.roles.no_event)
-
-    def check_causes(self) -> None:
-        """Refuse a whole study in which a level of causes may mean a censored unit.
-
-        Raises
-        ------
-        DataError
-            As ``check_no_event`` of :mod:`bayes_hte.study.causes`.
-        """
-        if self.roles.cause is not None:
-            check_no_event(self.frame[self.roles.event], self.roles.cause, self.roles.no_event)
-
-    def event_of(self, cause: str) -> np.ndarray:
-        """Return whether each unit had an event of one cause.
-
-        Parameters
-        ----------
-        cause : str
-            One of :attr:`causes`.
-
-        Returns
-        -------
-        ndarray of bool, shape (unit,)
-            False where the outcome is missing.
-        """
-        codes = cause_codes(self.frame[self.roles.event], self.roles.no_event)
-        return (codes == cause) & ~np.isnan(self.outcome())
-
-    @property
-    def entry(self) -> np.ndarray | None:
-        """Time from which each unit was observed, shape (unit,); None if all were from the start.
-
-        0 where the outcome is missing.
-        """
-        if self.roles.entry is None:
-            return None
-        entry = numeric_column(self.frame[self.roles.entry], "entry")
-        return np.where(np.isnan(self.outcome()), 0.0, entry)
-
-    def censoring(self) -> Censoring | None:
-        """Return events and entries of all units; None unless the outcome is a time to an event."""
-        event = self.event
-        if event is None or self.roles.upper is None:
-            return None if event is None else Censoring(event, self.entry)
-        ends = (self.frame[c] for c in (self.roles.outcome, self.roles.upper))
-        return Censoring(event, self.entry, *(numeric_column(end, "time") for end in ends))
-
-    def recorded(self, column: str) -> np.ndarray:
-        """Return the numbers of a column that are not missing.
-
-        Parameters
-        ----------
-        column : str
-            A column of numbers with a role.
-
-        Returns
-        -------
-        ndarray, shape (recorded,)
-        """
-        values = numeric_column(self.frame[column], column)
-        return values[~np.isnan(values)]
-
     def with_outcome(self) -> Study:
         """Return the study of the units that inform the outcome model; itself if all do."""
         known = self.known_outcome()
         return self if known.all() else self.subset(known)
-
-    def weights(self) -> np.ndarray | None:
-        """Return the weight of each unit, shape (unit,); None without weights."""
-        if self.roles.weights is None:
-            return None
-        return numeric_column(self.frame[self.roles.weights], "weights")
-
-    def arm_index(self) -> np.ndarray:
-        """Return the position in `arms` of each unit's arm, shape (unit,): 0 is the reference."""
-        return arm_positions(self.frame[self.roles.treatment], self.arms)
-
-    def clusters(self) -> np.ndarray | None:
-        """Return the label of each unit's cluster as text, shape (unit,); None without clusters."""
-        if self.roles.cluster is None:
-            return None
-        return label_text(self.frame[self.roles.cluster])
-
-    def covariate_frame(self) -> pd.DataFrame:
-        """Return the covariate columns, shape (unit, covariate)."""
-        return self.frame.loc[:, list(self.roles.covariates)]
-
-    def check_complete(self, names: Sequence[str], what: str) -> None:
-        """Refuse missing values in columns that are used by something that cannot have any.
-
-        Parameters
-        ----------
-        names : sequence of str
-            The columns.
-        what : str
-            What needs them complete, in the plural, for the message.
-
-        Raises
-        ------
-        DataError
-            With the counts, and the way out.
-        """
-        missing = {name: int(self.frame[name].isna().sum()) for name in names}
-        counts = ", ".join(f"{name} ({n})" for name, n in missing.items() if n)
-        if counts:
-            raise DataError(
-                f"missing values in {counts}: {what} need complete columns. Build the study with "
-                "missing='complete' (in a study file under [data]), or impute the values first."
-            )
-
-    def filled_covariates(self) -> pd.DataFrame:
-        """Return the covariates without gaps, shape (unit, covariate), to describe units by.
-
-        A missing number, or ordered level, is the median of the study; any other missing level is
-        the level ``(missing)``. Models do not see these values; see
-        :mod:`bayes_hte.study.missing`.
-        """
-        return self.filled_frame().loc[:, list(self.roles.covariates)]
-
-    def filled_frame(self) -> pd.DataFrame:
-        """Return the frame with the gaps of covariates filled; see :meth:`filled_covariates`."""
-        gappy = [c for c in self.roles.covariates if self.frame[c].isna().any()]
-        return with_columns(self.frame, {c: filled(self.frame[c]) for c in gappy})
 
     def subset(self, rows: np.ndarray) -> Study:
         """Return the study restricted to some rows, checked again.
@@ -804,44 +502,8 @@ class Study:
         >>> study.sample(20, seed=1).arm_index().mean().item()
         0.5
         """
-        if not isinstance(n_units, int | np.integer) or not 0 < n_units <= self.n_units:
-            raise DataError(
-                f"cannot sample {n_units!r} of {self.n_units} units; give a whole number up to it."
-            )
-        arm, rng = self.arm_index(), np.random.default_rng(check_seed(seed))
-        kept = [
-            rng.choice(np.flatnonzero(arm == a), size=size, replace=False)
-            for a, size in enumerate(in_proportion(n_units, np.bincount(arm)))
-        ]
-        return self.subset(np.sort(np.concatenate(kept)))
+        return self.subset(random_units(self.arm_index(), n_units, seed=seed))
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of roles, arms, units and values: equal data, equal fingerprint."""
-        digest = hashlib.sha256(repr((self.roles, [str(a) for a in self.arms])).encode())
-        # Strings are hashed by value; categories would otherwise hash by their codes.
-        text = {c: str for c in self.frame.columns if not is_numeric(self.frame[c])}
-        for name in self.frame.columns:
-            levels = levels_in_use(self.frame[name]) if name in text else ()
-            # The order of the alphabet leaves no trace, as in runs saved before others were kept.
-            if list(levels) != sorted(levels):
-                digest.update(repr((name, levels)).encode())
-        hashed = pd.util.hash_pandas_object(self.frame.astype(text), index=True)
-        digest.update(hashed.to_numpy().tobytes())
-        # Studies without them have the fingerprints of earlier versions.
-        if self.gaps or self.roles.weights is not None:
-            digest.update(repr((self.missing, self.gaps, self.roles.weights)).encode())
-        if self.roles.post_treatment is not None:
-            digest.update(repr(("post_treatment", self.roles.post_treatment)).encode())
-        if self.gaps and self.missing == "impute":
-            digest.update(repr(self.imputations).encode())
-        if self.roles.event is not None:
-            digest.update(repr(("event", self.roles.event, self.roles.entry)).encode())
-        if self.roles.upper is not None:
-            digest.update(repr(("upper", self.roles.upper, self.roles.entry)).encode())
-        if self.roles.cause is not None:
-            digest.update(repr(("cause", self.causes[0])).encode())
-        if self.roles.no_event is not None:
-            digest.update(repr(("no event", self.roles.no_event)).encode())
-        for frame in self.completed:
-            digest.update(pd.util.hash_pandas_object(frame.astype(text)).to_numpy().tobytes())
-        return digest.hexdigest()
+        return fingerprint(self)

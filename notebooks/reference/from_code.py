@@ -151,7 +151,10 @@ def entry(name: str, home: str) -> list[str]:
     """Write what documents a name; of a constant, the text that follows its definition."""
     value = resolve(name)
     if inspect.isclass(value):
-        return [f".. autoclass:: {name}", "   :members:", ""]
+        # Methods from a base that no page documents belong to the class.
+        inside = [b for b in value.__bases__ if b.__module__.startswith(f"{PACKAGE}.study.")]
+        members = ["   :members:", *(["   :inherited-members:"] if inside else [])]
+        return [f".. autoclass:: {name}", *members, ""]
     if callable(value):
         return [f".. autofunction:: {name}", ""]
     place, _, own = name.rpartition(".")

@@ -30,7 +30,7 @@ from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE, UNIT
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
 from bayes_hte.study.time_to_event import Censoring
-from bayes_hte.surfaces.forest import kernel
+from bayes_hte.surfaces.forest import kernel, layout, shares
 from bayes_hte.surfaces.forest.core import LiveForest
 from bayes_hte.surfaces.forest.planting import plant
 from bayes_hte.surfaces.forest.step import ForestData
@@ -151,7 +151,7 @@ def valid_forest(data: ForestData, rng: np.random.Generator) -> LiveForest:
     live.leaf_variance = data.prior.leaf_variance * factor**2
     while True:
         if live.learns:
-            kernel.draw_prior_shares(live.shares, rng)
+            shares.draw_prior_shares(live.shares, rng)
         for t in range(data.prior.trees):
             live.tops[t] = kernel._draw_tree(
                 live.nodes[t], live.slots[t], live.grid, live.shares, live.law, rng
@@ -160,7 +160,7 @@ def valid_forest(data: ForestData, rng: np.random.Generator) -> LiveForest:
                 break
         else:
             break
-    leaf = live.nodes["feature"] == kernel.LEAF
+    leaf = live.nodes["feature"] == layout.LEAF
     live.leaves = int(leaf.sum())
     values = np.sqrt(live.leaf_variance) * rng.standard_normal(leaf.shape)
     live.nodes["value"] = np.where(leaf, values, 0.0)

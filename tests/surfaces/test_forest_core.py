@@ -13,7 +13,7 @@ from scipy import stats
 
 from bayes_hte.errors import SpecError
 from bayes_hte.surfaces.forest import core as forest_core
-from bayes_hte.surfaces.forest import kernel as forest_kernel
+from bayes_hte.surfaces.forest import kernel, layout, moves
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import predict, stack
 from bayes_hte.surfaces.forest.planting import plant
@@ -226,16 +226,16 @@ def stationary(prior: dict, *, without: str | None) -> dict:
             grown[smaller].setdefault(i, []).append(key)
     matrix = np.zeros((len(trees), len(trees)))
     for small in trees:
-        grow = 1.0 if len(small) == 1 else forest_kernel.GROW
+        grow = 1.0 if len(small) == 1 else moves.GROW
         for siblings in grown[small].values():
             for big in siblings:
                 out = grow / len(grown[small]) / len(siblings)
-                back = forest_kernel.PRUNE / len(prunings(big))
+                back = moves.PRUNE / len(prunings(big))
                 wrong = {
                     None: 1.0,
                     "prunable": len(prunings(big)),
                     "growable": 1 / len(grown[small]),
-                    "forced grow": grow / forest_kernel.GROW,
+                    "forced grow": grow / moves.GROW,
                 }[without]
                 ratio = wrong * prior[big] * back / (prior[small] * out)
                 matrix[place[small], place[big]] = out * min(1, ratio)
@@ -243,7 +243,7 @@ def stationary(prior: dict, *, without: str | None) -> dict:
                 for other in siblings:
                     # The rule of a split whose children are leaves, drawn again.
                     if other != big:
-                        new = (1 - forest_kernel.GROW - forest_kernel.PRUNE) / len(prunings(big))
+                        new = (1 - moves.GROW - moves.PRUNE) / len(prunings(big))
                         ratio = min(1, prior[other] / prior[big])
                         matrix[place[big], place[other]] = new / len(siblings) * ratio
     matrix += np.diag(1 - matrix.sum(axis=1))
@@ -357,7 +357,7 @@ def test_the_scale_given_the_leaves_is_generalised_inverse_gaussian():
     squares = float((packed.number[packed.feature == -1] ** 2).sum())
     unit, drawn = prior.leaf_variance, [live.leaf_variance]
     for _ in range(8000):
-        drawn.append(forest_kernel._draw_variance(drawn[-1], unit, live.leaves, squares, rng))
+        drawn.append(kernel._draw_variance(drawn[-1], unit, live.leaves, squares, rng))
     drawn = np.array(drawn) / unit
     chi = squares / prior.leaf_variance
     law = stats.geninvgauss((1 - live.leaves) / 2, np.sqrt(chi), scale=np.sqrt(chi))
@@ -380,7 +380,7 @@ def test_the_scale_as_a_coefficient_has_its_conjugate_normal_posterior():
     state = (live.leaf_variance, unit, live.basis, live.f, precision, residual, rng)
     now = (live.basis * live.f) @ shape / (shape @ shape)
     for _ in range(6000):
-        drawn.append(now * forest_kernel._draw_ratio(*state))
+        drawn.append(now * kernel._draw_ratio(*state))
     assert np.mean(drawn) == pytest.approx(mean, abs=4 * np.sqrt(variance / 6000))
     assert np.std(drawn) == pytest.approx(np.sqrt(variance), rel=0.05)
 
@@ -499,7 +499,7 @@ def test_the_residual_is_kept_up_to_date_and_leaves_are_large_enough(basis):
         forest_core.sweep(live, residual, np.ones(150), rng)
     f = forest_core.values(live)
     np.testing.assert_allclose(residual, y - (1.0 if b is None else b) * f, atol=1e-12)
-    leaf = live.nodes["feature"] == forest_kernel.LEAF
+    leaf = live.nodes["feature"] == layout.LEAF
     rows = np.stack([np.bincount(slots, minlength=255) for slots in live.slots])
     np.testing.assert_array_equal(live.nodes["count"][leaf], rows[leaf])
     assert rows[leaf].min() >= 7

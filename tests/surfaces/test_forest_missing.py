@@ -11,11 +11,12 @@ import pytest
 import xarray as xr
 
 from bayes_hte.surfaces.forest import core as forest_core
-from bayes_hte.surfaces.forest import kernel as forest_kernel
+from bayes_hte.surfaces.forest import layout
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import predict, stack
 from bayes_hte.surfaces.forest.planting import plant
 from bayes_hte.surfaces.forest.prior_draws import _prior_lives
+from bayes_hte.surfaces.forest.rules import MISSING_RULE
 from tests.surfaces.test_forest_core import Enumeration, distance, noise
 
 IS = "is missing"
@@ -24,7 +25,7 @@ IS = "is missing"
 class WithMissing(Enumeration):
     """Every valid tree on numeric columns that may have missing values."""
 
-    def __init__(self, prior, x, y, precision, *, rule=forest_kernel.MISSING_RULE):
+    def __init__(self, prior, x, y, precision, *, rule=MISSING_RULE):
         self.prior, self.x, self.y, self.p, self.rule = prior, x, y, precision, rule
         gaps = np.isnan(x).any(axis=0)
         self.grids = [np.unique(c[~np.isnan(c)])[:-1] for c in x.T]
@@ -77,11 +78,11 @@ def keys(live: LiveForest) -> list[tuple]:
         key, stack_ = [], [0]
         while stack_:
             node = tree[stack_.pop()]
-            if node["feature"] == forest_kernel.LEAF:
+            if node["feature"] == layout.LEAF:
                 key.append((-1,))
                 continue
             j = int(node["feature"])
-            missing = live.grid.missing[j] and node["cut"] == forest_kernel.IS_MISSING
+            missing = live.grid.missing[j] and node["cut"] == layout.IS_MISSING
             key.append((j, IS) if missing else (j, int(node["cut"]), int(node["mask"])))
             stack_ += [int(node["left"]) + 1, int(node["left"])]
         found.append(tuple(key))
@@ -94,7 +95,7 @@ TWO = np.column_stack(
 )
 
 
-def tiny(x, *, rule=forest_kernel.MISSING_RULE, **options):
+def tiny(x, *, rule=MISSING_RULE, **options):
     rng = np.random.default_rng(0)
     y = np.isnan(x[:, 0]) + np.nan_to_num(x[:, 0], nan=0.5) + 0.5 * rng.normal(size=12)
     options = {"alpha": 0.9, "beta": 0.5, "min_leaf": 1, "adaptive": False} | options

@@ -10,7 +10,8 @@ import pytest
 from scipy import special, stats
 
 from bayes_hte.surfaces.forest import core as forest_core
-from bayes_hte.surfaces.forest import kernel as forest_kernel
+from bayes_hte.surfaces.forest import kernel, layout, moves, rules
+from bayes_hte.surfaces.forest import shares as forest_shares
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest
 from bayes_hte.surfaces.forest.draws import count_splits, stack
 from bayes_hte.surfaces.forest.planting import RESERVE, plant
@@ -27,16 +28,16 @@ DEEP = {"alpha": 0.95, "beta": 0.3, "max_depth": 12, "adaptive": False, "sparse"
 def draw_joint_prior(live: LiveForest, rng: np.random.Generator) -> None:
     """Probabilities and trees from their joint prior, given that every tree is valid."""
     while True:
-        forest_kernel.draw_prior_shares(live.shares, rng)
+        forest_shares.draw_prior_shares(live.shares, rng)
         for t in range(live.prior.trees):
-            live.tops[t] = forest_kernel._draw_tree(
+            live.tops[t] = kernel._draw_tree(
                 live.nodes[t], live.slots[t], live.grid, live.shares, live.law, rng
             )
             if live.tops[t] == 0:
                 break
         else:
             break
-    leaf = live.nodes["feature"] == forest_kernel.LEAF
+    leaf = live.nodes["feature"] == layout.LEAF
     live.leaves = int(leaf.sum())
     values = math.sqrt(live.leaf_variance) * rng.standard_normal(leaf.shape)
     live.nodes["value"] = np.where(leaf, values, 0.0)
@@ -109,7 +110,7 @@ def test_the_prior_is_a_dirichlet_with_a_beta_concentration():
     live = plant(ForestPrior(scale=1.0, trees=1, sparse=True), FACTORIAL, levels=LEVELS)
     rng, draws = np.random.default_rng(1), []
     for _ in range(4000):
-        forest_kernel.draw_prior_shares(live.shares, rng)
+        forest_shares.draw_prior_shares(live.shares, rng)
         draws.append([live.shares.share[0], live.shares.concentration[0]])
     share, c = np.array(draws).T
     ratio = 4 * c / (4 * c + 4)
@@ -130,10 +131,10 @@ def direct_shares(rng: np.random.Generator, draws: int) -> np.ndarray:
 def test_no_probability_is_lost_where_the_open_columns_hardly_have_any():
     live = plant(ForestPrior(scale=1.0, trees=1, sparse=True), FACTORIAL, levels=LEVELS)
     tree, rng = live.nodes[0], np.random.default_rng(2)
-    forest_kernel._split(tree, 0, 1, (0, 0, np.uint64(0), 3, 3), 18)
+    moves.split(tree, 0, 1, (0, 0, np.uint64(0), 3, 3), 18)
     logs = np.array([0.0, -400.0, -400.0 + math.log(3.0), -700.0])
-    forest_kernel._set_shares(live.shares, logs)
-    drawn = [forest_kernel._draw_column(tree, 1, live.grid, live.shares, rng) for _ in range(2000)]
+    forest_shares._set_shares(live.shares, logs)
+    drawn = [rules._draw_column(tree, 1, live.grid, live.shares, rng) for _ in range(2000)]
     assert set(drawn) == {1, 2}
     assert np.mean(np.array(drawn) == 2) == pytest.approx(0.75, abs=0.04)
 
@@ -145,10 +146,7 @@ def test_columns_of_one_variable_share_its_probability_and_the_reserved_one_has_
     expected[3] = RESERVE
     np.testing.assert_allclose(forest_core.split_probabilities(live), expected)
     rng = np.random.default_rng(3)
-    drawn = [
-        forest_kernel._draw_column(live.nodes[0], 0, live.grid, live.shares, rng)
-        for _ in range(4000)
-    ]
+    drawn = [rules._draw_column(live.nodes[0], 0, live.grid, live.shares, rng) for _ in range(4000)]
     np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 4000, expected, atol=0.035)
 
 
@@ -176,7 +174,7 @@ def posterior_ranks(family: str, *, simulations: int, sparse_truth: bool = True)
         if not sparse_truth:
             # All columns alike, though the posterior takes sparse ones for granted.
             live = plant(prior, x)
-            live.leaves = int(forest_kernel.draw_trees(*kernel_arguments(live, rng)))
+            live.leaves = int(kernel.draw_trees(*kernel_arguments(live, rng)))
         truth = quantities(live)
         p = special.expit(live.f)
         y = rng.normal(live.f, 1.0) if family == "gaussian" else (rng.random(ROWS) < p) * 1.0

@@ -15,7 +15,10 @@ import numpy as np
 
 from bayes_hte.components.component import Component
 from bayes_hte.fitting.gibbs.columns import Layout, layout
-from bayes_hte.fitting.gibbs.compiled import State, gram, start_scales, sweep_coefficients
+from bayes_hte.fitting.gibbs.compiled import sweep_coefficients
+from bayes_hte.fitting.gibbs.products import gram
+from bayes_hte.fitting.gibbs.scales import start_scales
+from bayes_hte.fitting.gibbs.state import State
 
 # Rounds of coefficients and scales in one sweep. On 899 rows and 71 columns 1, 2, 4 and 8 of them
 # gave 384, 547, 1,144 and 2,280 effective of 3,200 draws of the slowest tau, in 1.2, 1.7, 3.2 and

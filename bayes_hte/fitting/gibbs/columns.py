@@ -14,7 +14,7 @@ import numpy as np
 
 from bayes_hte.components.clusters import sd_scale
 from bayes_hte.components.component import Component, PlacedTerm
-from bayes_hte.fitting.gibbs.compiled import Columns
+from bayes_hte.fitting.gibbs.state import Columns
 from bayes_hte.study.design import Design
 from bayes_hte.surfaces.additive import (
     BASIS,
@@ -45,7 +45,7 @@ class Entry:
     name : str
         Name of the variable.
     source : str
-        Field of :class:`bayes_hte.fitting.gibbs.compiled.State`, or ``"amplitude"``.
+        Field of :class:`bayes_hte.fitting.gibbs.state.State`, or ``"amplitude"``.
     index : int or ndarray of int
         Position in the field, of the shape of the variable; of an amplitude its column.
     """

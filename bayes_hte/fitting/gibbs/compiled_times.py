@@ -7,7 +7,10 @@ import math
 import numba
 import numpy as np
 
-from bayes_hte.fitting.gibbs.compiled import PLAIN, WIDTH, _add, _log_scale_prior, _slice_step
+from bayes_hte.fitting.gibbs.compiled_noise import log_scale_prior
+from bayes_hte.fitting.gibbs.products import add
+from bayes_hte.fitting.gibbs.slice_step import PLAIN, WIDTH, slice_step
+from bayes_hte.surfaces.compiling import compiled_on_disk
 
 # Laws of the error by number, as compiled code knows them.
 COMPILED_LAWS = {"normal": 0, "logistic": 1, "extreme": 2}
@@ -66,7 +69,7 @@ def _log_time_scale_along(x, args):
     theta, direction, log_sigma, along, residual, last, event, entry, law, scale, df, slope_sd = (
         args
     )
-    density = _log_scale_prior(x, theta, direction, scale, df, slope_sd)
+    density = log_scale_prior(x, theta, direction, scale, df, slope_sd)
     for i in range(residual.size):
         log_i = log_sigma[i] + x * along[i]
         precision = math.exp(-log_i)
@@ -81,10 +84,10 @@ def _log_time_scale_along(x, args):
     return density
 
 
-_draw_log_time_scale_along = _slice_step(_log_time_scale_along)
+_draw_log_time_scale_along = slice_step(_log_time_scale_along)
 
 
-@numba.njit(cache=True, nogil=True, **PLAIN)
+@compiled_on_disk(nogil=True, **PLAIN)
 def update_time_scales(
     theta, directions, along, log_sigma, residual, last, event, entry, law, scale, df, slope_sd, rng
 ):
@@ -102,5 +105,5 @@ def update_time_scales(
             slope_sd,
         )  # fmt: skip
         step = _draw_log_time_scale_along(0.0, args, WIDTH, rng)
-        _add(theta, direction, step, theta.size)
-        _add(log_sigma, here, step, residual.size)
+        add(theta, direction, step, theta.size)
+        add(log_sigma, here, step, residual.size)

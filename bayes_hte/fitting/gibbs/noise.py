@@ -17,7 +17,7 @@ from bayes_hte.components.component import Component
 from bayes_hte.components.families.continuous import NU_LOWER, NU_RATE, NU_SHAPE, SIGMA_DF
 from bayes_hte.components.families.discrete import OVERDISPERSION_SCALE
 from bayes_hte.components.noise import slope_sd, spread_columns
-from bayes_hte.fitting.gibbs.compiled import (
+from bayes_hte.fitting.gibbs.compiled_noise import (
     update_degrees,
     update_overdispersion,
     update_scales,

@@ -82,15 +82,9 @@ import numpy as np
 
 from bayes_hte.errors import SpecError
 from bayes_hte.surfaces.forest.draws import PackedForest
-from bayes_hte.surfaces.forest.kernel import (
-    Forests,
-    Grid,
-    Law,
-    Shares,
-    draw_shares,
-    sweep_forests,
-    write_preorder,
-)
+from bayes_hte.surfaces.forest.kernel import sweep_forests, write_preorder
+from bayes_hte.surfaces.forest.layout import Forests, Grid, Law, Shares
+from bayes_hte.surfaces.forest.shares import draw_shares
 
 
 @dataclass(frozen=True)

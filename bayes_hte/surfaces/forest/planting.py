@@ -6,7 +6,7 @@ import numpy as np
 
 from bayes_hte.errors import SpecError
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest, join, pack, sweep
-from bayes_hte.surfaces.forest.kernel import (
+from bayes_hte.surfaces.forest.layout import (
     FREE,
     IS_MISSING,
     LEAF,

@@ -8,8 +8,9 @@ import numpy as np
 
 from bayes_hte.surfaces.forest.core import ForestPrior, LiveForest, draw_column_shares, pack, values
 from bayes_hte.surfaces.forest.draws import PackedForest
-from bayes_hte.surfaces.forest.kernel import draw_prior_shares, draw_trees
+from bayes_hte.surfaces.forest.kernel import draw_trees
 from bayes_hte.surfaces.forest.planting import plant
+from bayes_hte.surfaces.forest.shares import draw_prior_shares
 
 # Rounds of trees given probabilities and probabilities given trees in a draw from the prior.
 ROUNDS = 3

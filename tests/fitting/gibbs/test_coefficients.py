@@ -10,14 +10,12 @@ from scipy import stats
 
 from bayes_hte.fitting.gibbs.coefficients import CoefficientsPart, coefficients_part
 from bayes_hte.fitting.gibbs.columns import Layout, layout
-from bayes_hte.fitting.gibbs.compiled import (
-    Columns,
-    gram,
-    start_scales,
-    sweep_coefficients,
-    update_scales,
-)
+from bayes_hte.fitting.gibbs.compiled import sweep_coefficients
+from bayes_hte.fitting.gibbs.compiled_noise import update_scales
 from bayes_hte.fitting.gibbs.noise import noise_part
+from bayes_hte.fitting.gibbs.products import gram
+from bayes_hte.fitting.gibbs.scales import start_scales
+from bayes_hte.fitting.gibbs.state import Columns
 from tests.fitting.gibbs.driver import iterate
 from tests.fitting.gibbs.test_joint_distribution import component_of
 

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from bayes_hte.components.families import get_family
-from bayes_hte.fitting.gibbs import compiled
+from bayes_hte.fitting.gibbs import compiled_noise, products, scale_densities
+from bayes_hte.fitting.gibbs.slice_step import slice_step
 from bayes_hte.surfaces import additive
 
 # Smallest p-value of a test of uniform ranks with a fixed seed.
@@ -33,9 +34,9 @@ def _no_number(x, args):
     return math.nan
 
 
-normal_step = compiled._slice_step(_log_normal)
-exponential_step = compiled._slice_step(_log_exponential)
-no_number_step = compiled._slice_step(_no_number)
+normal_step = slice_step(_log_normal)
+exponential_step = slice_step(_log_exponential)
+no_number_step = slice_step(_no_number)
 
 
 @numba.njit
@@ -79,7 +80,7 @@ def test_sums_of_products_are_those_of_numpy():
         rng.gamma(2, size=1300),
         rng.integers(3, size=1300),
     )
-    got = compiled.gram(x, cluster, 3, weight)
+    got = products.gram(x, cluster, 3, weight)
     z = np.eye(3)[:, cluster]
     np.testing.assert_allclose(got.q, x * weight @ x.T)
     np.testing.assert_allclose(got.m, z * weight @ x.T)
@@ -90,7 +91,7 @@ def test_joint_normal_draws_have_the_mean_and_covariance_of_their_precision():
     rng = np.random.default_rng(6)
     a = rng.normal(size=(3, 5))
     precision, h = a @ a.T + np.eye(3), rng.normal(size=3)
-    draws = np.array([compiled._draw_normal(precision.copy(), h, rng) for _ in range(20_000)])
+    draws = np.array([products.draw_normal(precision.copy(), h, rng) for _ in range(20_000)])
     covariance = np.linalg.inv(precision)
     error = np.sqrt(np.diag(covariance) / len(draws))
     assert (np.abs(draws.mean(axis=0) - covariance @ h) < 4 * error).all()
@@ -100,11 +101,11 @@ def test_joint_normal_draws_have_the_mean_and_covariance_of_their_precision():
 def test_the_spectral_density_of_curves_is_that_of_the_surface():
     frequency, mean_square = np.arange(1.0, 11.0), np.linspace(1, 2, 10)
     relative = np.empty(10)
-    compiled._fill_relative(relative, 0.4, frequency, mean_square)
+    scale_densities.fill_relative(relative, 0.4, frequency, mean_square)
     density = (1 + (0.4 * frequency) ** 2 / 5) ** -3
     np.testing.assert_allclose(relative, np.sqrt(density / (density @ mean_square)))
     own = additive.relative_density(np.array([[0.4]]))[0]
-    compiled._fill_relative(relative, 0.4, additive.FREQUENCIES, np.ones(10))
+    scale_densities.fill_relative(relative, 0.4, additive.FREQUENCIES, np.ones(10))
     np.testing.assert_allclose(relative, np.sqrt(own / own.sum()))
 
 
@@ -117,7 +118,7 @@ def differences(log_density, points) -> np.ndarray:
 
 def test_the_density_of_a_half_t_on_the_log_scale():
     points = np.linspace(-3, 3, 7)
-    ours = differences(lambda x: compiled._log_half_t(x, 2.0, 3.0), points)
+    ours = differences(lambda x: scale_densities.log_half_t(x, 2.0, 3.0), points)
     exact = differences(lambda x: stats.t.logpdf(np.exp(x), 3, scale=2.0) + x, points)
     np.testing.assert_allclose(ours, exact)
 
@@ -132,7 +133,7 @@ def test_the_density_of_the_degrees_of_freedom():
         return prior + stats.t.logpdf(z, nu).sum()
 
     points = np.linspace(-4, 5, 8)
-    ours = differences(lambda x: compiled._log_degrees(x, (z**2, 2.0, 0.1, 2.0)), points)
+    ours = differences(lambda x: compiled_noise._log_degrees(x, (z**2, 2.0, 0.1, 2.0)), points)
     np.testing.assert_allclose(ours, differences(exact, points), rtol=1e-8)
 
 
@@ -151,7 +152,7 @@ def test_the_density_of_the_overdispersion_also_near_a_poisson():
         return prior + family.log_likelihood(y, np.log(mean), noise).sum()
 
     points = np.array([-12.0, -10.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0])
-    ours = differences(lambda x: compiled._log_overdispersion(x, (y, mean, 1.0)), points)
+    ours = differences(lambda x: compiled_noise._log_overdispersion(x, (y, mean, 1.0)), points)
     np.testing.assert_allclose(ours, differences(exact, points), atol=1e-5)
 
 
@@ -175,10 +176,10 @@ def test_the_density_along_a_direction_is_that_of_scales_that_vary():
     points = np.linspace(-1, 1, 6)
     for nu in (0.0, 4.0):
         args = (theta, direction, z @ theta, z @ direction, residual**2, nu, 1.5, 3.0, sd)
-        ours = differences(lambda x, args=args: compiled._log_scale_along(x, args), points)
+        ours = differences(lambda x, args=args: compiled_noise._log_scale_along(x, args), points)
         np.testing.assert_allclose(ours, differences(lambda x, nu=nu: exact(x, nu), points))
     args = (float((residual**2).sum()), 40, 1.5, 3.0)
-    ours = differences(lambda x: compiled._log_constant_scale(x, args), points)
+    ours = differences(lambda x: compiled_noise._log_constant_scale(x, args), points)
 
     def constant(x: float) -> float:
         prior = stats.t.logpdf(np.exp(x), 3, scale=1.5) + x

@@ -20,8 +20,8 @@ from scipy import stats
 from bayes_hte.components.component import Component
 from bayes_hte.components.outcome import build_outcome
 from bayes_hte.fitting.gibbs.coefficients import CoefficientsPart, coefficients_part
-from bayes_hte.fitting.gibbs.compiled import start_scales
 from bayes_hte.fitting.gibbs.noise import NoisePart, noise_part
+from bayes_hte.fitting.gibbs.scales import start_scales
 from bayes_hte.study.design import Design
 from bayes_hte.study.spec import PriorSpec
 from bayes_hte.study.study import Study
