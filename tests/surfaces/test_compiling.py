@@ -11,7 +11,9 @@ import pytest
 
 from bayes_hte.surfaces import compiling
 
-INNER = "import numba\nfrom {name}_constants import STEP\n\n@numba.njit\ndef inner(x):\n    return {}\n"
+INNER = (
+    "import numba\nfrom {name}_constants import STEP\n\n@numba.njit\ndef inner(x):\n    return {}\n"
+)
 OUTER = (
     "import numba\nfrom bayes_hte.surfaces.compiling import compiled_on_disk\n"
     "from {name}_inner import inner\n\n@{decorator}\ndef outer(x):\n    return inner(x)\n"
