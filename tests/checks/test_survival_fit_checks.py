@@ -145,6 +145,23 @@ def test_curves_of_groups_and_of_a_patient(fit):
         hte.survival_curves(fit, times=[0.0])
 
 
+def test_each_of_a_few_patients_has_curves_of_its_own(fit):
+    frame = fit.study.frame.head(3).set_axis(["Ann", "Bo <x>", "Cy"], axis=0)
+    each = hte.survival_curves(fit, frame, times=[1.0, 3.0], by_unit=True)
+    assert each.dims == ("chain", "draw", "unit", "arm", "time")
+    assert each["unit"].to_numpy().tolist() == ["Ann", "Bo <x>", "Cy"]
+    mu = fit.potential_outcomes(estimand="survival", at=3.0).isel(unit=slice(3))
+    np.testing.assert_allclose(each.isel(time=1), mu, rtol=1e-5)
+    # The negative control: their average is the curve of none of them.
+    among = hte.survival_curves(fit, frame, times=[1.0, 3.0])
+    np.testing.assert_allclose(each.mean("unit"), among, rtol=1e-5)
+    assert float(abs(each - among).max()) > 0.01
+    for wrong in ({"groups": [1, 2, 3]}, {"newdata": frame.head(0)}):
+        asked = {"newdata": frame, "by_unit": True} | wrong
+        with pytest.raises(hte.BayesHTEError, match=r"not both|1 to 1000 rows, got 0"):
+            hte.survival_curves(fit, **asked)
+
+
 def test_a_negative_control_is_a_measurement_with_either_estimator(fit, monkeypatch):
     def small(of_fit):
         return Refit("small", lambda study, seed: effect(study, seed), of_study=effect(study, 0))
