@@ -25,6 +25,7 @@ from bayes_hte.reporting.page.words import (
 )
 from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.sections.time_curves import incidence_figures, subgroup_figures
+from bayes_hte.reporting.tables.lookup_curves import LOOKUP_CURVES
 from bayes_hte.reporting.tables.survival import (
     ALL,
     AT_RISK,
@@ -53,6 +54,12 @@ def survival(material: Material) -> Section | None:
         parts.append(grid([_figure(material, group) for group in groups]))
     if SUBGROUPS in material.tables:
         parts.append(subgroup_figures(material))
+    if LOOKUP_CURVES in material.tables:
+        several = text(people(material.results))
+        parts.append(
+            f"<p>Curves of {several} like a given one are in the look-up of the section "
+            '<a href="#individuals">Who benefits</a>.</p>'
+        )
     if HAZARDS in material.tables:
         parts += ["<h3>What is usually reported</h3>", _hazards(material)]
     return Section("survival", "Survival", "".join(parts))
