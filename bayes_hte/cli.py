@@ -115,6 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         help="CSV file to write (default: standard output), or for Parquet a folder",
     )
+    predict.add_argument(
+        "--curves",
+        metavar="FILE",
+        help="CSV file to write the survival curve of each row under each arm to as well",
+    )
     commands.add_parser("models", help="list the shipped study files")
     return parser
 
@@ -241,13 +246,19 @@ def _predict(options: argparse.Namespace) -> int:
     from bayes_hte.study.row_source import is_parquet
 
     if is_parquet(options.data) or (options.output and is_parquet(options.output)):
+        if options.curves is not None:
+            raise SpecError("--curves takes rows of a CSV file; give some of them in one.")
         if options.output is None:
             raise SpecError("Parquet files are predicted into a folder; name it with -o.")
         notes, healthy = predict_to_parquet(options.folder, options.data, options.output)
         for line in (*notes, f"written to the folder {options.output}"):
             _say(line, file=sys.stderr)
         return DONE if healthy else UNHEALTHY
-    found = predict_rows(options.folder, options.data)
+    found = predict_rows(options.folder, options.data, curves=options.curves is not None)
+    if found.curves is not None:
+        drawn = harmless(found.curves)
+        text = drawn.to_csv(index=False, float_format=_DIGITS, lineterminator="\n")
+        _write_csv(Path(options.curves), text)
     table = harmless(found.table)
     if options.output is None:
         _say(table.to_csv(float_format=_DIGITS), end="")

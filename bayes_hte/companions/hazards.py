@@ -5,10 +5,18 @@ a statement about groups: it compares, at each time, those of either arm who hav
 are no longer alike where the treatment or anything unmeasured matters (Hernan 2010). It is never
 the effect on an individual, and has no place among the effects of this package.
 
+Where events have several causes, a Cox model of any event mixes them. The cause-specific model
+counts the events of one cause, and takes an event of another as the end of observation. Its ratio
+compares rates among those without any event so far, and says nothing of the risk by a time: a
+treatment can lower the rate of one cause and leave its risk as it was, or the reverse (Putter et
+al. 2007). Effects on the risk are those of :func:`bayes_hte.companions.restricted_means`.
+
 References
 ----------
 Hernan, M. A. (2010). The hazards of hazard ratios. Epidemiology 21, 13-15.
 doi:10.1097/EDE.0b013e3181c1ea43
+Putter, H., Fiocco, M., Geskus, R. B. (2007). Tutorial in biostatistics: competing risks and
+multi-state models. Statistics in Medicine 26, 2389-2430. doi:10.1002/sim.2712
 Royston, P., Parmar, M. K. B. (2013). Restricted mean survival time: an alternative to the hazard
 ratio. BMC Medical Research Methodology 13, 152. doi:10.1186/1471-2288-13-152
 """
@@ -37,13 +45,16 @@ COX, COX_ADJUSTED = "Cox model", "Cox model, adjusted for the covariates"
 AREA = "difference of restricted mean survival times (Kaplan-Meier)"
 PROPORTIONAL = "test of proportional hazards"
 METHODS = (AREA, LOG_RANK, COX, COX_ADJUSTED, PROPORTIONAL)
+SPECIFIC = "cause-specific Cox model of {}"
+SPECIFIC_ADJUSTED = "cause-specific Cox model of {}, adjusted for the covariates"
+SPECIFIC_PROPORTIONAL = "test of proportional cause-specific hazards of {}"
 TIME, EVENT, ENTRY, ARM_COLUMN, CLUSTER_COLUMN = "time", "event", "entry", "arm", "cluster"
 # A tiny ridge keeps a covariate that separates the events from being infinite.
 RIDGE = 1e-4
 
 
 def compare_hazards(study: Study, *, horizon: float, ci_prob: float = 0.95) -> pd.DataFrame:
-    """Compare the arms of a study of times to an event in the usual ways; any event counts.
+    """Compare the arms of a study of times to an event in the usual ways.
 
     Parameters
     ----------
@@ -60,7 +71,10 @@ def compare_hazards(study: Study, *, horizon: float, ci_prob: float = 0.95) -> p
         ``estimate``, ``ci_lower``, ``ci_upper``, ``p_value`` and ``scale``: ``"time"`` for the
         difference of areas under the Kaplan-Meier curves up to the horizon, ``"hazard ratio"`` for
         the Cox models (below 1: fewer events in the other arm than in the reference arm); tests
-        have a p-value alone. What could not be computed is NaN.
+        have a p-value alone. What could not be computed is NaN. In these rows any event counts.
+        Where events have several causes, each cause, that of interest first, has three further
+        rows: ``"cause-specific hazard ratio"`` is the scale of Cox models in which events of other
+        causes are censored, without and with covariates, and a test of proportional hazards.
 
     Raises
     ------
@@ -94,7 +108,8 @@ def compare_hazards(study: Study, *, horizon: float, ci_prob: float = 0.95) -> p
     study = study.with_outcome()
     frame = _frame(study)
     z = float(stats.norm.ppf(0.5 + ci_prob / 2))
-    alone, adjusted = _cox(frame, study, ()), _cox(frame, study, _covariates(study, frame))
+    covariates = _covariates(study, frame)
+    alone, adjusted = _cox(frame, ()), _cox(frame, covariates)
     rows = {
         AREA: _area(study, horizon, z),
         LOG_RANK: _test(_log_rank(frame)),
@@ -102,7 +117,26 @@ def compare_hazards(study: Study, *, horizon: float, ci_prob: float = 0.95) -> p
         COX_ADJUSTED: _ratio(adjusted, z),
         PROPORTIONAL: _test(_proportional(alone, frame)),
     }
+    for cause in study.causes:
+        rows |= _cause_specific(
+            frame.assign(**{EVENT: study.event_of(cause).astype(int)}), covariates, cause, z
+        )
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+
+def _cause_specific(
+    frame: pd.DataFrame, covariates: tuple[str, ...], cause: str, z: float
+) -> dict[str, dict[str, Any]]:
+    """Return the rows of one cause, whose events alone are events in the frame."""
+    # Without events of the cause in an arm the ratio is 0 or infinite, which no model reports.
+    both = frame.loc[frame[EVENT] == 1, ARM_COLUMN].nunique() == 2
+    alone, adjusted = (_cox(frame, names) if both else None for names in ((), covariates))
+    scale = "cause-specific hazard ratio"
+    return {
+        SPECIFIC.format(cause): _ratio(alone, z, scale),
+        SPECIFIC_ADJUSTED.format(cause): _ratio(adjusted, z, scale),
+        SPECIFIC_PROPORTIONAL.format(cause): _test(_proportional(alone, frame)),
+    }
 
 
 def _frame(study: Study) -> pd.DataFrame:
@@ -135,7 +169,7 @@ def _area(study: Study, horizon: float, z: float) -> dict[str, Any]:
     return _row(difference, difference - z * error, difference + z * error, p, "time")
 
 
-def _cox(frame: pd.DataFrame, study: Study, covariates: tuple[str, ...]) -> CoxPHFitter | None:
+def _cox(frame: pd.DataFrame, covariates: tuple[str, ...]) -> CoxPHFitter | None:
     """Fit a Cox model of the arm and covariates; None if it does not converge."""
     from lifelines import CoxPHFitter
     from lifelines.exceptions import ConvergenceError
@@ -151,13 +185,13 @@ def _cox(frame: pd.DataFrame, study: Study, covariates: tuple[str, ...]) -> CoxP
         return None
 
 
-def _ratio(model: CoxPHFitter | None, z: float) -> dict[str, Any]:
+def _ratio(model: CoxPHFitter | None, z: float, scale: str = "hazard ratio") -> dict[str, Any]:
     if model is None:
-        return _row(np.nan, np.nan, np.nan, np.nan, "hazard ratio")
+        return _row(np.nan, np.nan, np.nan, np.nan, scale)
     found = model.summary.loc[ARM_COLUMN]
     log, error = float(found["coef"]), float(found["se(coef)"])
     bounds = np.exp([log, log - z * error, log + z * error])
-    return _row(*bounds, float(found["p"]), "hazard ratio")
+    return _row(*bounds, float(found["p"]), scale)
 
 
 def _log_rank(frame: pd.DataFrame) -> float:

@@ -298,9 +298,12 @@ class HazardComponent(FittedComponent):
         return base.copy(data=expected(self.hazards(design), np.array(self.edges), estimand))
 
     def averages_at_edges(
-        self, members: Sequence[np.ndarray], estimand: EstimandName
+        self,
+        members: Sequence[np.ndarray],
+        estimand: EstimandName,
+        design: Design | None = None,
     ) -> xr.DataArray:
-        """Return probabilities at all edges but the first, averaged over groups of the own units.
+        """Return probabilities at all edges but the first, averaged over groups of units.
 
         Parameters
         ----------
@@ -308,6 +311,8 @@ class HazardComponent(FittedComponent):
             The units of each group.
         estimand : {"survival", "cumulative_incidence"}
             The probability.
+        design : Design, optional
+            Rows; default the units of the study.
 
         Returns
         -------
@@ -315,7 +320,8 @@ class HazardComponent(FittedComponent):
             One pass over the intervals gives the curve, a straight line between edges.
         """
         weights = np.stack([own / own.sum() for own in members], axis=1)
-        curve = at_edges(self.hazards_by_cause(), incidence=estimand == "cumulative_incidence")
+        hazards = self.hazards_by_cause(design)
+        curve = at_edges(hazards, incidence=estimand == "cumulative_incidence")
         values = [np.einsum("cdua,ug->cdag", each, weights) for each in curve]
         dims = ("chain", "draw", "arm", "group", "edge")
         return xr.DataArray(np.stack(values, axis=-1), dims=dims)

@@ -110,8 +110,7 @@ def outcomes_of_rows(
 def _outcomes_without_mediator(
     fit: Fit, rows: Rows | None, estimand: Estimand | None
 ) -> xr.DataArray:
-    outcome = fit.components["outcome"]
-    encoded = encoded_rows(outcome, rows, _propensity_covariate(fit, rows))
+    outcome, encoded = fit.components["outcome"], rows_of_outcome(fit, rows)
     if isinstance(outcome, HazardComponent):
         mu = outcome.mean(encoded, estimand)
     else:
@@ -221,6 +220,11 @@ def propensity_of_rows(fit: Fit, rows: Rows | None) -> xr.DataArray:
         each = arm_probabilities(fit.components, design).rename("propensity")
         return arm_coords(each, fit.study.arms)
     return component.mean(design).isel({ARM: 0}, drop=True).rename("propensity")
+
+
+def rows_of_outcome(fit: Fit, rows: Rows | None) -> Design | None:
+    """Return rows in the encoding of the outcome's model; None for all of the study's own."""
+    return encoded_rows(fit.components["outcome"], rows, _propensity_covariate(fit, rows))
 
 
 def _propensity_covariate(fit: Fit, rows: Rows | None) -> np.ndarray | None:

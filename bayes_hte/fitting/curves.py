@@ -12,9 +12,12 @@ import xarray as xr
 from bayes_hte.components.hazard import HazardComponent
 from bayes_hte.effects.contrasts import own_mediator
 from bayes_hte.errors import DataError, SpecError, unknown_name
+from bayes_hte.fitting.at_rows import rows_of_outcome
 from bayes_hte.fitting.blocks import is_large
 from bayes_hte.fitting.mediation import arm_coords
 from bayes_hte.names import CHAIN, DRAW, UNIT
+from bayes_hte.study.design import Design
+from bayes_hte.study.frames import as_table, unit_labels
 from bayes_hte.study.time_to_event import EstimandName
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 TIME, GROUP = "time", "group"
 N_TIMES = 25
+# Single units whose curves are computed in one call.
+MOST_UNITS = 1000
 PROBABILITIES = ("survival", "cumulative_incidence")
 
 
@@ -31,9 +36,10 @@ def survival_curves(
     *,
     times: Sequence[float] | None = None,
     groups: pd.Series | np.ndarray | None = None,
+    by_unit: bool = False,
     estimand: EstimandName = "survival",
 ) -> xr.DataArray:
-    """Return the probability of surviving each time under each arm, averaged over units.
+    """Return the probability of surviving each time under each arm, averaged over units or not.
 
     Parameters
     ----------
@@ -45,21 +51,24 @@ def survival_curves(
         Positive times, in the unit of the outcome; default 25, evenly spaced up to the horizon.
     groups : Series or ndarray, shape (unit,), optional
         The group of each unit; a curve is then the average over the units of its group.
+    by_unit : bool, default False
+        Whether every unit, or row of `newdata`, has curves of its own; at most 1,000.
     estimand : {"survival", "cumulative_incidence"}
         With the second, where events have several causes, the probability of an event of the cause
         of interest by each time.
 
     Returns
     -------
-    DataArray, dims (chain, draw[, group], arm, time)
-        Probabilities; averages are taken draw by draw.
+    DataArray, dims (chain, draw[, group or unit], arm, time)
+        Probabilities; averages are taken draw by draw. Units have the labels of their rows.
 
     Raises
     ------
     DataError
-        If the outcome is no time to an event, or groups do not fit the units.
+        If the outcome is no time to an event, groups do not fit the units, or more units than
+        1,000 are asked for one by one.
     SpecError
-        If times are not positive, or the estimand is another.
+        If times are not positive, the estimand is another, or groups are given for single units.
 
     Examples
     --------
@@ -77,6 +86,14 @@ def survival_curves(
     >>> curves = hte.survival_curves(fit, frame.head(1), times=[0.5, 1.0, 1.5])
     >>> curves.dims, bool((curves.diff("time") <= 0).all())
     (('chain', 'draw', 'arm', 'time'), True)
+
+    Each of a few patients; :func:`bayes_hte.plots.plot_survival` draws such a table:
+
+    >>> each = hte.survival_curves(fit, frame.head(3), times=[0.5, 1.0, 1.5], by_unit=True)
+    >>> first = each.isel(unit=0, drop=True).assign_coords(arm=[0, 1])
+    >>> table = hte.summarize(first, ci_prob=0.95).reset_index()
+    >>> each.sizes["unit"], list(table)[:3]
+    (3, ['arm', 'time', 'mean'])
     """
     if fit.horizon is None:
         raise DataError(
@@ -84,7 +101,11 @@ def survival_curves(
         )
     if estimand not in PROBABILITIES:
         raise unknown_name("estimand of a curve", estimand, PROBABILITIES)
+    if newdata is not None:
+        newdata = as_table(newdata, "new rows")
     n = fit.study.n_units if newdata is None else len(newdata)
+    if by_unit:
+        return _of_units(fit, newdata, n, groups, times, estimand)
     if groups is None:
         found = averaged_curves(fit, {0: np.ones(n, dtype=bool)}, newdata, times, estimand)
         return found.isel({GROUP: 0}, drop=True)
@@ -93,6 +114,30 @@ def survival_curves(
         raise DataError(f"groups need one value per unit, got shape {labels.shape} for {n} units.")
     members = {level: labels == level for level in np.unique(labels)}
     return averaged_curves(fit, members, newdata, times, estimand)
+
+
+def _of_units(
+    fit: Fit,
+    newdata: pd.DataFrame | None,
+    n: int,
+    groups: pd.Series | np.ndarray | None,
+    times: Sequence[float] | None,
+    estimand: EstimandName,
+) -> xr.DataArray:
+    """Return the curves of single units: each is a group of its own."""
+    if groups is not None:
+        raise SpecError("give groups of units or by_unit=True, not both.")
+    if not 0 < n <= MOST_UNITS:
+        raise DataError(
+            f"curves of single units are of 1 to {MOST_UNITS} rows, got {n}; ask for some rows at "
+            "a time, or for averages over groups."
+        )
+    members = {i: np.arange(n) == i for i in range(n)}
+    found = averaged_curves(fit, members, newdata, times, estimand)
+    units = fit.study.units
+    if newdata is not None:
+        units = unit_labels(newdata.index, newdata.columns)
+    return found.rename({GROUP: UNIT}).assign_coords({UNIT: units})
 
 
 def averaged_curves(
@@ -122,10 +167,12 @@ def averaged_curves(
         # Refuses times beyond the follow-up, and causes that there are not.
         fit.estimand(estimand, at=float(at))
     component = fit.components["outcome"]
-    if newdata is None and isinstance(component, HazardComponent):
+    if isinstance(component, HazardComponent):
         sizes = component.posterior.sizes
-        if not is_large(sizes[CHAIN] * sizes[DRAW], fit.study.n_units):
-            return _of_hazards(fit, component, members, grid, estimand)
+        n = fit.study.n_units if newdata is None else len(newdata)
+        if not is_large(sizes[CHAIN] * sizes[DRAW], n):
+            rows = rows_of_outcome(fit, newdata)
+            return _of_hazards(fit, component, members, grid, estimand, rows)
     for at in grid:
         mu = own_mediator(fit.potential_outcomes(newdata, estimand=estimand, at=float(at)))
         mu = mu.drop_attrs().astype(np.float64)
@@ -141,9 +188,10 @@ def _of_hazards(
     members: Mapping[Any, np.ndarray],
     grid: np.ndarray,
     estimand: EstimandName,
+    rows: Design | None,
 ) -> xr.DataArray:
     """Return the curves of hazards, which are straight lines between the edges of intervals."""
-    found = component.averages_at_edges(list(members.values()), estimand)
+    found = component.averages_at_edges(list(members.values()), estimand, rows)
     start = xr.full_like(found.isel(edge=[0]), 1.0 if estimand == "survival" else 0.0)
     found = xr.concat([start, found], "edge").assign_coords(edge=np.array(component.edges))
     curves = found.interp(edge=grid).rename(edge=TIME)

@@ -28,6 +28,7 @@ from bayes_hte.reporting.tables.flow import flow_tables
 from bayes_hte.reporting.tables.keys import check_keys, focus
 from bayes_hte.reporting.tables.legs import LEGS, leg_table
 from bayes_hte.reporting.tables.lookup import LOOKUP, lookup_table
+from bayes_hte.reporting.tables.lookup_curves import LOOKUP_CURVES, lookup_curves
 from bayes_hte.reporting.tables.mixtures import mixture_tables
 from bayes_hte.reporting.tables.modifiers import modifier_tables
 from bayes_hte.reporting.tables.participants import PARTICIPANTS, participants
@@ -88,6 +89,7 @@ def all_tables(results: Results) -> dict[str, pd.DataFrame]:
     tables |= flow_tables(results)
     if results.trust.carries_individuals:
         tables |= _present({LOOKUP: lookup_table(results, tables, **how)})
+        tables |= _present({LOOKUP_CURVES: lookup_curves(results, tables, **how)})
     tables |= survival_tables(results, **how)
     tables["priors"] = prior_table(results.spec)
     tables["provenance"] = provenance(results)

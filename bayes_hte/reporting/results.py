@@ -101,6 +101,9 @@ class Results:
     subgroup_curves : mapping of str to DataArray
         Of times to an event, curves of the subgroups, dims (chain, draw, group, arm, time), by
         effect: the probability that effects are on, or of surviving.
+    curves_like : Dataset or None
+        Of times to an event, such curves of units that agree on a few covariates (``curve``), and
+        the group of each unit (``label``); None in runs that were saved before they were kept.
     interventional : Dataset or None
         Effects through each of two mediators averaged over the units, dims (chain, draw); see
         :func:`bayes_hte.interventional_effects`, and where the treatment changes a confounder
@@ -132,6 +135,7 @@ class Results:
     curves: xr.DataArray | None = None
     incidence: xr.DataArray | None = None
     subgroup_curves: Mapping[str, xr.DataArray] = field(default_factory=dict)
+    curves_like: xr.Dataset | None = None
     interventional: xr.Dataset | None = None
 
     @property

@@ -120,6 +120,7 @@ def assemble(
         curves=draws.curves,
         incidence=draws.incidence,
         subgroup_curves=_curves_of(groups, draws),
+        curves_like=draws.curves_like,
         interventional=draws.interventional,
     )
 

@@ -78,7 +78,9 @@ class EffectDraws:
         Of events of several causes, the cumulative incidence of the cause of interest, as `curves`.
     subgroup_curves : mapping of str to Dataset
         Of times to an event, curves of found subgroups by effect; see
-        :func:`bayes_hte.runs.time_curves.subgroup_curves`.
+        :func:`bayes_hte.runs.time_curves.curves_of_groups`.
+    curves_like : Dataset or None
+        Of times to an event, curves of units that agree on a few covariates, as above.
     interventional : Dataset or None
         Average effects through each of two mediators, dims (chain, draw) and (chain, draw,
         mediator); None with another number of mediators.
@@ -100,6 +102,7 @@ class EffectDraws:
     curves: xr.DataArray | None = None
     incidence: xr.DataArray | None = None
     subgroup_curves: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    curves_like: xr.Dataset | None = None
     interventional: xr.Dataset | None = None
 
     def to_tree(self) -> xr.DataTree:
@@ -167,10 +170,10 @@ class EffectDraws:
             rho=MediationRho(**{k: tree[f"rho/rho_{k}"] for k in RHO_PARTS})
             if "rho" in tree.children
             else None,
-            legs=tree["legs"].to_dataset() if "legs" in tree.children else None,
-            interventional=tree["interventional"].to_dataset()
-            if "interventional" in tree.children
-            else None,
+            **{
+                name: tree[name].to_dataset() if name in tree.children else None
+                for name in ("legs", "interventional", "curves_like")
+            },
             **single,
             **{name: _in_order(tree, name) for name in NAMED},
         )

@@ -16,7 +16,7 @@ from bayes_hte.runs.saved_checks import check_state
 from bayes_hte.runs.saved_effects import MADE_OF, STAGE, effect_settings, from_stage
 from bayes_hte.runs.settings import is_usable
 from bayes_hte.runs.stage_runner import StageRunner
-from bayes_hte.runs.time_curves import subgroup_curves
+from bayes_hte.runs.time_curves import curves_of_groups
 from bayes_hte.store import find_stage, save_stage
 from bayes_hte.trust.checking import CHECKS, run_checks, unseen_units
 
@@ -67,8 +67,8 @@ def _computed(
             controlled_at=() if spec.mediator is None else spec.mediator.controlled_at,
             unseen=unseen[0] if unseen else None,
         )
-        curves = subgroup_curves(fit, draws.effects, prepared)
-        draws = replace(draws, subgroup_curves=curves)
+        curves, like = curves_of_groups(fit, draws.effects, prepared)
+        draws = replace(draws, subgroup_curves=curves, curves_like=like)
     subject = Subject(
         fit,
         draws.effects,

@@ -27,6 +27,7 @@ from bayes_hte.fitting.plan import Plan
 from bayes_hte.fitting.pooled import PooledFit
 from bayes_hte.fitting.stages import is_imputed, stages
 from bayes_hte.names import ARM, MEDIATOR_ARM, SAMPLE
+from bayes_hte.runs.predicted_curves import curves_of_rows
 from bayes_hte.runs.prepared import Prepared, prepare
 from bayes_hte.runs.run_file import read_run, saved_spec
 from bayes_hte.runs.settings import sampling_settings
@@ -62,14 +63,18 @@ class Prediction:
         What the columns mean, and whether the numbers may be used.
     healthy : bool
         Whether the sampling of the run was healthy.
+    curves : DataFrame or None
+        Of times to an event, if they were asked for, the curves of the rows under each arm; see
+        :func:`bayes_hte.runs.predicted_curves.curves_of_rows`.
     """
 
     table: pd.DataFrame
     notes: tuple[str, ...]
     healthy: bool
+    curves: pd.DataFrame | None = None
 
 
-def predict_rows(folder: str | Path, data: str | Path) -> Prediction:
+def predict_rows(folder: str | Path, data: str | Path, *, curves: bool = False) -> Prediction:
     """Predict the rows of a CSV file from a finished run.
 
     Parameters
@@ -78,6 +83,8 @@ def predict_rows(folder: str | Path, data: str | Path) -> Prediction:
         Folder of the run; its data must be where they were.
     data : str or Path
         CSV file with the covariates of the study, and its cluster if it has one.
+    curves : bool, default False
+        Whether to predict survival curves too.
 
     Returns
     -------
@@ -88,7 +95,8 @@ def predict_rows(folder: str | Path, data: str | Path) -> Prediction:
     SavedResultError
         If there is no finished run, or its draws or data are not those it was made with.
     DataError
-        If the file cannot be read, or lacks a covariate.
+        If the file cannot be read, or lacks a covariate; or if curves are asked for, and the
+        outcome is no time to an event.
     """
     prepared, fit, healthy = _finished_run(Path(folder))
     spec, path = prepared.spec, Path(data)
@@ -99,7 +107,9 @@ def predict_rows(folder: str | Path, data: str | Path) -> Prediction:
     table = _table(fit, frame, possible, prepared.spec)
     table["like_study"] = reasons == ""
     table["unlike_because"] = reasons
-    return Prediction(table, tuple(_notes(fit, table, prepared.spec, healthy)), healthy)
+    notes = tuple(_notes(fit, table, prepared.spec, healthy))
+    drawn = curves_of_rows(fit, frame, np.flatnonzero(possible), spec) if curves else None
+    return Prediction(table, notes, healthy, drawn)
 
 
 def predict_to_parquet(

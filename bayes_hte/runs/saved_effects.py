@@ -19,6 +19,8 @@ from bayes_hte.study.spec import Spec
 STAGE: Final = "effects"
 # Raised when the stage holds more than before, so that an old one is computed again.
 FORMAT: Final = 3
+# The same for what only times to an event have.
+FORMAT_OF_TIMES: Final = 1
 # The attribute with the digest of each stage that the effects were computed from.
 MADE_OF: Final = "made_of"
 
@@ -116,9 +118,11 @@ def effect_settings(prepared: Prepared) -> dict[str, Any]:
     """Return everything effects and checks depend on, flat, so that a change can be named."""
     spec: Spec = prepared.spec
     rule = spec.subgroups
+    of_times = {} if prepared.study.event is None else {"effects.times_format": FORMAT_OF_TIMES}
     return {
         **sampling_settings(spec, prepared.study),
         "effects.format": FORMAT,
+        **of_times,
         "mediator.controlled_at": []
         if spec.mediator is None
         else list(spec.mediator.controlled_at),

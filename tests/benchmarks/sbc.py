@@ -40,6 +40,7 @@ BINS = 10
 FAMILIES = ("gaussian", "student_t", "bernoulli", "poisson", "negative_binomial", "bounded(0, 4)")
 BOTH = "mediator and outcome"
 CLASSES = "latent class, level"
+INTERVALS = "lognormal, in intervals / forest"
 
 
 def _cells() -> dict[str, Cell]:
@@ -58,6 +59,8 @@ def _cells() -> dict[str, Cell]:
         Cell(f"{BOTH} / linear", stage=BOTH, surface="linear"),
         Cell("gaussian / forest (wrong)", wrong=6.0),
         Cell("gaussian / linear (wrong)", surface="linear", wrong=0.3),
+        Cell(INTERVALS, family="lognormal", seen="intervals"),
+        Cell(f"{INTERVALS} (wrong)", family="lognormal", seen="middles"),
     ]  # fmt: skip
     return {cell.name: cell for cell in made}
 

@@ -71,6 +71,9 @@ class Cell:
     wrong : float
         Factor on the prior scale of the shared function that the *sampler* believes in; other than
         1 the calibration must fail.
+    seen : {"times", "intervals", "middles"}
+        How times to an event are known: each, but for censoring; between two visits; or so, while
+        the *sampler* believes that the middle of each interval is the time, and must fail.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Cell:
     learner: str = "hierarchical"
     noise: str = "constant"
     wrong: float = 1.0
+    seen: str = "times"
 
     def plan(self, *, believed: bool = False) -> Plan:
         """Return the plan of the prior, or of the sampler."""
@@ -270,7 +274,7 @@ def gibbs_chain(
     if censoring is not None:
         family = component.family.given(censoring)
         state.component = replace(state.component, censoring=censoring, family=family)
-        state.noise._event = censoring.event
+        state.noise._event, state.noise._known = censoring.event, censoring
     kept = []
     for i in range(length.tune + length.kept * length.thin):
         state.iterate(i)
@@ -327,10 +331,13 @@ def of_one_column(cell: Cell, seeds: range, length: Length) -> Iterator[Simulate
             continue
         rng = np.random.default_rng([7, seed])
         y, censoring = _column(component, truth, rng)
+        if cell.seen != "times":
+            y, censoring = _in_intervals(y, censoring)
         if cell.surface == "gp":
             chain = collapsed_chain(believed, y, seed, length)
         else:
-            chain = gibbs_chain(believed, y, rng, length, censoring)
+            known = Censoring(censoring.event) if cell.seen == "middles" else censoring
+            chain = gibbs_chain(believed, y, rng, length, known)
         of_truth = quantities(component, [truth], y)
         of_chain = quantities(believed, chain, y)
         likelihood = partial(_log_likelihood, component, y, censoring)
@@ -350,6 +357,17 @@ def _column(
     end = 1.0 + np.arange(N) / 8
     y = np.maximum(y, 1e-300)
     return np.minimum(y, end), Censoring(y <= end)
+
+
+def _in_intervals(time: np.ndarray, censoring: Censoring) -> tuple[np.ndarray, Censoring]:
+    """Return middles and intervals between visits of events; of every fourth the time is seen."""
+    visits = np.concatenate([[0.0], np.geomspace(0.1, 10.0, 6)])
+    before = np.searchsorted(visits, time, side="left") - 1
+    hidden = censoring.event & (np.arange(N) % 4 > 0)
+    lower = np.where(hidden, visits[before], time)
+    upper = np.where(hidden, visits[before + 1], np.where(censoring.event, time, np.inf))
+    middle = np.where(hidden, (lower + upper) / 2, time)
+    return middle, replace(censoring, lower=lower, upper=upper)
 
 
 def _log_likelihood(

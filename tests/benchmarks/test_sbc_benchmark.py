@@ -6,8 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.benchmarks.sbc import BINS, CELLS, MIXTURES, p_values, rank_of, run, simulations, table
-from tests.benchmarks.sbc_models import Length, of_one_column
+from bayes_hte.study.time_to_event import Censoring
+from tests.benchmarks.sbc import (
+    BINS,
+    CELLS,
+    INTERVALS,
+    MIXTURES,
+    p_values,
+    rank_of,
+    run,
+    simulations,
+    table,
+)
+from tests.benchmarks.sbc_models import Length, N, _in_intervals, of_one_column
 
 
 def ranks(*, wrong: float, count: int = 400, draws: int = 39) -> pd.DataFrame:
@@ -57,9 +68,21 @@ def test_a_stopped_run_goes_on_with_the_same_simulations(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gaussian / forest", "piecewise_hazard / forest"])
+@pytest.mark.parametrize("name", ["gaussian / forest", "piecewise_hazard / forest", INTERVALS])
 def test_cells_of_forests_and_hazards_run(name):
     ((truth, chain),) = simulations(name, range(1), Length(tune=5, kept=9, thin=1))
     assert truth.keys() == chain.keys()
     assert {of.size for of in chain.values()} == {9}
     assert all(np.isfinite(of).all() for of in chain.values())
+
+
+def test_times_in_intervals_lie_between_their_ends():
+    time = np.geomspace(1e-3, 5.8, N)
+    event = np.arange(N) % 5 > 0
+    middle, known = _in_intervals(time, Censoring(event))
+    inside = known.within
+    assert inside.sum() == (event & (np.arange(N) % 4 > 0)).sum()
+    assert (known.lower[inside] < time[inside]).all()
+    assert (known.upper[inside] >= time[inside]).all()
+    np.testing.assert_array_equal(middle[~inside], time[~inside])
+    assert np.isinf(known.upper[~event]).all()

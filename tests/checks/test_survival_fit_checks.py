@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,7 @@ from bayes_hte.checks.loo import leave_one_out
 from bayes_hte.checks.refitting import Refit, linear_stand_in
 from bayes_hte.companions import restricted_means
 from bayes_hte.companions.classical import classical
+from bayes_hte.runs.predicted_curves import curves_of_rows
 from bayes_hte.trust.unseen import left_out_units
 
 ROLES = {"outcome": "years", "event": "died", "treatment": "drug", "covariates": ["x", "z"]}
@@ -143,6 +146,47 @@ def test_curves_of_groups_and_of_a_patient(fit):
         hte.survival_curves(fit, groups=np.ones(3))
     with pytest.raises(hte.SpecError, match="positive"):
         hte.survival_curves(fit, times=[0.0])
+
+
+def test_each_of_a_few_patients_has_curves_of_its_own(fit):
+    frame = fit.study.frame.head(3).set_axis(["Ann", "Bo <x>", "Cy"], axis=0)
+    each = hte.survival_curves(fit, frame, times=[1.0, 3.0], by_unit=True)
+    assert each.dims == ("chain", "draw", "unit", "arm", "time")
+    assert each["unit"].to_numpy().tolist() == ["Ann", "Bo <x>", "Cy"]
+    mu = fit.potential_outcomes(estimand="survival", at=3.0).isel(unit=slice(3))
+    np.testing.assert_allclose(each.isel(time=1), mu, rtol=1e-5)
+    # The negative control: their average is the curve of none of them.
+    among = hte.survival_curves(fit, frame, times=[1.0, 3.0])
+    np.testing.assert_allclose(each.mean("unit"), among, rtol=1e-5)
+    assert float(abs(each - among).max()) > 0.01
+    for wrong in ({"groups": [1, 2, 3]}, {"newdata": frame.head(0)}):
+        asked = {"newdata": frame, "by_unit": True} | wrong
+        with pytest.raises(hte.BayesHTEError, match=r"not both|1 to 1000 rows, got 0"):
+            hte.survival_curves(fit, **asked)
+
+
+def test_predicted_rows_have_their_curves_under_the_labels_of_the_file(fit):
+    report = SimpleNamespace(ci_prob=0.9, ci_kind="eti")
+    spec = SimpleNamespace(estimand="rmst", report=report)
+    frame = fit.study.frame.head(3).set_axis(["Ann", "Ann", "Bo <x>"], axis=0)
+    table = curves_of_rows(fit, frame, np.array([1, 2]), spec)
+    assert list(table)[3:] == ["survival", "survival_lower_90_eti", "survival_upper_90_eti"]
+    assert table["row"].unique().tolist() == ["Ann", "Bo <x>"]
+    last = table[(table["row"] == "Ann") & (table["time"] == 4.0)]
+    mu = fit.potential_outcomes(estimand="survival", at=4.0).isel(unit=1)
+    np.testing.assert_allclose(last["survival"], mu.mean(["chain", "draw"]), rtol=1e-5)
+    # The negative control: the first row, which cannot be predicted, is another patient.
+    assert (
+        abs(
+            last["survival"]
+            - fit.potential_outcomes(estimand="survival", at=4.0)
+            .isel(unit=0)
+            .mean(["chain", "draw"])
+            .to_numpy()
+        ).max()
+        > 0.01
+    )
+    assert curves_of_rows(fit, frame, np.array([], dtype=int), spec).empty
 
 
 def test_a_negative_control_is_a_measurement_with_either_estimator(fit, monkeypatch):

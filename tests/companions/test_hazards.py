@@ -10,7 +10,17 @@ from lifelines.utils import restricted_mean_survival_time
 
 import bayes_hte as hte
 from bayes_hte.companions import compare_hazards, restricted_means
-from bayes_hte.companions.hazards import AREA, COX, COX_ADJUSTED, LOG_RANK, PROPORTIONAL
+from bayes_hte.companions.hazards import (
+    AREA,
+    COX,
+    COX_ADJUSTED,
+    LOG_RANK,
+    METHODS,
+    PROPORTIONAL,
+    SPECIFIC,
+    SPECIFIC_ADJUSTED,
+    SPECIFIC_PROPORTIONAL,
+)
 from bayes_hte.errors import DataError
 
 ROLES = {"outcome": "years", "event": "died", "treatment": "drug", "covariates": ["x", "site"]}
@@ -112,3 +122,42 @@ def test_an_outcome_that_is_no_time_is_refused():
     with pytest.raises(DataError, match="column of events"):
         compare_hazards(study, horizon=1.0)
     assert restricted_means(study) is study
+
+
+def two_causes(n=600):
+    """Return a trial whose drug halves the rate of one cause and leaves that of the other."""
+    frame, rng = trial(n, seed=3), np.random.default_rng(4)
+    own = rng.exponential(size=n) * np.where(frame["drug"] == 1, 2.0, 1.0)
+    other = rng.exponential(1.0, n)
+    frame["years"] = np.minimum(np.minimum(own, other), 2.0)
+    seen = np.where(own < other, "relapse {x}", "death")
+    frame["status"] = np.where(frame["years"] == 2.0, "censored", seen)
+    return frame
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_causes_have_hazard_ratios_of_their_own():
+    frame, cause = two_causes(), "relapse {x}"
+    roles = ROLES | {"event": "status"}
+    found = compare_hazards(hte.Study.from_frame(frame, **roles, cause=cause), horizon=1.5)
+    own, other = found.loc[SPECIFIC.format(cause)], found.loc[SPECIFIC.format("death")]
+    assert own["scale"] == "cause-specific hazard ratio"
+    assert own["ci_lower"] < 0.5 < own["ci_upper"] < 1
+    assert other["ci_lower"] < 1 < other["ci_upper"]
+    assert found.loc[SPECIFIC_PROPORTIONAL.format(cause), "p_value"] > 0.01
+    library = frame.assign(own=frame["status"] == cause)[["years", "own", "drug"]]
+    ratio = CoxPHFitter().fit(library, "years", "own").hazard_ratios_["drug"]
+    assert own["estimate"] == pytest.approx(ratio, rel=1e-6)
+    # The negative control: any event in the place of the cause is another ratio, nearer to 1.
+    assert own["estimate"] < 0.85 * found.loc[COX, "estimate"]
+    # Without causes there are no such rows.
+    assert found.index[:5].tolist() == list(METHODS)
+
+
+def test_a_cause_without_events_in_an_arm_has_no_ratio():
+    frame = two_causes(200)
+    never = (frame["drug"] == 1) & (frame["status"] == "death")
+    frame.loc[never, "status"] = "censored"
+    roles = ROLES | {"event": "status"}
+    found = compare_hazards(hte.Study.from_frame(frame, **roles, cause="relapse {x}"), horizon=1.5)
+    assert np.isnan(found.loc[SPECIFIC_ADJUSTED.format("death"), "estimate"])

@@ -257,6 +257,11 @@ def test_curves_are_those_of_single_times(fit: hte.Fit) -> None:
             mu = fit.potential_outcomes(estimand=name, at=at)
             wanted = mu.isel(unit=group.to_numpy()).mean("unit")
             np.testing.assert_allclose(curves.sel(group=True, time=at), wanted, atol=1e-6)
+        # New rows take the same road as the units, and one by one.
+        some = fit.study.frame.head(3)
+        each = hte.survival_curves(fit, some, times=times, estimand=name, by_unit=True)
+        mu = fit.potential_outcomes(some, estimand=name, at=1.1)
+        np.testing.assert_allclose(each.sel(time=1.1), mu, atol=1e-6)
     with pytest.raises(SpecError, match="rmst"):
         hte.survival_curves(fit, estimand="rmst")
 

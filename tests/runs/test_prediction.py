@@ -112,6 +112,10 @@ def test_predict_from_the_command_line(copy, capsys):
     # The run of the fixture is too short to be used.
     assert cli.main(options) == cli.UNHEALTHY
     assert len(pd.read_csv(written)) == 3
+    capsys.readouterr()
+    assert cli.main([*options, "--curves", str(copy / "curves.csv")]) == cli.REFUSED
+    assert "need times to an event" in capsys.readouterr().err
+    assert not (copy / "curves.csv").exists()
     frame.drop(columns="x1").to_csv(copy / "new.csv", index=False)
     capsys.readouterr()
     assert cli.main(options) == cli.REFUSED

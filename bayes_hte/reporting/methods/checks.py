@@ -127,6 +127,11 @@ def _classical(results: Results) -> str:
             " The log-rank test and hazard ratios of Cox models are given because they are usual; "
             "a hazard ratio is never an individual effect [@hazards]."
         )
+    if results.study.causes:
+        further += (
+            " Cause-specific Cox models take an event of another cause as the end of observation "
+            "[@competing]."
+        )
     return (
         "For comparison, the average effect was also estimated without an outcome model: as the "
         f"{raw}, by stabilised inverse-probability weights [@weighting] with a "

@@ -11,6 +11,7 @@ from bayes_hte.reporting.page.markup import csv_link, paragraph, text
 from bayes_hte.reporting.page.numbers import number, probability, span
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.page.words import arm_names, interval_phrase, people, person
+from bayes_hte.reporting.sections.lookup_curves import Curves
 from bayes_hte.reporting.tables.lookup import CHOICE, LOOKUP
 
 
@@ -32,11 +33,13 @@ def lookup(material: Material) -> str:
         f"Averages over the {several} of the study that agree on these covariates, along which the "
         f"effect differs most. They are not the outcome of one {one}, which nobody can know."
     )
+    curves = Curves.of(material)
+    drawn = "" if curves is None else curves.frame()
     return (
         said
         + f'<div class="lookup" hidden>{_choices(frame, names)}'
-        + '<p class="found" role="status"></p></div>'
-        + _table(material, frame, names)
+        + f'<p class="found" role="status"></p>{drawn}</div>'
+        + _table(material, frame, names, curves)
     )
 
 
@@ -52,7 +55,7 @@ def _choices(frame: pd.DataFrame, names: list[str]) -> str:
     return "".join(boxes)
 
 
-def _table(material: Material, frame: pd.DataFrame, names: list[str]) -> str:
+def _table(material: Material, frame: pd.DataFrame, names: list[str], curves: Curves | None) -> str:
     results, scale = material.results, material.scale
     reference, other = arm_names(results)
     style = scale.style(frame["sd_effect"])
@@ -67,8 +70,10 @@ def _table(material: Material, frame: pd.DataFrame, names: list[str]) -> str:
     ]
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in names)
     head += "".join(f'<th scope="col" class="num">{text(words)}</th>' for words in headings)
+    if curves is not None:
+        head += f'<th scope="col">{text(curves.heading)}</th>'
     rows = []
-    for row in frame.to_dict("records"):
+    for place, row in enumerate(frame.to_dict("records")):
         levels = [row[CHOICE + name] for name in names]
         first = f'<th scope="row">{text(levels[0])}</th>'
         cells = "".join(f"<td>{text(level)}</td>" for level in levels[1:])
@@ -78,6 +83,8 @@ def _table(material: Material, frame: pd.DataFrame, names: list[str]) -> str:
             numbers.append(f"{number(row[f'mean_{quantity}'], style)} ({ends})")
         numbers.append(probability(row["prob_benefit"]))
         cells += "".join(f'<td class="num">{text(words)}</td>' for words in numbers)
+        if curves is not None:
+            cells += f"<td>{curves.cell(place)}</td>"
         rows.append(f"<tr>{first}{cells}</tr>")
     caption = f"Every combination that the study has ({len(frame)})."
     return (

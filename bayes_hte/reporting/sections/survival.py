@@ -25,6 +25,7 @@ from bayes_hte.reporting.page.words import (
 )
 from bayes_hte.reporting.results import Results
 from bayes_hte.reporting.sections.time_curves import incidence_figures, subgroup_figures
+from bayes_hte.reporting.tables.lookup_curves import LOOKUP_CURVES
 from bayes_hte.reporting.tables.survival import (
     ALL,
     AT_RISK,
@@ -53,6 +54,12 @@ def survival(material: Material) -> Section | None:
         parts.append(grid([_figure(material, group) for group in groups]))
     if SUBGROUPS in material.tables:
         parts.append(subgroup_figures(material))
+    if LOOKUP_CURVES in material.tables:
+        several = text(people(material.results))
+        parts.append(
+            f"<p>Curves of {several} like a given one are in the look-up of the section "
+            '<a href="#individuals">Who benefits</a>.</p>'
+        )
     if HAZARDS in material.tables:
         parts += ["<h3>What is usually reported</h3>", _hazards(material)]
     return Section("survival", "Survival", "".join(parts))
@@ -182,8 +189,7 @@ def _hazards(material: Material) -> str:
         f"{100 * results.interval['ci_prob']:g}% confidence intervals, normal (of ratios on the "
         "log scale). A hazard ratio compares, at each time, those of either arm who have got that "
         "far; it depends on what else predicts the event, and is never an individual effect. Where "
-        "hazards are not proportional it has no one value."
-        + (" Any event counts here, whatever its cause." if results.study.causes else "")
+        "hazards are not proportional it has no one value." + _of_causes(results)
     )
     caption = (
         f"{arm_names(results)[1]} compared with {arm_names(results)[0]}: difference of "
@@ -191,6 +197,17 @@ def _hazards(material: Material) -> str:
         "ratios."
     )
     return field_table(caption, fields, material.tables[HAZARDS], source=HAZARDS) + note
+
+
+def _of_causes(results: Results) -> str:
+    """Say what counts as an event in the rows of hazards; nothing without causes."""
+    if not results.study.causes:
+        return ""
+    return (
+        " Any event counts, whatever its cause, except in the rows called cause-specific: there an "
+        "event of another cause ends the time without an event. A cause-specific hazard ratio "
+        "compares rates of the cause among those without any event so far; it is no ratio of risks."
+    )
 
 
 def _digits(row: pd.Series, material: Material) -> Style | int:

@@ -17,6 +17,7 @@ from bayes_hte.reporting.results import Interval, Results
 from bayes_hte.reporting.tables.keys import modifier_keys
 from bayes_hte.study.kinds import is_numeric, levels_in_use
 from bayes_hte.study.missing import MISSING_LEVEL
+from bayes_hte.study.study import Study
 
 LOOKUP = "units_like_this"
 MOST_COVARIATES, MOST_LEVELS, N_PARTS = 4, 4, 3
@@ -51,13 +52,11 @@ def lookup_table(
     """
     if results.reference_draws is None:
         return None
-    parts = _choices(results, tables)
-    if not parts:
+    found = cells(results.study, spreads_along(results, tables))
+    if found is None:
         return None
-    keys = pd.DataFrame(parts)
-    codes = keys.groupby(list(keys), sort=True, observed=True).ngroup().to_numpy()
-    cells = keys.groupby(codes).first()
-    member = np.eye(len(cells))[codes]
+    kinds, codes = found
+    member = np.eye(len(kinds))[codes]
     member /= member.sum(axis=0)
     reference, effect = results.reference_draws, results.effects["te"]
     draws = {
@@ -65,7 +64,7 @@ def lookup_table(
         "effect": _averaged(effect, member),
     }
     draws["other"] = draws["reference"] + draws["effect"]
-    table = cells.astype(str).add_prefix(CHOICE)
+    table = kinds.astype(str).add_prefix(CHOICE)
     table["n_units"] = np.bincount(codes)
     for name in QUANTITIES:
         numbers = summarize(draws[name].rename(name), **how)
@@ -81,21 +80,52 @@ def _averaged(draws: xr.DataArray, member: np.ndarray) -> xr.DataArray:
     return xr.DataArray(values, dims=(*SAMPLE, "cell"), coords={"cell": range(member.shape[1])})
 
 
-def _choices(results: Results, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.Series]:
+def spreads_along(results: Results, tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """Return the range of average total effects along each covariate that has a table."""
+    keys = {name: key for name, key in modifier_keys(results).items() if key in tables}
+    return {name: spread(tables[key].query("effect == 'te'")["mean"]) for name, key in keys.items()}
+
+
+def spread(means: pd.Series) -> float:
+    """Return the range of average effects along a covariate."""
+    return float(means.max() - means.min())
+
+
+def cells(study: Study, spreads: Mapping[str, float]) -> tuple[pd.DataFrame, np.ndarray] | None:
+    """Divide units by the covariates along which effects differ most, cut into few parts.
+
+    Parameters
+    ----------
+    study : Study
+        The units.
+    spreads : mapping of str to float
+        Of each covariate that may be used, the range of average effects along it.
+
+    Returns
+    -------
+    kinds : DataFrame, one row per combination that the study has
+        The level or range of each covariate.
+    codes : ndarray of int, shape (unit,)
+        The row of each unit.
+    """
+    parts = _choices(study, spreads)
+    if not parts:
+        return None
+    keys = pd.DataFrame(parts)
+    codes = keys.groupby(list(keys), sort=True, observed=True).ngroup().to_numpy()
+    return keys.groupby(codes).first(), codes
+
+
+def _choices(study: Study, spreads: Mapping[str, float]) -> dict[str, pd.Series]:
     """Return the covariates along which effects differ most, cut into few parts."""
-    spreads = {}
-    for name, key in modifier_keys(results).items():
-        if key in tables:
-            means = tables[key].query("effect == 'te'")["mean"]
-            spreads[name] = float(means.max() - means.min())
     chosen: dict[str, pd.Series] = {}
-    cells = 1
+    n_cells = 1
     for name in sorted(spreads, key=lambda one: -spreads[one]):
-        part = _parts(results.study.frame[name])
+        part = _parts(study.frame[name])
         n_levels = 0 if part is None else part.nunique()
-        roomy = len(chosen) < 2 or cells * n_levels * UNITS_PER_CELL <= results.study.n_units
+        roomy = len(chosen) < 2 or n_cells * n_levels * UNITS_PER_CELL <= study.n_units
         if part is not None and 2 <= n_levels <= MOST_LEVELS and roomy:
-            chosen[name], cells = part.reset_index(drop=True), cells * n_levels
+            chosen[name], n_cells = part.reset_index(drop=True), n_cells * n_levels
         if len(chosen) == MOST_COVARIATES:
             break
     return chosen
