@@ -107,7 +107,8 @@ def test_a_parquet_file_gets_a_study_file_too(tmp_path, capsys):
     data.to_parquet(path := tmp_path / "data.parquet", index=False)
     assert run_new(path, "--outcome", "score", "--treatment", "arm") == cli.DONE
     text = (tmp_path / "data.toml").read_text(encoding="utf-8")
-    assert 'source = "data.parquet"' in text and "separator" not in text
+    assert 'source = "data.parquet"' in text
+    assert "separator" not in text
     assert cli.main(["check", str(tmp_path / "data.toml")]) == cli.DONE
     path.write_bytes(b"not Parquet")
     assert run_new(path, "--outcome", "score", "--treatment", "arm", "--force") == cli.REFUSED
