@@ -111,7 +111,15 @@ def exact(frame: pd.DataFrame, asked: np.ndarray, seed: int, **size: int) -> Ans
     return Posteriors([_draws(frame, frame.iloc[asked], seed, size)])
 
 
-def shards(frame: pd.DataFrame, asked: np.ndarray, seed: int, *, parts: int, **size: int) -> Answer:
+def shards(
+    frame: pd.DataFrame,
+    asked: np.ndarray,
+    seed: int,
+    *,
+    parts: int,
+    propensity: bool = True,
+    **size: int,
+) -> Answer:
     """Fit random parts of the rows, each as if every row were there `parts` times.
 
     Parameters
@@ -120,6 +128,9 @@ def shards(frame: pd.DataFrame, asked: np.ndarray, seed: int, *, parts: int, **s
         As for :func:`exact`.
     parts : int
         Number of parts.
+    propensity : bool
+        Whether the model of the treatment, whose mean is a covariate of that of the outcome, has
+        the power too.
 
     Returns
     -------
@@ -127,7 +138,7 @@ def shards(frame: pd.DataFrame, asked: np.ndarray, seed: int, *, parts: int, **s
     """
     order = np.random.default_rng(seed).permutation(len(frame))
     draws = []
-    with powered(parts):
+    with powered(parts, *(["bernoulli"] if propensity else [])):
         for number, rows in enumerate(np.array_split(order, parts)):
             part = frame.iloc[np.sort(rows)].reset_index(drop=True)
             draws.append(_draws(part, frame.iloc[asked], 1000 * seed + number, size))
@@ -135,16 +146,18 @@ def shards(frame: pd.DataFrame, asked: np.ndarray, seed: int, *, parts: int, **s
 
 
 @contextmanager
-def powered(power: int) -> Iterator[None]:
+def powered(power: int, *others: str) -> Iterator[None]:
     """Sample from posteriors in which the likelihood of each row has a power.
 
-    For gaussian and bernoulli columns on the direct sampler, on this machine. Equal to repeating
-    each row `power` times, but for the smallest leaves of trees, which count rows once.
+    For gaussian columns on the direct sampler, on this machine. Equal to repeating each row `power`
+    times, but for the smallest leaves of trees, which count rows once.
 
     Parameters
     ----------
     power : int
         At least 1.
+    *others : str
+        ``"bernoulli"``: columns of 0 and 1 have it too.
     """
     from bayes_hte.fitting.gibbs import chain, noise
     from bayes_hte.surfaces.forest import working_models as models
@@ -155,8 +168,8 @@ def powered(power: int) -> Iterator[None]:
         if family == "gaussian":
             one = plain(family, y, eta, *rest, **more)
             return models.WorkingModel(one.residual, one.precision * power)
-        if family != "bernoulli":
-            raise ValueError(f"powers of {family} likelihoods are not written; use gaussian.")
+        if family not in others:
+            return plain(family, y, eta, *rest, **more)
         rng = rest[-1]
         omega = models._whole_polya_gamma(np.full(eta.shape, float(power)), eta, rng)
         return models.WorkingModel(power * (y - 0.5) / omega - eta, omega)
@@ -257,8 +270,9 @@ METHODS: dict[str, Callable[..., Answer]] = {
     "exact": exact,
     "5 shards": partial(shards, parts=5),
     "20 shards": partial(shards, parts=20),
+    "5 shards, plain propensity": partial(shards, parts=5, propensity=False),
     "bcf": bcf,
     "causal forest": causal_forest,
 }
 # Those that take chains, draws and tuning iterations.
-SIZED = ("exact", "5 shards", "20 shards")
+SIZED = tuple(name for name in METHODS if name == "exact" or "shards" in name)

@@ -2,7 +2,8 @@
 
 Run it with ``uv run python -m tests.benchmarks.large_workers`` while nothing else runs. One process
 works on a ``dask.distributed.LocalCluster`` of one worker and then of two, each of one thread, with
-everything compiled beforehand. Two ratios are printed. *Wall* is that of the seconds on the clock.
+everything compiled beforehand. (A cluster of one thread gains nothing, so joblib then works in this
+process, one task at a time.) Two ratios are printed. *Wall* is that of the seconds on the clock.
 *Work* counts processor seconds along the longest path, those of this process and of the busiest
 worker, and so can be read also where other jobs take the cores; it knows of no waiting. Pairs are
 measured ``--pairs`` times, and the number of workers changes its order from one to the next.
@@ -69,7 +70,7 @@ def timed(client: Any, work: Callable[[], Any]) -> dict[str, float]:
         "seconds": seconds,
         "here": own,
         "all workers": sum(each),
-        "path": own + max(each),
+        "path": own + (max(each) if len(each) > 1 else 0.0),
     }
 
 
