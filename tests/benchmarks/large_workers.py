@@ -4,11 +4,11 @@ Run it with ``uv run python -m tests.benchmarks.large_workers`` while nothing el
 jobs on the cores, a second worker has no core to work on. One process works on a
 ``dask.distributed.LocalCluster`` of one worker and then of two, each of one thread, with everything
 compiled beforehand. (A cluster of one thread gains nothing, so joblib then works in this process,
-one task at a time.) Pairs are measured ``--pairs`` times, and the number of workers changes its order
-from one to the next. *Measured* is the ratio of the seconds on the clock. *Bound* is what two
-workers could reach at most: of the processor seconds of one process, those within tasks are halved.
-It is true on busy cores too, and with ``--pairs 0`` it alone is printed; it leaves out what it takes
-to send tasks and results.
+one task at a time.) Pairs are measured ``--pairs`` times, and the number of workers changes its
+order from one to the next. *Measured* is the ratio of the seconds on the clock. *Bound* is what two
+workers could reach at most: of the processor seconds of one process, those in tasks are halved. It
+is true on busy cores too, and with ``--pairs 0`` it alone is printed; it leaves out what it takes to
+send tasks and results.
 """
 
 from __future__ import annotations
