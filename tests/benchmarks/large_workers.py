@@ -7,8 +7,8 @@ compiled beforehand. (A cluster of one thread gains nothing, so joblib then work
 one task at a time.) Pairs are measured ``--pairs`` times, and the number of workers changes its
 order from one to the next. *Measured* is the ratio of the seconds on the clock. *Bound* is what two
 workers could reach at most: of the processor seconds of one process, those in tasks are halved. It
-is true on busy cores too, and with ``--pairs 0`` it alone is printed; it leaves out what it takes to
-send tasks and results.
+is true on busy cores too, and with ``--pairs 0`` it alone is printed; it leaves out what sending
+tasks and results takes.
 """
 
 from __future__ import annotations
