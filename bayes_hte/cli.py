@@ -89,8 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bayes-hte {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    new = commands.add_parser("new", help="write a commented study file for a CSV file")
-    new.add_argument("data", help="path of a CSV file; FILE.csv gets FILE.toml next to it")
+    new = commands.add_parser("new", help="write a commented study file for a CSV or Parquet file")
+    data = "path of a CSV or Parquet file; FILE.csv gets FILE.toml next to it"
+    new.add_argument("data", help=data)
     new.add_argument("--outcome", required=True, metavar="COLUMN")
     new.add_argument("--treatment", required=True, metavar="COLUMN")
     new.add_argument("--mediator", metavar="COLUMN")

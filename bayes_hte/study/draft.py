@@ -1,4 +1,4 @@
-"""A first study file for a user's own CSV: what can be seen in it filled in, the rest asked.
+"""A first study file for a user's own data: what can be seen in it filled in, the rest asked.
 
 The file is complete. It is refused until the questions that nobody but the user can answer (the
 reference arm, the event of a text outcome) are answered, where the data leave a doubt.
@@ -32,6 +32,7 @@ from bayes_hte.study.overview import (
     same_as,
     sensible_difference,
 )
+from bayes_hte.study.row_source import PARQUET, read_parquet
 from bayes_hte.study.spec import bounded_name
 
 _SHOWN_LEVELS = 6
@@ -60,12 +61,13 @@ def draft_study_file(
     mediator: str | None = None,
     cluster: str | None = None,
 ) -> str:
-    """Write the text of a study file for a CSV file.
+    """Write the text of a study file for a CSV or Parquet file.
 
     Parameters
     ----------
     path : Path
-        The CSV file; the study file is meant to lie next to it.
+        The file, or a folder of Parquet files whose name ends in ``.parquet``; the study file is
+        meant to lie next to it.
     outcome, treatment : str
         Columns.
     mediator, cluster : str, optional
@@ -82,7 +84,7 @@ def draft_study_file(
         If the file cannot be read, a column is absent, the treatment has no arms, or the outcome or
         the mediator is neither numeric nor of two levels.
     """
-    table = read_csv_file(path)
+    table = _table(path)
     frame = table.frame
     named = [name for name in (outcome, treatment, mediator, cluster) if name is not None]
     check_names(named, "column")
@@ -106,6 +108,13 @@ def draft_study_file(
         _labels(outcome),
     ]
     return _printable("\n".join(line for part in parts for line in (*part, "")).rstrip() + "\n")
+
+
+def _table(path: Path) -> CsvTable:
+    """Read a file; one of Parquet says itself what its columns are, so it leaves no doubt."""
+    if path.suffix.lower() in PARQUET:
+        return CsvTable(read_parquet(path), CsvFormat(), {}, {})
+    return read_csv_file(path)
 
 
 def _arms(frame: pd.DataFrame, view: ColumnView) -> list[Any]:

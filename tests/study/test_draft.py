@@ -99,6 +99,22 @@ def test_answering_the_questions_is_enough(tmp_path, capsys, separator):
     assert spec.mediator.family in ("poisson", "negative_binomial")
 
 
+def test_a_parquet_file_gets_a_study_file_too(tmp_path, capsys):
+    data = frame().assign(
+        arm=lambda f: f["arm"] == 1, stage=lambda f: f["stage"].astype("category")
+    )
+    data["day"] = pd.to_datetime(data["day"])
+    data.to_parquet(path := tmp_path / "data.parquet", index=False)
+    assert run_new(path, "--outcome", "score", "--treatment", "arm") == cli.DONE
+    text = (tmp_path / "data.toml").read_text(encoding="utf-8")
+    assert 'source = "data.parquet"' in text
+    assert "separator" not in text
+    assert cli.main(["check", str(tmp_path / "data.toml")]) == cli.DONE
+    path.write_bytes(b"not Parquet")
+    assert run_new(path, "--outcome", "score", "--treatment", "arm", "--force") == cli.REFUSED
+    assert "data.parquet" in capsys.readouterr().err
+
+
 def test_what_leaves_no_doubt_is_filled_in(tmp_path):
     data = frame()
     data["arm"] = np.where(data["arm"] == 1, "1_statin", "0_Placebo")
