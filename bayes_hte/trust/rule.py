@@ -9,7 +9,7 @@ The rule, first match wins:
    predictions have not seen. Report average effects; an adjusted comparison of the arms answers the
    question.
 3. **heterogeneity real and stable**: they do show, in units held out or left out one by one: the
-   slope is above 0 with probability .99 or more; or with .9 or more, where effects also differ
+   slope is above 0 with probability .998 or more; or with .9 or more, where effects also differ
    along a single covariate beyond chance (probability .02 or less). And the chains (and other
    seeds, if any were tried) agree on who benefits more, and the estimator finds little in permuted
    outcomes. Where they do not agree though both signs of differences are there, individual effects

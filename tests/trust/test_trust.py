@@ -88,8 +88,9 @@ def test_a_slope_without_sense_is_said_in_words(mean, sd, wanted):
     ("slope", "autoc", "verdict"),
     [
         (0.5, 0.5, trust.SIMPLE),
-        (0.989, 1.0, trust.SIMPLE),
-        (0.99, 0.5, trust.REAL),
+        (0.997, 1.0, trust.SIMPLE),
+        (0.998, 0.5, trust.REAL),
+        (0.998, 0.989, trust.REAL),
         (0.999, 0.99, trust.RANKING),
     ],
 )
@@ -151,9 +152,10 @@ def test_what_individual_effects_rest_on_is_no_caution_where_no_differences_are_
         (0.85, 0.001, True, trust.SIMPLE),
         # One sign of differences alone says nothing against the averages.
         (0.95, 0.01, False, trust.SIMPLE),
-        (0.995, 0.9, False, trust.SIMPLE),
-        (0.995, 0.01, False, trust.DO_NOT_TRUST),
-        (0.995, 0.9, True, trust.REAL),
+        (0.999, 0.9, False, trust.SIMPLE),
+        (0.999, 0.01, False, trust.DO_NOT_TRUST),
+        (0.999, 0.9, True, trust.REAL),
+        (0.997, 0.9, True, trust.SIMPLE),
     ],
 )
 def test_a_likely_slope_and_a_covariate_beyond_chance_show_differences_together(
