@@ -53,7 +53,7 @@ RANDOMISED = check(assignment.NAME, True)
     ("checks", "usable", "differences", "carries"),
     [
         ((*SOUND, RANDOMISED, shown(0.5, 0.5)), "yes", "not shown", False),
-        ((*SOUND, RANDOMISED, shown(0.995, 0.5)), "yes", "shown", True),
+        ((*SOUND, RANDOMISED, shown(0.998, 0.5)), "yes", "shown", True),
         ((*SOUND, RANDOMISED, shown(0.999, 0.999)), "yes", "shown and usable for ranking", True),
         ((*SOUND, shown(0.5, 0.5), check("posterior predictive", False)), "with care", None, False),
         ((*SOUND[1:], shown(0.999, 0.999)), "no", "not shown", False),
