@@ -50,7 +50,7 @@ def run_of(**roles):
     frame = frame.assign(drug=np.arange(N) % 2, died=1, years=rng.exponential(size=N) + 0.1)
     columns = {"outcome": "years", "treatment": "drug", "covariates": ["site"]}
     study = Study.from_frame(frame, **columns, **roles)
-    effect = (frame["site"] == "b") + 0.01 * rng.normal(size=(1, 4, N))
+    effect = (frame["site"] == "b").to_numpy() + 0.01 * rng.normal(size=(1, 4, N))
     unit = xr.Dataset({"te": (("chain", "draw", "unit"), effect)}, {"unit": study.units})
     spec = SimpleNamespace(estimand="rmst", labels={}, sampler=SimpleNamespace(seed=1))
     return SimpleNamespace(study=study), unit, SimpleNamespace(spec=spec)
