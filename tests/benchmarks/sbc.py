@@ -60,7 +60,7 @@ def _cells() -> dict[str, Cell]:
         Cell("gaussian / forest (wrong)", wrong=6.0),
         Cell("gaussian / linear (wrong)", surface="linear", wrong=0.3),
         Cell(INTERVALS, family="lognormal", seen="intervals"),
-        Cell(f"{INTERVALS} (wrong)", family="lognormal", seen="middles"),
+        Cell(f"{INTERVALS} (wrong)", family="lognormal", seen="visits"),
     ]  # fmt: skip
     return {cell.name: cell for cell in made}
 

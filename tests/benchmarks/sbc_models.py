@@ -71,9 +71,9 @@ class Cell:
     wrong : float
         Factor on the prior scale of the shared function that the *sampler* believes in; other than
         1 the calibration must fail.
-    seen : {"times", "intervals", "middles"}
+    seen : {"times", "intervals", "visits"}
         How times to an event are known: each, but for censoring; between two visits; or so, while
-        the *sampler* believes that the middle of each interval is the time, and must fail.
+        the *sampler* believes that the later visit is the time, and must fail.
     """
 
     name: str
@@ -336,8 +336,11 @@ def of_one_column(cell: Cell, seeds: range, length: Length) -> Iterator[Simulate
         if cell.surface == "gp":
             chain = collapsed_chain(believed, y, seed, length)
         else:
-            known = Censoring(censoring.event) if cell.seen == "middles" else censoring
-            chain = gibbs_chain(believed, y, rng, length, known)
+            seen, known = y, censoring
+            if cell.seen == "visits":
+                known = Censoring(censoring.event)
+                seen = np.where(censoring.event, censoring.upper, y)
+            chain = gibbs_chain(believed, seen, rng, length, known)
         of_truth = quantities(component, [truth], y)
         of_chain = quantities(believed, chain, y)
         likelihood = partial(_log_likelihood, component, y, censoring)

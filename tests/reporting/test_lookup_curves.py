@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import xarray as xr
 from bayes_hte.reporting import all_tables
 from bayes_hte.reporting.page.section import Material
 from bayes_hte.reporting.sections.lookup import lookup
-from bayes_hte.reporting.sections.lookup_curves import HEIGHT, WIDTH
+from bayes_hte.reporting.sections.lookup_curves import HEIGHT, WIDTH, Curves
 from bayes_hte.reporting.tables.lookup import CHOICE, LOOKUP
 from bayes_hte.reporting.tables.lookup_curves import LOOKUP_CURVES, codes_like, lookup_curves
 from bayes_hte.trust.rule import REAL
@@ -84,3 +85,20 @@ def test_each_row_draws_its_curves_and_says_them(found):
     assert said.startswith("at 4 ")
     assert f"usual <care> {100 * last[0]:.0f}%" in said
     assert "<care>" not in source
+
+
+def test_the_risk_of_a_cause_rises_from_none(found):
+    _, tables, _ = found
+    table = tables[LOOKUP_CURVES].copy()
+    columns = ["mean", "ci_lower", "ci_upper"]
+    table[columns] = 1 - table[["mean", "ci_upper", "ci_lower"]].to_numpy()
+    outcome, roles = SimpleNamespace(unit="years"), SimpleNamespace(outcome="years")
+    spec = SimpleNamespace(estimand="cumulative_incidence", outcome=outcome, roles=roles)
+    results = SimpleNamespace(spec=spec, study=SimpleNamespace(causes=("relapse <x>", "death")))
+    curves = Curves.of(SimpleNamespace(results=results, tables={LOOKUP_CURVES: table}))
+    assert curves.heading == "Risk of relapse <x>"
+    # The axis is that of all rows, and ends little above their highest bound.
+    assert table["ci_upper"].max() <= curves.top < table["ci_upper"].max() + 0.1
+    source = curves.cell(0)
+    assert source.count(f'<path d="M0 {HEIGHT}l') == 4
+    assert "at 4 years: " in source
