@@ -27,7 +27,7 @@ def frame() -> pd.DataFrame:
     return made.assign(dose=np.arange(N) % 7)
 
 
-def effects_of(frame: pd.DataFrame, *, reference=0, size=SIZE, **roles) -> np.ndarray:
+def effects_of(frame: pd.DataFrame, *, reference: object = 0, size=SIZE, **roles) -> np.ndarray:
     """Return draws of every unit's effect, shape (chain, draw, unit)."""
     study = hte.Study.from_frame(frame, **{**ROLES, **roles}, reference=reference)
     return hte.fit(study, **size).cate().to_numpy()
@@ -61,6 +61,14 @@ SAME = {
     ),
     "objects": lambda frame: (frame.astype({"site": object, "dose": object}), {}),
     "pyarrow": lambda frame: (frame.convert_dtypes(dtype_backend="pyarrow"), {}),
+    "names of levels": lambda frame: (
+        frame.assign(site=frame["site"].map({"north": "=1+1", "south": "a b", "west": "ß"})),
+        {},
+    ),
+    "words for arms": lambda frame: (
+        frame.assign(treat=frame["treat"].map({0: "usual care", 1: "<b>new</b>"})),
+        {"reference": "usual care"},
+    ),
 }
 
 
@@ -110,6 +118,19 @@ def test_rows_in_another_order_have_the_same_effects(frame, longer):
 def test_covariates_in_another_order_have_the_same_effects(frame, longer):
     moved = effects_of(frame, covariates=ROLES["covariates"][::-1], size=LONGER)
     assert_same_posterior(longer, moved)
+
+
+def test_a_level_that_is_there_under_two_names_has_the_same_effects(frame, longer):
+    """Half of one site goes by another name; nothing else about its units differs."""
+    doubled = frame["site"].mask((frame["site"] == "north") & (frame.index % 2 == 0), "north 2")
+    assert doubled.nunique() == frame["site"].nunique() + 1
+    assert_same_posterior(longer, effects_of(frame.assign(site=doubled), size=LONGER))
+
+
+def test_a_covariate_that_is_there_twice_has_the_same_effects(frame, longer):
+    twice = frame.assign(again=frame["x1"])
+    found = effects_of(twice, covariates=[*ROLES["covariates"], "again"], size=LONGER)
+    assert_same_posterior(longer, found)
 
 
 def test_the_units_of_another_order_are_not_the_same(longer):
