@@ -71,6 +71,8 @@ class Cell:
     wrong : float
         Factor on the prior scale of the shared function that the *sampler* believes in; other than
         1 the calibration must fail.
+    arms : int
+        Arms of the study, with nearly equal numbers of units.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Cell:
     learner: str = "hierarchical"
     noise: str = "constant"
     wrong: float = 1.0
+    arms: int = 2
 
     def plan(self, *, believed: bool = False) -> Plan:
         """Return the plan of the prior, or of the sampler."""
@@ -119,7 +122,7 @@ def study_of(cell: Cell, mediator: np.ndarray | None = None) -> Study:
             "x1": rng.normal(size=N),
             "x2": rng.normal(size=N),
             "site": np.array(["a", "b", "c"])[rng.integers(0, 3, N)],
-            "t": np.arange(N) % 2,
+            "t": np.arange(N) % cell.arms,
             "event": np.arange(N) % 4 > 0,
         }
     )
@@ -239,6 +242,9 @@ def quantities(
     else:
         effect = mu.isel({ARM: 1}) - mu.isel({ARM: 0})
         found |= {"average effect": effect.mean(UNIT), "effect of a unit": effect.isel({UNIT: 0})}
+        for arm in range(2, mu.sizes[ARM]):
+            further = mu.isel({ARM: arm}) - mu.isel({ARM: 0})
+            found[f"average effect of arm {arm}"] = further.mean(UNIT)
         found["mean of the reference arm"] = mu.isel({ARM: 0}).mean(UNIT)
     return {name: np.asarray(of, dtype=float) for name, of in found.items()}
 
