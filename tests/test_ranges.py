@@ -1,4 +1,4 @@
-"""The job of the dependency ranges says what it could not do; an audit without data is not clean."""
+"""The ranges job says what it could not do; an audit without data is not a clean one."""
 
 from __future__ import annotations
 
