@@ -6,9 +6,9 @@
 identifiable here". It is given the moment posterior of each data set, and for the likelihood the
 best of some maxima with the spread of the moments about it, as when the bound of the rule was set:
 nothing is sampled. The bound on the distance is then the smaller of the two that the rule has.
-Cases: proxies as strong as they should be, weak proxies, and an edge between the proxy X and the outcome
-that is not declared. Of that edge there are two forms. In one the outcome of one class in one arm
-depends on the level of X, by ``2 shift``; the other is the symmetric edge of
+Cases: proxies as strong as they should be, weak proxies, and an edge between the proxy X and the
+outcome that is not declared. Of that edge there are two forms. In one the outcome of one class in
+one arm depends on the level of X, by ``2 shift``; the other is the symmetric edge of
 :func:`bayes_hte.mixtures.paper_design`. Rows are added as they are known.
 """
 
