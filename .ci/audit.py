@@ -28,7 +28,7 @@ def audited(requirements: Path, source: str) -> list[dict] | None:
     try:
         return json.loads(said.stdout)["dependencies"]
     except (json.JSONDecodeError, KeyError):
-        print(f"{source}: {said.stderr.strip().splitlines()[-1:]}")
+        print(f"{source}:", *said.stderr.strip().splitlines()[-1:])
         return None
 
 

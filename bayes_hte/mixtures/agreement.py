@@ -172,6 +172,8 @@ def _judge(table: pd.DataFrame, obstacles: tuple[str, ...]) -> tuple[str, tuple[
     """Return the answer and its reasons."""
     if obstacles:
         return UNIDENTIFIABLE, obstacles
+    if table["distance"].isna().all():
+        return UNIDENTIFIABLE, ("No moment draw has a usable solution.",)
     apart = table[table["distance"] > table["allowed"]]
     if apart.empty:
         furthest = table.loc[(table["distance"] / table["allowed"]).idxmax()]

@@ -41,7 +41,7 @@ SETTINGS = ("outcome.stack_with=[]", "sampler.draws=50", "sampler.tune=50", "sub
 WITHOUT = ('mediator = "m"\n', "[mediator]\ncontrolled_at = [0.0]\n")
 OUT = "out"
 # The shares of the room that an undisturbed run takes, at which the disk is full.
-FULL_AT = (0.05, 0.3, 0.9)
+FULL_AT = (0.05, 0.2, 0.4, 0.65, 0.9)
 
 
 @dataclass(frozen=True)

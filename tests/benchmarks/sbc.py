@@ -53,6 +53,8 @@ def _cells() -> dict[str, Cell]:
           for f in FAMILIES),
         Cell("gaussian / gp", surface="gp"),
         Cell("gaussian, noise by arm / forest", noise="by_arm"),
+        Cell("gaussian, three arms / forest", arms=3),
+        Cell("gaussian, three arms / linear", surface="linear", arms=3),
         Cell("propensity / forest", stage="propensity", family="bernoulli"),
         Cell("propensity / linear", stage="propensity", family="bernoulli", surface="linear"),
         Cell(f"{BOTH} / forest", stage=BOTH),

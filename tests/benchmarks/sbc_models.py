@@ -74,6 +74,8 @@ class Cell:
     seen : {"times", "intervals", "visits"}
         How times to an event are known: each, but for censoring; between two visits; or so, while
         the *sampler* believes that the later visit is the time, and must fail.
+    arms : int
+        Arms of the study, with nearly equal numbers of units.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Cell:
     noise: str = "constant"
     wrong: float = 1.0
     seen: str = "times"
+    arms: int = 2
 
     def plan(self, *, believed: bool = False) -> Plan:
         """Return the plan of the prior, or of the sampler."""
@@ -123,7 +126,7 @@ def study_of(cell: Cell, mediator: np.ndarray | None = None) -> Study:
             "x1": rng.normal(size=N),
             "x2": rng.normal(size=N),
             "site": np.array(["a", "b", "c"])[rng.integers(0, 3, N)],
-            "t": np.arange(N) % 2,
+            "t": np.arange(N) % cell.arms,
             "event": np.arange(N) % 4 > 0,
         }
     )
@@ -243,6 +246,9 @@ def quantities(
     else:
         effect = mu.isel({ARM: 1}) - mu.isel({ARM: 0})
         found |= {"average effect": effect.mean(UNIT), "effect of a unit": effect.isel({UNIT: 0})}
+        for arm in range(2, mu.sizes[ARM]):
+            further = mu.isel({ARM: arm}) - mu.isel({ARM: 0})
+            found[f"average effect of arm {arm}"] = further.mean(UNIT)
         found["mean of the reference arm"] = mu.isel({ARM: 0}).mean(UNIT)
     return {name: np.asarray(of, dtype=float) for name, of in found.items()}
 

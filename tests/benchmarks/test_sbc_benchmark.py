@@ -68,12 +68,15 @@ def test_a_stopped_run_goes_on_with_the_same_simulations(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["gaussian / forest", "piecewise_hazard / forest", INTERVALS])
-def test_cells_of_forests_and_hazards_run(name):
+@pytest.mark.parametrize(
+    "name", ["gaussian, three arms / forest", "piecewise_hazard / forest", INTERVALS]
+)
+def test_cells_of_forests_hazards_and_arms_run(name):
     ((truth, chain),) = simulations(name, range(1), Length(tune=5, kept=9, thin=1))
     assert truth.keys() == chain.keys()
     assert {of.size for of in chain.values()} == {9}
     assert all(np.isfinite(of).all() for of in chain.values())
+    assert ("average effect of arm 2" in truth) == ("three arms" in name)
 
 
 def test_times_in_intervals_lie_between_their_ends():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -113,6 +115,16 @@ def test_without_moments_there_is_nothing_to_compare_with(moments):
     found = compare_posteriors(likelihood_near(moments), None)
     assert found.answer == "not identifiable here"
     assert "levels" in found.reasons[0]
+
+
+def test_moments_without_any_solution_are_no_agreement():
+    average_only = moments_of(0.5, 500, edges=("Z-T", "X-Y"))
+    likelihood = likelihood_near(moments_of(0.5, 500))
+    assert compare_posteriors(likelihood, average_only).answer != "not identifiable here"
+    unsolved = replace(average_only, draws=average_only.draws * np.nan)
+    found = compare_posteriors(likelihood, unsolved)
+    assert found.answer == "not identifiable here"
+    assert "usable solution" in found.reasons[0]
 
 
 def test_with_an_x_y_edge_only_the_average_effect_is_compared(moments):

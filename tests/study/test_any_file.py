@@ -110,7 +110,7 @@ ARGUMENTS = st.one_of(
 
 @anything
 @given(
-    st.sampled_from(["check", "report", "models", "new", "predict"]),
+    st.sampled_from(["run", "check", "report", "models", "new", "predict"]),
     st.lists(ARGUMENTS, max_size=4),
 )
 def test_any_command_line_ends_with_a_status_and_no_traceback(tmp_path, command, more):
