@@ -347,18 +347,19 @@ def _prune(f, t, old, p, w, rng):
 
 @numba.njit(**PLAIN)
 def _change(f, t, k, splits, old, p, w, rng):
-    # Any split: half of the rules stay near the old one.
+    # Any split: half of the rules stay near the old one, or as they are in a column of two values.
     feature = f.feature[t]
     s = w.inner[int(rng.random() * splits)]
     column, cut = feature[s], f.cut[t, s]
-    if rng.random() < 0.5 and f.even[column]:
+    nudge = rng.random() < 0.5
+    if nudge and f.even[column]:
         size = f.grid.shape[1]
         at = np.searchsorted(f.grid[column], cut)
         step = 1 + int(rng.random() * max(1, size // NEAR))
         at += step if rng.random() < 0.5 else -step
         if 0 <= at < size:
             f.cut[t, s] = f.grid[column, at]
-    else:
+    elif not nudge:
         feature[s] = _draw_column(f, rng)
         f.cut[t, s] = _draw_cut(f, feature[s], rng)
     _spread(f, t, s, f.width[t], w)
