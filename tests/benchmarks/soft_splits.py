@@ -6,7 +6,9 @@ values, and levels, split hard; other columns are scaled so that their 5th and 9
 0 and 1 (or by ranks), and the bandwidth has an exponential prior. All else is the default's model
 of a gaussian outcome under two arms: a mean for each arm, a forest that both share, deviations of
 each arm that wait for a sixth of the tuning, sparse splits, scales that may vanish, the estimated
-propensity as a column that stays open. The trees stand in :mod:`tests.benchmarks.soft_trees`.
+propensity as a column that stays open. With ``--kinds`` one forest takes the place of the three:
+each of its trees chooses whether arms share its values. The trees stand in
+:mod:`tests.benchmarks.soft_trees`.
 
 ``python -m tests.benchmarks.soft_splits`` runs both on the same data sets and adds a row to the
 results file for each, the default first, because it lends its propensity. ``--check`` tests the
@@ -121,8 +123,15 @@ def plant(
     width: float,
     rng: np.random.Generator,
     reserved: int = -1,
+    apart: float = 1.0,
+    first: int | None = None,
 ) -> Soft:
-    """Make a forest of roots with values 0 on some rows."""
+    """Make a forest of roots with values 0 on some rows.
+
+    If `first` is given, so many of the rows are of the first arm and stand first; `apart` is the
+    prior scale of values that arms do not share.
+    """
+    unit = np.array([scale**2, apart**2]) / trees
     x = np.ascontiguousarray(c.x[:, rows])
     variable = c.variable.copy()
     if reserved >= 0:
@@ -151,13 +160,16 @@ def plant(
         left=np.zeros((trees, SLOTS), np.int64),
         parent=np.zeros((trees, SLOTS), np.int64),
         depth=np.zeros((trees, SLOTS), np.int64),
-        value=np.zeros((trees, SLOTS)),
+        value=np.zeros((trees, SLOTS, 2)),
         width=rng.exponential(width, trees) if width > 0 else np.full(trees, 1e-6),
         mean_width=width,
         alpha=0.95,
         beta=2.0,
-        unit=scale**2 / trees,
-        variance=np.array([scale**2 / trees]),
+        unit=unit,
+        variance=unit.copy(),
+        first=x.shape[1] if first is None else first,
+        kind=np.zeros(trees, np.int64),
+        odds=np.full(4, 0.25),
         weight=weight,
         fit=np.zeros((trees, x.shape[1])),
         tried=np.zeros((4, 2)),
@@ -177,6 +189,7 @@ def sample(
     scaling: str = "range",
     rounds: int = 1,
     wait: float = WAIT,
+    kinds: bool = False,
 ) -> np.ndarray:
     """Draw individual effects.
 
@@ -197,7 +210,10 @@ def sample(
     rounds : int
         Moves of a tree in a sweep.
     wait : float
-        Part of the tuning in which the deviations wait.
+        Part of the tuning in which the deviations, or kinds other than shared, wait.
+    kinds : bool
+        Whether one forest of ``sum(trees) + trees[1]`` trees, each of which chooses whether arms
+        share it, takes the place of the shared forest and the deviations.
 
     Returns
     -------
@@ -205,8 +221,9 @@ def sample(
     """
     c = columns(data.covariates.assign(__propensity=propensity), scaling=scaling)
     options = {"trees": trees, "width": width, "rounds": rounds, "wait": int(wait * tune)}
+    one = _chain_of_kinds if kinds else _chain
     out = [
-        _chain(data, c, np.random.default_rng([seed, chain]), tune=tune, draws=draws, **options)
+        one(data, c, np.random.default_rng([seed, chain]), tune=tune, draws=draws, **options)
         for chain in range(chains)
     ]
     return np.array(out)
@@ -238,22 +255,73 @@ def _chain(
         learn = iteration >= ALIKE * tune
         for _ in range(SWEEPS):
             precision = np.full(n, sigma**-2)
-            sweep(shared, total, r, precision, rounds, learn, rng)
+            sweep(shared, total, r, precision, rounds, learn, False, rng)
             for a, rows in enumerate(arms):
                 here = r[rows]
                 if iteration >= wait:
-                    sweep(apart[a], totals[a], here, precision[rows], rounds, learn, rng)
-                information = rows.size / sigma**2 + (MEAN * sd) ** -2
-                new = (here + mean[a]).sum() / sigma**2 / information
-                new += rng.normal() / math.sqrt(information)
-                r[rows] = here + mean[a] - new
-                mean[a] = new
-            # A prior flat in log sigma: hundreds of rows leave no mark of it.
-            sigma = math.sqrt((r @ r) / (2 * rng.standard_gamma(n / 2)))
+                    sweep(apart[a], totals[a], here, precision[rows], rounds, learn, False, rng)
+                r[rows] = here
+                _draw_mean(mean, a, r, rows, sigma, MEAN * sd, rng)
+            sigma = _draw_sigma(r, rng)
         if iteration >= tune:
-            ends = [evaluate(f._replace(x=everywhere)) for f in apart]
+            ends = [evaluate(f._replace(x=everywhere), 0) for f in apart]
             out[iteration - tune] = mean[1] - mean[0] + ends[1] - ends[0]
     return out
+
+
+def _chain_of_kinds(
+    data: Data,
+    c: Columns,
+    rng: np.random.Generator,
+    *,
+    tune: int,
+    draws: int,
+    trees: tuple[int, int],
+    width: float,
+    rounds: int,
+    wait: int,
+) -> np.ndarray:
+    n, sd = len(data.outcome), data.outcome.std()
+    order = np.argsort(data.treatment, kind="stable")
+    first = int((data.treatment == 0).sum())
+    scales = {"scale": SHARED * sd, "apart": DEVIATION * sd, "trees": trees[0] + 2 * trees[1]}
+    last = c.hard.size - 1
+    f = plant(c, order, first=first, reserved=last, width=width, rng=rng, **scales)
+    arms = [np.arange(first), np.arange(first, n)]
+    total, mean, sigma = np.zeros(n), np.zeros(2), sd
+    r = (data.outcome - data.outcome.mean())[order]
+    out = np.empty((draws, n))
+    for iteration in range(tune + draws):
+        learn, free = iteration >= ALIKE * tune, iteration >= wait
+        for _ in range(SWEEPS):
+            sweep(f, total, r, np.full(n, sigma**-2), rounds, learn, free, rng)
+            for a, rows in enumerate(arms):
+                _draw_mean(mean, a, r, rows, sigma, MEAN * sd, rng)
+            sigma = _draw_sigma(r, rng)
+        if iteration >= tune:
+            out[iteration - tune, order] = mean[1] - mean[0] + evaluate(f, 1) - evaluate(f, 0)
+    return out
+
+
+def _draw_mean(
+    mean: np.ndarray,
+    a: int,
+    r: np.ndarray,
+    rows: np.ndarray,
+    sigma: float,
+    scale: float,
+    rng: np.random.Generator,
+) -> None:
+    information = rows.size / sigma**2 + scale**-2
+    new = (r[rows] + mean[a]).sum() / sigma**2 / information
+    new += rng.normal() / math.sqrt(information)
+    r[rows] += mean[a] - new
+    mean[a] = new
+
+
+def _draw_sigma(r: np.ndarray, rng: np.random.Generator) -> float:
+    # A prior flat in log sigma: hundreds of rows leave no mark of it.
+    return math.sqrt((r @ r) / (2 * rng.standard_gamma(r.size / 2)))
 
 
 # --- the check --------------------------------------------------------------------------------
@@ -261,8 +329,10 @@ def _chain(
 
 def prior_draw(f: Soft, rng: np.random.Generator) -> None:
     """Replace a forest by one from its prior; its values at the rows are left to `evaluate`."""
-    a = rng.standard_normal()
-    f.variance[0] = f.unit * a * a
+    f.variance[:] = f.unit * rng.standard_normal(2) ** 2
+    if f.first < f.x.shape[1]:
+        f.odds[:] = rng.dirichlet(np.ones(4))
+        f.kind[:] = rng.choice(4, f.kind.size, p=f.odds)
     ratio = rng.beta(0.5, 1.0)
     f.concentration[0] = ratio / (1 - ratio)
     f.share[:] = rng.dirichlet(np.full(f.share.size, f.concentration[0]))
@@ -271,8 +341,12 @@ def prior_draw(f: Soft, rng: np.random.Generator) -> None:
         f.width[t] = rng.exponential(f.mean_width)
         while not _grown(f, t, rng):
             pass
-        leaf = f.feature[t] == LEAF
-        f.value[t] = np.where(leaf, rng.normal(0, math.sqrt(f.variance[0]), SLOTS), 0.0)
+        kind, leaf = f.kind[t], f.feature[t] == LEAF
+        sd = math.sqrt(f.variance[min(kind, 1)])
+        drawn = rng.normal(0, sd, (SLOTS, 2)) * leaf[:, None]
+        if kind == 0:
+            drawn[:, 1] = drawn[:, 0]
+        f.value[t] = drawn * (kind != 3, kind != 2)
 
 
 def _grown(f: Soft, t: int, rng: np.random.Generator) -> bool:
@@ -304,44 +378,55 @@ def statistics(f: Soft, value: np.ndarray) -> list[float]:
     leaves = (f.feature == LEAF).sum(axis=1)
     inner = f.feature >= 0
     return [
-        math.log(f.variance[0] / f.unit),
+        *np.log(f.variance / f.unit)[: 1 + (f.first < f.x.shape[1])],
+        *np.bincount(f.kind, minlength=4)[:3],
         math.log(f.concentration[0]),
         leaves.mean(),
         (leaves**2).mean(),
         f.width.mean(),
         np.log(f.width).mean(),
         f.share.max(),
-        float((f.cut[inner] * (f.feature[inner] == 0)).sum()),
+        *np.bincount(f.feature[inner], minlength=4)[:4],
+        float(f.cut[inner].sum()),
         abs(value[0]) ** 0.5,
         abs(value[-1] - value[0]) ** 0.5,
     ]
 
 
-def check(draws: int = 4_000, rows: int = 12) -> pd.DataFrame:
+def check(draws: int = 4_000, rows: int = 12, *, kinds: bool = False) -> pd.DataFrame:
     """Compare means under both ways of drawing; `z` should look standard normal."""
     rng = np.random.default_rng(1)
     frame = pd.DataFrame(rng.normal(size=(rows, 3)), columns=["a", "b", "propensity"])
     frame.insert(2, "two", rng.integers(0, 2, rows))
-    c = columns(frame)
-    f = plant(c, np.arange(rows), scale=1.0, trees=3, width=0.1, rng=rng, reserved=3)
+    first = rows // 3 if kinds else rows
+    how = {"scale": 1.0, "trees": 3, "width": 0.1, "rng": rng, "reserved": 3, "first": first}
+    f = plant(columns(frame), np.arange(rows), **how)
     direct = []
     for _ in range(draws):
         prior_draw(f, rng)
-        direct.append(statistics(f, evaluate(f)))
-    f = plant(c, np.arange(rows), scale=1.0, trees=3, width=0.1, rng=rng, reserved=3)
+        direct.append(statistics(f, values(f)))
+    f = plant(columns(frame), np.arange(rows), **how)
     turns, total = [], np.zeros(rows)
     for _ in range(5 * draws):
         residual = rng.standard_normal(rows)
-        sweep(f, total, residual, np.ones(rows), 1, True, rng)
+        sweep(f, total, residual, np.ones(rows), 1, True, kinds, rng)
         turns.append(statistics(f, total))
     a, b = np.array(direct), np.array(turns)
-    # Standard errors of what is drawn by turns from means of 50 batches.
-    batches = b.reshape(50, -1, b.shape[1]).mean(axis=1)
-    error = np.sqrt(a.var(axis=0) / len(a) + batches.var(axis=0, ddof=1) / 50)
-    names = ["log_scale", "log_c", "leaves", "leaves2", "width", "log_width", "top", "cuts"]
-    names += ["root_f", "root_difference"]
-    found = {"direct": a.mean(0), "by_turns": b.mean(0), "z": (b.mean(0) - a.mean(0)) / error}
+    # Standard errors of what is drawn by turns from means of 20 batches.
+    batches = b.reshape(20, -1, b.shape[1]).mean(axis=1)
+    error = np.sqrt(a.var(axis=0) / len(a) + batches.var(axis=0, ddof=1) / 20)
+    names = ["log_scale", *(["log_scale_apart"] if kinds else []), "shared", "apart", "first"]
+    names += ["log_c", "leaves", "leaves2", "width", "log_width", "top", "a", "b", "two"]
+    names += ["propensity", "cuts", "root_f", "root_difference"]
+    z = (b.mean(0) - a.mean(0)) / np.where(error > 0, error, 1.0)
+    found = {"direct": a.mean(0), "by_turns": b.mean(0), "z": z}
     return pd.DataFrame(found, index=names)
+
+
+def values(f: Soft) -> np.ndarray:
+    """Value of a forest at its rows, each under its own arm."""
+    first, second = evaluate(f, 0), evaluate(f, 1)
+    return np.where(np.arange(first.size) < f.first, first, second)
 
 
 # --- the benchmark ----------------------------------------------------------------------------
@@ -397,6 +482,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scaling", choices=["range", "rank"], default="range")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--wait", type=float, default=WAIT)
+    parser.add_argument("--kinds", action="store_true", help="one forest; see `sample`")
     parser.add_argument("--out", type=Path, default=Path("results/soft_splits.csv"))
     parser.add_argument("--check", action="store_true", help="test the sampler; no fits")
     return parser.parse_args(arguments)
@@ -407,9 +493,9 @@ def main() -> None:
     options = parse()
     warnings.simplefilter("ignore")
     if options.check:
-        print(check().round(3).to_string())
+        print(check(kinds=options.kinds).round(3).to_string())
         return
-    names = ("draws", "trees", "width", "scaling", "rounds", "wait")
+    names = ("draws", "trees", "width", "scaling", "rounds", "wait", "kinds")
     chosen = {name: getattr(options, name) for name in names}
     key = ["cell", "replication", "model"]
     example = load("hahn", "n=250 p=5 nonlinear heterogeneous", 0)

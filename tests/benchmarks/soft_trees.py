@@ -4,7 +4,9 @@ A split of a tree on column j sends a row right with weight ``logistic((x_j - c)
 bandwidth of the tree, and left with the rest; columns of two values split hard. A leaf's weight is
 the product of those on its way, and the tree is the sum of its leaf values times their weights.
 Leaf values are ``Normal(0, s2)``; given tree and data they are jointly normal, and the moves
-integrate all of them out. A move is to grow, to prune or to change any split, followed by one of
+integrate all of them out. Where one forest serves two arms, each tree is of a kind: arms share its
+values, or have values of their own, or one of them has none; the kind is drawn with the values
+integrated out. A move is to grow, to prune or to change any split, followed by one of
 the bandwidth.
 
 Unlike the hard trees of the package, a cut is any of its column's whatever the splits above are,
@@ -23,6 +25,7 @@ import numpy as np
 LEAVES = 10  # most leaves of a tree
 SLOTS = 2 * LEAVES - 1
 LEAF, FREE = -1, -2
+SHARED, APART, FIRST, SECOND = 0, 1, 2, 3  # kinds of trees
 STEP = 0.5  # standard deviation of a proposal of the logarithm of a bandwidth
 NEAR = 20  # a cut is nudged by up to one part in so many of its grid
 FAST = {"reassoc", "contract", "nsz"}
@@ -53,18 +56,26 @@ class Soft(NamedTuple):
         Probabilities of the variables, and their running sum.
     concentration : ndarray, shape (1,)
         Parameter of their Dirichlet distribution.
-    feature, cut, left, parent, depth, value : ndarray, shape (tree, slot)
+    feature, cut, left, parent, depth : ndarray, shape (tree, slot)
         The trees; the right child of a split follows the left one.
+    value : ndarray, shape (tree, slot, arm)
+        Values of the leaves.
     width : ndarray, shape (tree,)
         Bandwidths.
     mean_width : float
         Mean of their exponential prior; 0 keeps them.
     alpha, beta : float
         A node at depth d splits with probability ``alpha (1 + d)^-beta``.
-    unit : float
-        Variance of leaf values at a multiplier of 1.
-    variance : ndarray, shape (1,)
-        That at the current multiplier.
+    unit, variance : ndarray, shape (2,)
+        Variance of leaf values at a multiplier of 1, and the current one: of trees that arms
+        share, and of the others.
+    first : int
+        Rows of the first arm, which stand first; all of them in a forest of one kind.
+    kind : ndarray of int, shape (tree,)
+        Whether arms share a tree's values (0), have values of their own (1), or only the first arm
+        (2) or only the second (3) has any.
+    odds : ndarray, shape (4,)
+        Probabilities of the kinds.
     weight : ndarray, shape (tree, slot, row)
         Weight of each node at each row.
     fit : ndarray, shape (tree, row)
@@ -95,8 +106,11 @@ class Soft(NamedTuple):
     mean_width: float
     alpha: float
     beta: float
-    unit: float
+    unit: np.ndarray
     variance: np.ndarray
+    first: int
+    kind: np.ndarray
+    odds: np.ndarray
     weight: np.ndarray
     fit: np.ndarray
     tried: np.ndarray
@@ -179,15 +193,15 @@ def _weights(f, t, s, w):
 
 
 @numba.njit(**PLAIN)
-def _evidence(f, t, k, p, w):
-    # Log density of the partial residual with the k leaf values integrated out, up to a constant.
-    # Leaves the factor L of 1 + s2 A in m, and L^-1 b in h.
-    variance = f.variance[0]
+def _block(f, t, k, p, w, low, high, variance):
+    # Log density of the partial residual of some rows with their k leaf values integrated out, up
+    # to a constant. Leaves the factor L of 1 + s2 A in m, and L^-1 b in h.
     for i in range(k):
-        a = _weights(f, t, w.leaves[i], w)
-        w.h[i] = _dot(a, w.u)
+        a = _weights(f, t, w.leaves[i], w)[low:high]
+        w.h[i] = _dot(a, w.u[low:high])
         for j in range(i + 1):
-            w.m[i, j] = _dot3(a, _weights(f, t, w.leaves[j], w), p) * variance
+            b = _weights(f, t, w.leaves[j], w)[low:high]
+            w.m[i, j] = _dot3(a, b, p[low:high]) * variance
         w.m[i, i] += 1.0
     half = _cholesky(w.m, k)
     total = 0.0
@@ -198,6 +212,31 @@ def _evidence(f, t, k, p, w):
         w.h[i] = s / w.m[i, i]
         total += w.h[i] ** 2
     return variance * total / 2.0 - half
+
+
+@numba.njit(**PLAIN)
+def _evidence(f, t, k, p, w):
+    n, kind = w.u.size, f.kind[t]
+    if kind == SHARED:
+        return _block(f, t, k, p, w, 0, n, f.variance[0])
+    total = 0.0
+    if kind != SECOND:
+        total += _block(f, t, k, p, w, 0, f.first, f.variance[1])
+    if kind != FIRST:
+        total += _block(f, t, k, p, w, f.first, n, f.variance[1])
+    return total
+
+
+@numba.njit(**PLAIN)
+def _draw_kind(f, t, k, p, w, rng):
+    w.fresh[:] = False
+    n = w.u.size
+    both = _block(f, t, k, p, w, 0, n, f.variance[0])
+    one = _block(f, t, k, p, w, 0, f.first, f.variance[1])
+    two = _block(f, t, k, p, w, f.first, n, f.variance[1])
+    logs = np.array([both, one + two, one, two]) + np.log(f.odds)
+    odds = np.cumsum(np.exp(logs - logs.max()))
+    f.kind[t] = np.searchsorted(odds, rng.random() * odds[3], side="right")
 
 
 @numba.njit(**PLAIN)
@@ -391,11 +430,10 @@ def _widen(f, t, k, splits, old, p, w, rng):
 
 
 @numba.njit(**PLAIN)
-def _draw_values(f, t, k, p, w, rng):
+def _draw_block(f, t, k, p, w, low, high, arm, variance, rng):
     # sqrt(s2) L^-T (sqrt(s2) L^-1 b + z), L the factor of 1 + s2 A.
-    w.fresh[:] = False
-    _evidence(f, t, k, p, w)
-    sd = math.sqrt(f.variance[0])
+    _block(f, t, k, p, w, low, high, variance)
+    sd = math.sqrt(variance)
     for i in range(k):
         w.h[i] = sd * w.h[i] + rng.standard_normal()
     for i in range(k - 1, -1, -1):
@@ -403,14 +441,30 @@ def _draw_values(f, t, k, p, w, rng):
         for q in range(i + 1, k):
             total -= w.m[q, i] * w.h[q]
         w.h[i] = total / w.m[i, i]
-    f.fit[t] = 0.0
     for i in range(k):
-        f.value[t, w.leaves[i]] = sd * w.h[i]
-        _add(f.fit[t], f.weight[t, w.leaves[i]], sd * w.h[i])
+        s = w.leaves[i]
+        f.value[t, s, arm] = sd * w.h[i]
+        _add(f.fit[t, low:high], f.weight[t, s, low:high], sd * w.h[i])
 
 
 @numba.njit(**PLAIN)
-def _tree(f, t, r, p, w, rounds, rng):
+def _draw_values(f, t, k, p, w, rng):
+    w.fresh[:] = False
+    n, kind = w.u.size, f.kind[t]
+    f.fit[t] = 0.0
+    f.value[t] = 0.0
+    if kind == SHARED:
+        _draw_block(f, t, k, p, w, 0, n, 0, f.variance[0], rng)
+        f.value[t, :, 1] = f.value[t, :, 0]
+        return
+    if kind != SECOND:
+        _draw_block(f, t, k, p, w, 0, f.first, 0, f.variance[1], rng)
+    if kind != FIRST:
+        _draw_block(f, t, k, p, w, f.first, n, 1, f.variance[1], rng)
+
+
+@numba.njit(**PLAIN)
+def _tree(f, t, r, p, w, rounds, free, rng):
     for i in range(r.size):
         r[i] += f.fit[t, i]
         w.u[i] = r[i] * p[i]
@@ -436,6 +490,8 @@ def _tree(f, t, r, p, w, rounds, rng):
         k, splits = _list(f.feature[t], w.leaves, w.inner)
         if f.mean_width > 0:
             evidence = _widen(f, t, k, splits, evidence, p, w, rng)
+    if free:
+        _draw_kind(f, t, k, p, w, rng)
     _draw_values(f, t, k, p, w, rng)
     for i in range(r.size):
         r[i] -= f.fit[t, i]
@@ -454,46 +510,65 @@ def _log_scale(x, squares, leaves, unit):
 
 
 @numba.njit(**PLAIN)
-def _scale(f, total, r, p, rng):
-    squares, leaves = 0.0, 0
-    for t in range(f.feature.shape[0]):
+def _draw_odds(f, rng):
+    # Dirichlet, with a prior of ones.
+    counts = np.ones(f.odds.size)
+    for t in range(f.kind.size):
+        counts[f.kind[t]] += 1
+    for q in range(f.odds.size):
+        f.odds[q] = rng.standard_gamma(counts[q])
+    f.odds[:] /= f.odds.sum()
+
+
+@numba.njit(**PLAIN)
+def _scale(f, apart, part, total, r, p, rng):
+    # The multiplier of the trees that arms share, or of the others; part is their sum.
+    squares, leaves, unit = 0.0, 0, f.unit[apart]
+    part[:] = 0.0
+    for t in range(f.kind.size):
+        if (f.kind[t] != SHARED) != (apart == 1):
+            continue
+        _add(part, f.fit[t], 1.0)
         for s in range(SLOTS):
             if f.feature[t, s] == LEAF:
-                squares += f.value[t, s] ** 2
-                leaves += 1
-    x = math.log(f.variance[0] / f.unit) / 2
-    height = _log_scale(x, squares, leaves, f.unit) + math.log(1.0 - rng.random())
+                leaves += 2 if f.kind[t] == APART else 1
+                squares += f.value[t, s, 0] ** 2
+                if apart == 1:
+                    squares += f.value[t, s, 1] ** 2
+    x = math.log(f.variance[apart] / unit) / 2
+    height = _log_scale(x, squares, leaves, unit) + math.log(1.0 - rng.random())
     low = x - 0.5 * rng.random()
     high = low + 0.5
-    while _log_scale(low, squares, leaves, f.unit) > height:
+    while _log_scale(low, squares, leaves, unit) > height:
         low -= 0.5
-    while _log_scale(high, squares, leaves, f.unit) > height:
+    while _log_scale(high, squares, leaves, unit) > height:
         high += 0.5
     while True:
         new = low + (high - low) * rng.random()
-        if _log_scale(new, squares, leaves, f.unit) >= height:
+        if _log_scale(new, squares, leaves, unit) >= height:
             break
         if new < x:
             low = new
         else:
             high = new
     a = math.exp(new)
-    # Given the values in units of a, which then is a coefficient of total / a.
+    # Given the values in units of a, which then is a coefficient of part / a.
     quad, lin = 0.0, 0.0
     for i in range(r.size):
-        g = total[i] / a
+        g = part[i] / a
         quad += p[i] * g * g
-        lin += p[i] * g * (r[i] + total[i])
+        lin += p[i] * g * (r[i] + part[i])
     quad += 1.0
     b = lin / quad + rng.standard_normal() / math.sqrt(quad)
     ratio = b / a
-    f.variance[0] = b * b * f.unit
+    f.variance[apart] = b * b * unit
     for i in range(r.size):
-        r[i] += total[i] * (1 - ratio)
-        total[i] *= ratio
-    for t in range(f.feature.shape[0]):
-        for s in range(SLOTS):
-            f.value[t, s] *= ratio
+        r[i] += part[i] * (1 - ratio)
+        total[i] += part[i] * (ratio - 1)
+    for t in range(f.kind.size):
+        if (f.kind[t] != SHARED) != (apart == 1):
+            continue
+        f.value[t] *= ratio
         for i in range(r.size):
             f.fit[t, i] *= ratio
 
@@ -545,10 +620,11 @@ def _shares(f, rng):
 
 
 @numba.njit(cache=True, nogil=True, **PLAIN)
-def sweep(f, total, r, p, rounds, learn, rng):
+def sweep(f, total, r, p, rounds, learn, free, rng):
     """Update every tree, the scale and the probabilities once, in place.
 
-    r is the outcome less all terms, p the precision of the noise, total the value of the forest.
+    r is the outcome less all terms, p the precision of the noise, total the value of the forest;
+    free says whether trees choose their kind.
     """
     n = r.size
     w = Work(
@@ -564,17 +640,20 @@ def sweep(f, total, r, p, rounds, learn, rng):
         np.empty(LEAVES),
     )
     for t in range(f.feature.shape[0]):
-        _tree(f, t, r, p, w, rounds, rng)
+        _tree(f, t, r, p, w, rounds, free, rng)
     total[:] = 0.0
     for t in range(f.feature.shape[0]):
         _add(total, f.fit[t], 1.0)
-    _scale(f, total, r, p, rng)
+    _scale(f, 0, w.gate, total, r, p, rng)
+    if f.first < n:
+        _scale(f, 1, w.gate, total, r, p, rng)
+        _draw_odds(f, rng)
     if learn and f.share.size > 1:
         _shares(f, rng)
 
 
 @numba.njit(cache=True, nogil=True, **PLAIN)
-def evaluate(f):
+def evaluate(f, arm):
     """Value at the rows of a forest (one whose x was replaced)."""
     n = f.x.shape[1]
     weight, work, bits = np.empty((SLOTS, n)), np.empty(n), np.empty(n, np.int64)
@@ -587,7 +666,7 @@ def evaluate(f):
             size -= 1
             s = stack[size]
             if f.feature[t, s] < 0:
-                _add(out, weight[s], f.value[t, s])
+                _add(out, weight[s], f.value[t, s, arm])
                 continue
             _gate_of(f, f.feature[t, s], f.cut[t, s], f.width[t], work, bits)
             a = f.left[t, s]
