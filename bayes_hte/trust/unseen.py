@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,6 +31,8 @@ from bayes_hte.targeting import (
 from bayes_hte.targeting.left_out import Candidate, left_out
 
 if TYPE_CHECKING:
+    from arviz_stats.utils import ELPDDataLOO
+
     from bayes_hte.fitting.fitted import Fit
 
 How = Literal["held out", "left out one by one"]
@@ -60,6 +62,9 @@ class Unseen:
         Of times to an event, up to which they count.
     estimand : Estimand or None
         Of times to an event, the scale of effects; None, the restricted mean to `horizon`.
+    scores : mapping of str to ELPDDataLOO
+        Of units left out one by one, the leave-one-out scores of the outcome under each candidate;
+        empty where more than an uncensored outcome is left out, or nothing is.
     """
 
     study: Study
@@ -69,6 +74,7 @@ class Unseen:
     how: How
     horizon: float | None = None
     estimand: Estimand | None = None
+    scores: Mapping[str, ELPDDataLOO] = field(default_factory=dict, repr=False)
 
     def given(self) -> dict[str, Any]:
         """Return outcomes, arms, propensities and predictions, as judging functions take them.
@@ -214,14 +220,20 @@ def left_out_units(fit: Fit) -> Unseen:
     """
     fit.study.check_two_arms("an evaluation on left-out units")
     known = {UNIT: np.flatnonzero(fit.study.known_outcome())}
+    models = dict(zip(fit.candidates(), fit.weighted_candidates(), strict=True))
+    scores = {
+        label: leave_one_out(f.unit_log_likelihood().isel(known))
+        for label, (f, _) in models.items()
+    }
     candidates = [
         Candidate(
             mu=effects.own_mediator(f.first_stage().potential_outcomes()).isel(known),
-            log_weights=leave_one_out(f.unit_log_likelihood().isel(known)).log_weights,
+            log_weights=scores[label].log_weights,
             share=share,
         )
-        for f, share in fit.weighted_candidates()
+        for label, (f, share) in models.items()
     ]
+    of_outcome = "mediator" not in fit.components and fit.study.event is None
     units = left_out(candidates, rng=np.random.default_rng(stage_seed(fit.seed, "left out")))
     return Unseen(
         study=fit.study.with_outcome(),
@@ -231,6 +243,7 @@ def left_out_units(fit: Fit) -> Unseen:
         how="left out one by one",
         horizon=fit.horizon,
         estimand=fit.estimand(),
+        scores=scores if of_outcome else {},
     )
 
 

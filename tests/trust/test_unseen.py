@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayes_hte.checks import chain_stability, heterogeneity
+from bayes_hte.checks import Subject, chain_stability, heterogeneity
 from bayes_hte.checks.loo import leave_one_out
 from bayes_hte.errors import DataError, SpecError
 from bayes_hte.study.study import Study
 from bayes_hte.targeting import left_out as module
 from bayes_hte.targeting.left_out import Candidate, left_out
+from bayes_hte.trust.checking import unseen_units
 from bayes_hte.trust.unseen import Unseen, evaluate, split
 from tests.fakes import fake_study
 
@@ -280,3 +281,17 @@ def test_a_unit_of_the_fit_is_not_held_out():
     fit.study = study
     with pytest.raises(DataError, match="units that were not fitted"):
         held_out_units(fit, study.subset(np.arange(20)))
+
+
+def test_leave_one_out_weights_are_computed_once_where_they_are_the_same(plain_fit, mediated_fit):
+    (units,) = unseen_units(plain_fit)
+    shared = Subject(plain_fit, plain_fit.effects(), unseen=(units,)).left_out_scores
+    own = Subject(plain_fit, plain_fit.effects()).left_out_scores
+    assert shared.keys() == own.keys()
+    for label, scores in own.items():
+        assert shared[label] is units.scores[label]
+        xr.testing.assert_identical(shared[label].elpd_i, scores.elpd_i)
+        xr.testing.assert_identical(shared[label].pareto_k, scores.pareto_k)
+    # Leaving a unit out leaves out its mediator too, so these are scores of something else.
+    (units,) = unseen_units(mediated_fit)
+    assert not units.scores
