@@ -19,7 +19,7 @@ def predicted(monkeypatch):
     """A prediction of two rows, made without a run."""
     table = pd.DataFrame({"effect": [0.25, 1 / 3], "like_study": True, "unlike_because": "=x"})
     found = Prediction(table.rename_axis("row"), ("2 rows",), True)
-    monkeypatch.setattr("bayes_hte.runs.prediction.predict_rows", lambda *_: found)
+    monkeypatch.setattr("bayes_hte.runs.prediction.predict_rows", lambda *_, **__: found)
 
 
 def predict(to: Path) -> int:

@@ -166,7 +166,7 @@ def test_more_rows_than_one_block_and_any_number_of_threads_give_the_same(monkey
     x = random_rows(rng, 2 * BLOCK + 3)
     results = []
     for cores in (1, 2, 7):
-        monkeypatch.setattr(trees_module, "_available_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(trees_module, "available_cores", lambda cores=cores: cores)
         results.append(predict(trees, x))
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
@@ -177,7 +177,7 @@ def test_more_rows_than_one_block_and_any_number_of_threads_give_the_same(monkey
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_process_predicts_after_its_parent_did(monkeypatch):
-    monkeypatch.setattr(trees_module, "_available_cores", lambda: 2)
+    monkeypatch.setattr(trees_module, "available_cores", lambda: 2)
     trees, x = stored([[[MIXED, DEEP]] * 4]), random_rows(np.random.default_rng(5), 20)
     expected = predict(trees, x)
     reader, writer = os.pipe()
