@@ -51,6 +51,8 @@ def test_refutations_and_chains_on_two_workers(
     here = refute(plain_fit, seed=1, repeats=5)
     with joblib.parallel_config(backend="dask"):
         assert on_cluster()
+        # Chains of a refit do not become tasks of their own.
+        assert joblib.Parallel(n_jobs=2)([joblib.delayed(on_cluster)()] * 2) == [False, False]
         there = refute(plain_fit, seed=1, repeats=5)
         fit = hte.fit(plain_study, **SIZE)
         # A worker that dies costs its task, which another one does again.

@@ -7,6 +7,8 @@ user, ``joblib.parallel_config(backend="dask")``, each chain is a task, with the
 
 from __future__ import annotations
 
+import pickle
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -110,7 +112,15 @@ def sample_directly(
 def on_cluster() -> bool:
     """Whether joblib was given a cluster of the user, on which this is not yet a task."""
     backend = get_active_backend()[0]
-    return type(backend).__name__ not in OF_THIS_MACHINE and not backend.nesting_level
+    if type(backend).__name__ in OF_THIS_MACHINE or backend.nesting_level:
+        return False
+    # A task of Dask has the same backend again, without a level: its chains would become tasks
+    # too, each with the data once more.
+    distributed = sys.modules.get("distributed")
+    try:
+        return distributed is None or distributed.get_worker() is None
+    except ValueError:  # this is not a task
+        return True
 
 
 def _as_tasks(
@@ -119,14 +129,17 @@ def _as_tasks(
     """Sample each chain as a task of the user's cluster; progress is what the cluster shows."""
     # The updates need no PyMC model.
     light = replace(component, model=None, eta=None, noise={}, observed=None)
+    # As one array, which is sent to the cluster once; an object would go with every chain.
+    packed = np.frombuffer(pickle.dumps(light, protocol=5), dtype=np.uint8)
     return Parallel(n_jobs=len(generators))(
-        delayed(_task)(light, chain, rng, how) for chain, rng in enumerate(generators)
+        delayed(_task)(packed, chain, rng, how) for chain, rng in enumerate(generators)
     )
 
 
 def _task(
-    component: Component, chain: int, rng: np.random.Generator, how: Mapping[str, Any]
+    packed: np.ndarray, chain: int, rng: np.random.Generator, how: Mapping[str, Any]
 ) -> ChainDraws:
+    component: Component = pickle.loads(packed)
     if component.forests:
         compile_kernel()
     with threadpool_limits(1, "blas"):
