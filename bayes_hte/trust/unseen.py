@@ -31,8 +31,6 @@ from bayes_hte.targeting import (
 from bayes_hte.targeting.left_out import Candidate, left_out
 
 if TYPE_CHECKING:
-    from arviz_stats.utils import ELPDDataLOO
-
     from bayes_hte.fitting.fitted import Fit
 
 How = Literal["held out", "left out one by one"]
@@ -74,7 +72,7 @@ class Unseen:
     how: How
     horizon: float | None = None
     estimand: Estimand | None = None
-    scores: Mapping[str, ELPDDataLOO] = field(default_factory=dict, repr=False)
+    scores: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def given(self) -> dict[str, Any]:
         """Return outcomes, arms, propensities and predictions, as judging functions take them.
