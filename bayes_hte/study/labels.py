@@ -134,6 +134,10 @@ def labelled_table(table: pd.DataFrame, study: Study, labels: Labels) -> pd.Data
         # The package calls parts of a model so, in columns of its own.
         if name in study.roles.covariates and name not in WORDS:
             words[name] = named(name, labels)
+            # Levels without words of their own.
+            if kind_of(study.frame[name]) is Kind.CATEGORY:
+                levels = study.frame[name].dropna().unique()
+                words |= {f"{name}={level}": f"{words[name]}={level}" for level in levels}
         for level, word in label.levels.items():
             words[f"{name}={level}"] = f"{named(name, labels)}={word}"
             if name == study.roles.treatment:

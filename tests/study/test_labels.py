@@ -8,7 +8,12 @@ import pytest
 
 from bayes_hte.errors import SpecError
 from bayes_hte.study.design import Design
-from bayes_hte.study.labels import labelled_roles, labelled_study, labelled_text
+from bayes_hte.study.labels import (
+    labelled_roles,
+    labelled_study,
+    labelled_table,
+    labelled_text,
+)
 from bayes_hte.study.spec import LabelSpec
 from bayes_hte.study.study import Study
 
@@ -86,3 +91,16 @@ def test_roles_and_quoted_names_are_translated(study):
 def test_labels_that_would_mislead_are_refused(study, labels, said):
     with pytest.raises(SpecError, match=said):
         labelled_study(study, labels)
+
+
+def test_levels_in_tables_have_the_label_of_their_column_with_or_without_words(study):
+    saved = pd.DataFrame(
+        {"comparison": ["stage=late", "stage=mid", "site=n", "site=w", "above 3", "arm=a"]},
+        index=pd.Index(["stage", "stage", "site", "site", "sex", "arm"], name="covariate"),
+    )
+    shown = labelled_table(saved, study, LABELS)
+    assert shown["comparison"].tolist() == [
+        "tumour stage=III", "tumour stage=mid", "clinic=zz north", "clinic=w", "above 3",
+        "treatment=training",
+    ]  # fmt: skip
+    assert shown.index.tolist()[:4] == ["tumour stage", "tumour stage", "clinic", "clinic"]
