@@ -161,7 +161,7 @@ for check in trust.cautions:
 #
 # A caution is a sentence in the limitations. It is not a reason to try other settings until it
 # goes away: that would need a new registration, and a mention of the old one. Neither is a
-# probability that nearly suffices: with .97 where .99 was registered, and other covariates or
+# probability that nearly suffices: with .99 where .998 was registered, and other covariates or
 # another seed, the rule might have decided differently for the same people. Therefore all of them
 # are in the file.
 #
